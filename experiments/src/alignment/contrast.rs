@@ -1,0 +1,210 @@
+//! Paired differences between two models (METRICS 6): functional alignment
+//! collapse, negative transfer, and the same difference in accuracy and tokens.
+//!
+//! Each model's figures are over its own items, as METRICS 2 and 3 define them;
+//! a draw resamples the items of both together, and the seeds above them. Where
+//! the models' items differ, the difference mixes in the items: the comparison
+//! names such cases in its notes.
+
+use super::cost::ModelItems;
+use super::layout::{Columns, Layout, Profile, over_seeds, over_tasks};
+use crate::comparison::Direction;
+use crate::norms::Norms;
+use crate::statistics::Undefined;
+use crate::statistics::bootstrap::{Resample, bootstrap};
+use crate::statistics::interval::central_95;
+use crate::statistics::permutation::{permute, two_sided};
+
+/// How many draws, from which seed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resampling {
+    /// Draws of the bootstrap, and of the permutation test.
+    pub draws: u32,
+    /// Seed of both.
+    pub seed: u64,
+}
+
+/// A difference with its interval and p.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Difference {
+    /// Minuend minus subtrahend; `None` where one is undefined.
+    pub value: Option<f64>,
+    /// Central 95 % of the bootstrap.
+    pub interval: Option<(f64, f64)>,
+    /// Two-sided p of the paired permutation.
+    pub p: Option<f64>,
+}
+
+/// The seeds that are paired, as places in the two models' lists.
+///
+/// A model with a single entry (trained once, or shared by all seeds) is paired
+/// with every seed of the other; else the seeds both have are paired.
+pub fn pair_seeds(
+    arm: &[ModelItems],
+    against: &[ModelItems],
+) -> Result<Vec<(usize, usize)>, Undefined> {
+    let pairs: Vec<(usize, usize)> = match (arm.len(), against.len()) {
+        (0, _) | (_, 0) => Vec::new(),
+        (1, n) => (0..n).map(|at| (0, at)).collect(),
+        (n, 1) => (0..n).map(|at| (at, 0)).collect(),
+        _ => arm
+            .iter()
+            .enumerate()
+            .filter_map(|(at, model)| {
+                Some((
+                    at,
+                    against.iter().position(|other| other.seed == model.seed)?,
+                ))
+            })
+            .collect(),
+    };
+    if pairs.is_empty() {
+        return Err(Undefined::Because("the two share no seed".into()));
+    }
+    Ok(pairs)
+}
+
+/// Two models on the same items.
+struct Pair<'a> {
+    layout: Layout,
+    /// Cells of either side, by seed pair.
+    columns: Vec<(&'a Columns, &'a Columns)>,
+}
+
+impl Pair<'_> {
+    /// Both sides' measures by seed pair and task: of a resample, or with the
+    /// labels of some items swapped, or as they are.
+    fn profiles(
+        &self,
+        items: Option<&Resample>,
+        swapped: Option<&[Vec<bool>]>,
+    ) -> (Profile<4>, Profile<4>) {
+        let tasks = self.layout.sizes().len();
+        let side = |seed: usize, second: bool| -> Vec<[Option<f64>; 4]> {
+            let drawn = items.is_none_or(|draw| draw.seeds[seed] > 0.0);
+            let (a, b) = if second {
+                (self.columns[seed].1, self.columns[seed].0)
+            } else {
+                self.columns[seed]
+            };
+            (0..tasks)
+                .map(|task| match (drawn, items, swapped) {
+                    (false, ..) => [None; 4],
+                    (true, Some(draw), _) => {
+                        self.layout
+                            .measures(task, |i| draw.items[task][i], |i| &a[task][i])
+                    }
+                    (true, None, Some(swaps)) => self.layout.measures(
+                        task,
+                        |_| 1.0,
+                        |i| {
+                            if swaps[task][i] {
+                                &b[task][i]
+                            } else {
+                                &a[task][i]
+                            }
+                        },
+                    ),
+                    (true, None, None) => self.layout.measures(task, |_| 1.0, |i| &a[task][i]),
+                })
+                .collect()
+        };
+        let seeds = 0..self.columns.len();
+        (
+            seeds.clone().map(|s| side(s, false)).collect(),
+            seeds.map(|s| side(s, true)).collect(),
+        )
+    }
+}
+
+/// One side's means over seeds, by task.
+type TaskMeans = Vec<[Option<f64>; 4]>;
+
+/// The point profiles of both sides, against which draws are held.
+struct Points {
+    seeds: (Profile<4>, Profile<4>),
+    tasks: (TaskMeans, TaskMeans),
+}
+
+impl Points {
+    fn difference(&self, drawn: &(Profile<4>, Profile<4>), weights: &[f64]) -> [Option<f64>; 4] {
+        let first = over_tasks(&over_seeds(&drawn.0, weights, &self.seeds.0), &self.tasks.0);
+        let second = over_tasks(&over_seeds(&drawn.1, weights, &self.seeds.1), &self.tasks.1);
+        std::array::from_fn(|at| Some(first[at]? - second[at]?))
+    }
+}
+
+/// Differences `arm - against` in the four measures, in the order of
+/// [`super::layout::MEASURES`]: means over tasks of the means over paired seeds.
+pub fn differences(
+    arm: &[ModelItems],
+    against: &[ModelItems],
+    tasks: &[String],
+    norms: &Norms,
+    resampling: Resampling,
+) -> Result<[Difference; 4], Undefined> {
+    let pairs = pair_seeds(arm, against)?;
+    let models: Vec<&ModelItems> = arm.iter().chain(against).collect();
+    let layout = Layout::new(tasks, norms, &models);
+    let sides = (
+        arm.iter().map(|m| layout.columns(m)).collect::<Vec<_>>(),
+        against
+            .iter()
+            .map(|m| layout.columns(m))
+            .collect::<Vec<_>>(),
+    );
+    let sizes = layout.sizes();
+    let columns = pairs
+        .iter()
+        .map(|&(a, b)| (&sides.0[a], &sides.1[b]))
+        .collect();
+    let pair = Pair { layout, columns };
+    let once = vec![1.0; pairs.len()];
+    let seeds = pair.profiles(None, None);
+    let tasks = (
+        over_seeds(&seeds.0, &once, &seeds.0),
+        over_seeds(&seeds.1, &once, &seeds.1),
+    );
+    let points = Points { seeds, tasks };
+    let value = points.difference(&points.seeds, &once);
+    let Resampling { draws, seed } = resampling;
+    let resamples = bootstrap(draws, seed, "bootstrap", pairs.len(), &sizes, |draw| {
+        points.difference(&pair.profiles(Some(draw), None), &draw.seeds)
+    });
+    let permutations = permute(draws, seed, "permutation", &sizes, |swaps| {
+        points.difference(&pair.profiles(None, Some(swaps)), &once)
+    });
+    Ok(std::array::from_fn(|at| {
+        let of = |draws: &[[Option<f64>; 4]]| -> Vec<Option<f64>> {
+            draws.iter().map(|d| d[at]).collect()
+        };
+        Difference {
+            value: value[at],
+            interval: value[at].and_then(|_| central_95(of(&resamples))),
+            p: value[at].and_then(|value| two_sided(value, &of(&permutations))),
+        }
+    }))
+}
+
+/// Where an interval lies; its ends belong to it.
+pub fn direction(interval: Option<(f64, f64)>) -> Direction {
+    match interval {
+        None => Direction::Undefined,
+        Some((_, high)) if high < 0.0 => Direction::Below,
+        Some((low, _)) if low > 0.0 => Direction::Above,
+        Some(_) => Direction::Across,
+    }
+}
+
+/// The verdict on collapse or negative transfer: yes when the interval lies
+/// below 0, no when above, else inconclusive.
+pub fn verdict(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Below => "yes",
+        Direction::Above => "no",
+        Direction::Across | Direction::Undefined => "inconclusive",
+    }
+}
+
+#[cfg(test)]
+mod tests;

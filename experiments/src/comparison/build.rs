@@ -1,0 +1,330 @@
+//! Building a comparison from trace records and norms.
+//!
+//! Which contrasts: each rl - its base, each student - its base ("negative
+//! transfer"), each student - its teacher ("functional alignment collapse"), and
+//! rl - student where both started from the same base; each in all four measures.
+//! It refuses what cannot be compared and says in the notes what a reader must know.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::arms;
+use super::error::ComparisonError;
+use super::further;
+use super::{Comparison, ConstantAnswer, Contrast, Curve, Measure, notes};
+use crate::alignment::accuracy::{constant_answers, expected_answer};
+use crate::alignment::contrast::{self, Resampling};
+use crate::alignment::cost::{self, Items, ModelItems};
+use crate::alignment::layout::MEASURES;
+use crate::manifest::{ArmCard, ArmRun, EvaluationCard, Role};
+use crate::norms::Norms;
+use crate::record::Trace;
+
+/// Fewest draws a 95 % interval is read from.
+pub const FEWEST_DRAWS: u32 = 100;
+
+/// Draws where nobody asks for another number.
+pub const DEFAULT_DRAWS: u32 = 2000;
+
+/// Constant answers shown a task, the most frequent first.
+const CONSTANT_ANSWERS: usize = 3;
+
+/// What a comparison is made from.
+#[derive(Debug, Clone)]
+pub struct Input<'a> {
+    /// Title for people.
+    pub title: String,
+    /// The hypothesis as written before the run.
+    pub hypothesis: String,
+    /// Arms in the order in which they are shown.
+    pub arms: &'a [ArmCard],
+    /// Training seeds of the definition; empty for recorded models without seeds.
+    pub seeds: &'a [u64],
+    /// Tasks in the order in which they are shown.
+    pub tasks: &'a [String],
+    /// Human times.
+    pub norms: &'a Norms,
+    /// Trace records of the evaluation items.
+    pub traces: &'a [Trace],
+    /// How the arms were evaluated.
+    pub evaluation: EvaluationCard,
+    /// Each arm of each seed as the run left it; empty for recorded models.
+    pub arm_runs: &'a [ArmRun],
+    /// Learning curves, handed through.
+    pub curves: Vec<Curve>,
+    /// Environment of the run, handed through.
+    pub environment: BTreeMap<String, String>,
+    /// Draws of each bootstrap and permutation test ([`DEFAULT_DRAWS`]).
+    pub draws: u32,
+    /// Seed of the draws.
+    pub seed: u64,
+    /// Cost and tokens over right samples alone.
+    pub only_correct: bool,
+}
+
+fn joined<T: AsRef<str>>(names: impl IntoIterator<Item = T>) -> String {
+    names
+        .into_iter()
+        .map(|name| name.as_ref().to_owned())
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+fn once<'a>(
+    what: &'static str,
+    names: impl Iterator<Item = &'a String>,
+) -> Result<(), ComparisonError> {
+    let mut seen = BTreeSet::new();
+    for name in names {
+        if !seen.insert(name) {
+            return Err(ComparisonError::Twice {
+                what,
+                name: name.clone(),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn validate(input: &Input<'_>, items: &Items) -> Result<(), ComparisonError> {
+    if input.arms.is_empty() {
+        return Err(ComparisonError::Nothing("arms"));
+    }
+    if input.tasks.is_empty() {
+        return Err(ComparisonError::Nothing("tasks"));
+    }
+    if input.draws < FEWEST_DRAWS {
+        return Err(ComparisonError::TooFewDraws { draws: input.draws });
+    }
+    once("arm", input.arms.iter().map(|arm| &arm.name))?;
+    once("task", input.tasks.iter())?;
+    for arm in input.arms {
+        for (relation, named) in [("base", &arm.base), ("teacher", &arm.teacher)] {
+            if let Some(name) = named
+                .as_ref()
+                .filter(|name| input.arms.iter().all(|a| a.name != **name))
+            {
+                return Err(ComparisonError::UnknownArm {
+                    arm: arm.name.clone(),
+                    relation,
+                    name: name.clone(),
+                    known: joined(input.arms.iter().map(|a| &a.name)),
+                });
+            }
+        }
+        if !items.models.contains_key(&arm.name) {
+            return Err(ComparisonError::NoTraces {
+                arm: arm.name.clone(),
+                tasks: joined(input.tasks),
+                present: joined(
+                    input
+                        .traces
+                        .iter()
+                        .map(|t| &t.model)
+                        .collect::<BTreeSet<_>>(),
+                ),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The base an arm started from: the one it names, else the only base there is.
+pub(super) fn base_of<'a>(arm: &'a ArmCard, arms: &'a [ArmCard]) -> Option<&'a str> {
+    let mut bases = arms
+        .iter()
+        .filter(|a| a.role == Role::Base && a.name != arm.name);
+    let only = match (bases.next(), bases.next()) {
+        (Some(base), None) => Some(base.name.as_str()),
+        _ => None,
+    };
+    arm.base.as_deref().or(only)
+}
+
+/// One contrast to take: arm, against, and its name where it has one.
+type Planned<'a> = (&'a str, &'a str, Option<&'static str>);
+
+/// Every contrast, in the order in which they are read.
+pub(super) fn planned(arms: &[ArmCard]) -> Vec<Planned<'_>> {
+    let of = |role: Role| arms.iter().filter(move |arm| arm.role == role);
+    let mut plan = Vec::new();
+    plan.extend(of(Role::Rl).filter_map(|rl| Some((rl.name.as_str(), base_of(rl, arms)?, None))));
+    plan.extend(of(Role::Student).filter_map(|student| {
+        Some((
+            student.name.as_str(),
+            base_of(student, arms)?,
+            Some("negative transfer"),
+        ))
+    }));
+    plan.extend(of(Role::Student).filter_map(|student| {
+        Some((
+            student.name.as_str(),
+            student.teacher.as_deref()?,
+            Some("functional alignment collapse"),
+        ))
+    }));
+    for rl in of(Role::Rl) {
+        let same = |student: &&ArmCard| base_of(student, arms) == base_of(rl, arms);
+        plan.extend(
+            of(Role::Student)
+                .filter(same)
+                .map(|student| (rl.name.as_str(), student.name.as_str(), None)),
+        );
+    }
+    plan
+}
+
+fn contrasts(input: &Input<'_>, items: &Items, arms: &[super::ArmFigures]) -> Vec<Contrast> {
+    let resampling = Resampling {
+        draws: input.draws,
+        seed: input.seed,
+    };
+    let mut found = Vec::new();
+    for (arm, against, question) in planned(input.arms) {
+        let (first, second) = (&items.models[arm], &items.models[against]);
+        let differences =
+            contrast::differences(first, second, input.tasks, input.norms, resampling);
+        let sizes = union_sizes(first, second, input);
+        for (at, measure) in MEASURES.into_iter().enumerate() {
+            let (difference, interval, p) = match &differences {
+                Ok(all) => (
+                    all[at]
+                        .value
+                        .ok_or_else(|| why_missing(arms, [arm, against], measure)),
+                    all[at].interval,
+                    all[at].p,
+                ),
+                Err(why) => (Err(why.to_string()), None, None),
+            };
+            let direction = contrast::direction(interval);
+            let question = question.filter(|_| measure == Measure::Alignment);
+            found.push(Contrast {
+                arm: arm.into(),
+                against: against.into(),
+                measure,
+                question: question.map(Into::into),
+                difference: arms::estimate(
+                    difference,
+                    interval,
+                    sizes[usize::from(measure != Measure::Alignment)],
+                ),
+                p,
+                direction,
+                verdict: question.map(|_| contrast::verdict(direction).into()),
+            });
+        }
+    }
+    found
+}
+
+/// Items that either arm has: with a human time, and all.
+fn union_sizes(first: &[ModelItems], second: &[ModelItems], input: &Input<'_>) -> [usize; 2] {
+    let mut sizes = [0; 2];
+    for task in input.tasks {
+        let models = first.iter().chain(second);
+        let ids: BTreeSet<&String> = models
+            .flat_map(|m| m.task(task))
+            .filter(|(_, item)| item.cost.is_some())
+            .map(|(id, _)| id)
+            .collect();
+        sizes[0] += ids
+            .iter()
+            .filter(|id| input.norms.human_cost(task, id).is_some())
+            .count();
+        sizes[1] += ids.len();
+    }
+    sizes
+}
+
+/// Which side's figure is missing, and why.
+fn why_missing(arms: &[super::ArmFigures], names: [&str; 2], measure: Measure) -> String {
+    let reason = |name: &str| {
+        let arm = arms.iter().find(|arm| arm.name == name)?;
+        let figure = match measure {
+            Measure::Alignment => &arm.alignment,
+            Measure::Accuracy => &arm.accuracy,
+            Measure::BalancedAccuracy => &arm.balanced_accuracy,
+            Measure::Tokens => &arm.tokens,
+        };
+        figure.value.is_none().then(|| {
+            format!(
+                "{name}: {}",
+                figure.why_undefined.clone().unwrap_or_default()
+            )
+        })
+    };
+    let reasons: Vec<String> = names.into_iter().filter_map(reason).collect();
+    if reasons.is_empty() {
+        "undefined in the paired seeds".into()
+    } else {
+        reasons.join("; ")
+    }
+}
+
+/// Constant answers over the items that any arm was evaluated on.
+fn constants(input: &Input<'_>, items: &Items) -> Vec<ConstantAnswer> {
+    let mut all = Vec::new();
+    for task in input.tasks {
+        let models = items.models.values().flatten();
+        let ids: BTreeSet<&String> = models.flat_map(|model| model.task(task).keys()).collect();
+        let shares = constant_answers(
+            ids.into_iter()
+                .filter_map(|id| expected_answer(task, id, input.norms)),
+        );
+        let distinct = shares.len() as f64;
+        all.extend(
+            shares
+                .into_iter()
+                .take(CONSTANT_ANSWERS)
+                .map(|(answer, accuracy)| ConstantAnswer {
+                    task: task.clone(),
+                    answer: answer.into(),
+                    accuracy,
+                    balanced_accuracy: distinct.recip(),
+                }),
+        );
+    }
+    all
+}
+
+/// Compares the arms.
+///
+/// The same input gives the same comparison, to the bit, on any number of threads.
+pub fn compare(input: Input<'_>) -> Result<Comparison, ComparisonError> {
+    let named = |trace: &&Trace| {
+        input.tasks.contains(&trace.task) && input.arms.iter().any(|arm| arm.name == trace.model)
+    };
+    let items = cost::items(input.traces.iter().filter(named), input.only_correct);
+    validate(&input, &items)?;
+    let resampling = Resampling {
+        draws: input.draws,
+        seed: input.seed,
+    };
+    let figures = |card: &ArmCard| {
+        arms::figures(
+            card,
+            &items.models[&card.name],
+            input.tasks,
+            input.norms,
+            input.arm_runs,
+            resampling,
+        )
+    };
+    let arms: Vec<_> = input.arms.iter().map(figures).collect();
+    let contrasts = contrasts(&input, &items, &arms);
+    Ok(Comparison {
+        constant_answers: constants(&input, &items),
+        notes: notes::notes(&input, &items, &arms, &contrasts),
+        further: further::further(&input, &items),
+        title: input.title,
+        hypothesis: input.hypothesis,
+        evaluation: input.evaluation,
+        arms,
+        contrasts,
+        curves: input.curves,
+        draws: input.draws,
+        environment: input.environment,
+    })
+}
+
+#[cfg(test)]
+mod tests;

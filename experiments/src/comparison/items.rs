@@ -1,0 +1,92 @@
+//! Every item with every arm's completions, for reading side by side.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::{ItemCompletions, ShownCompletion};
+use crate::norms::Norms;
+use crate::record::Trace;
+
+/// The items of the tasks, in the order of the norms, each with the completions
+/// that the records kept. A record without a completion's text shows none.
+pub fn item_completions(traces: &[Trace], norms: &Norms, tasks: &[String]) -> Vec<ItemCompletions> {
+    let mut by_item: HashMap<(&str, &str), BTreeMap<String, Vec<ShownCompletion>>> = HashMap::new();
+    for trace in traces {
+        let Some(text) = &trace.completion else {
+            continue;
+        };
+        by_item
+            .entry((&trace.task, &trace.item_id))
+            .or_default()
+            .entry(trace.model.clone())
+            .or_default()
+            .push(ShownCompletion {
+                seed: trace.seed,
+                text: text.clone(),
+                reasoning_tokens: trace.reasoning_tokens,
+                correct: trace.correct,
+                truncated: trace.truncated,
+            });
+    }
+    tasks
+        .iter()
+        .flat_map(|task| norms.items(task))
+        .filter_map(|item| {
+            let arms = by_item.remove(&(item.task.as_str(), item.item_id.as_str()))?;
+            Some(ItemCompletions {
+                task: item.task.clone(),
+                item_id: item.item_id.clone(),
+                prompt: item.prompt.clone(),
+                answer: item.answer.clone(),
+                human_ms: item.mean_rt_ms,
+                arms,
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::norms::NormItem;
+
+    #[test]
+    fn completions_stand_with_their_item_and_arm() {
+        let item = |id: &str| NormItem {
+            task: "t".into(),
+            item_id: id.into(),
+            prompt: format!("{id}?"),
+            answer: "true".into(),
+            condition: None,
+            n: None,
+            mean_rt_ms: Some(1200.0),
+            mean_log_rt: None,
+            accuracy: None,
+        };
+        let trace = |model: &str, id: &str, text: Option<&str>| Trace {
+            model: model.into(),
+            seed: Some(1),
+            task: "t".into(),
+            item_id: id.into(),
+            sample: 0,
+            prompt_tokens: 3,
+            reasoning_tokens: 4,
+            completion_tokens: 6,
+            correct: Some(true),
+            truncated: false,
+            answer: None,
+            completion: text.map(str::to_owned),
+        };
+        let norms = Norms::new(vec![item("a"), item("b"), item("c")], "made up".into());
+        let traces = [
+            trace("sft", "b", Some("one")),
+            trace("base", "b", Some("two")),
+            trace("sft", "b", Some("three")),
+            trace("sft", "c", None),
+        ];
+        let shown = item_completions(&traces, &norms, &["t".to_owned()]);
+        assert_eq!(shown.len(), 1);
+        assert_eq!(shown[0].prompt, "b?");
+        assert_eq!(shown[0].arms["sft"].len(), 2);
+        assert_eq!(shown[0].arms["base"][0].text, "two");
+    }
+}

@@ -1,0 +1,188 @@
+//! What a reader must know before believing the table: broken pairing, missing
+//! items, truncation, weights that did not move, too few tasks or seeds.
+//!
+//! A note never changes a figure.
+
+mod pairing;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::build::{Input, base_of, planned};
+use super::{ArmFigures, Contrast};
+use crate::alignment::cost::Items;
+use crate::manifest::Role;
+
+/// Share of truncated samples above which an arm is named.
+const TRUNCATED_SHARE: f64 = 0.1;
+
+/// Fewest tasks for a figure across tasks to be more than a demonstration (METRICS 5).
+const FEWEST_TASKS: usize = 4;
+
+/// Names shown before "and N more".
+const NAMES: usize = 5;
+
+fn named<T: AsRef<str>>(names: &[T]) -> String {
+    let shown: Vec<&str> = names.iter().take(NAMES).map(AsRef::as_ref).collect();
+    match names.len().saturating_sub(NAMES) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+/// All notes, the gravest first.
+pub(super) fn notes(
+    input: &Input<'_>,
+    items: &Items,
+    arms: &[ArmFigures],
+    contrasts: &[Contrast],
+) -> Vec<String> {
+    let mut notes = Vec::new();
+    pairing::weights(input, &mut notes);
+    pairing::seeds(input, items, &mut notes);
+    truncation(arms, &mut notes);
+    pairing::missing_items(input, items, contrasts, &mut notes);
+    norms(input, items, &mut notes);
+    records(input, items, &mut notes);
+    undefined(input, arms, &mut notes);
+    if input.tasks.len() < FEWEST_TASKS {
+        notes.push(format!(
+            "{} task(s): a figure across tasks is demonstrative below {FEWEST_TASKS}.",
+            input.tasks.len()
+        ));
+    }
+    if input.only_correct {
+        notes.push("Cost and tokens are taken over right samples alone.".into());
+    }
+    notes
+}
+
+fn truncation(arms: &[ArmFigures], notes: &mut Vec<String>) {
+    for arm in arms {
+        let share = arm.truncated as f64 / arm.samples.max(1) as f64;
+        if share > TRUNCATED_SHARE {
+            notes.push(format!(
+                "{:.0} % of {}'s samples hit the token cap; they are left out of every figure, which favours its short answers.",
+                100.0 * share, arm.name
+            ));
+        }
+    }
+}
+
+fn norms(input: &Input<'_>, items: &Items, notes: &mut Vec<String>) {
+    let mut without = Vec::new();
+    for task in input.tasks {
+        let models = items.models.values().flatten();
+        let ids: BTreeSet<&String> = models.flat_map(|m| m.task(task).keys()).collect();
+        let known = input.norms.items(task);
+        if known.is_empty() {
+            notes.push(format!(
+                "No human times for {task}: its alignment is undefined."
+            ));
+            continue;
+        }
+        without.extend(
+            ids.iter()
+                .filter(|id| input.norms.human_cost(task, id).is_none())
+                .map(|id| format!("{task}/{id}")),
+        );
+        let unseen: Vec<&String> = known
+            .iter()
+            .map(|item| &item.item_id)
+            .filter(|id| !ids.contains(id))
+            .collect();
+        if !unseen.is_empty() {
+            notes.push(format!(
+                "{} item(s) of {task} with a human time were not evaluated: {}.",
+                unseen.len(),
+                named(&unseen)
+            ));
+        }
+        if input.norms.ceiling(task).is_none() {
+            notes.push(format!(
+                "No noise ceiling for {task}: it is not computable without trials."
+            ));
+        }
+    }
+    if !without.is_empty() {
+        notes.push(format!(
+            "{} evaluated item(s) have no human time and are in no alignment: {}.",
+            without.len(),
+            named(&without)
+        ));
+    }
+}
+
+fn records(input: &Input<'_>, items: &Items, notes: &mut Vec<String>) {
+    if items.duplicates > 0 {
+        notes.push(format!(
+            "{} record(s) repeat the model, seed, task, item and sample of an earlier one and are left out.",
+            items.duplicates
+        ));
+    }
+    let mut others = BTreeSet::new();
+    let mut ungraded: BTreeMap<&str, usize> = BTreeMap::new();
+    for trace in input.traces {
+        if input.arms.iter().all(|arm| arm.name != trace.model) {
+            others.insert(trace.model.as_str());
+        } else if !input.tasks.contains(&trace.task) {
+            others.insert(trace.task.as_str());
+        } else if trace.correct.is_none() && !trace.truncated {
+            *ungraded.entry(&trace.model).or_default() += 1;
+        }
+    }
+    if !others.is_empty() {
+        notes.push(format!(
+            "Records of models or tasks that are not compared are left out: {}.",
+            named(&Vec::from_iter(others))
+        ));
+    }
+    for (model, count) in ungraded {
+        notes.push(format!(
+            "{count} sample(s) of {model} have no grade and are in no accuracy."
+        ));
+    }
+    let wanted = input.evaluation.samples as usize;
+    for (model, seeds) in &items.models {
+        let all = seeds
+            .iter()
+            .flat_map(|m| m.tasks.values())
+            .flat_map(|t| t.values());
+        let other = all.filter(|item| item.samples != wanted).count();
+        if other > 0 {
+            notes.push(format!("{other} item(s) of {model} have another number of samples than the {wanted} of the evaluation."));
+        }
+    }
+}
+
+/// Alignments averaged over other tasks than those of the arm they are held against.
+fn undefined(input: &Input<'_>, arms: &[ArmFigures], notes: &mut Vec<String>) {
+    let defined = |name: &str| -> BTreeSet<&str> {
+        let tasks = arms
+            .iter()
+            .filter(|arm| arm.name == name)
+            .flat_map(|arm| &arm.tasks);
+        tasks
+            .filter(|task| task.alignment.value.is_some())
+            .map(|task| task.task.as_str())
+            .collect()
+    };
+    for (arm, against, _) in planned(input.arms) {
+        let (first, second) = (defined(arm), defined(against));
+        if first != second && !first.is_empty() && !second.is_empty() {
+            let only: Vec<&str> = first.symmetric_difference(&second).copied().collect();
+            notes.push(format!(
+                "{arm} - {against} in alignment compares means over different tasks: {} is defined for one of them alone.",
+                named(&only)
+            ));
+        }
+    }
+    let unrelated = |arm: &&crate::manifest::ArmCard| {
+        matches!(arm.role, Role::Student | Role::Rl) && base_of(arm, input.arms).is_none()
+    };
+    for arm in input.arms.iter().filter(unrelated) {
+        notes.push(format!(
+            "{} names no base, so no contrast with one is taken.",
+            arm.name
+        ));
+    }
+}

@@ -1,0 +1,199 @@
+//! Notes on what breaks the pairing of arms: weights, orders, seeds, items.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::named;
+use crate::alignment::contrast::pair_seeds;
+use crate::alignment::cost::{Items, ModelItems};
+use crate::alignment::layout::{Layout, Profile, over_seeds, over_tasks};
+use crate::comparison::build::{Input, base_of, planned};
+use crate::comparison::{Contrast, Measure};
+use crate::manifest::{ArmRun, Role};
+
+/// Trained arms of one seed must share initial weights and problem order, and must have moved.
+pub(super) fn weights(input: &Input<'_>, notes: &mut Vec<String>) {
+    let trained = |run: &&ArmRun| {
+        input
+            .arms
+            .iter()
+            .any(|arm| arm.name == run.arm && matches!(arm.role, Role::Student | Role::Rl))
+    };
+    let mut groups: BTreeMap<(u64, Option<&str>), Vec<&ArmRun>> = BTreeMap::new();
+    for run in input.arm_runs.iter().filter(trained) {
+        let base = input
+            .arms
+            .iter()
+            .find(|arm| arm.name == run.arm)
+            .and_then(|arm| base_of(arm, input.arms));
+        groups.entry((run.seed, base)).or_default().push(run);
+    }
+    for ((seed, base), runs) in groups {
+        let names: Vec<&str> = runs.iter().map(|run| run.arm.as_str()).collect();
+        let initial: BTreeSet<&String> = runs.iter().map(|run| &run.initial_weights).collect();
+        let of_base = input
+            .arm_runs
+            .iter()
+            .find(|run| Some(run.arm.as_str()) == base && run.seed == seed);
+        if initial.len() > 1 {
+            notes.push(format!(
+                "Not paired: the arms {} of seed {seed} started from different weights.",
+                named(&names)
+            ));
+        } else if of_base.is_some_and(|run| !initial.contains(&run.final_weights)) {
+            notes.push(format!(
+                "Not paired: the arms {} of seed {seed} did not start from the weights of {}.",
+                named(&names),
+                base.unwrap_or_default()
+            ));
+        }
+        let orders: BTreeSet<&String> = runs
+            .iter()
+            .filter_map(|run| run.problem_order.as_ref())
+            .collect();
+        if orders.len() > 1 {
+            notes.push(format!("Not paired: the arms of seed {seed} that train on problems met them in different orders ({}).", named(&names)));
+        }
+        for run in runs
+            .iter()
+            .filter(|run| run.initial_weights == run.final_weights)
+        {
+            notes.push(format!(
+                "{} of seed {seed} ended with the weights it started from: it learned nothing.",
+                run.arm
+            ));
+        }
+    }
+}
+
+/// Seeds that are missing, unpaired or alone.
+pub(super) fn seeds(input: &Input<'_>, items: &Items, notes: &mut Vec<String>) {
+    for (name, models) in &items.models {
+        let have: BTreeSet<u64> = models.iter().filter_map(|m| m.seed).collect();
+        let trained = input
+            .arms
+            .iter()
+            .any(|a| a.name == *name && matches!(a.role, Role::Student | Role::Rl));
+        let missing: Vec<String> = input
+            .seeds
+            .iter()
+            .filter(|s| !have.contains(s))
+            .map(u64::to_string)
+            .collect();
+        if trained && !have.is_empty() && !missing.is_empty() {
+            notes.push(format!(
+                "{name} has no record of seed {}.",
+                missing.join(", ")
+            ));
+        }
+    }
+    for (arm, against, _) in planned(input.arms) {
+        let (first, second) = (&items.models[arm], &items.models[against]);
+        let paired = pair_seeds(first, second).map_or(0, |pairs| pairs.len());
+        let most = first.len().max(second.len());
+        if paired < most {
+            notes.push(format!(
+                "{arm} - {against} is taken over the {paired} seed(s) both have, of {most}."
+            ));
+        }
+    }
+    let most = items
+        .models
+        .values()
+        .map(Vec::len)
+        .max()
+        .unwrap_or_default();
+    if most <= 1 {
+        notes.push(
+            "One seed only: the intervals speak of items, not of another training run.".into(),
+        );
+    }
+}
+
+/// The same models without the items that one side lacks; `None` where both have the same.
+fn shared(
+    first: &[ModelItems],
+    second: &[ModelItems],
+    tasks: &[String],
+) -> Option<(Vec<ModelItems>, Vec<ModelItems>, usize)> {
+    let all: Vec<&ModelItems> = first.iter().chain(second).collect();
+    let mut lost = BTreeSet::new();
+    for task in tasks {
+        let ids: BTreeSet<&String> = all.iter().flat_map(|m| m.task(task).keys()).collect();
+        let has = |id: &&String| {
+            all.iter().all(|m| {
+                m.task(task)
+                    .get(*id)
+                    .is_some_and(|item| item.cost.is_some())
+            })
+        };
+        lost.extend(
+            ids.into_iter()
+                .filter(|id| !has(id))
+                .map(|id| (task.clone(), id.clone())),
+        );
+    }
+    if lost.is_empty() {
+        return None;
+    }
+    let without = |models: &[ModelItems]| -> Vec<ModelItems> {
+        let mut models = models.to_vec();
+        for model in &mut models {
+            for (task, id) in &lost {
+                model.tasks.get_mut(task).map(|items| items.remove(id));
+            }
+        }
+        models
+    };
+    Some((without(first), without(second), lost.len()))
+}
+
+/// Difference in mean alignment over tasks and paired seeds, as a point.
+fn alignment_difference(
+    first: &[ModelItems],
+    second: &[ModelItems],
+    input: &Input<'_>,
+) -> Option<f64> {
+    let pairs = pair_seeds(first, second).ok()?;
+    let all: Vec<&ModelItems> = first.iter().chain(second).collect();
+    let layout = Layout::new(input.tasks, input.norms, &all);
+    let side = |models: Vec<&ModelItems>| {
+        let of = |model: &ModelItems| -> Vec<[Option<f64>; 4]> {
+            let columns = layout.columns(model);
+            (0..input.tasks.len())
+                .map(|t| layout.measures(t, |_| 1.0, |i| &columns[t][i]))
+                .collect()
+        };
+        let profile: Profile<4> = models.into_iter().map(of).collect();
+        let tasks = over_seeds(&profile, &vec![1.0; profile.len()], &profile);
+        over_tasks(&tasks, &tasks)[0]
+    };
+    Some(
+        side(pairs.iter().map(|p| &first[p.0]).collect())?
+            - side(pairs.iter().map(|p| &second[p.1]).collect())?,
+    )
+}
+
+/// Contrasts of arms that do not have the same items.
+pub(super) fn missing_items(
+    input: &Input<'_>,
+    items: &Items,
+    contrasts: &[Contrast],
+    notes: &mut Vec<String>,
+) {
+    for contrast in contrasts.iter().filter(|c| c.measure == Measure::Alignment) {
+        let (first, second) = (
+            &items.models[&contrast.arm],
+            &items.models[&contrast.against],
+        );
+        let Some((a, b, lost)) = shared(first, second, input.tasks) else {
+            continue;
+        };
+        let words = |value: Option<f64>| value.map_or("undefined".into(), |v| format!("{v:+.4}"));
+        notes.push(format!(
+            "{} - {}: {lost} item(s) lack an untruncated sample in one of the two; over the items both have, the difference in alignment is {} ({} over each one's own).",
+            contrast.arm, contrast.against,
+            words(alignment_difference(&a, &b, input)),
+            words(contrast.difference.value),
+        ));
+    }
+}

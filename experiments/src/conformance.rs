@@ -1,0 +1,307 @@
+//! Numerical conformance of the alignment figures to reference values computed
+//! by other code (numpy and scipy) on the same trace records.
+//!
+//! A reference folder holds `traces.jsonl`, `models.json` (arm cards) and
+//! `expected.json`. Only deterministic figures are held: nothing that draws.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use thiserror::Error;
+
+use crate::alignment::cost::{self, ModelItems, task_tokens};
+use crate::alignment::{accuracy, allocation, effort, fingerprint, iei, inflation, within_task};
+use crate::manifest::ArmCard;
+use crate::norms::{Norms, NormsError};
+use crate::record::{self, RecordError};
+use crate::statistics::Undefined;
+use crate::statistics::regression::Line;
+
+/// Largest deviation allowed, but for the two below.
+pub const TOLERANCE: f64 = 1e-9;
+
+/// Largest deviation allowed of partial correlations and divergences.
+pub const LOOSE_TOLERANCE: f64 = 1e-7;
+
+/// One figure beside its reference.
+///
+/// Worked example: `{figure: "base-1/addition_digit/pearson", expected: Some(0.4743…), got:
+/// Some(0.4743…), deviation: 1.1e-16, tolerance: 1e-9}`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Deviation {
+    /// Model (or pair), task where there is one, and figure.
+    pub figure: String,
+    /// Reference value; `None` where the reference is undefined.
+    pub expected: Option<f64>,
+    /// Value of this code; `None` where it is undefined.
+    pub got: Option<f64>,
+    /// Absolute difference; infinite where only one of the two is defined.
+    pub deviation: f64,
+    /// Largest difference allowed.
+    pub tolerance: f64,
+}
+
+impl Deviation {
+    /// Whether the figure conforms.
+    pub fn holds(&self) -> bool {
+        self.deviation <= self.tolerance
+    }
+}
+
+/// What keeps the figures from being held to a reference.
+#[derive(Debug, Error)]
+pub enum ConformanceError {
+    /// The records cannot be read.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The norms cannot be read.
+    #[error(transparent)]
+    Norms(#[from] NormsError),
+    /// A file of the reference is absent or not what it should be.
+    #[error("{path}: {detail}; give a folder with traces.jsonl, models.json and expected.json")]
+    Reference {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        detail: String,
+    },
+}
+
+fn load<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, ConformanceError> {
+    let error = |detail: String| ConformanceError::Reference {
+        path: path.into(),
+        detail,
+    };
+    let text = fs::read_to_string(path).map_err(|e| error(e.to_string()))?;
+    serde_json::from_str(&text).map_err(|e| error(e.to_string()))
+}
+
+/// The figures collected so far, each looked up in the reference by its path.
+struct Held {
+    reference: Value,
+    found: Vec<Deviation>,
+}
+
+impl Held {
+    fn hold(&mut self, path: &[&str], tolerance: f64, got: Result<f64, Undefined>) {
+        let expected = path
+            .iter()
+            .try_fold(&self.reference, |at, key| at.get(key))
+            .and_then(Value::as_f64);
+        let got = got.ok();
+        let deviation = match (expected, got) {
+            (Some(expected), Some(got)) => (expected - got).abs(),
+            (None, None) => 0.0,
+            _ => f64::INFINITY,
+        };
+        // The reference files its figures under "models" and "pairs".
+        let figure = path[1..].join("/");
+        self.found.push(Deviation {
+            figure,
+            expected,
+            got,
+            deviation,
+            tolerance,
+        });
+    }
+
+    fn hold_line(&mut self, path: &[&str], got: &Result<Line, Undefined>) {
+        for (part, of) in [
+            ("slope", (|l| l.slope) as fn(&Line) -> f64),
+            ("intercept", |l| l.intercept),
+            ("r2", |l| l.r2),
+        ] {
+            let path: Vec<&str> = path.iter().copied().chain([part]).collect();
+            // Slopes and intercepts are in tokens: the tolerance is relative to their size.
+            let size = path
+                .iter()
+                .try_fold(&self.reference, |at, key| at.get(key))
+                .and_then(Value::as_f64);
+            let scale = size.map_or(1.0, |size| size.abs().max(1.0));
+            self.hold(
+                &path,
+                TOLERANCE * scale,
+                got.as_ref().map(of).map_err(Clone::clone),
+            );
+        }
+    }
+}
+
+/// What the figures of one model are computed from.
+struct Models<'a> {
+    items: &'a cost::Items,
+    tasks: Vec<String>,
+    norms: Norms,
+}
+
+impl Models<'_> {
+    fn get(&self, name: &str) -> &ModelItems {
+        static EMPTY: ModelItems = ModelItems {
+            seed: None,
+            tasks: std::collections::BTreeMap::new(),
+        };
+        self.items
+            .models
+            .get(name)
+            .and_then(|seeds| seeds.first())
+            .unwrap_or(&EMPTY)
+    }
+
+    fn mean_r(&self, name: &str) -> (Result<f64, Undefined>, Result<f64, Undefined>) {
+        let within = within_task::task_alignments(self.get(name), &self.tasks, &self.norms);
+        within_task::model_alignment(&within.into_iter().map(|w| w.pearson).collect::<Vec<_>>())
+    }
+}
+
+fn absent() -> Undefined {
+    Undefined::Because("absent".into())
+}
+
+fn hold_model(held: &mut Held, models: &Models<'_>, name: &str) {
+    let model = models.get(name);
+    for task in &models.tasks {
+        let within = within_task::within_task(task, model.task(task), &models.norms);
+        let at = |figure| ["models", name, "within", task, figure];
+        held.hold(&at("n"), 0.0, Ok(within.n as f64));
+        held.hold(&at("pearson"), TOLERANCE, within.pearson);
+        held.hold(&at("spearman"), TOLERANCE, within.spearman);
+        held.hold(&at("partial"), LOOSE_TOLERANCE, within.partial);
+        let of_task = |figure| ["models", name, figure, task];
+        let accuracy = accuracy::plain(model.task(task)).map(|share| share.value);
+        held.hold(&of_task("accuracy"), TOLERANCE, accuracy.ok_or_else(absent));
+        held.hold(
+            &of_task("mean_tokens"),
+            TOLERANCE,
+            task_tokens(model.task(task)).ok_or_else(absent),
+        );
+        held.hold(&of_task("iei"), TOLERANCE, iei::iei(model.task(task)));
+    }
+    let (plain, fisher) = models.mean_r(name);
+    held.hold(&["models", name, "mean_r"], TOLERANCE, plain);
+    held.hold(&["models", name, "fisher_mean_r"], TOLERANCE, fisher);
+    let differences = allocation::differences(model, &models.tasks).concat();
+    held.hold(
+        &["models", name, "allocation_items"],
+        0.0,
+        Ok(differences.len() as f64),
+    );
+    held.hold(
+        &["models", name, "allocation_d"],
+        TOLERANCE,
+        allocation::cohens_d(&differences),
+    );
+}
+
+fn hold_pairs(held: &mut Held, models: &Models<'_>, card: &ArmCard) {
+    let (name, model) = (card.name.as_str(), models.get(&card.name));
+    let difference = |other: &str| Ok(models.mean_r(name).0? - models.mean_r(other).0?);
+    if let Some(teacher) = &card.teacher {
+        held.hold(&["pairs", name, "collapse"], TOLERANCE, difference(teacher));
+        let of =
+            |model| effort::relative_efforts(model, models.get(teacher), &models.tasks).concat();
+        let (student, teacher) = (of(model), of(models.get(teacher)));
+        held.hold(
+            &["pairs", name, "relative_effort"],
+            TOLERANCE,
+            effort::mean_effort(&student),
+        );
+        held.hold(
+            &["pairs", name, "kl"],
+            LOOSE_TOLERANCE,
+            effort::divergence(&student, &teacher),
+        );
+    }
+    if let Some(base) = &card.base {
+        held.hold(&["pairs", name, "transfer"], TOLERANCE, difference(base));
+        let base = models.get(base);
+        held.hold_line(
+            &["pairs", name, "inflation"],
+            &inflation::tokens(model, base, &models.tasks).line(),
+        );
+        held.hold_line(
+            &["pairs", name, "iei_inflation"],
+            &iei::inflation(model, base, &models.tasks).line(),
+        );
+        let points = inflation::heterogeneity(model, base, &models.tasks, &models.norms);
+        held.hold_line(&["pairs", name, "heterogeneity"], &points.line());
+    }
+}
+
+fn hold_similarity(held: &mut Held, models: &Models<'_>, cards: &[ArmCard]) {
+    let named: Vec<(&str, &ModelItems)> = cards
+        .iter()
+        .map(|card| (card.name.as_str(), models.get(&card.name)))
+        .collect();
+    let found = fingerprint::similarity(&named, &models.tasks, &models.norms);
+    held.hold(&["rsa", "items"], 0.0, Ok(found.items as f64));
+    let matrix = held.reference["rsa"]["matrix"].take();
+    for (i, row) in found.matrix.into_iter().enumerate() {
+        for (j, got) in row.into_iter().enumerate() {
+            // The reference lists its names in the order of models.json, people last.
+            let figure = format!("rsa {} with {}", found.names[i], found.names[j]);
+            held.reference["rsa"][&figure] = matrix[i][j].clone();
+            held.hold(&["rsa", &figure], TOLERANCE, got);
+        }
+    }
+}
+
+/// Holds every deterministic alignment figure to the reference in `dir`, with the
+/// norms of `norms_dir`.
+pub fn alignment(dir: &Path, norms_dir: &Path) -> Result<Vec<Deviation>, ConformanceError> {
+    let reference: Value = load(&dir.join("expected.json"))?;
+    let cards: Vec<ArmCard> = load(&dir.join("models.json"))?;
+    let tasks: Vec<String> =
+        serde_json::from_value(reference["tasks"].clone()).map_err(|error| {
+            ConformanceError::Reference {
+                path: dir.join("expected.json"),
+                detail: format!("`tasks`: {error}"),
+            }
+        })?;
+    let items = cost::items(&record::read(&dir.join("traces.jsonl"))?, false);
+    let norms = Norms::read(norms_dir, &tasks)?;
+    let models = Models {
+        items: &items,
+        tasks,
+        norms,
+    };
+    let mut held = Held {
+        reference,
+        found: Vec::new(),
+    };
+    for card in &cards {
+        hold_model(&mut held, &models, &card.name);
+    }
+    for card in &cards {
+        hold_pairs(&mut held, &models, card);
+    }
+    hold_similarity(&mut held, &models, &cards);
+    Ok(held.found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_figure_conforms_to_numpy_and_scipy() {
+        let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared");
+        let dir = shared.join("fixtures/alignment");
+        if !dir.is_dir() {
+            println!("skipped: no reference figures at ../shared/fixtures/alignment");
+            return;
+        }
+        let found = alignment(&dir, &shared.join("human")).expect("read");
+        let worst = found
+            .iter()
+            .max_by(|a, b| a.deviation.total_cmp(&b.deviation))
+            .expect("figures");
+        println!("{} figures, worst {worst:?}", found.len());
+        // 14 models x (4 tasks x 7 + 4) + pairs + 1 + 15 x 15.
+        assert!(found.len() > 700, "{}", found.len());
+        let failed: Vec<&Deviation> = found.iter().filter(|d| !d.holds()).collect();
+        assert!(failed.is_empty(), "{failed:#?}");
+        // The reference is looked up, not passed over.
+        assert!(found.iter().filter(|d| d.expected.is_some()).count() > 700);
+    }
+}

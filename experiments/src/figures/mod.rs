@@ -1,0 +1,127 @@
+//! Figures as SVG: bars, differences, scatter and learning curves.
+//!
+//! Each figure is a small SVG of its own, so that a page can lay many of them
+//! out and reflow them; none draws a grid of panels. Colours come from
+//! [`palette`] and are the same for an arm in every figure. Nothing here
+//! touches the file system, and no figure computes an interval: those come
+//! with the comparison.
+
+use std::collections::BTreeSet;
+
+use crate::comparison::Comparison;
+
+pub mod bars;
+mod canvas;
+pub mod curves;
+pub mod forest;
+mod metrics;
+pub mod palette;
+pub mod scatter;
+mod ticks;
+
+/// A finished figure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Figure {
+    /// File name without its extension.
+    pub stem: String,
+    /// Title for people.
+    pub title: String,
+    /// What is drawn, exactly.
+    pub definition: String,
+    /// The SVG document.
+    pub svg: String,
+}
+
+/// Every figure of a comparison, each with a file name of its own.
+pub fn all(comparison: &Comparison) -> Vec<Figure> {
+    let mut figures = bars::figures(comparison);
+    figures.extend(forest::figures(comparison));
+    figures.extend(
+        scatter::figures(comparison)
+            .into_iter()
+            .flat_map(|s| s.panels),
+    );
+    figures.extend(curves::figures(comparison).into_iter().map(|c| c.figure));
+    let mut taken = BTreeSet::new();
+    for figure in &mut figures {
+        let stem = figure.stem.clone();
+        let mut copy = 2;
+        while !taken.insert(figure.stem.clone()) {
+            figure.stem = format!("{stem}-{copy}");
+            copy += 1;
+        }
+    }
+    figures
+}
+
+/// A file name from names that may hold slashes, blanks or anything else.
+fn stem(parts: &[&str]) -> String {
+    let clean = |part: &&str| -> String {
+        part.chars()
+            .map(|c| {
+                if c.is_ascii_alphanumeric() || "._".contains(c) {
+                    c
+                } else {
+                    '-'
+                }
+            })
+            .collect()
+    };
+    let parts: Vec<String> = parts.iter().map(clean).collect();
+    parts.join("-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+
+    #[test]
+    fn stems_are_file_names_and_unique() {
+        let mut comparison = fixture::comparison();
+        comparison.arms[2].name = "run/a b".to_owned();
+        comparison.arms[3].name = "run/a-b".to_owned();
+        let stems: Vec<String> = all(&comparison).into_iter().map(|f| f.stem).collect();
+        let unique: BTreeSet<&String> = stems.iter().collect();
+        assert_eq!(unique.len(), stems.len());
+        assert!(stems.iter().all(|s| !s.contains(['/', ' '])));
+        assert!(stems.contains(&"scatter-alphabet_arithmetic-run-a-b-2".to_owned()));
+    }
+
+    #[test]
+    fn every_figure_is_labelled_and_well_formed() {
+        let figures = all(&fixture::comparison());
+        // Three bar charts, three measures with contrasts, two tasks of four arms, two metrics.
+        assert_eq!(figures.len(), 3 + 3 + 8 + 2);
+        for figure in figures {
+            let svg = &figure.svg;
+            assert!(svg.starts_with("<svg "), "{}", figure.stem);
+            assert!(svg.trim_end().ends_with("</svg>"), "{}", figure.stem);
+            assert!(
+                svg.contains("role=\"img\"") && svg.contains("<title>") && svg.contains("<desc>")
+            );
+            assert!(
+                !svg.contains("NaN") && !svg.contains("inf"),
+                "{}",
+                figure.stem
+            );
+            for tag in ["text", "title", "desc", "svg"] {
+                let open = svg.matches(&format!("<{tag}")).count();
+                assert_eq!(open, svg.matches(&format!("</{tag}>")).count());
+            }
+        }
+    }
+
+    #[test]
+    fn an_arm_has_one_colour_everywhere() {
+        let comparison = fixture::comparison();
+        let colors = palette::Palette::of(&comparison);
+        let grpo = colors.hex("grpo");
+        for figure in all(&comparison) {
+            let shows = figure.stem.ends_with("-grpo")
+                || figure.stem.starts_with("bars")
+                || figure.stem.starts_with("curve");
+            assert_eq!(figure.svg.contains(&grpo), shows, "{}", figure.stem);
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! What each item costs the model against what it costs people, a panel for
+//! each arm and task.
+//!
+//! Panels of one task share their axes, so that they can be compared by eye.
+
+use plotters::prelude::*;
+use plotters::style::text_anchor::HPos;
+
+use super::canvas::{self, Axis, Label, Margins, SCALE};
+use super::palette::{INK, MUTED, Palette};
+use super::{Figure, stem, ticks};
+use crate::comparison::{ArmFigures, Comparison, ItemPoint, TaskFigures};
+use crate::tables::format::{self, Quantity};
+use crate::tables::layout;
+
+const SIZE: (u32, u32) = (276, 250);
+
+/// How to read the panels, for the text beside them.
+pub const EXPLANATION: &str = "Each point is an item: the mean human time against the mean number of reasoning tokens, \
+    both on logarithmic axes (mean ln ms, mean ln(1 + tokens)). r is their Pearson correlation with its 95 % interval; \
+    the line is the least-squares fit, left out where r is undefined. Panels of one task share their axes.";
+
+/// The panels of one task.
+#[derive(Debug, Clone)]
+pub struct TaskPanels {
+    /// Task name.
+    pub task: String,
+    /// One panel an arm, in the order of the comparison.
+    pub panels: Vec<Figure>,
+}
+
+/// All panels, by task.
+pub fn figures(comparison: &Comparison) -> Vec<TaskPanels> {
+    let colors = Palette::of(comparison);
+    layout::task_names(comparison)
+        .into_iter()
+        .map(|name| {
+            let arms: Vec<(&ArmFigures, &TaskFigures)> = comparison
+                .arms
+                .iter()
+                .filter_map(|arm| Some((arm, arm.tasks.iter().find(|t| t.task == name)?)))
+                .collect();
+            let points = || arms.iter().flat_map(|(_, task)| &task.points);
+            let x = canvas::range(points().map(|p| p.human_cost), 0.06);
+            let y = canvas::range(points().map(|p| p.model_cost), 0.08);
+            let panels = arms
+                .iter()
+                .map(|(arm, task)| panel(arm, task, (x, y), colors.color(&arm.name)))
+                .collect();
+            TaskPanels {
+                task: name.to_owned(),
+                panels,
+            }
+        })
+        .collect()
+}
+
+type Ranges = ((f64, f64), (f64, f64));
+
+fn panel(arm: &ArmFigures, task: &TaskFigures, (x, y): Ranges, color: RGBColor) -> Figure {
+    let points: Vec<&ItemPoint> = task
+        .points
+        .iter()
+        .filter(|p| p.human_cost.is_finite() && p.model_cost.is_finite())
+        .collect();
+    let r = match task.alignment.value {
+        Some(_) => format!(
+            "r = {}, n = {}",
+            format::estimate(&task.alignment, Quantity::Signed),
+            format::count(task.alignment.n as u64)
+        ),
+        None => "r undefined".to_owned(),
+    };
+    let why = task.alignment.why_undefined.as_deref().unwrap_or_default();
+    let title = format!("{} on {}: {r}", arm.name, task.task);
+    let stem = stem(&["scatter", &task.task, &arm.name]);
+    let reason = if why.is_empty() {
+        String::new()
+    } else {
+        format!(" r: {why}.")
+    };
+    let definition = format!("{} items. {EXPLANATION}{reason}", points.len());
+    let label = Label {
+        title: &title,
+        description: &definition,
+    };
+    let x_axis = Axis {
+        ticks: ticks::logarithmic(x.0, x.1, 0.0, 4),
+        range: x,
+        name: "human time, ms".to_owned(),
+    };
+    let y_axis = Axis {
+        // Below 0 on this axis there are no token counts, only room around the points.
+        ticks: ticks::logarithmic(y.0.max(0.0), y.1, 1.0, 6),
+        range: y,
+        name: "reasoning tokens".to_owned(),
+    };
+    let fit = task.alignment.value.and_then(|_| least_squares(&points));
+    let svg = canvas::svg(SIZE, &label, |area| {
+        let heading = canvas::shorten(&arm.name, 34);
+        canvas::text(area, &heading, &canvas::bold(13.0), (46, 13), HPos::Left)?;
+        let shown = if why.is_empty() {
+            r.clone()
+        } else {
+            format!("{r}: {why}")
+        };
+        let style = canvas::font(11.5, if why.is_empty() { INK } else { MUTED });
+        canvas::text(
+            area,
+            &canvas::shorten(&shown, 38),
+            &style,
+            (46, 30),
+            HPos::Left,
+        )?;
+        let mut chart = canvas::chart(area, &Margins(44, 10, 40, 46), &x_axis, &y_axis)?;
+        let dot = color.mix(0.62).filled();
+        chart.draw_series(
+            points
+                .iter()
+                .map(|p| Circle::new((p.human_cost, p.model_cost), 5 * SCALE / 2, dot)),
+        )?;
+        if let Some((slope, intercept)) = fit {
+            let (left, right) = canvas::range(points.iter().map(|p| p.human_cost), 0.0);
+            let ends = [left, right].map(|at| (at, intercept + slope * at));
+            let line = INK.stroke_width(3 * SCALE as u32 / 2);
+            chart.draw_series(LineSeries::new(ends, line))?;
+        }
+        Ok(())
+    });
+    Figure {
+        stem,
+        title,
+        definition,
+        svg,
+    }
+}
+
+/// Slope and intercept of model cost on human cost.
+fn least_squares(points: &[&ItemPoint]) -> Option<(f64, f64)> {
+    let n = points.len() as f64;
+    let mx = points.iter().map(|p| p.human_cost).sum::<f64>() / n;
+    let my = points.iter().map(|p| p.model_cost).sum::<f64>() / n;
+    let deviations = || {
+        points
+            .iter()
+            .map(|p| (p.human_cost - mx, p.model_cost - my))
+    };
+    let sxx: f64 = deviations().map(|(dx, _)| dx * dx).sum();
+    let sxy: f64 = deviations().map(|(dx, dy)| dx * dy).sum();
+    let slope = sxy / sxx;
+    slope.is_finite().then_some((slope, my - slope * mx))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+
+    #[test]
+    fn a_point_an_item_and_a_fit_only_where_r_is_defined() {
+        let comparison = fixture::comparison();
+        let tasks = figures(&comparison);
+        assert_eq!(tasks.len(), 2);
+        for (panel, arm) in tasks[0].panels.iter().zip(&comparison.arms) {
+            let circles = panel.svg.matches("<circle").count();
+            assert_eq!(circles, arm.tasks[0].points.len());
+            let line = panel.svg.contains("stroke=\"#1A1A1A\"");
+            assert_eq!(line, arm.tasks[0].alignment.value.is_some(), "{}", arm.name);
+        }
+        assert!(tasks[0].panels[0].svg.contains("r undefined: no variance"));
+        assert!(tasks[0].panels[3].svg.contains("r = +0.78 [0.70, 0.84]"));
+    }
+
+    #[test]
+    fn least_squares_recovers_a_line() {
+        let point = |x: f64| ItemPoint {
+            item_id: String::new(),
+            human_cost: x,
+            model_cost: 0.5 + 2.0 * x,
+            tokens: 0.0,
+            accuracy: None,
+        };
+        let points = [point(1.0), point(2.0), point(4.0)];
+        let (slope, intercept) = least_squares(&points.iter().collect::<Vec<_>>()).unwrap();
+        assert!((slope - 2.0).abs() < 1e-12 && (intercept - 0.5).abs() < 1e-12);
+        assert!(least_squares(&[&points[0], &points[0]]).is_none());
+    }
+
+    #[test]
+    fn an_arm_without_points_still_has_a_panel() {
+        let mut comparison = fixture::comparison();
+        comparison.arms.truncate(1);
+        comparison.arms[0].tasks[0].points.clear();
+        assert_eq!(figures(&comparison)[0].panels.len(), 1);
+    }
+}

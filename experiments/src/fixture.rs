@@ -1,0 +1,271 @@
+//! A hand-made comparison for the tests of the tables, figures and report: two
+//! tasks, four arms, an alignment that is undefined, notes with characters that
+//! formats must escape. The figures are chosen to be told apart, not computed.
+
+use std::collections::BTreeMap;
+
+use crate::comparison::{
+    ArmFigures, Comparison, ConstantAnswer, Contrast, Curve, Direction, Estimate, ItemCompletions,
+    ItemPoint, Measure, ShownCompletion, TaskFigures,
+};
+use crate::manifest::{Budget, EvaluationCard, Role};
+
+fn e(value: f64, low: f64, high: f64, n: usize) -> Estimate {
+    Estimate {
+        value: Some(value),
+        low: Some(low),
+        high: Some(high),
+        n,
+        why_undefined: None,
+    }
+}
+
+fn undefined(why: &str, n: usize) -> Estimate {
+    Estimate {
+        value: None,
+        low: None,
+        high: None,
+        n,
+        why_undefined: Some(why.to_owned()),
+    }
+}
+
+/// `shift` tells the arms apart; `slope` 0 is an arm whose thinking never varies.
+fn task(name: &str, items: usize, shift: f64, slope: f64, ceiling: Option<f64>) -> TaskFigures {
+    let points = (0..items)
+        .map(|i| {
+            let x = i as f64 / items as f64;
+            let model_cost = 2.0 + shift + slope * (x + 0.3 * (7.0 * x).sin());
+            ItemPoint {
+                item_id: format!("{name}-{i}"),
+                human_cost: 6.8 + x,
+                model_cost,
+                tokens: model_cost.exp() - 1.0,
+                accuracy: Some(0.5 + 0.5 * x),
+            }
+        })
+        .collect();
+    let flat = slope == 0.0;
+    let alignment = |r: f64| {
+        if flat {
+            undefined("no variance in model cost", items)
+        } else {
+            e(r, r - 0.081, r + 0.062, items)
+        }
+    };
+    let accuracy = 0.58 + shift / 4.0;
+    TaskFigures {
+        task: name.to_owned(),
+        items,
+        accuracy: e(accuracy, accuracy - 0.034, accuracy + 0.031, 4 * items),
+        balanced_accuracy: e(
+            accuracy - 0.02,
+            accuracy - 0.055,
+            accuracy + 0.012,
+            4 * items,
+        ),
+        accuracy_truncated_wrong: e(
+            accuracy - 0.01,
+            accuracy - 0.043,
+            accuracy + 0.022,
+            4 * items,
+        ),
+        tokens: e(
+            8.1 + 9.0 * shift,
+            7.4 + 9.0 * shift,
+            8.9 + 9.0 * shift,
+            items,
+        ),
+        alignment: alignment(0.3 + 0.4 * slope),
+        spearman: alignment(0.28 + 0.4 * slope),
+        partial: alignment(0.25 + 0.4 * slope),
+        ceiling,
+        points,
+    }
+}
+
+fn arm(name: &str, role: Role, shift: f64, slope: f64) -> ArmFigures {
+    let accuracy = 0.58 + shift / 4.0;
+    let r = 0.3 + 0.4 * slope;
+    let trained = matches!(role, Role::Student | Role::Rl);
+    ArmFigures {
+        name: name.to_owned(),
+        role,
+        seeds: if trained { vec![1, 2] } else { vec![1] },
+        accuracy: e(accuracy, accuracy - 0.024, accuracy + 0.021, 72),
+        balanced_accuracy: e(accuracy - 0.02, accuracy - 0.045, accuracy + 0.002, 72),
+        tokens: e(8.1 + 9.0 * shift, 7.7 + 9.0 * shift, 8.6 + 9.0 * shift, 18),
+        alignment: if slope == 0.0 {
+            undefined("no task has a defined alignment", 18)
+        } else {
+            e(r, r - 0.052, r + 0.048, 18)
+        },
+        alignment_fisher: if slope == 0.0 {
+            undefined("no task has a defined alignment", 18)
+        } else {
+            e(r + 0.014, r - 0.041, r + 0.063, 18)
+        },
+        truncated: if trained { 17 } else { 0 },
+        samples: 1440,
+        tasks: vec![
+            task("alphabet_arithmetic", 10, shift, slope, Some(0.93)),
+            task("mental_addition", 8, shift, slope / 2.0, None),
+        ],
+        budget: trained.then(|| Budget {
+            optimizer_steps: 240,
+            trained_tokens: 1_204_331,
+            generated_tokens: if role == Role::Rl { 988_120 } else { 0 },
+            flops: if role == Role::Rl { 5.2e12 } else { 4.1e12 },
+            seconds: 71.46,
+        }),
+    }
+}
+
+fn contrast(arm: &str, against: &str, measure: Measure, difference: Estimate) -> Contrast {
+    let direction = match (difference.low, difference.high) {
+        (Some(_), Some(high)) if high < 0.0 => Direction::Below,
+        (Some(low), Some(_)) if low > 0.0 => Direction::Above,
+        (Some(_), Some(_)) => Direction::Across,
+        _ => Direction::Undefined,
+    };
+    Contrast {
+        arm: arm.to_owned(),
+        against: against.to_owned(),
+        measure,
+        question: None,
+        p: difference
+            .value
+            .map(|d| if d.abs() < 0.1 { 0.2134 } else { 0.0002 }),
+        direction,
+        difference,
+        verdict: None,
+    }
+}
+
+/// The comparison.
+pub(crate) fn comparison() -> Comparison {
+    let curve = |arm: &str, seed: u64, metric: &str, from: f64, to: f64| Curve {
+        arm: arm.to_owned(),
+        seed,
+        metric: metric.to_owned(),
+        points: (0..=6)
+            .map(|i| (i * 40, from + (to - from) * (i as f64 / 6.0).sqrt()))
+            .collect(),
+    };
+    let mut collapse = contrast(
+        "sft",
+        "teacher",
+        Measure::Alignment,
+        e(-0.162, -0.231, -0.094, 18),
+    );
+    collapse.question = Some("functional alignment collapse".to_owned());
+    collapse.verdict = Some("yes".to_owned());
+    let mut transfer = contrast(
+        "sft",
+        "base",
+        Measure::Alignment,
+        undefined("no task has a defined alignment", 18),
+    );
+    transfer.question = Some("negative transfer".to_owned());
+    Comparison {
+        title: "Imitation & reinforcement from one base".to_owned(),
+        hypothesis: "Reinforcement keeps reasoning length in step with human effort; imitation copies its length only."
+            .to_owned(),
+        evaluation: EvaluationCard {
+            samples: 4,
+            temperature: 0.7,
+            max_new_tokens: 1024,
+            items: "b3:8c1f".to_owned(),
+            norms: "synthetic times, for tests only".to_owned(),
+        },
+        arms: vec![
+            arm("base", Role::Base, 0.0, 0.0),
+            arm("teacher", Role::Teacher, 1.2, 1.3),
+            arm("sft", Role::Student, 1.0, 0.9),
+            arm("grpo", Role::Rl, 1.1, 1.2),
+        ],
+        contrasts: vec![
+            contrast("grpo", "base", Measure::Accuracy, e(0.2678, 0.2412, 0.2949, 72)),
+            contrast("grpo", "sft", Measure::Accuracy, e(0.021, -0.012, 0.054, 72)),
+            contrast("grpo", "sft", Measure::Alignment, e(0.1184, 0.0391, 0.1942, 18)),
+            contrast("sft", "base", Measure::Tokens, e(9.02, 8.31, 9.77, 18)),
+            transfer,
+            collapse,
+        ],
+        constant_answers: vec![
+            ConstantAnswer {
+                task: "alphabet_arithmetic".to_owned(),
+                answer: "false".to_owned(),
+                accuracy: 0.62,
+                balanced_accuracy: 0.5,
+            },
+            ConstantAnswer {
+                task: "mental_addition".to_owned(),
+                answer: "true".to_owned(),
+                accuracy: 0.53,
+                balanced_accuracy: 0.5,
+            },
+        ],
+        notes: vec![
+            "Two tasks only: means over tasks are demonstrative.".to_owned(),
+            "1.2 % of the samples of sft & grpo reached the cap | counted as <truncated>.".to_owned(),
+        ],
+        curves: vec![
+            curve("sft", 1, "loss", 1.9, 0.4),
+            curve("sft", 2, "loss", 1.8, 0.5),
+            curve("grpo", 1, "loss", 0.02, 0.01),
+            curve("grpo", 2, "loss", 0.03, 0.0),
+            curve("grpo", 1, "reward", 0.2, 0.8),
+            curve("grpo", 2, "reward", 0.3, 0.9),
+        ],
+        draws: 10_000,
+        further: crate::comparison::Further::default(),
+        environment: BTreeMap::from([
+            ("device".to_owned(), "cpu".to_owned()),
+            ("threads".to_owned(), "2".to_owned()),
+        ]),
+    }
+}
+
+/// Two items whose completions hold markup that must be shown, not run.
+pub(crate) fn items() -> Vec<ItemCompletions> {
+    let shown = |text: &str, tokens, correct| ShownCompletion {
+        seed: Some(1),
+        text: text.to_owned(),
+        reasoning_tokens: tokens,
+        correct,
+        truncated: false,
+    };
+    vec![
+        ItemCompletions {
+            task: "alphabet_arithmetic".to_owned(),
+            item_id: "A+3=D".to_owned(),
+            prompt: "A + 3 = D ?".to_owned(),
+            answer: "true".to_owned(),
+            human_ms: Some(1523.4),
+            arms: BTreeMap::from([
+                ("base".to_owned(), vec![shown("false", 0, Some(false))]),
+                (
+                    "grpo".to_owned(),
+                    vec![shown("<think> A 1 B 2 C 3 D </think> true", 7, Some(true))],
+                ),
+                (
+                    "sft".to_owned(),
+                    vec![shown(
+                        "</script><script>document.title='run'</script><img src=x onerror=alert(1)>",
+                        3,
+                        None,
+                    )],
+                ),
+            ]),
+        },
+        ItemCompletions {
+            task: "mental_addition".to_owned(),
+            item_id: "7+8=15".to_owned(),
+            prompt: "7 + 8 = 15 ?".to_owned(),
+            answer: "true".to_owned(),
+            human_ms: None,
+            arms: BTreeMap::from([("base".to_owned(), vec![shown("<!-- true", 0, Some(true))])]),
+        },
+    ]
+}

@@ -1,0 +1,23 @@
+//! What a paired experiment found: records in, statistics, alignment with
+//! people, comparison tables, figures and the report out.
+//!
+//! The crate knows nothing of torch: everything here works on trace records
+//! and norms, whoever produced them. It deliberately neither trains nor samples.
+//!
+//! Flow: [`record`] and [`norms`] are read, [`alignment`] and [`statistics`]
+//! turn them into figures with intervals, [`comparison`] arranges them as arms
+//! and contrasts, [`tables`], [`figures`] and [`report`] show them.
+
+pub mod alignment;
+pub mod comparison;
+pub mod conformance;
+pub mod figures;
+pub mod manifest;
+pub mod norms;
+pub mod record;
+pub mod report;
+pub mod statistics;
+pub mod tables;
+
+#[cfg(test)]
+mod fixture;

@@ -1,0 +1,132 @@
+//! What a run directory says of itself: the arms, how they are paired, what
+//! they cost, and the environment they ran in.
+//!
+//! A run directory:
+//!
+//! ```text
+//! RUN/manifest.json                      this type
+//! RUN/definition.toml                    the definition as it was given, overrides applied
+//! RUN/teacher/…                          the teacher's training and its traces.jsonl
+//! RUN/arms/ARM/seed-S/metrics.jsonl      one object a step: {"step":…, "seconds":…, "loss":…, …}
+//! RUN/arms/ARM/seed-S/traces.parquet     evaluation trace records
+//! RUN/arms/ARM/seed-S/model/             the trained model, a Hugging Face folder
+//! RUN/comparison.{json,md,csv,tex}       the tables
+//! RUN/report.html                        the report
+//! RUN/figures/*.svg                      its figures
+//! ```
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// What an arm is to the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Untouched starting point of the arms.
+    Base,
+    /// Source of the demonstrations.
+    Teacher,
+    /// Trained on a teacher's traces (mimicry).
+    Student,
+    /// Trained by reinforcement (mastery).
+    Rl,
+    /// Anything else.
+    Other,
+}
+
+/// One model of the comparison, and whose child it is.
+///
+/// Worked example: `{"name":"sft","role":"student","base":"base","teacher":"teacher"}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArmCard {
+    /// Name, as in the trace records' `model`.
+    pub name: String,
+    /// Role in the design.
+    pub role: Role,
+    /// The model it started from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<String>,
+    /// The model whose traces it imitates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub teacher: Option<String>,
+}
+
+/// What one arm of one seed spent. A count is `None` where nobody measured it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Budget {
+    /// Optimizer updates.
+    pub optimizer_steps: u64,
+    /// Tokens that a loss was taken on.
+    pub trained_tokens: u64,
+    /// Tokens sampled for training.
+    pub generated_tokens: u64,
+    /// Floating-point operations, estimated (6 N a trained and 2 N a generated
+    /// token, N the parameters; prompt tokens counted with each).
+    pub flops: f64,
+    /// Wall-clock seconds of training.
+    pub seconds: f64,
+}
+
+/// One arm of one seed as the run left it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ArmRun {
+    /// The arm's name.
+    pub arm: String,
+    /// Training seed.
+    pub seed: u64,
+    /// Folder relative to the run directory, holding `metrics.jsonl` and `traces.parquet`.
+    pub folder: String,
+    /// Hash of the weights it started from.
+    pub initial_weights: String,
+    /// Hash of the weights it ended with.
+    pub final_weights: String,
+    /// Hash of the order of its training problems; `None` where it has none.
+    pub problem_order: Option<String>,
+    /// What it spent; `None` for a model that was not trained in an arm.
+    pub budget: Option<Budget>,
+}
+
+/// How every arm was evaluated.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EvaluationCard {
+    /// Samples an item.
+    pub samples: u32,
+    /// Sampling temperature; 0 is greedy.
+    pub temperature: f64,
+    /// Token cap.
+    pub max_new_tokens: u32,
+    /// Hash of the items and their sampling keys.
+    pub items: String,
+    /// Where the human times come from, in words with the citation.
+    pub norms: String,
+}
+
+/// `manifest.json`, written last: a run without one is not complete.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Version of this format.
+    pub format: u32,
+    /// Short name of the experiment.
+    pub name: String,
+    /// Title for people.
+    pub title: String,
+    /// The hypothesis, as written before the run.
+    pub hypothesis: String,
+    /// Training seeds.
+    pub seeds: Vec<u64>,
+    /// Task names, in the order of the definition.
+    pub tasks: Vec<String>,
+    /// Arms in the order of the definition, base and teacher first.
+    pub arms: Vec<ArmCard>,
+    /// Each arm of each seed.
+    pub arm_runs: Vec<ArmRun>,
+    /// How they were evaluated.
+    pub evaluation: EvaluationCard,
+    /// The resolved definition.
+    pub definition: serde_json::Value,
+    /// Versions, threads, device, processor, date, commit: name to value.
+    pub environment: BTreeMap<String, String>,
+    /// Hashes of the run's files, by path relative to the run directory.
+    pub files: BTreeMap<String, String>,
+}

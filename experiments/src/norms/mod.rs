@@ -1,0 +1,249 @@
+//! Human norms: how long people take for each item.
+//!
+//! Two sources: the built-in means by condition ([`conditions`]), and a folder
+//! of items (and trials) in the one schema for all sets ([`Norms::read`]). The
+//! items' own means are authoritative: nothing here recomputes them from
+//! trials, which serve the noise ceilings alone.
+
+pub mod conditions;
+mod error;
+mod import;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use serde::{Deserialize, Serialize};
+
+pub use error::NormsError;
+
+use crate::alignment::ceiling::{self, Ceiling};
+
+/// One item and how people did on it.
+///
+/// Worked example: task `alphabet_arithmetic`, item `A+3=D`, answer `true`, condition
+/// `true/addend=3`, mean ln(ms) 8.05: its human cost is 8.05. An item with a mean of 4670 ms and no
+/// mean of logarithms costs ln(4670) = 8.449.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NormItem {
+    /// Task name.
+    pub task: String,
+    /// Item name, unique within its task.
+    pub item_id: String,
+    /// The prompt's text.
+    pub prompt: String,
+    /// The right answer; empty where the source gives none.
+    pub answer: String,
+    /// Condition name.
+    pub condition: Option<String>,
+    /// Trials behind the means.
+    pub n: Option<f64>,
+    /// Mean response time in milliseconds.
+    pub mean_rt_ms: Option<f64>,
+    /// Mean of ln(milliseconds).
+    pub mean_log_rt: Option<f64>,
+    /// Share of correct answers over all trials.
+    pub accuracy: Option<f64>,
+}
+
+impl NormItem {
+    /// Human cost h: the mean of ln(milliseconds), else ln(mean milliseconds).
+    pub fn human_cost(&self) -> Option<f64> {
+        self.mean_log_rt.or_else(|| self.mean_rt_ms.map(f64::ln))
+    }
+}
+
+/// One trial of one subject.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trial {
+    /// Item name.
+    pub item_id: String,
+    /// Subject name.
+    pub subject: String,
+    /// Response time in milliseconds.
+    pub rt_ms: f64,
+    /// Whether the answer was right.
+    pub correct: bool,
+    /// How often the subject had met the item before; 0 is the first time.
+    pub repeat: u32,
+}
+
+/// Which trials count towards a task's means: those within a range of times, and
+/// for most tasks right answers alone.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Window {
+    /// Shortest time in milliseconds.
+    pub low_ms: f64,
+    /// Longest time in milliseconds.
+    pub high_ms: f64,
+    /// Whether only right answers count.
+    pub right_only: bool,
+    /// Whether only a subject's first meeting with an item counts.
+    pub first_meeting: bool,
+}
+
+impl Window {
+    /// The window of a task's published means; all right answers for a task not known here.
+    pub fn of(task: &str) -> Self {
+        let (low_ms, high_ms, right_only, first_meeting) = match task {
+            "addition_digit" | "addition_word" => (200.0, 10_000.0, true, false),
+            "alphabet_arithmetic" => (300.0, 20_000.0, true, true),
+            // Some of its problems hardly anybody solves; its published means are over all answers.
+            "spatial_relations" => (500.0, 120_000.0, false, false),
+            _ => (f64::MIN_POSITIVE, f64::MAX, true, false),
+        };
+        Self {
+            low_ms,
+            high_ms,
+            right_only,
+            first_meeting,
+        }
+    }
+
+    /// Whether a trial counts.
+    pub fn keeps(&self, trial: &Trial) -> bool {
+        (trial.correct || !self.right_only)
+            && (self.low_ms..=self.high_ms).contains(&trial.rt_ms)
+            && (trial.repeat == 0 || !self.first_meeting)
+    }
+}
+
+/// The norms of several tasks.
+#[derive(Debug, Clone, Default)]
+pub struct Norms {
+    source: String,
+    items: BTreeMap<String, Vec<NormItem>>,
+    index: HashMap<String, HashMap<String, usize>>,
+    trials: BTreeMap<String, Vec<Trial>>,
+    ceilings: BTreeMap<String, Ceiling>,
+}
+
+impl Norms {
+    /// Norms of given items, without trials; `source` says where they come from, with the citation.
+    ///
+    /// Where two items of a task share a name, the later one takes the place of the earlier.
+    pub fn new(items: Vec<NormItem>, source: String) -> Self {
+        let mut norms = Self {
+            source,
+            ..Self::default()
+        };
+        for item in items {
+            let place = norms.index.entry(item.task.clone()).or_default();
+            let list = norms.items.entry(item.task.clone()).or_default();
+            if let Some(&at) = place.get(&item.item_id) {
+                list[at] = item;
+            } else {
+                place.insert(item.item_id.clone(), list.len());
+                list.push(item);
+            }
+        }
+        norms
+    }
+
+    /// The same norms with the trials of a task, and the noise ceiling they give.
+    #[must_use]
+    pub fn with_trials(mut self, task: &str, trials: Vec<Trial>) -> Self {
+        if let Ok(found) = ceiling::noise_ceiling(&trials, Window::of(task)) {
+            self.ceilings.insert(task.into(), found);
+        }
+        self.trials.insert(task.into(), trials);
+        self
+    }
+
+    /// The same norms with a task's noise ceiling as computed before, where the trials are not at hand.
+    #[must_use]
+    pub fn with_ceiling(mut self, task: &str, ceiling: Ceiling) -> Self {
+        self.ceilings.insert(task.into(), ceiling);
+        self
+    }
+
+    /// Where the times come from, in words with the citation.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Names of the tasks that have items.
+    pub fn tasks(&self) -> BTreeSet<&str> {
+        self.items.keys().map(String::as_str).collect()
+    }
+
+    /// A task's items in the order of their source.
+    pub fn items(&self, task: &str) -> &[NormItem] {
+        self.items.get(task).map_or(&[], Vec::as_slice)
+    }
+
+    /// One item by name.
+    pub fn item(&self, task: &str, item_id: &str) -> Option<&NormItem> {
+        let at = *self.index.get(task)?.get(item_id)?;
+        self.items.get(task)?.get(at)
+    }
+
+    /// Human cost of an item by name.
+    pub fn human_cost(&self, task: &str, item_id: &str) -> Option<f64> {
+        self.item(task, item_id)?.human_cost()
+    }
+
+    /// A task's trials, where they were given.
+    pub fn trials(&self, task: &str) -> &[Trial] {
+        self.trials.get(task).map_or(&[], Vec::as_slice)
+    }
+
+    /// A task's noise ceiling; `None` without trials it can be computed from.
+    pub fn ceiling(&self, task: &str) -> Option<&Ceiling> {
+        self.ceilings.get(task)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn item(id: &str, log: Option<f64>, ms: Option<f64>) -> NormItem {
+        NormItem {
+            task: "t".into(),
+            item_id: id.into(),
+            prompt: id.into(),
+            answer: "true".into(),
+            condition: None,
+            n: None,
+            mean_rt_ms: ms,
+            mean_log_rt: log,
+            accuracy: None,
+        }
+    }
+
+    #[test]
+    fn human_cost_prefers_the_mean_of_logarithms() {
+        let norms = Norms::new(
+            vec![
+                item("a", Some(7.0), Some(2000.0)),
+                item("b", None, Some(4670.0)),
+                item("c", None, None),
+            ],
+            "made up".into(),
+        );
+        assert_eq!(norms.human_cost("t", "a"), Some(7.0));
+        assert!((norms.human_cost("t", "b").expect("a time") - 8.448_914_1).abs() < 1e-6);
+        assert_eq!(norms.human_cost("t", "c"), None);
+        assert_eq!(norms.human_cost("t", "d"), None);
+        assert_eq!(norms.items("t").len(), 3);
+        assert!(norms.ceiling("t").is_none());
+    }
+
+    #[test]
+    fn windows_keep_right_answers_in_range() {
+        let trial = |rt_ms, correct, repeat| Trial {
+            item_id: "a".into(),
+            subject: "s".into(),
+            rt_ms,
+            correct,
+            repeat,
+        };
+        let alphabet = Window::of("alphabet_arithmetic");
+        assert!(alphabet.keeps(&trial(300.0, true, 0)));
+        assert!(!alphabet.keeps(&trial(299.0, true, 0)));
+        assert!(!alphabet.keeps(&trial(900.0, false, 0)));
+        assert!(!alphabet.keeps(&trial(900.0, true, 1)));
+        assert!(Window::of("addition_word").keeps(&trial(900.0, true, 1)));
+        assert!(Window::of("spatial_relations").keeps(&trial(900.0, false, 0)));
+        assert!(!Window::of("another").keeps(&trial(0.0, true, 0)));
+    }
+}

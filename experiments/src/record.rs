@@ -1,0 +1,212 @@
+//! Trace records: one row for each sampled answer, read from and written to
+//! JSONL and Parquet.
+//!
+//! A file is written to a temporary name beside its own and renamed when whole,
+//! so a record file is complete or absent. Reading checks every row; nothing is
+//! repaired on the way in.
+
+mod lines;
+mod table;
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// One sampled answer of one model to one item.
+///
+/// Worked example, as a line of JSONL:
+///
+/// ```json
+/// {"model":"grpo","seed":1,"task":"alphabet_arithmetic","item_id":"A+3=D","sample":0,
+///  "prompt_tokens":6,"reasoning_tokens":14,"completion_tokens":18,"correct":true,
+///  "truncated":false,"answer":"true","completion":"<think> A 1 B 2 C 3 D </think> true"}
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Trace {
+    /// Name of the model or arm.
+    pub model: String,
+    /// Training seed; absent for a model that was trained once, elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// Task name.
+    pub task: String,
+    /// Item name, unique within its task.
+    pub item_id: String,
+    /// Index of this sample among those of the same model, seed and item.
+    pub sample: u32,
+    /// Tokens of the prompt.
+    pub prompt_tokens: u32,
+    /// Tokens between the think tags; 0 where the model answered directly.
+    pub reasoning_tokens: u32,
+    /// All sampled tokens, the end token included.
+    pub completion_tokens: u32,
+    /// The task's grade; `None` where the task could not grade.
+    pub correct: Option<bool>,
+    /// Whether the token cap cut the completion off.
+    pub truncated: bool,
+    /// The answer as extracted; `None` where none was found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<String>,
+    /// The completion's text, where it was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completion: Option<String>,
+}
+
+/// What can be wrong with a file of records.
+#[derive(Debug, Error)]
+pub enum RecordError {
+    /// The file cannot be read or written.
+    #[error(
+        "{path}: {source}; check that the file exists, may be read or written, and that the disk is not full"
+    )]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A name that is neither JSONL nor Parquet.
+    #[error("{path}: records are read from .jsonl and .parquet files; rename or convert it")]
+    UnknownFormat {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A row that is no record.
+    #[error("{path}, {row}: {detail}; correct or remove the row")]
+    BadRow {
+        /// The file.
+        path: PathBuf,
+        /// "line 3" of JSONL, "row 3" of Parquet, both from 1.
+        row: String,
+        /// What is wrong, the field named.
+        detail: String,
+    },
+    /// The same sample twice.
+    #[error(
+        "{path}, {row}: model `{model}`, seed {seed}, task `{task}`, item `{item_id}`, sample {sample} again, first in {first}; keep one of the two"
+    )]
+    Duplicate {
+        /// The file.
+        path: PathBuf,
+        /// The later row.
+        row: String,
+        /// The earlier row.
+        first: String,
+        /// Its model.
+        model: String,
+        /// Its seed, or "none".
+        seed: String,
+        /// Its task.
+        task: String,
+        /// Its item.
+        item_id: String,
+        /// Its sample.
+        sample: u32,
+    },
+    /// The file is no Parquet table, or not one of records.
+    #[error("{path}: {detail}; write the file again, or give another")]
+    BadTable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        detail: String,
+    },
+}
+
+/// Reads a file of records, JSONL or Parquet by its name.
+pub fn read(path: &Path) -> Result<Vec<Trace>, RecordError> {
+    match path.extension().and_then(|ending| ending.to_str()) {
+        Some("jsonl" | "ndjson") => lines::read(path),
+        Some("parquet") => table::read(path),
+        _ => Err(RecordError::UnknownFormat { path: path.into() }),
+    }
+}
+
+/// Writes a file of records, JSONL or Parquet by its name, whole or not at all.
+pub fn write(path: &Path, traces: &[Trace]) -> Result<(), RecordError> {
+    match path.extension().and_then(|ending| ending.to_str()) {
+        Some("jsonl" | "ndjson") => whole(path, |file| lines::write(path, file, traces)),
+        Some("parquet") => whole(path, |file| table::write(path, file, traces)),
+        _ => Err(RecordError::UnknownFormat { path: path.into() }),
+    }
+}
+
+fn io_error(path: &Path) -> impl Fn(io::Error) -> RecordError + '_ {
+    move |source| RecordError::Io {
+        path: path.into(),
+        source,
+    }
+}
+
+/// Fills a temporary file in the same folder, then gives it its name.
+fn whole(
+    path: &Path,
+    fill: impl FnOnce(&mut BufWriter<File>) -> Result<(), RecordError>,
+) -> Result<(), RecordError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let temporary = path.with_file_name(format!(".{name}.{}.part", std::process::id()));
+    let written = fill_and_rename(path, &temporary, fill);
+    if written.is_err() {
+        // The first error is the one to tell; what is left here is read by nobody.
+        let _ = fs::remove_file(&temporary);
+    }
+    written
+}
+
+fn fill_and_rename(
+    path: &Path,
+    temporary: &Path,
+    fill: impl FnOnce(&mut BufWriter<File>) -> Result<(), RecordError>,
+) -> Result<(), RecordError> {
+    let mut file = BufWriter::new(File::create(temporary).map_err(io_error(temporary))?);
+    fill(&mut file)?;
+    file.flush().map_err(io_error(path))?;
+    file.get_ref().sync_all().map_err(io_error(path))?;
+    fs::rename(temporary, path).map_err(io_error(path))?;
+    // The new name lives in the folder, which has its own way to the disk.
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(io_error(folder))
+}
+
+/// Refuses the second record of the same model, seed, task, item and sample; `unit` is "line" or "row".
+fn refuse_duplicates(
+    path: &Path,
+    unit: &str,
+    traces: &[(usize, Trace)],
+) -> Result<(), RecordError> {
+    let mut seen = HashMap::with_capacity(traces.len());
+    for (number, trace) in traces {
+        let key = (
+            trace.model.as_str(),
+            trace.seed,
+            trace.task.as_str(),
+            trace.item_id.as_str(),
+            trace.sample,
+        );
+        if let Some(first) = seen.insert(key, number) {
+            return Err(RecordError::Duplicate {
+                path: path.into(),
+                row: format!("{unit} {number}"),
+                first: format!("{unit} {first}"),
+                model: trace.model.clone(),
+                seed: trace.seed.map_or("none".into(), |seed| seed.to_string()),
+                task: trace.task.clone(),
+                item_id: trace.item_id.clone(),
+                sample: trace.sample,
+            });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,165 @@
+//! Text and tables as HTML.
+
+use std::fmt::Write as _;
+
+use crate::figures::palette::Palette;
+use crate::tables::format;
+use crate::tables::layout::{Cell, Column, Table};
+
+/// Escapes text for element content and for attributes in double quotes.
+pub(super) fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// Escapes text of ours, and sets a hyphen that is a minus as one.
+pub(super) fn text(text: &str) -> String {
+    escape(&format::minus(text))
+}
+
+/// The same for sentences: an interval and a p value are not broken across lines.
+pub(super) fn prose(sentence: &str) -> String {
+    let mut within = false;
+    let held: String = sentence
+        .replace("p = ", "p\u{a0}=\u{a0}")
+        .replace("p < ", "p\u{a0}<\u{a0}")
+        .chars()
+        .map(|c| {
+            within = (within || c == '[') && c != ']';
+            if within && c == ' ' { '\u{a0}' } else { c }
+        })
+        .collect();
+    text(&held)
+}
+
+/// A table with its caption, footnotes and definitions.
+pub(super) fn table(table: &Table, colors: &Palette) -> String {
+    let mut out = format!(
+        "<figure class=\"table\"><table id=\"{}\" role=\"table\"><caption>{}</caption>\n<thead><tr role=\"row\">",
+        table.id,
+        text(&table.caption)
+    );
+    for column in &table.columns {
+        let _ = write!(
+            out,
+            "<th scope=\"col\" role=\"columnheader\"{} title=\"{}\">{}</th>",
+            class(column),
+            escape(column.definition),
+            text(column.header)
+        );
+    }
+    out.push_str("</tr></thead>\n<tbody>\n");
+    let mut group = None;
+    for row in &table.rows {
+        if row.group != group {
+            if let Some(name) = &row.group {
+                let _ = writeln!(
+                    out,
+                    "<tr class=\"group\" role=\"row\"><th scope=\"rowgroup\" colspan=\"{}\">{}</th></tr>",
+                    table.columns.len(),
+                    escape(name)
+                );
+            }
+            group.clone_from(&row.group);
+        }
+        out.push_str("<tr role=\"row\">");
+        for (i, (cell, column)) in row.cells.iter().zip(&table.columns).enumerate() {
+            out.push_str(&table_cell(cell, column, i == 0, colors));
+        }
+        out.push_str("</tr>\n");
+    }
+    out.push_str("</tbody></table>\n");
+    if !table.footnotes.is_empty() {
+        out.push_str("<p class=\"footnotes\">");
+        for (letter, reason) in &table.footnotes {
+            let _ = write!(out, "<span><sup>{letter}</sup> {}</span> ", text(reason));
+        }
+        out.push_str("</p>\n");
+    }
+    out.push_str("<details><summary>Definitions</summary><dl>");
+    for column in &table.columns {
+        let _ = write!(
+            out,
+            "<dt>{}</dt><dd>{}</dd>",
+            text(column.header),
+            text(column.definition)
+        );
+    }
+    out.push_str("</dl></details></figure>\n");
+    out
+}
+
+fn table_cell(cell: &Cell, column: &Column, first: bool, colors: &Palette) -> String {
+    let mut inner = if first && column.header == "arm" {
+        format!("{}{}", swatch(&cell.text, colors), text(&cell.text))
+    } else if let Some((value, bounds)) = cell.text.split_once(" [") {
+        format!(
+            "{} <span class=\"ci\">[{}</span>",
+            text(value),
+            text(bounds)
+        )
+    } else if cell.text == format::UNDEFINED {
+        format!("<span class=\"undefined\">{}</span>", text(&cell.text))
+    } else {
+        text(&cell.text)
+    };
+    if let Some(mark) = &cell.mark {
+        let _ = write!(inner, "<sup>{mark}</sup>");
+    }
+    let behind = cell.n.map_or(String::new(), |n| {
+        format!(" title=\"n = {}\"", format::count(n as u64))
+    });
+    if first {
+        format!("<th scope=\"row\" role=\"rowheader\">{inner}</th>")
+    } else {
+        // The label stands in front of the value where the table is too wide for the page.
+        format!(
+            "<td role=\"cell\"{} data-label=\"{}\"{behind}><span>{inner}</span></td>",
+            class(column),
+            escape(column.header)
+        )
+    }
+}
+
+/// The coloured square in front of an arm's name.
+pub(super) fn swatch(arm: &str, colors: &Palette) -> String {
+    format!(
+        "<i class=\"swatch\" style=\"background:{}\"></i>",
+        colors.hex(arm)
+    )
+}
+
+fn class(column: &Column) -> &'static str {
+    if column.numeric { " class=\"num\"" } else { "" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_markup_and_quotes() {
+        assert_eq!(
+            escape("<a b=\"c\">&'"),
+            "&lt;a b=&quot;c&quot;&gt;&amp;&#39;"
+        );
+    }
+
+    #[test]
+    fn prose_keeps_figures_together() {
+        assert_eq!(
+            prose("a - b: -0.02 [-0.10, 0.05], p < 0.001"),
+            "a \u{2212} b: \u{2212}0.02 [\u{2212}0.10,\u{a0}0.05], p\u{a0}&lt;\u{a0}0.001"
+        );
+    }
+}

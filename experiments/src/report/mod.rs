@@ -1,0 +1,136 @@
+//! The report: one HTML file that needs nothing else, and the writing of every
+//! file that shows a comparison.
+//!
+//! The page is made here, whole; its script only filters and shows items, so
+//! tables and figures are there without it. It deliberately loads nothing from
+//! anywhere, draws no chart of its own and computes no statistic.
+
+use crate::comparison::{Comparison, ItemCompletions};
+
+mod data;
+mod markup;
+mod page;
+mod summary;
+mod write;
+
+pub use write::{WriteError, write_all};
+
+const STYLE: &str = include_str!("report.css");
+const SCRIPT: &str = include_str!("report.js");
+
+/// The report as one self-contained HTML document.
+///
+/// `items` are what the item browser shows, in that order; none leaves the
+/// browser out.
+pub fn html(comparison: &Comparison, items: &[ItemCompletions]) -> String {
+    let body = page::body(comparison, items);
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; \
+         script-src 'unsafe-inline'\">\n\
+         <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n{body}\
+         <script type=\"application/json\" id=\"data\">{data}</script>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n",
+        title = markup::escape(&comparison.title),
+        data = data::json(comparison, items),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+    use crate::tables::layout;
+
+    fn page() -> String {
+        html(&fixture::comparison(), &fixture::items())
+    }
+
+    #[test]
+    fn completions_cannot_close_or_open_a_script() {
+        let page = page();
+        // The data and the program; both closed, and nothing from a completion among them.
+        assert_eq!(page.matches("<script").count(), 2);
+        assert_eq!(page.matches("</script").count(), 2);
+        assert!(!page.contains("<img"));
+        assert!(!page.contains("<!-- true"));
+    }
+
+    #[test]
+    fn nothing_comes_from_the_network() {
+        let page = page();
+        for word in ["http://", "https://", "url(", "@import", "src=", "<link"] {
+            let allowed = page.matches("http://www.w3.org/2000/svg").count();
+            let expected = if word == "http://" { allowed } else { 0 };
+            // The second item's completion holds `src=` as text inside the data.
+            let in_data = data::json(&fixture::comparison(), &fixture::items())
+                .matches(word)
+                .count();
+            assert_eq!(page.matches(word).count(), expected + in_data, "{word}");
+        }
+    }
+
+    #[test]
+    fn every_number_of_the_tables_stands_in_the_page() {
+        let page = page();
+        for table in layout::document(&fixture::comparison()).tables {
+            for cell in table.rows.iter().flat_map(|row| &row.cells) {
+                let shown = markup::text(&cell.text);
+                let (value, bounds) = shown.split_once(" [").unwrap_or((&shown, ""));
+                assert!(page.contains(value), "{}: {shown}", table.id);
+                assert!(page.contains(bounds), "{}: {shown}", table.id);
+            }
+        }
+    }
+
+    #[test]
+    fn says_the_hypothesis_the_notes_and_that_nothing_was_tuned() {
+        let page = page();
+        assert!(page.contains("Reinforcement keeps reasoning length in step"));
+        assert!(page.contains("reached the cap | counted as &lt;truncated&gt;"));
+        assert!(page.contains("Nothing was tuned on the evaluation items"));
+    }
+
+    #[test]
+    fn long_lists_keep_their_order_and_lose_nothing() {
+        let mut comparison = fixture::comparison();
+        comparison.notes = (0..30).map(|i| format!("note number {i}.")).collect();
+        let page = html(&comparison, &[]);
+        assert!(page.contains("22 more notes"));
+        let places: Vec<usize> = comparison
+            .notes
+            .iter()
+            .map(|note| page.find(note.as_str()).unwrap())
+            .collect();
+        assert!(places.is_sorted());
+    }
+
+    #[test]
+    fn every_anchor_has_its_target_and_every_id_is_unique() {
+        let page = page();
+        let values = |attribute: &str| -> Vec<String> {
+            page.split(attribute)
+                .skip(1)
+                .filter_map(|rest| rest.split_once('"').map(|(v, _)| v.to_owned()))
+                .collect()
+        };
+        let ids = values(" id=\"");
+        for anchor in values("href=\"#") {
+            assert_eq!(
+                ids.iter().filter(|id| **id == anchor).count(),
+                1,
+                "{anchor}"
+            );
+        }
+        let unique: std::collections::BTreeSet<&String> = ids.iter().collect();
+        assert_eq!(unique.len(), ids.len());
+    }
+
+    #[test]
+    fn without_items_there_is_no_browser() {
+        let page = html(&fixture::comparison(), &[]);
+        assert!(!page.contains("id=\"browser\""));
+        assert!(page.contains("No completions were kept"));
+    }
+}

@@ -1,0 +1,261 @@
+//! The sections of the page, in reading order.
+
+use std::fmt::Write as _;
+
+use crate::comparison::{Comparison, ItemCompletions};
+use crate::figures::palette::Palette;
+use crate::figures::{Figure, bars, curves, forest, scatter};
+use crate::tables::layout::{self, Document};
+
+use super::markup::{self, escape, text};
+use super::summary;
+
+/// Everything between `<body>` and the data.
+pub(super) fn body(comparison: &Comparison, items: &[ItemCompletions]) -> String {
+    let document = layout::document(comparison);
+    let colors = Palette::of(comparison);
+    let sections = [
+        ("findings", "What came out", findings(comparison, &document)),
+        ("arms-section", "Arms", arms(comparison, &document, &colors)),
+        (
+            "contrasts-section",
+            "Contrasts",
+            table(&document, "contrasts", &colors) + &plain_grid("", &forest::figures(comparison)),
+        ),
+        ("effort", "Tokens and human time", effort(comparison)),
+        (
+            "tasks",
+            "By task",
+            table(&document, "task-answers", &colors)
+                + &table(&document, "task-alignment", &colors),
+        ),
+        ("learning", "Learning curves", learning(comparison)),
+        ("spent", "Budgets", table(&document, "budgets", &colors)),
+        (
+            "baselines",
+            "Constant answers",
+            table(&document, "constant-answers", &colors),
+        ),
+        ("items", "Items and completions", browser(items)),
+        (
+            "method",
+            "Method and environment",
+            method(comparison, &document),
+        ),
+    ];
+    let sections = || {
+        sections
+            .iter()
+            .filter(|(_, _, content)| !content.is_empty())
+    };
+    let mut out =
+        String::from("<a class=\"skip\" href=\"#main\">Skip to the report</a>\n<header>\n");
+    let _ = write!(
+        out,
+        "<p class=\"kicker\">Qinglan \u{b7} experiment report</p>\n<h1>{}</h1>\n<p class=\"scope\">{}</p>\n</header>\n",
+        escape(&comparison.title),
+        text(&summary::scope(comparison))
+    );
+    out.push_str("<nav aria-label=\"Contents\"><ol>");
+    for (id, title, _) in sections() {
+        let _ = write!(out, "<li><a href=\"#{id}\">{title}</a></li>");
+    }
+    out.push_str("</ol></nav>\n<main id=\"main\">\n");
+    for (id, title, content) in sections() {
+        let _ = write!(
+            out,
+            "<section id=\"{id}\">\n<h2>{title}</h2>\n{content}</section>\n"
+        );
+    }
+    out.push_str("</main>\n");
+    out
+}
+
+fn findings(comparison: &Comparison, document: &Document) -> String {
+    let mut out = String::from("<div class=\"opening\">\n");
+    if !document.hypothesis.is_empty() {
+        let _ = writeln!(
+            out,
+            "<figure class=\"hypothesis\"><figcaption>Hypothesis, as written before the run</figcaption>\
+             <blockquote>{}</blockquote></figure>",
+            escape(&document.hypothesis)
+        );
+    }
+    if !document.notes.is_empty() {
+        let notes: Vec<String> = document.notes.iter().map(|note| text(note)).collect();
+        let _ = writeln!(
+            out,
+            "<aside class=\"notes\"><h3>Read this before the figures</h3>{}</aside>",
+            list("", &notes, "notes", 8)
+        );
+    }
+    out.push_str("<div class=\"statements\">\n");
+    let sentences = summary::sentences(comparison);
+    let sentences: Vec<String> = sentences.iter().map(|s| markup::prose(s)).collect();
+    if sentences.is_empty() {
+        out.push_str("<p>There is no contrast to report.</p>\n");
+    } else {
+        out.push_str(&list(" class=\"summary\"", &sentences, "statements", 12));
+    }
+    out.push_str(
+        "<p>Nothing was tuned on the evaluation items, and what is printed here is what came out, whichever way it \
+         points. Each statement reaches as far as its 95 % interval, for these items and these seeds, and no \
+         further.</p>\n</div>\n</div>\n",
+    );
+    out
+}
+
+/// A list in its given order, what is beyond the first few folded away.
+fn list(class: &str, entries: &[String], what: &str, shown: usize) -> String {
+    let items =
+        |entries: &[String]| format!("<ul{class}><li>{}</li></ul>\n", entries.join("</li>\n<li>"));
+    // Folding one or two entries away would save no room.
+    if entries.len() <= shown + 2 {
+        return items(entries);
+    }
+    let (first, rest) = entries.split_at(shown);
+    format!(
+        "{}<details class=\"more\"><summary>{} more {what}</summary>{}</details>\n",
+        items(first),
+        rest.len(),
+        items(rest)
+    )
+}
+
+fn arms(comparison: &Comparison, document: &Document, colors: &Palette) -> String {
+    let bars = bars::figures(comparison);
+    table(document, "arms", colors) + &grid(&bars.iter().collect::<Vec<_>>())
+}
+
+fn effort(comparison: &Comparison) -> String {
+    let tasks = scatter::figures(comparison);
+    if tasks.is_empty() {
+        return String::new();
+    }
+    let mut out = format!("<p>{}</p>\n", text(scatter::EXPLANATION));
+    for task in tasks {
+        let _ = writeln!(out, "<h3>{}</h3>", escape(&task.task));
+        out.push_str(&plain_grid(" panels", &task.panels));
+    }
+    out
+}
+
+fn learning(comparison: &Comparison) -> String {
+    let figures = curves::figures(comparison);
+    let of = |main: bool| -> Vec<&Figure> {
+        let some = figures.iter().filter(|c| c.main == main);
+        some.map(|c| &c.figure).collect()
+    };
+    let (main, other) = (of(true), of(false));
+    if figures.is_empty() {
+        return String::new();
+    }
+    let mut out = format!("<p>{}</p>\n{}", text(curves::EXPLANATION), grid(&main));
+    if !other.is_empty() {
+        let metrics = if other.len() == 1 {
+            "metric"
+        } else {
+            "metrics"
+        };
+        let _ = write!(
+            out,
+            "<details class=\"more\"><summary>{} more logged {metrics}</summary>\n{}</details>\n",
+            other.len(),
+            grid(&other)
+        );
+    }
+    out
+}
+
+/// Figures beside each other where there is room, explained by the text around them.
+fn plain_grid(class: &str, figures: &[Figure]) -> String {
+    let mut out = String::new();
+    for figure in figures {
+        let _ = writeln!(out, "<figure>{}</figure>", figure.svg);
+    }
+    if out.is_empty() {
+        return out;
+    }
+    format!("<div class=\"figures{class}\">\n{out}</div>\n")
+}
+
+/// The same, each with its own definition.
+fn grid(figures: &[&Figure]) -> String {
+    if figures.is_empty() {
+        return String::new();
+    }
+    let mut out = String::from("<div class=\"figures\">\n");
+    for figure in figures {
+        let _ = writeln!(
+            out,
+            "<figure>{}<figcaption><details><summary>What this shows</summary><p>{}</p></details></figcaption></figure>",
+            figure.svg,
+            text(&figure.definition)
+        );
+    }
+    out.push_str("</div>\n");
+    out
+}
+
+fn table(document: &Document, id: &str, colors: &Palette) -> String {
+    let table = document.tables.iter().find(|t| t.id == id);
+    table.map_or(String::new(), |t| markup::table(t, colors))
+}
+
+fn browser(items: &[ItemCompletions]) -> String {
+    if items.is_empty() {
+        return "<p>No completions were kept.</p>\n".to_owned();
+    }
+    "<p>Every arm\u{2019}s answers to an item side by side. An arm counts as right on an item when more than half of its \
+     graded samples are right. Tokens are reasoning tokens.</p>\n\
+     <noscript><p>The items are shown by a script, and scripts are off. The completions are in the trace records of \
+     the run.</p></noscript>\n\
+     <div id=\"browser\" hidden>\n\
+     <form class=\"filters\" id=\"filters\">\
+     <label>Task <select id=\"filter-task\"></select></label>\
+     <label>Outcome <select id=\"filter-outcome\"></select></label>\
+     <label>Text <input type=\"search\" id=\"filter-text\" autocomplete=\"off\" placeholder=\"in the prompt\"></label>\
+     </form>\n\
+     <div class=\"browse\">\n\
+     <div class=\"chooser\"><label for=\"item-list\" id=\"item-count\" aria-live=\"polite\"></label>\
+     <select id=\"item-list\" size=\"16\"></select>\
+     <p class=\"steps\"><button type=\"button\" id=\"item-before\">Previous</button> \
+     <button type=\"button\" id=\"item-after\">Next</button></p></div>\n\
+     <article id=\"item\" aria-live=\"polite\"></article>\n</div>\n</div>\n"
+        .to_owned()
+}
+
+fn method(comparison: &Comparison, document: &Document) -> String {
+    let mut out = String::new();
+    let _ = writeln!(out, "<p>{}</p>", text(&document.method.join(" ")));
+    out.push_str(
+        "<p>The cost of an item for a model is the mean over samples of ln(1 + reasoning tokens), truncated samples left \
+         out; its cost for people is the mean ln of the response time in milliseconds. Alignment is their Pearson \
+         correlation over the items of a task; a model\u{2019}s alignment is the plain mean over the tasks where it is \
+         defined. Fewer than three items, or no variance on one side, leave it undefined, which is never shown as \
+         0.</p>\n",
+    );
+    let mut rows: Vec<(&str, &str)> = vec![("evaluation items", &comparison.evaluation.items)];
+    rows.extend(
+        comparison
+            .environment
+            .iter()
+            .map(|(k, v)| (k.as_str(), v.as_str())),
+    );
+    rows.retain(|(_, value)| !value.is_empty());
+    if !rows.is_empty() {
+        out.push_str(
+            "<figure class=\"table plain\"><table id=\"environment\"><caption>Environment of the run</caption><tbody>\n",
+        );
+        for (name, value) in rows {
+            let _ = writeln!(
+                out,
+                "<tr><th scope=\"row\">{}</th><td>{}</td></tr>",
+                escape(name),
+                escape(value)
+            );
+        }
+        out.push_str("</tbody></table></figure>\n");
+    }
+    out
+}

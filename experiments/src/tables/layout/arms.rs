@@ -1,0 +1,115 @@
+//! Tables with one row an arm: what it scored, and what it spent.
+
+use crate::comparison::Comparison;
+
+use super::{ARM, Footnotes, Row, Table, detail, format, name_column, number_column};
+use super::{Quantity, role_name, seeds};
+
+/// Arms by measures.
+pub(super) fn measures(comparison: &Comparison) -> Table {
+    let mut notes = Footnotes::default();
+    let rows = comparison
+        .arms
+        .iter()
+        .map(|arm| Row {
+            group: None,
+            cells: vec![
+                arm.name.as_str().into(),
+                role_name(arm.role).into(),
+                seeds(arm).into(),
+                notes.estimate(&arm.accuracy, Quantity::Share),
+                notes.estimate(&arm.balanced_accuracy, Quantity::Share),
+                notes.estimate(&arm.tokens, Quantity::Amount),
+                notes.estimate(&arm.alignment, Quantity::Signed),
+                notes.estimate(&arm.alignment_fisher, Quantity::Signed),
+                format!(
+                    "{} of {}",
+                    format::count(arm.truncated as u64),
+                    format::count(arm.samples as u64)
+                )
+                .into(),
+            ],
+        })
+        .collect();
+    Table {
+        id: "arms",
+        title: "Arms",
+        caption: "Means over tasks, with 95 % intervals. Truncated samples are left out of every figure and counted."
+            .to_owned(),
+        grouped_by: None,
+        columns: vec![
+            ARM,
+            detail(name_column(
+                "role",
+                "What the arm is to the others: base, teacher, student (trained on a teacher's traces) or rl \
+                 (trained by reinforcement).",
+            )),
+            detail(name_column("seeds", "Training seeds behind the figures.")),
+            number_column("accuracy", "Share of samples that are right, mean over tasks."),
+            number_column(
+                "balanced accuracy",
+                "Mean over the expected answers of the accuracy on each, mean over tasks. With two possible answers a \
+                 constant answer scores 0.50.",
+            ),
+            number_column(
+                "reasoning tokens",
+                "Mean over items of the items' mean reasoning tokens, mean over tasks.",
+            ),
+            number_column(
+                "alignment r",
+                "Plain mean of the defined within-task Pearson correlations between ln(1 + reasoning tokens) and human \
+                 mean ln(RT) over items.",
+            ),
+            detail(number_column(
+                "Fisher-z mean r",
+                "The same correlations averaged as Fisher z and transformed back.",
+            )),
+            number_column("truncated", "Samples that the token cap cut off, of all samples."),
+        ],
+        rows,
+        footnotes: notes.0,
+    }
+}
+
+/// What each arm spent.
+pub(super) fn budgets(comparison: &Comparison) -> Table {
+    let rows = comparison
+        .arms
+        .iter()
+        .filter_map(|arm| {
+            let budget = arm.budget.as_ref()?;
+            Some(Row {
+                group: None,
+                cells: vec![
+                    arm.name.as_str().into(),
+                    format::count(budget.optimizer_steps).into(),
+                    format::count(budget.trained_tokens).into(),
+                    format::count(budget.generated_tokens).into(),
+                    format::flops(budget.flops).into(),
+                    format::number(Some(budget.seconds), Quantity::Amount).into(),
+                ],
+            })
+        })
+        .collect();
+    Table {
+        id: "budgets",
+        title: "Budgets",
+        caption: "What each arm spent on training, mean over seeds. An arm without a row was not trained in an arm of this run."
+            .to_owned(),
+        grouped_by: None,
+        columns: vec![
+            ARM,
+            number_column("optimizer steps", "Optimizer updates."),
+            number_column("trained tokens", "Tokens that a loss was taken on."),
+            number_column("generated tokens", "Tokens sampled for training."),
+            number_column(
+                "FLOPs",
+                "Floating-point operations, estimated: 6 N a trained token and 2 N a generated one, N the parameters; \
+                 prompt tokens counted with each.",
+            ),
+            number_column("seconds", "Wall-clock seconds of training."),
+        ],
+        rows,
+        footnotes: Vec::new(),
+    }
+}

@@ -1,0 +1,16 @@
+//! Comparison tables: for the terminal, Markdown, CSV, LaTeX and JSON.
+//!
+//! [`layout`] decides what the tables say and [`mod@format`] how a number is
+//! rounded; an exporter a file decides only how that looks. Nothing here
+//! touches the file system: `report::write_all` does.
+
+pub mod csv;
+pub mod format;
+pub mod json;
+pub mod latex;
+pub mod layout;
+pub mod markdown;
+pub mod terminal;
+
+#[cfg(test)]
+mod snapshot;

@@ -1,0 +1,93 @@
+//! Compares an exporter's text with the file of the same name in `snapshots/`,
+//! verbatim. `UPDATE_SNAPSHOTS=1` rewrites the files instead.
+
+use std::path::Path;
+
+use crate::fixture;
+
+pub(super) fn check(name: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("src/tables/snapshots")
+        .join(name);
+    if std::env::var_os("UPDATE_SNAPSHOTS").is_some_and(|v| v == "1") {
+        std::fs::write(&path, text).expect("the snapshot can be written");
+        return;
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        expected == text,
+        "{name} differs from its snapshot; run with UPDATE_SNAPSHOTS=1 and read the difference\n{}",
+        first_difference(&expected, text)
+    );
+}
+
+fn first_difference(expected: &str, text: &str) -> String {
+    let (mut old, mut new) = (expected.lines(), text.lines());
+    loop {
+        match (old.next(), new.next()) {
+            (None, None) => return "they differ in line ends".to_owned(),
+            (a, b) if a == b => {}
+            (a, b) => {
+                return format!("- {}\n+ {}", a.unwrap_or_default(), b.unwrap_or_default());
+            }
+        }
+    }
+}
+
+/// Every estimate of the comparison is written the same in every format.
+#[test]
+fn the_same_number_in_every_format() {
+    use super::format::{Quantity, estimate};
+    let comparison = fixture::comparison();
+    let squeeze = |s: &str| s.split_whitespace().collect::<String>();
+    let texts = [
+        (
+            "terminal",
+            squeeze(&super::terminal::render(&comparison, false)),
+        ),
+        ("markdown", squeeze(&super::markdown::render(&comparison))),
+        ("csv", squeeze(&super::csv::render(&comparison))),
+        (
+            "latex",
+            squeeze(&super::latex::render(&comparison).replace("$-$", "-")),
+        ),
+    ];
+    let json: crate::comparison::Comparison =
+        serde_json::from_str(&super::json::render(&comparison).unwrap()).unwrap();
+    let shown = |c: &crate::comparison::Comparison| -> Vec<String> {
+        let arms = c.arms.iter().flat_map(|arm| {
+            [
+                estimate(&arm.accuracy, Quantity::Share),
+                estimate(&arm.balanced_accuracy, Quantity::Share),
+                estimate(&arm.tokens, Quantity::Amount),
+                estimate(&arm.alignment, Quantity::Signed),
+            ]
+        });
+        let tasks = c.arms.iter().flat_map(|arm| &arm.tasks).flat_map(|task| {
+            [
+                estimate(&task.accuracy, Quantity::Share),
+                estimate(&task.accuracy_truncated_wrong, Quantity::Share),
+                estimate(&task.tokens, Quantity::Amount),
+                estimate(&task.alignment, Quantity::Signed),
+                estimate(&task.spearman, Quantity::Signed),
+                estimate(&task.partial, Quantity::Signed),
+            ]
+        });
+        let contrasts = c
+            .contrasts
+            .iter()
+            .map(|c| estimate(&c.difference, Quantity::of_difference(c.measure)));
+        arms.chain(tasks).chain(contrasts).collect()
+    };
+    let numbers = shown(&comparison);
+    assert_eq!(numbers, shown(&json));
+    assert!(numbers.len() > 60);
+    for number in numbers {
+        // The terminal sets an interval under its value, so value and bounds are looked for apart.
+        let (value, bounds) = number.split_once(" [").unwrap_or((&number, ""));
+        for (format, text) in &texts {
+            assert!(text.contains(value), "{format} lacks {value}");
+            assert!(text.contains(&squeeze(bounds)), "{format} lacks [{bounds}");
+        }
+    }
+}

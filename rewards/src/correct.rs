@@ -1,0 +1,335 @@
+//! Whether the answer is the expected one.
+//!
+//! Formula: 1 if the answer equals the expected answer, else 0. Range: {0, 1}.
+//! It does not apply to a problem without an expected answer. The answer is
+//! what [`Extraction::answer`] finds; an empty one is worth 0. It equals the
+//! expected answer if, in this order,
+//!
+//! 1. with `choices`: both are the same choice. An answer is the choice that it
+//!    equals, or the longest that it begins with, after `(` or `[` or nothing
+//!    and before `)`, `]`, `.` or `:` and white space or the end (`B) Paris`).
+//!    The rules below are not tried;
+//! 2. their normal forms are the same text: white space, case, closing
+//!    punctuation, quotes, asterisks, `$`, brackets around a single thing, and
+//!    the script of digits make no difference;
+//! 3. both are numbers at most `tolerance` apart. Numbers are decimal, with
+//!    commas by thousands and a power of ten if any, or English number words;
+//!    they are compared in decimal, so with the default tolerance of 0 `0.50`
+//!    equals `0.5`, and 2^53 + 1 does not equal 2^53.
+//!
+//! Source: the accuracy reward of DeepSeek-R1 (arXiv 2501.12948) in the form of
+//! TRL's `accuracy_reward`: numbers by value, the rest as normalised text.
+//! Departure: no computer algebra, so LaTeX other than a box is only text.
+//!
+//! What it deliberately does not do: evaluate (`3 + 4` is not 7), read fractions
+//! or units, search prose for something that fits, or look at length: a
+//! truncated completion is judged by the text it has. It also takes no account
+//! of the task's own grade.
+
+use serde::Deserialize;
+
+use crate::normal::normal;
+use crate::number::Number;
+use crate::{Extraction, Reward, RewardError, Score, Scored};
+
+/// The name in the registry.
+pub const NAME: &str = "correct";
+
+/// Parameters of [`Correct`].
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Parameters {
+    /// The largest distance between numbers that are taken for equal, in the
+    /// answer's own unit, finite and at least 0; default 0.
+    pub tolerance: f64,
+    /// The answers there are to choose from, if the task has such; default
+    /// none: any text may be an answer.
+    pub choices: Vec<String>,
+}
+
+/// 1 for the expected answer, 0 for another.
+///
+/// Part: `answered` (0 or 1): whether there is an answer at all, and with
+/// `choices`, whether it is one of them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Correct {
+    tolerance: f64,
+    /// In normal form.
+    choices: Vec<String>,
+}
+
+impl Correct {
+    /// A judge with these parameters.
+    pub fn new(parameters: &Parameters) -> Result<Self, RewardError> {
+        let wrong = |message: String| {
+            Err(RewardError::Parameters {
+                reward: NAME.to_owned(),
+                message,
+            })
+        };
+        let tolerance = parameters.tolerance;
+        if !(tolerance.is_finite() && tolerance >= 0.0) {
+            return wrong(format!(
+                "`tolerance` is {tolerance}: give a finite number, 0 or more"
+            ));
+        }
+        let choices: Vec<String> = parameters.choices.iter().map(|c| normal(c)).collect();
+        for (i, choice) in choices.iter().enumerate() {
+            let given = &parameters.choices[i];
+            if choice.is_empty() {
+                return wrong(format!(
+                    "the choice {given:?} has no letter, digit or sign to compare: remove it"
+                ));
+            }
+            if let Some(same) = choices[..i].iter().position(|other| other == choice) {
+                return wrong(format!(
+                    "the choices {:?} and {given:?} cannot be told apart: remove one",
+                    parameters.choices[same]
+                ));
+            }
+        }
+        Ok(Self { tolerance, choices })
+    }
+
+    /// The score, or why the expected answer cannot be used.
+    fn judge(&self, item: &Scored<'_>) -> Result<Score, String> {
+        let Some(expected) = item.expected else {
+            return Ok(Score::does_not_apply());
+        };
+        let wanted = normal(expected);
+        if wanted.is_empty() {
+            return Err(format!(
+                "its expected answer {expected:?} is empty: correct the problem, \
+                 or leave the answer out"
+            ));
+        }
+        let answer = normal(Extraction::new(item.prompt, item.completion).answer());
+        let (answered, correct) = if self.choices.is_empty() {
+            (!answer.is_empty(), self.equal(&answer, &wanted))
+        } else {
+            let Some(wanted) = self.choice(&wanted) else {
+                return Err(format!(
+                    "its expected answer {expected:?} is not one of `choices` ({}): \
+                     correct one or the other",
+                    self.choices.join(", ")
+                ));
+            };
+            let chosen = self.choice(&answer);
+            (chosen.is_some(), chosen == Some(wanted))
+        };
+        let score = Score::new(f64::from(u8::from(correct)));
+        Ok(score.with_part("answered", f64::from(u8::from(answered))))
+    }
+
+    /// Whether two normal forms are one answer; `wanted` is not empty.
+    fn equal(&self, answer: &str, wanted: &str) -> bool {
+        answer == wanted
+            || Number::read(wanted)
+                .zip(Number::read(answer))
+                .is_some_and(|(wanted, answer)| wanted.distance(answer) <= self.tolerance)
+    }
+
+    /// The index of the choice that a normal form makes.
+    fn choice(&self, answer: &str) -> Option<usize> {
+        if let Some(equal) = self.choices.iter().position(|choice| choice == answer) {
+            return Some(equal);
+        }
+        let unbracketed = answer.strip_prefix(['(', '[']).unwrap_or(answer);
+        let begins = |choice: &str| {
+            unbracketed.strip_prefix(choice).is_some_and(|rest| {
+                let text = rest.trim_start_matches([')', ']', '.', ':']);
+                text.len() < rest.len() && (text.is_empty() || text.starts_with(' '))
+            })
+        };
+        let candidates = (0..self.choices.len()).filter(|i| begins(&self.choices[*i]));
+        candidates.max_by_key(|i| self.choices[*i].len())
+    }
+}
+
+impl Reward for Correct {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn score(&self, batch: &[Scored<'_>]) -> Result<Vec<Score>, RewardError> {
+        let judge = |(index, item): (usize, &Scored<'_>)| {
+            self.judge(item).map_err(|message| RewardError::Item {
+                reward: NAME.to_owned(),
+                index,
+                problem: item.problem.to_owned(),
+                message,
+            })
+        };
+        batch.iter().enumerate().map(judge).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Noise, item, score};
+
+    fn build(table: &str) -> Correct {
+        let parameters = toml::from_str(table).expect("the test's own TOML is valid");
+        Correct::new(&parameters).expect("valid parameters")
+    }
+
+    fn right(table: &str, completion: &str, expected: &str) -> bool {
+        let score = score(&build(table), item(completion, expected)).expect("can be judged");
+        score.value.expect("there is an expected answer") > 0.5
+    }
+
+    #[test]
+    fn right_answers() {
+        for (completion, expected) in [
+            ("<think> A 1 B 2 C </think> true", "true"),
+            ("<think> </think> TRUE", "true"),
+            ("true", "True."),
+            ("Answer: (B)", "b"),
+            (r"so \boxed{\text{False}}", "false"),
+            ("<think> 3 4 </think> seven", "7"),
+            ("Answer: 7.0", "seven"),
+            ("Answer: 1,024 ", "1024"),
+            ("Answer: \u{2212}\u{0663}", "-3"),
+            ("Answer: \u{FF14}\u{FF12}", "42"),
+            ("Answer: the  red\u{00A0}square.", "The red square"),
+            ("\u{00C9}T\u{00C9}", "\u{00E9}t\u{00E9}"),
+        ] {
+            assert!(right("", completion, expected), "{completion}");
+        }
+    }
+
+    #[test]
+    fn wrong_answers() {
+        for (completion, expected) in [
+            ("", "true"),
+            ("<think> true", "true"),
+            ("<think> true </think>", "true"),
+            ("<think> true </think> false", "true"),
+            ("not true", "true"),
+            ("true true", "true"),
+            ("true <think> </think> false", "true"),
+            ("3 + 4", "7"),
+            ("7 or 8", "7"),
+            ("77", "7"),
+            ("9**9**9", "387420489"),
+            ("NaN", "7"),
+            ("inf", "7"),
+            ("Answer: 7\nAnswer: 8", "7"),
+            ("9007199254740993", "9007199254740992"),
+            ("7\u{00B2}", "72"),
+            ("7.0000001", "7"),
+        ] {
+            assert!(!right("", completion, expected), "{completion}");
+        }
+    }
+
+    #[test]
+    fn the_tolerance_is_an_absolute_distance_and_includes_its_end() {
+        let table = "tolerance = 0.1";
+        assert!(right(table, "3.1", "3"));
+        assert!(right(table, "2.9", "three"));
+        assert!(!right(table, "3.1000001", "3"));
+        assert!(!right("tolerance = 1000.0", "true", "false"));
+    }
+
+    #[test]
+    fn a_choice_may_be_followed_by_its_text() {
+        let table = r#"choices = ["A", "B", "C", "true", "3"]"#;
+        for completion in [
+            "B",
+            "(b)",
+            "Answer: B) Paris",
+            "[B]. A town",
+            "b: A, C",
+            "B.",
+        ] {
+            assert!(right(table, completion, "B"), "{completion}");
+        }
+        for completion in [
+            "", "A", "Bravo", "B, C", "B or C", "C. B", "option B", "3.5",
+        ] {
+            assert!(!right(table, completion, "B"), "{completion}");
+        }
+        assert!(!right(table, "3.5", "3"));
+        let nested = r#"choices = ["a", "a. b"]"#;
+        assert!(right(nested, "a. b: both", "a. b"));
+    }
+
+    #[test]
+    fn parts_and_problems_without_an_answer() {
+        let reward = build("");
+        let none = Scored {
+            expected: None,
+            ..item("true", "")
+        };
+        let scores = reward
+            .score(&[none, item("<think>", "true"), item("false", "true")])
+            .expect("can be judged");
+        assert_eq!(scores[0], Score::does_not_apply());
+        assert_eq!(scores[1], Score::new(0.0).with_part("answered", 0.0));
+        assert_eq!(scores[2], Score::new(0.0).with_part("answered", 1.0));
+    }
+
+    #[test]
+    fn unusable_expected_answers_are_errors_that_name_the_problem() {
+        let batch = [item("true", "true"), item("true", " . ")];
+        let message = build("").score(&batch).expect_err("empty").to_string();
+        assert!(
+            message.contains("completion 1") && message.contains("`test/1`"),
+            "{message}"
+        );
+        let choices = build(r#"choices = ["true", "false"]"#);
+        let error = choices
+            .score(&[item("true", "maybe")])
+            .expect_err("not a choice");
+        assert!(
+            error.to_string().contains("\"maybe\" is not one of"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn parameters_that_make_no_sense_are_refused() {
+        for table in [
+            "tolerance = -0.1",
+            "tolerance = nan",
+            "tolerance = inf",
+            "choices = ['a', ' . ']",
+            "choices = ['a', '(A)']",
+        ] {
+            let parameters = toml::from_str(table).expect("valid TOML");
+            let error = Correct::new(&parameters).expect_err(table);
+            assert!(matches!(error, RewardError::Parameters { .. }), "{table}");
+        }
+    }
+
+    #[test]
+    fn random_text_is_scored_and_never_better_than_its_answer() {
+        let pieces = [
+            "<think>", "</think>", "Answer:", r"\boxed{", "}", "true", " ", "1", "\u{0661}",
+        ];
+        let (reward, mut noise, mut rights) = (build(""), Noise(11), 0);
+        for _ in 0..20_000 {
+            let text = noise.text(&pieces, 6);
+            let score = score(&reward, item(&text, "true")).expect("can be judged");
+            if score.value == Some(1.0) {
+                rights += 1;
+                assert!(
+                    Extraction::new("?", &text).answer().contains("true"),
+                    "{text}"
+                );
+            }
+        }
+        assert!(rights > 100, "{rights}");
+    }
+
+    #[test]
+    fn megabytes_are_judged_in_linear_time() {
+        for piece in ["true ", "(", "1", "1,", "seven-", "**", "\u{0661}"] {
+            let text = piece.repeat(1_000_000 / piece.len());
+            assert!(!right("", &text, "7"));
+            assert!(!right("choices = ['7']", &text, "7"));
+        }
+    }
+}

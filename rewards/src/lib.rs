@@ -1,0 +1,213 @@
+//! What a completion is worth.
+//!
+//! A [`Reward`] judges a batch of completions ([`Scored`]) and gives each a
+//! [`Score`]: a number, or "does not apply", with named parts beside it. A
+//! [`Registry`] builds rewards from their names and TOML tables, and a
+//! [`WeightedRewards`] adds several up into the one number that reinforcement
+//! learning maximises.
+//!
+//! Three rules hold throughout.
+//!
+//! - **Nothing becomes 0 in silence.** A NaN, an infinity, a list of the wrong
+//!   length or a problem that cannot be judged is a [`RewardError`] that names
+//!   the reward and the position in the batch. 0 is given only by a formula.
+//! - **Grading is not rewarding.** A task's own grade of an answer is not part
+//!   of [`Scored`], so no reward can pass it on, and no figure of the
+//!   evaluation comes from this crate. [`correct`] judges for itself.
+//! - **What a model writes is data.** Malformed output has a documented reading
+//!   (see [`extraction`]), is read in time linear in its length, and is never
+//!   evaluated.
+//!
+//! What this crate deliberately does not do: it knows no tensors, tokenizers or
+//! files, and it does not turn rewards into advantages.
+//!
+//! # Built-in rewards
+//!
+//! | name | value | range |
+//! |---|---|---|
+//! | [`correct`] | 1 if the answer equals the expected one | {0, 1} |
+//! | [`format`](mod@format) | 1 if one think block is followed by an answer | {0, 1} |
+//! | [`length_cost`] | minus the share of the token budget spent | \[-1, 0\] |
+//!
+//! # A worked example
+//!
+//! ```
+//! use rewards::{Registry, Scored, WeightedRewards};
+//!
+//! let table = r#"
+//!     correct = 1.0                              # a number is a weight
+//!     format = 0.0                               # weight 0: a metric only
+//!     length_cost = { weight = 0.1, kind = "linear" }
+//! "#;
+//! let rewards = WeightedRewards::from_table(&Registry::builtin(), &toml::from_str(table)?)?;
+//!
+//! let item = Scored {
+//!     task: "alphabet",
+//!     problem: "alphabet/train/17",
+//!     prompt: "A + 2 = C ?",
+//!     completion: "<think> A 1 B 2 C </think> true",
+//!     expected: Some("true"),
+//!     reasoning_tokens: 5,
+//!     completion_tokens: 8,
+//!     max_new_tokens: 50,
+//!     truncated: false,
+//! };
+//! let scored = rewards.score(&[item])?;
+//! // 1.0 * 1 (correct) + 0.1 * (-5 / 50) (length): format is left out of the sum.
+//! assert_eq!(scored.totals, [Some(0.99)]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # A reward of one's own
+//!
+//! ```
+//! use rewards::{Registry, Reward, RewardError, Score, Scored};
+//!
+//! #[derive(serde::Deserialize)]
+//! #[serde(deny_unknown_fields)]
+//! struct Parameters {
+//!     word: String,
+//! }
+//!
+//! struct Mentions(String);
+//!
+//! impl Reward for Mentions {
+//!     fn name(&self) -> &str {
+//!         "mentions"
+//!     }
+//!     fn score(&self, batch: &[Scored<'_>]) -> Result<Vec<Score>, RewardError> {
+//!         let value = |item: &Scored<'_>| f64::from(u8::from(item.completion.contains(&self.0)));
+//!         Ok(batch.iter().map(|item| Score::new(value(item))).collect())
+//!     }
+//! }
+//!
+//! let mut registry = Registry::builtin();
+//! registry.register("mentions", |parameters: Parameters| Ok(Mentions(parameters.word)))?;
+//! let reward = registry.build("mentions", &toml::from_str(r#"word = "because""#)?)?;
+//! assert_eq!(reward.name(), "mentions");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod answer;
+mod batch;
+pub mod correct;
+mod error;
+pub mod extraction;
+pub mod format;
+pub mod length_cost;
+mod normal;
+mod number;
+mod registry;
+#[cfg(test)]
+mod testing;
+mod weighted;
+
+use std::borrow::Cow;
+
+pub use batch::{BatchScores, Column};
+pub use error::RewardError;
+pub use extraction::Extraction;
+pub use registry::Registry;
+pub use weighted::WeightedRewards;
+
+/// One completion and what a reward may know about it.
+///
+/// The task's own grade is absent on purpose: see the crate's second rule.
+///
+/// # Example
+///
+/// A model was asked whether the letter two after A is C, wrote five tokens
+/// between its tags and stopped by itself:
+///
+/// ```
+/// let item = rewards::Scored {
+///     task: "alphabet",
+///     problem: "alphabet/train/17",
+///     prompt: "A + 2 = C ?",
+///     completion: "<think> A 1 B 2 C </think> true",
+///     expected: Some("true"),
+///     reasoning_tokens: 5,
+///     completion_tokens: 8,
+///     max_new_tokens: 64,
+///     truncated: false,
+/// };
+/// assert!(item.reasoning_tokens <= item.completion_tokens);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scored<'a> {
+    /// The task the problem belongs to.
+    pub task: &'a str,
+    /// The problem's identity. Completions of one problem in a batch share it,
+    /// so a reward that compares completions can group by it.
+    pub problem: &'a str,
+    /// The prompt as the model read it, after any chat template.
+    pub prompt: &'a str,
+    /// What the model wrote, without the prompt and without special end tokens.
+    pub completion: &'a str,
+    /// The reference answer; `None` where the problem has none.
+    pub expected: Option<&'a str>,
+    /// Tokens of reasoning, tags not counted.
+    pub reasoning_tokens: usize,
+    /// Tokens the model generated, all told.
+    pub completion_tokens: usize,
+    /// The limit on generated tokens under which the completion was sampled.
+    pub max_new_tokens: usize,
+    /// Whether that limit cut the completion off.
+    pub truncated: bool,
+}
+
+/// What one reward says of one completion.
+///
+/// # Example
+///
+/// ```
+/// use rewards::Score;
+///
+/// let score = Score::new(-0.25).with_part("tokens", 16.0);
+/// assert_eq!(score.value, Some(-0.25));
+/// assert_eq!(Score::does_not_apply().value, None);
+/// ```
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Score {
+    /// The reward, finite; `None` where this reward does not apply to the
+    /// completion, which is another thing than a reward of 0.
+    pub value: Option<f64>,
+    /// Named quantities the value was made from, finite, for the metrics only.
+    pub parts: Vec<(Cow<'static, str>, f64)>,
+}
+
+impl Score {
+    /// A score of `value` without parts.
+    pub fn new(value: f64) -> Self {
+        Self {
+            value: Some(value),
+            parts: Vec::new(),
+        }
+    }
+
+    /// The score of a completion to which the reward does not apply.
+    pub fn does_not_apply() -> Self {
+        Self::default()
+    }
+
+    /// The same score with one more named part.
+    #[must_use]
+    pub fn with_part(mut self, name: impl Into<Cow<'static, str>>, value: f64) -> Self {
+        self.parts.push((name.into(), value));
+        self
+    }
+}
+
+/// A judge of completions.
+///
+/// It sees a whole batch, so it may compare completions with one another, and
+/// answers with one [`Score`] for each item, in the batch's order. A reward is
+/// called from the thread that trains; it must not depend on earlier calls, or
+/// a resumed run would differ from an uninterrupted one.
+pub trait Reward: Send + Sync {
+    /// The name under which it is registered and its metrics are logged.
+    fn name(&self) -> &str;
+
+    /// Scores every item of `batch`.
+    fn score(&self, batch: &[Scored<'_>]) -> Result<Vec<Score>, RewardError>;
+}

@@ -1,0 +1,148 @@
+//! The form in which answers are compared.
+//!
+//! [`normal`] takes off what is around an answer and says nothing, and makes
+//! one spelling out of several: white space, the decimal digits of any script,
+//! minus signs, case. Digits are those of Unicode's category Nd; superscripts,
+//! Roman numerals and fractions in one character are not digits and stay.
+//!
+//! Deliberately not done: canonical equivalence (an accent composed and one
+//! combined differ), synonyms (`yes` is not `true`), units.
+
+/// What may enclose an answer, with what closes it.
+const PAIRS: [(&str, &str); 10] = [
+    ("**", "**"),
+    ("*", "*"),
+    ("\"", "\""),
+    ("'", "'"),
+    ("`", "`"),
+    ("\u{201C}", "\u{201D}"),
+    ("$", "$"),
+    ("\\(", "\\)"),
+    ("\\[", "\\]"),
+    ("\\text{", "}"),
+];
+
+/// Brackets are taken off too, but not around a list: `(1, 2)` and `[1, 2]`
+/// are different answers.
+const BRACKETS: [(&str, &str); 2] = [("(", ")"), ("[", "]")];
+
+/// The code point of the zero of every run of decimal digits outside ASCII
+/// (category Nd of Unicode 14), ascending; the nine others follow each zero.
+const ZEROS: [u32; 65] = [
+    0x0660, 0x06F0, 0x07C0, 0x0966, 0x09E6, 0x0A66, 0x0AE6, 0x0B66, 0x0BE6, 0x0C66, 0x0CE6, 0x0D66,
+    0x0DE6, 0x0E50, 0x0ED0, 0x0F20, 0x1040, 0x1090, 0x17E0, 0x1810, 0x1946, 0x19D0, 0x1A80, 0x1A90,
+    0x1B50, 0x1BB0, 0x1C40, 0x1C50, 0xA620, 0xA8D0, 0xA900, 0xA9D0, 0xA9F0, 0xAA50, 0xABF0, 0xFF10,
+    0x104A0, 0x10D30, 0x11066, 0x110F0, 0x11136, 0x111D0, 0x112F0, 0x11450, 0x114D0, 0x11650,
+    0x116C0, 0x11730, 0x118E0, 0x11950, 0x11C50, 0x11D50, 0x11DA0, 0x16A60, 0x16AC0, 0x16B50,
+    0x1D7CE, 0x1D7D8, 0x1D7E2, 0x1D7EC, 0x1D7F6, 0x1E140, 0x1E2F0, 0x1E950, 0x1FBF0,
+];
+
+/// The form of `text` that is compared; in linear time.
+pub(crate) fn normal(text: &str) -> String {
+    let text = bare(text);
+    let mut normal = String::with_capacity(text.len());
+    for word in text.split_whitespace() {
+        if !normal.is_empty() {
+            normal.push(' ');
+        }
+        for c in word.chars() {
+            match c {
+                _ if c.is_ascii() => normal.push(c.to_ascii_lowercase()),
+                // Minus sign and the full-width one.
+                '\u{2212}' | '\u{FF0D}' => normal.push('-'),
+                _ => match digit(c) {
+                    Some(digit) => normal.push(digit),
+                    None => normal.extend(c.to_lowercase()),
+                },
+            }
+        }
+    }
+    normal
+}
+
+/// `text` without white space, closing punctuation and enclosing pairs.
+fn bare(text: &str) -> &str {
+    let mut text = text.trim_end_matches(edge);
+    let is_list = text.contains(',');
+    let brackets: &[(&str, &str)] = if is_list { &[] } else { &BRACKETS };
+    loop {
+        text = text.trim_start().trim_end_matches(edge);
+        let inside = PAIRS
+            .iter()
+            .chain(brackets)
+            .find_map(|(open, close)| text.strip_prefix(open)?.strip_suffix(close));
+        match inside {
+            Some(inside) => text = inside,
+            None => return text,
+        }
+    }
+}
+
+/// What is dropped from the end of an answer.
+fn edge(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '.' | ',' | ';' | ':' | '\u{3002}')
+}
+
+/// The ASCII digit for a decimal digit of another script.
+fn digit(c: char) -> Option<char> {
+    let code = u32::from(c);
+    let run = ZEROS.partition_point(|zero| *zero <= code).checked_sub(1)?;
+    char::from_digit(code - ZEROS[run], 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_surrounds_an_answer_goes() {
+        for (text, expected) in [
+            ("  True. ", "true"),
+            ("(B).", "b"),
+            ("**$12$**", "12"),
+            (r"\(\text{False}\)", "false"),
+            ("\u{201C}Yes\u{201D}\u{3002}", "yes"),
+            ("two\n  words", "two words"),
+            ("(1, 2)", "(1, 2)"),
+            ("[1, 2]", "[1, 2]"),
+            (".5", ".5"),
+            ("5!", "5!"),
+            ("()", ""),
+            ("(", "("),
+            ("'", "'"),
+            ("", ""),
+            ("...", ""),
+        ] {
+            assert_eq!(normal(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_digits_of_any_script_count_and_nothing_else_does() {
+        for (text, expected) in [
+            ("\u{FF17}", "7"),
+            ("\u{0664}\u{0662}", "42"),
+            ("\u{096F}", "9"),
+            ("\u{1D7CE}\u{1D7FF}", "09"),
+            ("\u{2212}3", "-3"),
+            ("\u{00B2}", "\u{00B2}"),
+            ("\u{2166}", "\u{2176}"),
+            ("\u{00BD}", "\u{00BD}"),
+            ("\u{FF1A}", "\u{FF1A}"),
+        ] {
+            assert_eq!(normal(text), expected, "{text}");
+        }
+        assert!(ZEROS.windows(2).all(|pair| pair[0] + 10 <= pair[1]));
+        let numeric =
+            |zero: &u32| (0..10).all(|n| char::from_u32(zero + n).is_some_and(char::is_numeric));
+        assert!(ZEROS.iter().all(numeric));
+    }
+
+    #[test]
+    fn a_megabyte_of_brackets_takes_linear_time() {
+        let deep = format!("{}7{}", "(".repeat(500_000), ")".repeat(500_000));
+        assert_eq!(normal(&deep), "7");
+        let open = "(".repeat(1_000_000);
+        assert_eq!(normal(&open), open);
+    }
+}

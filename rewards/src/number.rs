@@ -1,0 +1,336 @@
+//! A bounded reader of numbers, exact in decimal.
+//!
+//! Grammar, on text that has been through [`crate::normal`]:
+//!
+//! - `[+-] digits [. digits] [e [+-] digits]`, or with `.digits` alone; the
+//!   whole part may have commas between groups of three (`1,000`); white space
+//!   may follow the sign. At most 36 digits, and a power of ten to +-200;
+//! - English cardinal numbers from `zero` to nine hundred ninety-nine
+//!   thousand nine hundred ninety-nine, with or without hyphens and `and`, after
+//!   `minus` or `negative` or nothing.
+//!
+//! Anything else is not a number and is compared as text. Nothing is evaluated:
+//! there are no operators, so `9**9**9` is a word like any other. Values are
+//! kept in decimal because binary ones would make 0.1 + 0.2 of 0.3, and would
+//! take whole numbers past 2^53 for their neighbours.
+
+/// More digits than this might not fit the mantissa.
+const MAX_DIGITS: usize = 36;
+/// Larger powers of ten might not fit the `f64` of a distance.
+const MAX_POWER: i32 = 200;
+/// No number of the grammar is longer, so a long text is dismissed at once.
+const MAX_BYTES: usize = 128;
+
+const BELOW_TWENTY: [&str; 20] = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+];
+const TENS: [&str; 8] = [
+    "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety",
+];
+
+/// A decimal number: `mantissa` x 10^`power`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Number {
+    mantissa: i128,
+    power: i32,
+}
+
+impl Number {
+    /// Reads all of `text`.
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        let first = text.bytes().next()?;
+        if text.len() > MAX_BYTES {
+            None
+        } else if first.is_ascii_lowercase() {
+            words(text)
+        } else {
+            digits(text)
+        }
+    }
+
+    /// The distance to another number: exact where both fit one scale, which
+    /// they do unless they differ by a factor of 100 or more.
+    pub(crate) fn distance(self, other: Self) -> f64 {
+        let power = self.power.min(other.power);
+        let difference = self
+            .at(power)
+            .zip(other.at(power))
+            .and_then(|(a, b)| a.checked_sub(b));
+        match difference {
+            Some(difference) => nearest(difference.unsigned_abs(), power),
+            None => (self.approximate() - other.approximate()).abs(),
+        }
+    }
+
+    /// The mantissa for a smaller power of ten, if it fits.
+    fn at(self, power: i32) -> Option<i128> {
+        if self.mantissa == 0 {
+            return Some(0);
+        }
+        let factor = 10_i128.checked_pow(self.power.abs_diff(power))?;
+        self.mantissa.checked_mul(factor)
+    }
+
+    fn approximate(self) -> f64 {
+        let size = nearest(self.mantissa.unsigned_abs(), self.power);
+        size * self.mantissa.signum() as f64
+    }
+}
+
+/// The `f64` nearest to `value` x 10^`power`: the standard library's reader of
+/// decimals rounds once, where arithmetic with a power of ten would round twice
+/// and make of 1 x 10^-1 something else than the 0.1 of a TOML file.
+fn nearest(value: u128, power: i32) -> f64 {
+    let nearest = format!("{value}e{power}").parse();
+    // Digits, `e` and an integer always parse; no tolerance reaches infinity.
+    nearest.unwrap_or(f64::INFINITY)
+}
+
+fn digits(text: &str) -> Option<Number> {
+    let (negative, text) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest.trim_start()),
+        None => (false, text.strip_prefix('+').unwrap_or(text).trim_start()),
+    };
+    let (text, written_power) = match text.split_once('e') {
+        Some((text, power)) => (text, power_of_ten(power)?),
+        None => (text, 0),
+    };
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    if whole.contains(',') && !grouped(whole) {
+        return None;
+    }
+    let mut mantissa: i128 = 0;
+    let mut count = 0;
+    for byte in whole
+        .bytes()
+        .filter(|byte| *byte != b',')
+        .chain(fraction.bytes())
+    {
+        count += 1;
+        if !byte.is_ascii_digit() || count > MAX_DIGITS {
+            return None;
+        }
+        mantissa = mantissa * 10 + i128::from(byte - b'0');
+    }
+    (count > 0).then(|| Number {
+        mantissa: if negative { -mantissa } else { mantissa },
+        // At most 36 digits of fraction: the cast is exact.
+        power: written_power - fraction.len() as i32,
+    })
+}
+
+fn power_of_ten(text: &str) -> Option<i32> {
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    if unsigned.is_empty() || !unsigned.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    // Too many digits for an i32 are too large a power as well.
+    let power: i32 = text.parse().ok()?;
+    (power.unsigned_abs() <= MAX_POWER.unsigned_abs()).then_some(power)
+}
+
+/// Whether commas stand between groups of three digits, the first of one to three.
+fn grouped(whole: &str) -> bool {
+    let mut groups = whole.split(',');
+    let first = groups.next().map_or(0, str::len);
+    (1..=3).contains(&first) && groups.all(|group| group.len() == 3)
+}
+
+fn words(text: &str) -> Option<Number> {
+    let unsigned = text
+        .strip_prefix("minus ")
+        .or_else(|| text.strip_prefix("negative "));
+    let words: Vec<&str> = unsigned.unwrap_or(text).split([' ', '-']).collect();
+    let value = match words[..] {
+        ["zero"] => 0,
+        _ => below_million(&words)?,
+    };
+    Some(Number {
+        mantissa: if unsigned.is_some() { -value } else { value },
+        power: 0,
+    })
+}
+
+/// 1 to 999 999.
+fn below_million(words: &[&str]) -> Option<i128> {
+    let Some(at) = words.iter().position(|word| *word == "thousand") else {
+        return below_thousand(words);
+    };
+    let thousands = below_thousand(&words[..at])? * 1000;
+    match &words[at + 1..] {
+        [] => Some(thousands),
+        ["and", rest @ ..] | rest => Some(thousands + below_thousand(rest)?),
+    }
+}
+
+/// 1 to 999.
+fn below_thousand(words: &[&str]) -> Option<i128> {
+    match words {
+        [digit, "hundred"] => Some(unit(digit)? * 100),
+        [digit, "hundred", "and", rest @ ..] | [digit, "hundred", rest @ ..] => {
+            Some(unit(digit)? * 100 + below_hundred(rest)?)
+        }
+        rest => below_hundred(rest),
+    }
+}
+
+/// 1 to 99.
+fn below_hundred(words: &[&str]) -> Option<i128> {
+    match words {
+        [word] => index(&BELOW_TWENTY, word)
+            .filter(|value| *value > 0)
+            .or_else(|| ten(word)),
+        [tens, digit] => Some(ten(tens)? + unit(digit)?),
+        _ => None,
+    }
+}
+
+/// 1 to 9.
+fn unit(word: &str) -> Option<i128> {
+    index(&BELOW_TWENTY[..10], word).filter(|value| *value > 0)
+}
+
+/// 20, 30 and so on to 90.
+fn ten(word: &str) -> Option<i128> {
+    index(&TENS, word).map(|index| (index + 2) * 10)
+}
+
+fn index(words: &[&str], word: &str) -> Option<i128> {
+    let index = words.iter().position(|known| *known == word)?;
+    i128::try_from(index).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn apart(a: &str, b: &str) -> f64 {
+        let read = |text| Number::read(text).unwrap_or_else(|| panic!("{text} is a number"));
+        read(a).distance(read(b))
+    }
+
+    #[test]
+    fn one_number_has_many_spellings() {
+        for (a, b) in [
+            ("7", "007"),
+            ("7", "+7.0"),
+            ("0", "-0"),
+            ("-3", "- 3"),
+            ("0.5", ".5"),
+            ("1,234,567", "1234567"),
+            ("1e3", "1000"),
+            ("1.5e-3", "0.0015"),
+            ("5e+2", "five hundred"),
+            ("0", "zero"),
+            ("13", "thirteen"),
+            ("69", "sixty-nine"),
+            ("69", "sixty nine"),
+            ("-40", "minus forty"),
+            ("105", "one hundred and five"),
+            ("2000", "two thousand"),
+            ("3017", "three thousand and seventeen"),
+            (
+                "999999",
+                "nine hundred ninety-nine thousand nine hundred and ninety-nine",
+            ),
+        ] {
+            assert_eq!(apart(a, b).to_bits(), 0, "{a} and {b}");
+        }
+    }
+
+    #[test]
+    fn distances_are_exact_in_decimal() {
+        for (a, b, distance) in [
+            ("0.3", "0.2", 0.1_f64),
+            ("3.15", "3.14", 0.01),
+            ("9007199254740993", "9007199254740992", 1.0),
+            (
+                "123456789012345678901234567890.5",
+                "123456789012345678901234567890.4",
+                0.1,
+            ),
+            ("0", "1e200", 1e200),
+            ("5e-200", "0", 5e-200),
+            ("-2", "2", 4.0),
+        ] {
+            assert_eq!(apart(a, b).to_bits(), distance.to_bits(), "{a} and {b}");
+            assert_eq!(apart(b, a).to_bits(), distance.to_bits(), "{b} and {a}");
+        }
+        let far = apart("1e200", "1e-200");
+        assert!((far / 1e200 - 1.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn whatever_else_is_no_number() {
+        let long = "1".repeat(37);
+        let huge = "1".repeat(1_000_000);
+        for text in [
+            "",
+            "-",
+            "+",
+            ".",
+            "-.",
+            "e5",
+            "1e",
+            "1e+",
+            "1e201",
+            "1e-99999999999",
+            "1e1e1",
+            "+-1",
+            "--1",
+            "1.2.3",
+            "1,2",
+            "1,2345",
+            ",123",
+            "1234,567",
+            "1,234,",
+            "0x10",
+            "1_000",
+            "1 2",
+            "9**9**9",
+            "1/2",
+            "5!",
+            "7%",
+            "nan",
+            "inf",
+            "infinity",
+            "true",
+            "minus",
+            "minus -five",
+            "hundred",
+            "one two",
+            "twenty zero",
+            "zero one",
+            "ten five",
+            "twenty eleven",
+            "one thousand and",
+            "one hundred thousand thousand",
+            "twenty--one",
+            "\u{00B2}",
+            "7\u{0301}",
+            &long,
+            &huge,
+        ] {
+            assert_eq!(Number::read(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! The command line: one verb a file.
+//!
+//! Results go to standard output, everything else to standard error. Exit
+//! codes: 0 done, 1 a failure, 2 the user's input, 130 Ctrl-C.
+
+mod compare;
+mod doctor;
+mod report;
+mod run;
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::runner::UserError;
+
+/// What imitation and what reinforcement do to the same language model.
+#[derive(Parser)]
+#[command(name = "qinglan", version, max_term_width = 90)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Run an experiment: train its arms, evaluate them, compare them.
+    Run(run::Run),
+    /// Print the comparison of finished runs.
+    Compare(compare::Compare),
+    /// Write tables, figures and report of a finished run again.
+    Report(report::Report),
+    /// Tell what this machine offers, and why there is no CUDA where there is none.
+    Doctor(doctor::Doctor),
+}
+
+/// How a verb ended.
+enum Ending {
+    Done,
+    Interrupted,
+}
+
+/// Parses the command line, runs the verb, and says how it ended.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let filter = tracing_subscriber::EnvFilter::try_from_env("QINGLAN_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(color_on(&std::io::stderr()))
+        .without_time()
+        .with_target(false)
+        .init();
+    let outcome = match arguments.verb {
+        Verb::Run(run) => run.execute(),
+        Verb::Compare(compare) => compare.execute().map(|()| Ending::Done),
+        Verb::Report(report) => report.execute().map(|()| Ending::Done),
+        Verb::Doctor(doctor) => doctor.execute().map(|()| Ending::Done),
+    };
+    match outcome {
+        Ok(Ending::Done) => ExitCode::SUCCESS,
+        Ok(Ending::Interrupted) => {
+            eprintln!("stopped; go on with the same command and --resume");
+            ExitCode::from(130)
+        }
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            let users = error.chain().any(|cause| cause.is::<UserError>());
+            ExitCode::from(if users { 2 } else { 1 })
+        }
+    }
+}
+
+/// Marks an error as the user's to mend.
+fn blame_input<T>(result: Result<T>) -> Result<T> {
+    result.map_err(|error| UserError(format!("{error:#}")).into())
+}
+
+/// Whether to colour what goes to a stream.
+fn color_on(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}

@@ -1,0 +1,137 @@
+//! `qinglan run`: a definition to a comparison.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use tch::Device;
+
+use super::{Ending, blame_input};
+use crate::config::{BaseSettings, Definition};
+use crate::device::DeviceChoice;
+use crate::model::{vocabulary, weights};
+use crate::runner::{Request, RunEnding};
+
+/// Arguments of `qinglan run`.
+#[derive(Args)]
+pub(super) struct Run {
+    /// The experiment, such as experiments/definitions/quickstart.toml.
+    definition: PathBuf,
+    /// Run directory [default: runs/NAME].
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Training seeds in place of the definition's, such as 1,2,3.
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    seeds: Vec<u64>,
+    /// auto, cpu, cuda or cuda:N.
+    #[arg(long, default_value = "auto")]
+    device: DeviceChoice,
+    /// Change a setting, such as arm.sft.training.steps=10; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+    /// Go on with the run in the directory.
+    #[arg(long)]
+    resume: bool,
+    /// Check everything and say what would be done.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Run {
+    pub(super) fn execute(self) -> Result<Ending> {
+        let mut overrides = self.overrides;
+        if !self.seeds.is_empty() {
+            overrides.push(format!("experiment.seeds={:?}", self.seeds));
+        }
+        let (definition, text) = blame_input(Definition::read(&self.definition, &overrides))?;
+        let device = blame_input(self.device.resolve())?;
+        let out = self
+            .out
+            .unwrap_or_else(|| Path::new("runs").join(&definition.experiment.name));
+        if self.dry_run {
+            println!("{}", describe(&definition, device, &out));
+            return Ok(Ending::Done);
+        }
+        let stop = Arc::new(AtomicBool::new(false));
+        let asked = Arc::clone(&stop);
+        ctrlc::set_handler(move || {
+            if asked.swap(true, Ordering::SeqCst) {
+                std::process::exit(130);
+            }
+            eprintln!("stopping after this step; press Ctrl-C again to stop at once");
+        })
+        .context("listening for Ctrl-C")?;
+        let definition_folder = self
+            .definition
+            .parent()
+            .map_or_else(PathBuf::new, Path::to_owned);
+        let request = Request {
+            definition,
+            text,
+            definition_folder,
+            out: out.clone(),
+            resume: self.resume,
+            device,
+            stop,
+        };
+        match request.run()? {
+            RunEnding::Interrupted => Ok(Ending::Interrupted),
+            RunEnding::Finished => {
+                super::compare::print_run(&out)?;
+                eprintln!("report: {}", out.join("report.html").display());
+                Ok(Ending::Done)
+            }
+        }
+    }
+}
+
+/// What a run would do, in words.
+fn describe(definition: &Definition, device: Device, out: &Path) -> String {
+    let experiment = &definition.experiment;
+    let parameters = |base: &BaseSettings| {
+        let words = vocabulary::words().len() as i64;
+        weights::layout(&base.shape.config(words, 0, 0, 0))
+            .iter()
+            .map(weights::Entry::len)
+            .sum::<i64>()
+    };
+    let mut lines = vec![
+        experiment.title.clone(),
+        format!(
+            "into {} on {device:?}, seeds {:?}",
+            out.display(),
+            experiment.seeds
+        ),
+        format!(
+            "tasks: {} (norms: {})",
+            definition.tasks.names.join(", "),
+            definition.tasks.norms
+        ),
+        format!("base: {} parameters", parameters(&definition.base)),
+    ];
+    if let Some(teacher) = &definition.teacher {
+        lines.push(match (&teacher.base, &teacher.traces.file) {
+            (Some(base), _) => format!("teacher: {} parameters", parameters(base)),
+            (None, Some(file)) => format!("teacher: the recording {}", file.display()),
+            (None, None) => "teacher: none".to_owned(),
+        });
+    }
+    for (name, arm) in &definition.arm {
+        // The definition was checked, so the settings resolve.
+        if let Ok(training) = definition.training_of(&arm.training, name) {
+            lines.push(format!(
+                "arm {name}: {}, {} updates at learning rate {}",
+                arm.algorithm.build().name(),
+                training.steps,
+                training.learning_rate
+            ));
+        }
+    }
+    lines.push(format!(
+        "evaluation: {} samples an item at temperature {}",
+        definition.evaluation.samples, definition.evaluation.temperature
+    ));
+    lines.join("\n")
+}

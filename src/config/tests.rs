@@ -1,0 +1,140 @@
+//! What a definition must say, and how it is refused.
+
+use super::*;
+
+/// A definition that needs nothing else.
+const SMALL: &str = r#"
+[experiment]
+name = "small"
+title = "A small experiment"
+hypothesis = "None."
+seeds = [1, 2]
+
+[tasks]
+names = ["alphabet_arithmetic"]
+
+[base.shape]
+width = 32
+layers = 1
+heads = 2
+kv_heads = 1
+feed_forward = 64
+context = 160
+
+[base.pretraining]
+batch_size = 8
+training = { steps = 4, learning_rate = 1e-3 }
+
+[rollout]
+temperature = 1.0
+max_new_tokens = 64
+
+[evaluation]
+samples = 2
+temperature = 1.0
+max_new_tokens = 64
+
+[training]
+learning_rate = 1e-3
+
+[teacher.traces]
+file = "traces.jsonl"
+
+[arm.sft]
+algorithm.sft = { batch_size = 4 }
+training.steps = 3
+
+[arm.rl]
+algorithm.grpo = { num_generations = 4 }
+reward.correct = 1.0
+training.steps = 5
+"#;
+
+fn refusal(change: impl Fn(String) -> String) -> String {
+    format!(
+        "{:#}",
+        Definition::parse(&change(SMALL.to_owned())).unwrap_err()
+    )
+}
+
+#[test]
+fn a_definition_reads_in_the_order_of_its_arms() {
+    let definition = Definition::parse(SMALL).unwrap();
+    assert_eq!(definition.arm.keys().collect::<Vec<_>>(), ["sft", "rl"]);
+    let rl = &definition.arm["rl"];
+    assert_eq!(rl.algorithm.role(), Role::Rl);
+    let training = definition
+        .training_of(&rl.training, "arm.rl.training")
+        .unwrap();
+    assert_eq!(training.steps, 5);
+    assert!((training.learning_rate - 1e-3).abs() < 1e-12);
+}
+
+#[test]
+fn a_misspelt_key_is_reported_at_its_line() {
+    let refused = refusal(|text| text.replace("num_generations", "num_generation"));
+    let line = SMALL
+        .lines()
+        .position(|line| line.contains("num_generations"))
+        .unwrap()
+        + 1;
+    assert!(refused.contains(&format!("line {line}")), "{refused}");
+    assert!(refused.contains("num_generation"), "{refused}");
+}
+
+#[test]
+fn unknown_names_come_with_near_ones() {
+    let task = refusal(|text| text.replace("alphabet_arithmetic", "alphabet_arithmetik"));
+    assert!(
+        task.contains("did you mean `alphabet_arithmetic`"),
+        "{task}"
+    );
+    let reward = refusal(|text| text.replace("reward.correct", "reward.corect"));
+    assert!(reward.contains("correct"), "{reward}");
+    let algorithm = refusal(|text| text.replace("algorithm.grpo", "algorithm.gpro"));
+    assert!(algorithm.contains("grpo"), "{algorithm}");
+}
+
+#[test]
+fn what_is_missing_or_contradictory_is_named() {
+    let cases: [(&str, &str, &str); 9] = [
+        ("[base.shape]", "[basis.shape]", "base"),
+        ("seeds = [1, 2]", "seeds = []", "experiment.seeds"),
+        ("seeds = [1, 2]", "seeds = [1, 1]", "twice"),
+        ("[arm.rl]", "[arm.sft]", "duplicate key"),
+        ("[arm.rl]", "[arm.base]", "already names"),
+        ("reward.correct = 1.0", "", "reward"),
+        ("training.steps = 5", "", "arm.rl.training.steps"),
+        (
+            "num_generations = 4",
+            "num_generations = 1",
+            "num_generations",
+        ),
+        ("heads = 2", "heads = 5", "width"),
+    ];
+    for (from, to, expected) in cases {
+        let refused = refusal(|text| text.replacen(from, to, 1));
+        assert!(refused.contains(expected), "{from} -> {to}: {refused}");
+    }
+    let without_teacher =
+        refusal(|text| text.replace("[teacher.traces]\nfile = \"traces.jsonl\"\n", ""));
+    assert!(without_teacher.contains("[teacher]"), "{without_teacher}");
+}
+
+#[test]
+fn overrides_change_the_text_and_are_checked_like_it() {
+    let changed = apply_overrides(
+        SMALL,
+        &[
+            "arm.sft.training.steps=7".to_owned(),
+            "experiment.name=other".to_owned(),
+        ],
+    )
+    .unwrap();
+    let definition = Definition::parse(&changed).unwrap();
+    assert_eq!(definition.arm["sft"].training.steps, Some(7));
+    assert_eq!(definition.experiment.name, "other");
+    let misspelt = apply_overrides(SMALL, &["arm.sft.training.step=7".to_owned()]).unwrap();
+    assert!(format!("{:#}", Definition::parse(&misspelt).unwrap_err()).contains("step"));
+    assert!(apply_overrides(SMALL, &["steps".to_owned()]).is_err());
+}

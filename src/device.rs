@@ -1,0 +1,78 @@
+//! Which device a run uses, and why there is no CUDA where there is none.
+
+use anyhow::{Context, Result, bail};
+use tch::{Cuda, Device};
+
+/// What the command line asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeviceChoice {
+    /// CUDA where it works, else the CPU.
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// The CUDA device of that number.
+    Cuda(usize),
+}
+
+impl std::str::FromStr for DeviceChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            "cuda" => Ok(Self::Cuda(0)),
+            _ => text
+                .strip_prefix("cuda:")
+                .and_then(|number| number.parse().ok())
+                .map(Self::Cuda)
+                .ok_or_else(|| format!("{text:?} is not a device: use auto, cpu, cuda or cuda:N")),
+        }
+    }
+}
+
+/// Whether CUDA can be used, and if not, why.
+pub fn cuda() -> Result<usize, String> {
+    // tch answers from what is loaded at the first call; opening comes first.
+    static OPENED: std::sync::OnceLock<Result<(), String>> = std::sync::OnceLock::new();
+    OPENED
+        .get_or_init(|| torch_ext::open_cuda().map_err(|error| error.to_string()))
+        .clone()?;
+    if Cuda::is_available() {
+        Ok(Cuda::device_count() as usize)
+    } else {
+        Err("libtorch's CUDA half is loaded, but no driver or GPU answers".to_owned())
+    }
+}
+
+impl DeviceChoice {
+    /// The device to use.
+    pub fn resolve(self) -> Result<Device> {
+        match self {
+            Self::Cpu => Ok(Device::Cpu),
+            Self::Auto => Ok(cuda().map_or(Device::Cpu, |_| Device::Cuda(0))),
+            Self::Cuda(number) => {
+                let count = cuda()
+                    .map_err(anyhow::Error::msg)
+                    .context("--device cuda: CUDA cannot be used here; --device cpu can")?;
+                if number >= count {
+                    bail!("--device cuda:{number}: there are {count} CUDA devices, counted from 0");
+                }
+                Ok(Device::Cuda(number))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn device_names_are_read_and_others_refused() {
+        assert_eq!("cuda:3".parse(), Ok(DeviceChoice::Cuda(3)));
+        assert_eq!("auto".parse(), Ok(DeviceChoice::Auto));
+        let refused = "gpu".parse::<DeviceChoice>().unwrap_err();
+        assert!(refused.contains("cuda:N"));
+    }
+}

@@ -1,0 +1,20 @@
+//! qinglan: what imitation and what reinforcement do to the same language model.
+//!
+//! The library behind the `qinglan` binary, and the only place that knows
+//! every other room: [`tasks`] pose and grade problems, [`model`] and
+//! [`generation`] answer them, [`training`] runs whichever of the
+//! `algorithms` an arm names, [`evaluator`] turns answers into trace records,
+//! and [`runner`] leads a definition through all of it. What was found is the
+//! business of the `experiments` crate; nothing flows back.
+
+pub mod cli;
+pub mod config;
+pub mod device;
+pub mod evaluator;
+pub mod files;
+pub mod generation;
+pub mod model;
+pub mod random;
+pub mod runner;
+pub mod tasks;
+pub mod training;

@@ -1,0 +1,258 @@
+//! Weights: named tensors that are views of one flat buffer.
+//!
+//! One buffer makes an optimizer a handful of operations instead of a handful
+//! for each parameter, and a hash of the weights one pass over bytes. Names
+//! are those of Hugging Face checkpoints.
+
+use std::collections::BTreeMap;
+
+use rand::RngExt;
+use tch::{Device, Kind, Tensor};
+
+use super::ModelConfig;
+use crate::random::stream;
+
+/// Where a parameter lies in the flat buffer, and what it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Name in a checkpoint.
+    pub name: String,
+    /// Shape in the checkpoint.
+    pub shape: Vec<i64>,
+    /// First element in the flat buffer.
+    pub offset: i64,
+}
+
+impl Entry {
+    /// Number of elements.
+    pub fn len(&self) -> i64 {
+        self.shape.iter().product()
+    }
+
+    /// Whether the parameter has no element.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether it is a matrix inside a layer: what Muon orthogonalises.
+    pub fn is_hidden_matrix(&self) -> bool {
+        self.shape.len() == 2 && self.name.contains(".layers.")
+    }
+}
+
+/// The parameters of one decoder.
+#[derive(Debug)]
+pub struct Weights {
+    flat: Tensor,
+    entries: Vec<Entry>,
+    views: BTreeMap<String, Tensor>,
+}
+
+/// Names and shapes of a configuration's parameters, in the order of the flat buffer.
+pub fn layout(config: &ModelConfig) -> Vec<Entry> {
+    let (d, f) = (config.hidden_size, config.intermediate_size);
+    let query = config.num_attention_heads * config.head_dim;
+    let key = config.num_key_value_heads * config.head_dim;
+    let mut shapes = vec![(
+        "model.embed_tokens.weight".to_owned(),
+        vec![config.vocab_size, d],
+    )];
+    for layer in 0..config.num_hidden_layers {
+        for (name, shape) in [
+            ("input_layernorm", vec![d]),
+            ("self_attn.q_proj", vec![query, d]),
+            ("self_attn.k_proj", vec![key, d]),
+            ("self_attn.v_proj", vec![key, d]),
+            ("self_attn.o_proj", vec![d, query]),
+            ("post_attention_layernorm", vec![d]),
+            ("mlp.gate_proj", vec![f, d]),
+            ("mlp.up_proj", vec![f, d]),
+            ("mlp.down_proj", vec![d, f]),
+        ] {
+            shapes.push((format!("model.layers.{layer}.{name}.weight"), shape));
+        }
+    }
+    shapes.push(("model.norm.weight".to_owned(), vec![d]));
+    if !config.tie_word_embeddings {
+        shapes.push(("lm_head.weight".to_owned(), vec![config.vocab_size, d]));
+    }
+    let mut offset = 0;
+    shapes
+        .into_iter()
+        .map(|(name, shape)| {
+            let entry = Entry {
+                name,
+                shape,
+                offset,
+            };
+            offset += entry.len();
+            entry
+        })
+        .collect()
+}
+
+impl Weights {
+    /// Fresh weights, a function of the seed alone: norms 1, embeddings normal
+    /// with deviation 0.02, matrices normal with deviation 1/sqrt(columns),
+    /// those that write into the residual stream divided by sqrt(2 layers).
+    pub fn random(config: &ModelConfig, seed: u64, device: Device) -> Self {
+        let entries = layout(config);
+        let total = entries.iter().map(Entry::len).sum::<i64>() as usize;
+        let residual = 1.0 / (2.0 * config.num_hidden_layers as f64).sqrt();
+        let mut values = Vec::with_capacity(total);
+        for (index, entry) in entries.iter().enumerate() {
+            if entry.shape.len() == 1 {
+                values.resize(values.len() + entry.len() as usize, 1.0f32);
+                continue;
+            }
+            let deviation = if entry.is_hidden_matrix() {
+                let scale = if entry.name.contains("o_proj") || entry.name.contains("down_proj") {
+                    residual
+                } else {
+                    1.0
+                };
+                scale / (entry.shape[1] as f64).sqrt()
+            } else {
+                0.02
+            };
+            let mut stream = stream(seed, "initial weights", &[index as u64]);
+            // Box-Muller; 1 - u keeps the logarithm's argument above 0.
+            values.extend((0..entry.len()).map(|_| {
+                let radius = (-2.0 * (1.0 - stream.random::<f64>()).ln()).sqrt();
+                let angle = std::f64::consts::TAU * stream.random::<f64>();
+                (deviation * radius * angle.cos()) as f32
+            }));
+        }
+        Self::from_flat(&Tensor::from_slice(&values).to_device(device), entries)
+    }
+
+    /// Weights over a copy of a flat buffer.
+    pub fn from_flat(flat: &Tensor, entries: Vec<Entry>) -> Self {
+        let flat = flat.detach().copy();
+        let views = entries
+            .iter()
+            .map(|entry| {
+                let view = flat
+                    .narrow(0, entry.offset, entry.len())
+                    .view(entry.shape.as_slice())
+                    .detach()
+                    .set_requires_grad(true);
+                (entry.name.clone(), view)
+            })
+            .collect();
+        Self {
+            flat,
+            entries,
+            views,
+        }
+    }
+
+    /// A copy with a buffer of its own.
+    pub fn duplicate(&self) -> Self {
+        Self::from_flat(&self.flat, self.entries.clone())
+    }
+
+    /// The parameter of that name; the layout and the decoder agree on names,
+    /// and loading has checked that each is there.
+    ///
+    /// # Panics
+    /// If the name is not in the layout, which is an error of the decoder.
+    pub fn get(&self, name: &str) -> &Tensor {
+        self.views
+            .get(name)
+            .unwrap_or_else(|| panic!("the layout has no parameter {name}"))
+    }
+
+    /// All parameters in one vector, `[P]`. Writing to it writes the parameters.
+    pub fn flat(&self) -> &Tensor {
+        &self.flat
+    }
+
+    /// Names, shapes and places.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The parameters as leaves of the autograd graph, in layout order.
+    pub fn leaves(&self) -> Vec<&Tensor> {
+        self.entries
+            .iter()
+            .map(|entry| self.get(&entry.name))
+            .collect()
+    }
+
+    /// Number of parameters.
+    pub fn count(&self) -> i64 {
+        self.flat.numel() as i64
+    }
+
+    /// All parameters as numbers, in layout order.
+    pub fn to_vec(&self) -> Vec<f32> {
+        let flat = self.flat.to_device(Device::Cpu).to_kind(Kind::Float);
+        let mut values = vec![0.0f32; flat.numel()];
+        let count = values.len();
+        flat.copy_data(&mut values, count);
+        values
+    }
+
+    /// blake3 over names, shapes and values: equal weights, equal hash.
+    pub fn hash(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        for entry in &self.entries {
+            hasher.update(entry.name.as_bytes());
+            for size in &entry.shape {
+                hasher.update(&size.to_le_bytes());
+            }
+        }
+        for value in self.to_vec() {
+            hasher.update(&value.to_le_bytes());
+        }
+        hasher.finalize().to_hex()[..16].to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::config::ModelShape;
+
+    fn config() -> ModelConfig {
+        ModelShape {
+            width: 16,
+            layers: 2,
+            heads: 4,
+            kv_heads: 2,
+            feed_forward: 32,
+            context: 32,
+        }
+        .config(20, 1, 2, 0)
+    }
+
+    #[test]
+    fn a_seed_decides_the_weights() {
+        let hash = |seed| Weights::random(&config(), seed, Device::Cpu).hash();
+        assert_eq!(hash(1), hash(1));
+        assert_ne!(hash(1), hash(2));
+    }
+
+    #[test]
+    fn writing_the_flat_buffer_writes_the_parameters() {
+        let weights = Weights::random(&config(), 1, Device::Cpu);
+        let before = weights.hash();
+        tch::no_grad(|| {
+            let _ = weights.flat().shallow_clone().fill_(0.5);
+        });
+        let norm = weights.get("model.norm.weight");
+        assert!((norm.double_value(&[3]) - 0.5).abs() < 1e-9);
+        assert_ne!(weights.hash(), before);
+    }
+
+    #[test]
+    fn the_layout_covers_the_buffer_without_gaps() {
+        let entries = layout(&config());
+        for pair in entries.windows(2) {
+            assert_eq!(pair[0].offset + pair[0].len(), pair[1].offset);
+        }
+        assert!(entries.iter().all(|entry| !entry.is_empty()));
+    }
+}

@@ -1,0 +1,208 @@
+//! One arm of one seed: from the seed's base, by the arm's algorithm, to
+//! evaluated trace records.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use experiments::manifest::{ArmRun, Role};
+use experiments::record;
+
+use super::schedule::Done;
+use super::{Outcome, Run, base, identity, teacher, traces};
+use crate::config::{AlgorithmSettings, ArmSettings, build_rewards};
+use crate::evaluator;
+use crate::files;
+use crate::generation::Sampling;
+use crate::model::{Model, folder};
+use crate::training::{ArmLab, Ending, Job, checkpoint, train};
+
+/// How all sampling in training is done.
+pub(super) fn sampling(run: &Run) -> Sampling {
+    Sampling {
+        max_new_tokens: run.definition().rollout.max_new_tokens,
+        temperature: run.definition().rollout.temperature,
+    }
+}
+
+/// Lets a model answer the evaluation and writes its records.
+pub(super) fn write_evaluation(
+    run: &Run,
+    model: &Model,
+    name: &str,
+    seed: Option<u64>,
+    key_seed: u64,
+    at: &Path,
+) -> Result<()> {
+    let records = evaluator::evaluate(
+        model,
+        &run.items,
+        &run.definition().evaluation,
+        name,
+        seed,
+        key_seed,
+    )?;
+    std::fs::create_dir_all(at).with_context(|| format!("creating {}", at.display()))?;
+    record::write(&at.join("traces.parquet"), &records)?;
+    Ok(())
+}
+
+/// The arm's job.
+pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
+    let at = run.arm_folder(name, seed);
+    if Outcome::read(&at)?.is_some() {
+        return Ok(Done::Finished);
+    }
+    let settings = run
+        .definition()
+        .arm
+        .get(name)
+        .with_context(|| format!("the definition has no arm {name}"))?;
+    let (model, base) = base::load(run, seed, run.request.device)?;
+    let initial_weights = base.arm_run.final_weights;
+    let training = run
+        .definition()
+        .training_of(&settings.training, &format!("arm.{name}.training"))?;
+    let mut lab = ArmLab::new(
+        &model,
+        &run.mix,
+        seed,
+        sampling(run),
+        run.definition().tasks.validation_problems,
+    );
+    let mut shown = String::new();
+    if settings.algorithm.imitates() {
+        let path = trace_file(run)?;
+        shown = files::hash_file(&path)?;
+        let recorded = read_traces(run, &path)?;
+        (lab.demonstrations, lab.held_out) = traces::demonstrations(&recorded, &model, &path)?;
+        ensure!(
+            !lab.demonstrations.is_empty(),
+            "{} holds no trace to imitate: the teacher got nothing right that was not cut off",
+            path.display()
+        );
+    }
+    let rewards = if settings.reward.is_empty() {
+        None
+    } else {
+        Some(build_rewards(&settings.reward)?)
+    };
+    lab.rewards = rewards.as_ref();
+    let identity = identity(
+        &["arm", name, &initial_weights, &seed.to_string(), &shown],
+        &(
+            settings,
+            &training,
+            &run.definition().tasks,
+            &run.definition().rollout,
+        ),
+    )?;
+    let progress = run.progress(&format!("{name} seed {seed}"));
+    let algorithm = settings.algorithm.build();
+    let ending = train(
+        &Job {
+            decoder: &model.decoder,
+            algorithm: algorithm.as_ref(),
+            training: &training,
+            temperature: if settings.algorithm.imitates() {
+                1.0
+            } else {
+                run.definition().rollout.temperature
+            },
+            folder: &at,
+            identity: &identity,
+            stop: &run.request.stop,
+            progress: &progress,
+        },
+        &mut lab,
+    )?;
+    let Ending::Finished(budget) = ending else {
+        return Ok(Done::Interrupted);
+    };
+    progress.set_message("evaluation");
+    folder::save(&model, &at.join("model"))?;
+    write_evaluation(run, &model, name, Some(seed), seed, &at)?;
+    checkpoint::clear(&at)?;
+    progress.finish_and_clear();
+    Outcome {
+        arm_run: ArmRun {
+            arm: name.to_owned(),
+            seed,
+            folder: format!("arms/{name}/seed-{seed}"),
+            initial_weights,
+            final_weights: model.decoder.weights().hash(),
+            problem_order: problem_order(run, settings, seed, training.steps),
+            budget: Some(budget),
+        },
+        role: settings.algorithm.role(),
+        model: at.join("model"),
+        identity,
+    }
+    .write(&at)?;
+    Ok(Done::Finished)
+}
+
+/// Hash of the problems an arm met, in their order; `None` where it met
+/// demonstrations instead.
+fn problem_order(run: &Run, settings: &ArmSettings, seed: u64, steps: u64) -> Option<String> {
+    let AlgorithmSettings::Grpo(grpo) = &settings.algorithm else {
+        return None;
+    };
+    let phases = steps.div_ceil(grpo.steps_per_generation as u64);
+    let count = phases * grpo.prompts_per_generation as u64;
+    Some(ArmLab::problem_order(&run.mix, seed, count))
+}
+
+/// Where the demonstrations are.
+fn trace_file(run: &Run) -> Result<std::path::PathBuf> {
+    let teacher = run
+        .definition()
+        .teacher
+        .as_ref()
+        .context("the definition has no teacher")?;
+    Ok(match &teacher.traces.file {
+        Some(file) => run.request.definition_folder.join(file),
+        None => run.teacher_folder().join(teacher::TRACES),
+    })
+}
+
+/// The demonstrations; of a recording, the last so many are held out.
+fn read_traces(run: &Run, path: &Path) -> Result<Vec<traces::Recorded>> {
+    let mut recorded = traces::read(path)?;
+    let Some(teacher) = &run.definition().teacher else {
+        return Ok(recorded);
+    };
+    if teacher.traces.file.is_some() {
+        let held_out = teacher.traces.held_out as usize;
+        ensure!(
+            held_out < recorded.len(),
+            "teacher.traces.held_out = {held_out}, but {} holds {} traces: nothing would be left to imitate",
+            path.display(),
+            recorded.len()
+        );
+        let first = recorded.len() - held_out;
+        for trace in &mut recorded[first..] {
+            trace.held_out = true;
+        }
+    }
+    Ok(recorded)
+}
+
+/// Roles of all models of a run by name, in the order in which they are shown.
+pub(super) fn roles(run: &Run) -> Vec<(String, Role)> {
+    let mut roles = vec![("base".to_owned(), Role::Base)];
+    if run
+        .definition()
+        .teacher
+        .as_ref()
+        .is_some_and(|teacher| teacher.traces.file.is_none())
+    {
+        roles.push(("teacher".to_owned(), Role::Teacher));
+    }
+    roles.extend(
+        run.definition()
+            .arm
+            .iter()
+            .map(|(name, arm)| (name.clone(), arm.algorithm.role())),
+    );
+    roles
+}

@@ -1,0 +1,296 @@
+//! The end of a run: its manifest, then from what lies in the directory the
+//! comparison, the tables, the figures and the report.
+//!
+//! `compare` and `report` come here too, so a table made later is the table
+//! made at the end of the run.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use experiments::alignment::ceiling::Ceiling;
+use experiments::comparison::build::{DEFAULT_DRAWS, Input, compare};
+use experiments::comparison::items::item_completions;
+use experiments::comparison::{Comparison, Curve};
+use experiments::manifest::{ArmCard, ArmRun, EvaluationCard, Manifest, Role};
+use experiments::norms::{NormItem, Norms};
+use experiments::record::{self, Trace};
+use experiments::report;
+use serde::{Deserialize, Serialize};
+
+use super::{Outcome, Run, UserError, arm, provenance};
+use crate::files;
+
+/// Version of the manifest's format.
+const FORMAT: u32 = 1;
+
+/// The evaluation's items with their human times, beside the manifest, so that
+/// a comparison needs nothing but the run directory.
+const ITEMS: &str = "items.json";
+
+/// What `items.json` holds: item means and ceilings, never a trial.
+#[derive(Serialize, Deserialize)]
+struct Items {
+    items: Vec<NormItem>,
+    ceilings: BTreeMap<String, Ceiling>,
+}
+
+/// Metrics whose curves a comparison keeps.
+const CURVES: [&str; 7] = [
+    "validation/accuracy",
+    "validation/reasoning_tokens",
+    "validation/loss",
+    "reward",
+    "loss",
+    "entropy",
+    "completions/clipped_ratio",
+];
+
+/// Writes the manifest, then tables and report.
+pub(super) fn finish(run: &Run) -> Result<()> {
+    let tasks = &run.definition().tasks.names;
+    let items = Items {
+        items: tasks
+            .iter()
+            .flat_map(|task| run.norms.items(task))
+            .cloned()
+            .collect(),
+        ceilings: tasks
+            .iter()
+            .filter_map(|task| Some((task.clone(), run.norms.ceiling(task)?.clone())))
+            .collect(),
+    };
+    files::write_whole(&run.out().join(ITEMS), &serde_json::to_vec(&items)?)?;
+    let manifest = manifest(run)?;
+    // Last of the run's own files: a directory without it is not complete.
+    files::write_whole(
+        &run.out().join("manifest.json"),
+        &serde_json::to_vec_pretty(&manifest)?,
+    )?;
+    Loaded::read(run.out())?.write_tables(run.out())?;
+    Ok(())
+}
+
+fn manifest(run: &Run) -> Result<Manifest> {
+    let definition = run.definition();
+    let roles = arm::roles(run);
+    let has = |name: &str| roles.iter().any(|(known, _)| known == name);
+    let arms = roles
+        .iter()
+        .map(|(name, role)| ArmCard {
+            name: name.clone(),
+            role: *role,
+            base: matches!(role, Role::Student | Role::Rl).then(|| "base".to_owned()),
+            teacher: (*role == Role::Student && has("teacher")).then(|| "teacher".to_owned()),
+        })
+        .collect();
+    let mut folders: Vec<PathBuf> = Vec::new();
+    for (name, role) in &roles {
+        if *role == Role::Teacher {
+            folders.push(run.teacher_folder());
+            continue;
+        }
+        for &seed in &definition.experiment.seeds {
+            folders.push(run.arm_folder(name, seed));
+        }
+    }
+    let mut arm_runs: Vec<ArmRun> = Vec::new();
+    let mut hashes = BTreeMap::new();
+    for folder in folders {
+        let outcome = Outcome::read(&folder)?
+            .with_context(|| format!("{} is not finished", folder.display()))?;
+        for name in ["traces.parquet", "metrics.jsonl", "traces.jsonl"] {
+            let path = folder.join(name);
+            if path.exists() {
+                let relative = format!("{}/{name}", outcome.arm_run.folder);
+                hashes.insert(relative, files::hash_file(&path)?);
+            }
+        }
+        arm_runs.push(outcome.arm_run);
+    }
+    hashes.insert(ITEMS.to_owned(), files::hash_file(&run.out().join(ITEMS))?);
+    let evaluation = &definition.evaluation;
+    Ok(Manifest {
+        format: FORMAT,
+        name: definition.experiment.name.clone(),
+        title: definition.experiment.title.clone(),
+        hypothesis: definition.experiment.hypothesis.trim().to_owned(),
+        seeds: definition.experiment.seeds.clone(),
+        tasks: definition.tasks.names.clone(),
+        arms,
+        arm_runs,
+        evaluation: EvaluationCard {
+            samples: evaluation.samples,
+            temperature: evaluation.temperature,
+            max_new_tokens: evaluation.max_new_tokens as u32,
+            items: files::hash(&serde_json::to_vec(&(&run.items, evaluation))?),
+            norms: run.norms.source().to_owned(),
+        },
+        definition: serde_json::to_value(definition)?,
+        environment: provenance::environment(run.request.device, definition.experiment.threads),
+        files: hashes,
+    })
+}
+
+/// A complete run directory, read back.
+pub struct Loaded {
+    /// What it says of itself.
+    pub manifest: Manifest,
+    /// Human times of the evaluated items.
+    pub norms: Norms,
+    /// Every trace record.
+    pub traces: Vec<Trace>,
+    /// Learning curves.
+    pub curves: Vec<Curve>,
+}
+
+impl Loaded {
+    /// Reads a run directory and checks its files against its manifest.
+    pub fn read(at: &Path) -> Result<Self> {
+        let path = at.join("manifest.json");
+        if !path.exists() {
+            let what = if at.join(super::DEFINITION_FILE).exists() {
+                "the run is not finished; go on with it with qinglan run DEFINITION --out DIR --resume"
+            } else {
+                "it is not a run directory"
+            };
+            bail!(UserError(format!(
+                "{} has no manifest.json: {what}",
+                at.display()
+            )));
+        }
+        let manifest: Manifest = read_json(&path)?;
+        ensure!(
+            manifest.format == FORMAT,
+            "{}: format {} was written by another version; this one reads format {FORMAT}",
+            path.display(),
+            manifest.format
+        );
+        for (name, expected) in &manifest.files {
+            let found = files::hash_file(&at.join(name))?;
+            ensure!(
+                found == *expected,
+                "{} does not match the hash in the manifest: it was changed after the run",
+                at.join(name).display()
+            );
+        }
+        let stored: Items = read_json(&at.join(ITEMS))?;
+        let norms = stored.ceilings.into_iter().fold(
+            Norms::new(stored.items, manifest.evaluation.norms.clone()),
+            |norms, (task, ceiling)| norms.with_ceiling(&task, ceiling),
+        );
+        let mut traces = Vec::new();
+        let mut curves = Vec::new();
+        for arm_run in &manifest.arm_runs {
+            let folder = at.join(&arm_run.folder);
+            traces.extend(record::read(&folder.join("traces.parquet"))?);
+            let metrics = folder.join("metrics.jsonl");
+            if metrics.exists() {
+                curves.extend(read_curves(&metrics, &arm_run.arm, arm_run.seed)?);
+            }
+        }
+        Ok(Self {
+            manifest,
+            norms,
+            traces,
+            curves,
+        })
+    }
+
+    /// Puts a run's name before the names of its arms.
+    pub fn prefix(&mut self, label: &str) {
+        let rename = |name: &mut String| *name = format!("{label}/{name}");
+        for card in &mut self.manifest.arms {
+            rename(&mut card.name);
+            card.base.iter_mut().for_each(rename);
+            card.teacher.iter_mut().for_each(rename);
+        }
+        for arm_run in &mut self.manifest.arm_runs {
+            rename(&mut arm_run.arm);
+        }
+        for trace in &mut self.traces {
+            rename(&mut trace.model);
+        }
+        for curve in &mut self.curves {
+            rename(&mut curve.arm);
+        }
+    }
+
+    /// Takes in another run's arms, which must have other names and the same evaluation.
+    pub fn absorb(&mut self, other: Self) {
+        self.manifest.title = format!("{}; {}", self.manifest.title, other.manifest.title);
+        self.manifest.hypothesis = format!(
+            "{}\n\n{}",
+            self.manifest.hypothesis, other.manifest.hypothesis
+        );
+        for seed in other.manifest.seeds {
+            if !self.manifest.seeds.contains(&seed) {
+                self.manifest.seeds.push(seed);
+            }
+        }
+        self.manifest.arms.extend(other.manifest.arms);
+        self.manifest.arm_runs.extend(other.manifest.arm_runs);
+        self.traces.extend(other.traces);
+        self.curves.extend(other.curves);
+    }
+
+    /// The comparison of the run's arms.
+    pub fn compare(&self) -> Result<Comparison> {
+        let manifest = &self.manifest;
+        Ok(compare(Input {
+            title: manifest.title.clone(),
+            hypothesis: manifest.hypothesis.clone(),
+            arms: &manifest.arms,
+            seeds: &manifest.seeds,
+            tasks: &manifest.tasks,
+            norms: &self.norms,
+            traces: &self.traces,
+            evaluation: manifest.evaluation.clone(),
+            arm_runs: &manifest.arm_runs,
+            curves: self.curves.clone(),
+            environment: manifest.environment.clone(),
+            draws: DEFAULT_DRAWS,
+            seed: 0,
+            only_correct: false,
+        })?)
+    }
+
+    /// Writes tables, figures and report into a folder, and says which files.
+    pub fn write_tables(&self, to: &Path) -> Result<Vec<PathBuf>> {
+        let shown = item_completions(&self.traces, &self.norms, &self.manifest.tasks);
+        Ok(report::write_all(&self.compare()?, &shown, to)?)
+    }
+}
+
+fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
+    let bytes = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+    serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged", path.display()))
+}
+
+/// The curves of one `metrics.jsonl`.
+fn read_curves(path: &Path, arm: &str, seed: u64) -> Result<Vec<Curve>> {
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    let mut points: BTreeMap<&str, Vec<(u64, f64)>> = BTreeMap::new();
+    for (index, line) in text.lines().enumerate() {
+        let value: serde_json::Value = serde_json::from_str(line)
+            .with_context(|| format!("{}, line {}", path.display(), index + 1))?;
+        let Some(step) = value.get("step").and_then(serde_json::Value::as_u64) else {
+            continue;
+        };
+        for name in CURVES {
+            if let Some(number) = value.get(name).and_then(serde_json::Value::as_f64) {
+                points.entry(name).or_default().push((step, number));
+            }
+        }
+    }
+    Ok(points
+        .into_iter()
+        .map(|(metric, points)| Curve {
+            arm: arm.to_owned(),
+            seed,
+            metric: metric.to_owned(),
+            points,
+        })
+        .collect())
+}

@@ -1,0 +1,335 @@
+//! From a definition to a comparison: base, teacher, arms by seeds, evaluation,
+//! tables and report.
+//!
+//! Each stage is a job that leaves its outcome in the run directory under a
+//! marker written last; a job whose marker is there is not done again, and one
+//! that was interrupted goes on from its checkpoint. That is all that resuming
+//! is. Jobs that do not wait for each other run side by side; a job's bits do
+//! not depend on which.
+
+mod arm;
+mod base;
+pub mod finish;
+pub mod provenance;
+pub mod schedule;
+mod teacher;
+mod traces;
+
+pub use base::cache_folder;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use anyhow::{Context, Result, bail};
+use experiments::manifest::{ArmRun, Role};
+use experiments::norms::{NormItem, Norms, conditions};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use serde::{Deserialize, Serialize};
+use tch::Device;
+
+use crate::config::{BUILTIN_NORMS, Definition};
+use crate::files;
+use crate::tasks::{EvaluationItem, Mix};
+
+/// What the user asked for.
+pub struct Request {
+    /// The definition.
+    pub definition: Definition,
+    /// Its text, overrides applied.
+    pub text: String,
+    /// The folder that holds the definition, where relative paths start.
+    pub definition_folder: PathBuf,
+    /// The run directory.
+    pub out: PathBuf,
+    /// Whether to go on with a run that is there.
+    pub resume: bool,
+    /// Where tensors live.
+    pub device: Device,
+    /// Set when the user presses Ctrl-C.
+    pub stop: Arc<AtomicBool>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunEnding {
+    /// Tables and report are written.
+    Finished,
+    /// The user asked to stop.
+    Interrupted,
+}
+
+/// A run in progress, shared by its jobs.
+pub(crate) struct Run {
+    request: Request,
+    mix: Mix,
+    items: Vec<EvaluationItem>,
+    norms: Norms,
+    bars: MultiProgress,
+}
+
+/// A problem of the user's making: exit code 2, not 1.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct UserError(pub String);
+
+/// File that says which experiment a directory belongs to, from the start.
+const DEFINITION_FILE: &str = "definition.toml";
+
+impl Request {
+    /// Trains, evaluates, compares and reports.
+    pub fn run(self) -> Result<RunEnding> {
+        self.claim_directory()?;
+        let run = Arc::new(Run::new(self)?);
+        let jobs = jobs(&run)?;
+        let threads = run.request.definition.experiment.threads;
+        let workers = match run.request.device {
+            Device::Cpu => {
+                let cores = std::thread::available_parallelism().map_or(1, usize::from);
+                (cores / threads).max(1)
+            }
+            _ => 1,
+        };
+        let finished = schedule::run(jobs, workers, threads, &run.request.stop)?;
+        // The bars have said what they had to say; tables follow on stdout.
+        let _ = run.bars.clear();
+        if !finished {
+            return Ok(RunEnding::Interrupted);
+        }
+        finish::finish(&run)?;
+        Ok(RunEnding::Finished)
+    }
+
+    /// Makes the run directory this experiment's, or refuses.
+    fn claim_directory(&self) -> Result<()> {
+        let stored = self.out.join(DEFINITION_FILE);
+        if let Ok(there) = std::fs::read_to_string(&stored) {
+            if there != self.text {
+                bail!(UserError(format!(
+                    "{} holds a run of another definition; give another folder with --out, or the definition it was started with",
+                    self.out.display()
+                )));
+            }
+            if !self.resume {
+                bail!(UserError(format!(
+                    "{} holds this run already; go on with it with --resume, or give another folder with --out",
+                    self.out.display()
+                )));
+            }
+            return Ok(());
+        }
+        let occupied = self
+            .out
+            .read_dir()
+            .is_ok_and(|mut entries| entries.next().is_some());
+        if occupied {
+            bail!(UserError(format!(
+                "{} is not empty and holds no run; give another folder with --out",
+                self.out.display()
+            )));
+        }
+        files::write_whole(&stored, self.text.as_bytes())
+    }
+}
+
+impl Run {
+    fn new(request: Request) -> Result<Self> {
+        let definition = &request.definition;
+        let mix = Mix::new(&definition.tasks.names, definition.tasks.proportions())?;
+        let (items, norms) = evaluation_items(definition, &request.definition_folder, &mix)?;
+        Ok(Self {
+            mix,
+            items,
+            norms,
+            bars: MultiProgress::new(),
+            request,
+        })
+    }
+
+    fn definition(&self) -> &Definition {
+        &self.request.definition
+    }
+
+    fn out(&self) -> &Path {
+        &self.request.out
+    }
+
+    fn progress(&self, name: &str) -> ProgressBar {
+        let bar = self.bars.add(ProgressBar::new(0));
+        // The template is a constant; a mistake in it would show at once.
+        if let Ok(style) = ProgressStyle::with_template(
+            "{prefix:>16} {bar:24} {pos:>5}/{len:<5} {msg:>13} {elapsed:>5} left {eta}",
+        ) {
+            bar.set_style(style);
+        }
+        bar.set_prefix(name.to_owned());
+        bar
+    }
+
+    fn base_folder(&self, seed: u64) -> PathBuf {
+        self.out().join(format!("arms/base/seed-{seed}"))
+    }
+
+    fn arm_folder(&self, arm: &str, seed: u64) -> PathBuf {
+        self.out().join(format!("arms/{arm}/seed-{seed}"))
+    }
+
+    fn teacher_folder(&self) -> PathBuf {
+        self.out().join("teacher")
+    }
+}
+
+/// What a finished job left behind; the marker of its folder.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Outcome {
+    /// The entry of the manifest.
+    pub arm_run: ArmRun,
+    /// What the model is to the others.
+    pub role: Role,
+    /// Where its weights are.
+    pub model: PathBuf,
+    /// Hash of everything that determined it.
+    pub identity: String,
+}
+
+/// Name of the marker.
+const OUTCOME: &str = "outcome.json";
+
+impl Outcome {
+    /// Reads the marker of a folder; `None` where the job has not finished.
+    pub(crate) fn read(folder: &Path) -> Result<Option<Self>> {
+        let path = folder.join(OUTCOME);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let text = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+        serde_json::from_slice(&text)
+            .with_context(|| {
+                format!(
+                    "{} is damaged; remove it and go on with --resume to do that part again",
+                    path.display()
+                )
+            })
+            .map(Some)
+    }
+
+    fn write(&self, folder: &Path) -> Result<()> {
+        files::write_whole(&folder.join(OUTCOME), &serde_json::to_vec_pretty(self)?)
+    }
+}
+
+/// Hash of everything that determines a stage: its settings as JSON, and the
+/// hashes of what it starts from.
+fn identity(parts: &[&str], settings: &impl Serialize) -> Result<String> {
+    let mut hasher = blake3::Hasher::new();
+    for part in parts {
+        hasher.update(part.as_bytes());
+        hasher.update(b"\0");
+    }
+    hasher.update(&serde_json::to_vec(settings)?);
+    Ok(hasher.finalize().to_hex()[..16].to_owned())
+}
+
+/// The jobs of a run: bases and teacher first, then the arms that wait for them.
+fn jobs(run: &Arc<Run>) -> Result<Vec<schedule::Job>> {
+    let mut jobs: Vec<schedule::Job> = Vec::new();
+    let seeds = run.definition().experiment.seeds.clone();
+    // The teacher is the longest chain, so it starts first.
+    let sampled_teacher = run
+        .definition()
+        .teacher
+        .as_ref()
+        .is_some_and(|teacher| teacher.traces.file.is_none());
+    let teacher = sampled_teacher.then(|| {
+        let run = Arc::clone(run);
+        jobs.push(schedule::Job::new("teacher", Vec::new(), move || {
+            teacher::make(&run)
+        }));
+        jobs.len() - 1
+    });
+    let mut bases = Vec::new();
+    for &seed in &seeds {
+        let shared = Arc::clone(run);
+        bases.push(jobs.len());
+        jobs.push(schedule::Job::new(
+            &format!("base seed {seed}"),
+            Vec::new(),
+            move || base::evaluate(&shared, seed),
+        ));
+    }
+    // Arms that do not wait for the teacher come first, so that both workers
+    // have something to do while it is trained.
+    let mut arms: Vec<(&String, bool)> = run
+        .definition()
+        .arm
+        .iter()
+        .map(|(name, arm)| (name, arm.algorithm.imitates()))
+        .collect();
+    arms.sort_by_key(|(_, imitates)| *imitates);
+    for (name, imitates) in arms {
+        for (index, &seed) in seeds.iter().enumerate() {
+            let mut after = vec![bases[index]];
+            after.extend(teacher.filter(|_| imitates));
+            let (shared, arm) = (Arc::clone(run), name.clone());
+            jobs.push(schedule::Job::new(
+                &format!("{name} seed {seed}"),
+                after,
+                move || arm::make(&shared, &arm, seed),
+            ));
+        }
+    }
+    Ok(jobs)
+}
+
+/// What is evaluated and how long people took for it.
+fn evaluation_items(
+    definition: &Definition,
+    definition_folder: &Path,
+    mix: &Mix,
+) -> Result<(Vec<EvaluationItem>, Norms)> {
+    if definition.tasks.norms == BUILTIN_NORMS {
+        let items: Vec<EvaluationItem> = mix
+            .tasks()
+            .iter()
+            .flat_map(|task| task.evaluation_items())
+            .collect();
+        let norms = items
+            .iter()
+            .map(|item| {
+                let condition = conditions::lookup(&item.task, &item.condition);
+                NormItem {
+                    task: item.task.clone(),
+                    item_id: item.item_id.clone(),
+                    prompt: item.prompt.clone(),
+                    answer: item.answer.clone(),
+                    condition: Some(item.condition.clone()),
+                    n: condition.map(|c| c.trials as f64),
+                    mean_rt_ms: condition.map(|c| c.mean_rt_ms),
+                    mean_log_rt: condition.map(|c| c.mean_log_rt),
+                    accuracy: condition.map(|c| c.accuracy),
+                }
+            })
+            .collect();
+        return Ok((items, Norms::new(norms, conditions::CITATION.to_owned())));
+    }
+    let folder = definition_folder.join(&definition.tasks.norms);
+    let norms = Norms::read(&folder, &definition.tasks.names)
+        .with_context(|| format!("tasks.norms = {:?}", definition.tasks.norms))?;
+    let mut items = Vec::new();
+    for name in &definition.tasks.names {
+        if norms.items(name).is_empty() {
+            bail!(UserError(format!(
+                "tasks.norms: {} has no items of the task {name}",
+                folder.display()
+            )));
+        }
+        items.extend(norms.items(name).iter().map(|item| EvaluationItem {
+            task: item.task.clone(),
+            item_id: item.item_id.clone(),
+            prompt: item.prompt.clone(),
+            answer: item.answer.clone(),
+            condition: item.condition.clone().unwrap_or_default(),
+        }));
+    }
+    Ok((items, norms))
+}

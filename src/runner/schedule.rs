@@ -1,0 +1,185 @@
+//! Runs jobs side by side, each once those it waits for are done.
+//!
+//! The first failure stops what has not started and is returned; a panic in a
+//! job is a failure of that job, not of the process.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
+
+use anyhow::{Context, Result, anyhow};
+
+/// What a job did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Done {
+    /// Everything.
+    Finished,
+    /// As much as there was before the user asked to stop.
+    Interrupted,
+}
+
+/// A job's work.
+type Work = Box<dyn FnOnce() -> Result<Done> + Send>;
+
+/// A piece of work and the jobs, by index, that come before it.
+pub struct Job {
+    name: String,
+    after: Vec<usize>,
+    work: Work,
+}
+
+impl Job {
+    /// A job that starts once all of `after` have finished.
+    pub fn new(
+        name: &str,
+        after: Vec<usize>,
+        work: impl FnOnce() -> Result<Done> + Send + 'static,
+    ) -> Self {
+        Self {
+            name: name.to_owned(),
+            after,
+            work: Box::new(work),
+        }
+    }
+}
+
+struct State {
+    waiting: Vec<Option<Job>>,
+    finished: Vec<bool>,
+    running: usize,
+    interrupted: bool,
+    failure: Option<anyhow::Error>,
+}
+
+impl State {
+    fn ready(&self) -> Option<usize> {
+        self.waiting.iter().position(|job| {
+            job.as_ref()
+                .is_some_and(|job| job.after.iter().all(|&before| self.finished[before]))
+        })
+    }
+
+    fn stopped(&self, stop: &AtomicBool) -> bool {
+        self.failure.is_some() || self.interrupted || stop.load(Ordering::SeqCst)
+    }
+}
+
+/// Runs all jobs on `workers` threads with `threads` libtorch threads each.
+/// True where all finished, false where the user asked to stop.
+pub fn run(jobs: Vec<Job>, workers: usize, threads: usize, stop: &AtomicBool) -> Result<bool> {
+    let count = jobs.len();
+    let state = Mutex::new(State {
+        waiting: jobs.into_iter().map(Some).collect(),
+        finished: vec![false; count],
+        running: 0,
+        interrupted: false,
+        failure: None,
+    });
+    let changed = Condvar::new();
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                // Threads of libtorch are counted for each thread of ours.
+                tch::set_num_threads(threads as i32);
+                work(&state, &changed, stop);
+            });
+        }
+    });
+    let state = state.into_inner().unwrap_or_else(PoisonError::into_inner);
+    match state.failure {
+        Some(error) => Err(error),
+        None => Ok(state.finished.iter().all(|finished| *finished)),
+    }
+}
+
+fn work(state: &Mutex<State>, changed: &Condvar, stop: &AtomicBool) {
+    let mut held = state.lock().unwrap_or_else(PoisonError::into_inner);
+    loop {
+        if held.stopped(stop) {
+            changed.notify_all();
+            return;
+        }
+        let Some(index) = held.ready() else {
+            if held.running == 0 {
+                return;
+            }
+            held = changed.wait(held).unwrap_or_else(PoisonError::into_inner);
+            continue;
+        };
+        let Some(job) = held.waiting[index].take() else {
+            continue;
+        };
+        held.running += 1;
+        drop(held);
+        let name = job.name;
+        let outcome = std::panic::catch_unwind(AssertUnwindSafe(job.work))
+            .unwrap_or_else(|panic| Err(anyhow!("{}", panic_message(&*panic))))
+            .with_context(|| name);
+        held = state.lock().unwrap_or_else(PoisonError::into_inner);
+        held.running -= 1;
+        match outcome {
+            Ok(Done::Finished) => held.finished[index] = true,
+            Ok(Done::Interrupted) => held.interrupted = true,
+            Err(error) => {
+                held.failure.get_or_insert(error);
+            }
+        }
+        changed.notify_all();
+    }
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    panic
+        .downcast_ref::<String>()
+        .cloned()
+        .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+        .unwrap_or_else(|| "a job panicked".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn a_job_waits_for_those_before_it() {
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let job = |name: &'static str, after: Vec<usize>| {
+            let order = Arc::clone(&order);
+            Job::new(name, after, move || {
+                order.lock().unwrap().push(name);
+                Ok(Done::Finished)
+            })
+        };
+        let jobs = vec![
+            job("last", vec![1, 2]),
+            job("first", vec![]),
+            job("second", vec![1]),
+        ];
+        assert!(run(jobs, 3, 1, &AtomicBool::new(false)).unwrap());
+        assert_eq!(*order.lock().unwrap(), ["first", "second", "last"]);
+    }
+
+    #[test]
+    fn a_failure_names_its_job_and_stops_what_waits() {
+        let started = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&started);
+        let jobs = vec![
+            Job::new("broken", vec![], || panic!("out of luck")),
+            Job::new("waiting", vec![0], move || {
+                flag.store(true, Ordering::SeqCst);
+                Ok(Done::Finished)
+            }),
+        ];
+        let error = run(jobs, 2, 1, &AtomicBool::new(false)).unwrap_err();
+        assert_eq!(format!("{error:#}"), "broken: out of luck");
+        assert!(!started.load(Ordering::SeqCst));
+    }
+
+    #[test]
+    fn an_interruption_is_not_a_finish() {
+        let jobs = vec![Job::new("half", vec![], || Ok(Done::Interrupted))];
+        assert!(!run(jobs, 1, 1, &AtomicBool::new(false)).unwrap());
+    }
+}

@@ -1,0 +1,189 @@
+//! The teacher: a base of its own, trained by reinforcement, evaluated, and
+//! sampled for the traces that students imitate.
+
+use anyhow::{Context, Result};
+use experiments::manifest::{ArmRun, Role};
+
+use super::schedule::Done;
+use super::traces::{self, Recorded};
+use super::{Outcome, Run, arm, base, identity};
+use crate::config::{TeacherSettings, build_rewards};
+use crate::generation::{self, Key, Sampling};
+use crate::model::{Model, folder};
+use crate::tasks::{Problem, Split, grading};
+use crate::training::lab::scored;
+use crate::training::{ArmLab, Ending, Job, train};
+
+/// Name of the traces in the teacher's folder.
+pub(super) const TRACES: &str = "traces.jsonl";
+
+/// Prompts that are sampled together; bounds the cache's memory.
+const PROMPTS_AT_ONCE: usize = 128;
+
+/// The teacher's job.
+pub(super) fn make(run: &Run) -> Result<Done> {
+    let at = run.teacher_folder();
+    if Outcome::read(&at)?.is_some() {
+        return Ok(Done::Finished);
+    }
+    let settings = run
+        .definition()
+        .teacher
+        .as_ref()
+        .context("the definition has no teacher")?;
+    let (Some(base_settings), Some(algorithm)) = (&settings.base, &settings.algorithm) else {
+        anyhow::bail!("the teacher's traces are a recording; there is nothing to train");
+    };
+    let seed = settings.seed;
+    let Some(base) = base::obtain(run, base_settings, seed, "teacher's base")? else {
+        return Ok(Done::Interrupted);
+    };
+    let model = folder::load(&base.folder, run.request.device)?;
+    let initial_weights = model.decoder.weights().hash();
+    let training = run
+        .definition()
+        .training_of(&settings.training, "teacher.training")?;
+    let identity = identity(
+        &["teacher", &initial_weights, &seed.to_string()],
+        &(
+            settings,
+            &training,
+            &run.definition().tasks,
+            &run.definition().rollout,
+        ),
+    )?;
+    let rewards = build_rewards(&settings.reward)?;
+    let mut lab = ArmLab::new(
+        &model,
+        &run.mix,
+        seed,
+        arm::sampling(run),
+        run.definition().tasks.validation_problems,
+    );
+    lab.rewards = Some(&rewards);
+    let progress = run.progress("teacher");
+    let algorithm = algorithm.build();
+    let ending = train(
+        &Job {
+            decoder: &model.decoder,
+            algorithm: algorithm.as_ref(),
+            training: &training,
+            temperature: run.definition().rollout.temperature,
+            folder: &at,
+            identity: &identity,
+            stop: &run.request.stop,
+            progress: &progress,
+        },
+        &mut lab,
+    )?;
+    let Ending::Finished(budget) = ending else {
+        return Ok(Done::Interrupted);
+    };
+    progress.set_message("traces");
+    folder::save(&model, &at.join("model"))?;
+    let traces = sample(run, settings, &model)?;
+    traces::write(&at.join(TRACES), &traces)?;
+    arm::write_evaluation(run, &model, "teacher", None, seed, &at)?;
+    crate::training::checkpoint::clear(&at)?;
+    progress.finish_and_clear();
+    Outcome {
+        arm_run: ArmRun {
+            arm: "teacher".to_owned(),
+            seed,
+            folder: "teacher".to_owned(),
+            initial_weights,
+            final_weights: model.decoder.weights().hash(),
+            problem_order: None,
+            budget: Some(budget),
+        },
+        role: Role::Teacher,
+        model: at.join("model"),
+        identity,
+    }
+    .write(&at)?;
+    Ok(Done::Finished)
+}
+
+/// Samples the traces: training problems to imitate, validation problems for
+/// the held-out loss.
+fn sample(run: &Run, settings: &TeacherSettings, model: &Model) -> Result<Vec<Recorded>> {
+    let mut traces = sample_split(run, settings, model, Split::Train, settings.traces.problems)?;
+    traces.extend(sample_split(
+        run,
+        settings,
+        model,
+        Split::Validation,
+        settings.traces.held_out,
+    )?);
+    Ok(traces)
+}
+
+fn sample_split(
+    run: &Run,
+    settings: &TeacherSettings,
+    model: &Model,
+    split: Split,
+    count: u64,
+) -> Result<Vec<Recorded>> {
+    let group = settings.traces.samples;
+    let rewards = build_rewards(&settings.reward)?;
+    let sampling: Sampling = arm::sampling(run);
+    let problems: Vec<Problem> = (0..count)
+        .map(|index| run.mix.problem(settings.seed, split, index))
+        .collect();
+    let mut kept = Vec::new();
+    for (chunk_index, chunk) in problems.chunks(PROMPTS_AT_ONCE).enumerate() {
+        let prompts = chunk
+            .iter()
+            .map(|problem| model.encode_prompt(&problem.prompt))
+            .collect::<Result<Vec<_>>>()?;
+        let keys: Vec<Key> = (0..chunk.len())
+            .flat_map(|offset| {
+                let index = (chunk_index * PROMPTS_AT_ONCE + offset) as u64;
+                (0..group as u64).map(move |sample| Key {
+                    seed: settings.seed,
+                    purpose: "teacher trace",
+                    indices: vec![split as u64, index, sample],
+                })
+            })
+            .collect();
+        let completions = generation::generate(&model.decoder, &prompts, group, sampling, &keys)?;
+        let texts = completions
+            .iter()
+            .map(|completion| model.decode(&completion.tokens))
+            .collect::<Result<Vec<_>>>()?;
+        let scored = scored(model, chunk, group, &texts, &completions, sampling);
+        let totals = rewards.score(&scored)?.totals;
+        for (offset, problem) in chunk.iter().enumerate() {
+            let mut candidates: Vec<usize> = (offset * group..(offset + 1) * group)
+                .filter(|&index| {
+                    // A truncated trace would teach never to end, and one with
+                    // an unknown word cannot be read back.
+                    let right = grading::grade(&problem.answer, &texts[index]) == Some(true);
+                    !completions[index].truncated
+                        && model.encode_completion(&texts[index]).is_ok()
+                        && (right || !settings.traces.only_correct)
+                })
+                .collect();
+            if settings.traces.best_only {
+                let reward = |index: &usize| totals[*index].unwrap_or(f64::NEG_INFINITY);
+                // The first of equals, so that the choice is not the order of a sort.
+                let best = candidates.iter().copied().reduce(|best, next| {
+                    if reward(&next) > reward(&best) {
+                        next
+                    } else {
+                        best
+                    }
+                });
+                candidates = best.into_iter().collect();
+            }
+            kept.extend(candidates.into_iter().map(|index| Recorded {
+                prompt: problem.prompt.clone(),
+                completion: texts[index].clone(),
+                task: Some(problem.task.to_owned()),
+                held_out: split == Split::Validation,
+            }));
+        }
+    }
+    Ok(kept)
+}

@@ -1,0 +1,138 @@
+//! What the two addition tasks share: the pairs, the false results, and the
+//! evaluation items. Digits or words is the one difference between the tasks,
+//! and it is handed in as a function.
+//!
+//! People were timed on all pairs of 2 to 9. Here an operand may also be 1 or
+//! go on to 19, the other being at most 9, so that canonical wording occurs in
+//! training as well and counting up from the larger takes nine steps at most.
+
+use super::Notation;
+use super::problem::{EvaluationItem, Problem, Terms, Wording};
+use super::space::problem;
+
+/// The larger operand goes up to this.
+const LARGEST_OPERAND: u32 = 19;
+/// The smaller operand goes up to this.
+const LARGEST_SMALLER: u32 = 9;
+/// A false result in training is off by this much at most.
+const LARGEST_ERROR: u32 = 6;
+/// The largest number in any problem.
+pub const LARGEST_NUMBER: u32 = LARGEST_OPERAND + LARGEST_SMALLER + LARGEST_ERROR;
+
+/// The operands people were timed on.
+const EVALUATED: std::ops::RangeInclusive<u32> = 2..=9;
+/// The results people were shown, true and false.
+const SHOWN: std::ops::RangeInclusive<u32> = 4..=18;
+
+/// How a task writes a number.
+pub(super) type Write = fn(u32) -> String;
+
+/// The notation of an addition task: numbers and steps are written alike.
+pub(super) fn notation(write: Write) -> Notation {
+    Notation {
+        value: write,
+        step: write,
+        values: 1..=LARGEST_NUMBER,
+        commutes: true,
+    }
+}
+
+/// All problems of the addition task `name`.
+pub(super) fn all(name: &'static str, write: Write) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for left in 1..=LARGEST_OPERAND {
+        for right in 1..=LARGEST_OPERAND {
+            if left.min(right) > LARGEST_SMALLER {
+                continue;
+            }
+            let mut add = |wording, presented| {
+                let terms = Terms {
+                    left,
+                    right,
+                    presented,
+                };
+                let expression = format!("{} + {}", write(left), write(right));
+                problems.push(problem(name, wording, terms, &expression, " = ", write));
+            };
+            add(Wording::Question, None);
+            let sum = left + right;
+            for presented in sum.saturating_sub(LARGEST_ERROR).max(1)..=sum + LARGEST_ERROR {
+                for wording in Wording::OTHERS {
+                    add(wording, Some(presented));
+                }
+                if !(EVALUATED.contains(&left) && EVALUATED.contains(&right)) {
+                    add(Wording::Canonical, Some(presented));
+                }
+            }
+        }
+    }
+    problems
+}
+
+/// The evaluation items of the addition task `name`: every ordered pair of 2
+/// to 9 with its sum and with one [`foil`].
+pub(super) fn evaluation_items(name: &'static str, write: Write) -> Vec<EvaluationItem> {
+    let mut items = Vec::new();
+    for left in EVALUATED {
+        for right in EVALUATED {
+            let sum = left + right;
+            let tie = if left == right { "tie" } else { "nontie" };
+            for presented in [sum, foil(left, right)] {
+                let truth = presented == sum;
+                let prompt = format!("{} + {} = {}", write(left), write(right), write(presented));
+                items.push(EvaluationItem {
+                    task: name.to_owned(),
+                    item_id: prompt.clone(),
+                    prompt,
+                    answer: truth.to_string(),
+                    condition: format!("{truth}/{tie}/sum={sum}"),
+                });
+            }
+        }
+    }
+    items
+}
+
+/// How far off the false results of the evaluation are: by 1 to 4 either way,
+/// as people's were. Ordered so that an even and an odd first operand meet
+/// every distance.
+const ERRORS: [i32; 8] = [-1, 1, 2, -2, -3, 3, 4, -4];
+
+/// The false result shown for an evaluated pair: off by the entry of
+/// [`ERRORS`] at place `(left + 2 * right) mod 8`, or as much the other way
+/// where that would leave the 4 to 18 that people were shown.
+fn foil(left: u32, right: u32) -> u32 {
+    let sum = left + right;
+    // The results shown are 15 in a row and hold the sum, so a step of at most
+    // 4 stays among them in one direction at least.
+    let error = ERRORS[(left + 2 * right) as usize % ERRORS.len()];
+    [error, -error]
+        .into_iter()
+        .filter_map(|error| sum.checked_add_signed(error))
+        .find(|shown| SHOWN.contains(shown))
+        .unwrap_or(sum + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foils_are_false_and_as_far_off_as_peoples() {
+        let mut errors = std::collections::BTreeMap::<i64, u32>::new();
+        for left in EVALUATED {
+            for right in EVALUATED {
+                let foil = foil(left, right);
+                assert!(SHOWN.contains(&foil), "{left} + {right} = {foil}");
+                let error = i64::from(foil) - i64::from(left + right);
+                assert!((1..=4).contains(&error.abs()), "{left} + {right} = {foil}");
+                *errors.entry(error).or_default() += 1;
+            }
+        }
+        // No distance or direction stands for nearly all of them.
+        assert!(
+            errors.len() == 8 && errors.values().all(|n| *n <= 16),
+            "{errors:?}"
+        );
+    }
+}

@@ -1,0 +1,123 @@
+//! Alphabet arithmetic: is `A+3=D` true? Counting three letters on from A
+//! tells, and people's times rise with the addend.
+//!
+//! People were timed on A to H with addends 1 to 5, the presented letter being
+//! right or next to the right one. Here the pairs go on to Z and to an addend
+//! of 9, so that canonical wording occurs in training as well.
+
+use super::problem::{EvaluationItem, Problem, Terms, Wording};
+use super::space::{Space, problem};
+use super::{Notation, Task};
+
+/// The task's name.
+pub(super) const NAME: &str = "alphabet_arithmetic";
+
+/// Z, counted from A = 0.
+const LAST_LETTER: u32 = 25;
+/// The largest addend in training.
+const LARGEST_ADDEND: u32 = 9;
+/// H: the last letter that people were asked to count from.
+const LAST_EVALUATED_LETTER: u32 = 7;
+/// The largest addend that people were asked to count.
+const LARGEST_EVALUATED_ADDEND: u32 = 5;
+
+/// `alphabet_arithmetic`; see the file's head.
+#[derive(Debug)]
+pub struct AlphabetArithmetic {
+    space: Space,
+}
+
+impl AlphabetArithmetic {
+    /// The task with all its problems written out.
+    pub fn new() -> Self {
+        Self {
+            space: Space::new(all()),
+        }
+    }
+}
+
+impl Default for AlphabetArithmetic {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Task for AlphabetArithmetic {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn space(&self) -> &Space {
+        &self.space
+    }
+
+    fn notation(&self) -> Notation {
+        Notation {
+            value: letter,
+            step: |number| number.to_string(),
+            values: 0..=LAST_LETTER,
+            commutes: false,
+        }
+    }
+
+    /// The 120 items people were timed on: A to H, addends 1 to 5, and the
+    /// letter before the right one, the right one, the one after it.
+    fn evaluation_items(&self) -> Vec<EvaluationItem> {
+        let mut items = Vec::new();
+        for left in 0..=LAST_EVALUATED_LETTER {
+            for right in 1..=LARGEST_EVALUATED_ADDEND {
+                for presented in left + right - 1..=left + right + 1 {
+                    let truth = presented == left + right;
+                    let prompt = format!("{}+{right}={}", letter(left), letter(presented));
+                    items.push(EvaluationItem {
+                        task: NAME.to_owned(),
+                        item_id: prompt.clone(),
+                        prompt,
+                        answer: truth.to_string(),
+                        condition: format!("{truth}/addend={right}"),
+                    });
+                }
+            }
+        }
+        items
+    }
+}
+
+/// The letter that stands `number` places after A.
+fn letter(number: u32) -> String {
+    debug_assert!(number <= LAST_LETTER, "no letter stands {number} after A");
+    char::from(b'A' + number as u8).to_string()
+}
+
+fn is_evaluated(left: u32, right: u32) -> bool {
+    left <= LAST_EVALUATED_LETTER && right <= LARGEST_EVALUATED_ADDEND
+}
+
+fn all() -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for left in 0..LAST_LETTER {
+        for right in 1..=LARGEST_ADDEND.min(LAST_LETTER - left) {
+            let mut add = |wording, presented| {
+                let terms = Terms {
+                    left,
+                    right,
+                    presented,
+                };
+                let expression = format!("{}+{right}", letter(left));
+                problems.push(problem(NAME, wording, terms, &expression, "=", letter));
+            };
+            add(Wording::Question, None);
+            // Off by one, as people's were: the neighbours within the alphabet.
+            let sum = left + right;
+            for presented in sum - 1..=LAST_LETTER.min(sum + 1) {
+                for wording in Wording::OTHERS {
+                    add(wording, Some(presented));
+                }
+                if !is_evaluated(left, right) {
+                    add(Wording::Canonical, Some(presented));
+                }
+            }
+        }
+    }
+    problems
+}

@@ -1,0 +1,208 @@
+//! Work written out: counting on from one operand as many steps as the other
+//! says, comparing, answering. Right, padded, or with a miscount.
+//!
+//! Which of these a document gets is decided elsewhere.
+
+use std::ops::Range;
+
+use rand::{Rng, RngExt};
+
+use crate::tasks::grading::{END_THINK, THINK};
+use crate::tasks::{Notation, Problem};
+
+/// Two compared values are equal.
+pub(super) const SAME: &str = "same";
+/// Two compared values are not equal.
+pub(super) const DIFFER: &str = "differ";
+
+/// Ends a count. One token for all values, so that knowing when to stop is
+/// learned once and not for each value.
+const STOP: &str = ";";
+
+/// Counting from the first operand takes more steps than this only where it is
+/// the larger, lest the few longest texts set the length of a batch.
+const MOST_STEPS_FROM_FIRST: u32 = 9;
+
+const OPENINGS: [&str; 4] = [
+    "hmm .",
+    "okay . let me see .",
+    "so let me count .",
+    "well . this is to count .",
+];
+const RESTARTS: [&str; 3] = [
+    "wait . start again .",
+    "no . let me start again .",
+    "hmm . wait . again .",
+];
+const CHECKS: [&str; 4] = [
+    ". let me check .",
+    ". check that again .",
+    ". hmm . is that right . again .",
+    ". wait . let me count again .",
+];
+const CLOSINGS: [&str; 3] = [". okay .", ". so that is it .", ". now i am sure ."];
+
+/// How a count goes wrong.
+#[derive(Clone, Copy)]
+enum Slip {
+    /// One step too few.
+    Early,
+    /// One step too many.
+    Late,
+    /// At this step, a value is passed over.
+    Skip(u32),
+    /// At this step, a value is said again.
+    Repeat(u32),
+}
+
+/// The work on one problem, as far as it is written.
+pub(super) struct Work<'a> {
+    problem: &'a Problem,
+    notation: &'a Notation,
+    start: u32,
+    steps: u32,
+    tokens: Vec<String>,
+    focus: Vec<Range<usize>>,
+}
+
+impl<'a> Work<'a> {
+    /// Work that has just begun. Where operands may change places, counting
+    /// starts from the larger, or with `from_first` from the first.
+    pub(super) fn new(problem: &'a Problem, notation: &'a Notation, from_first: bool) -> Self {
+        let (left, right) = (problem.terms.left, problem.terms.right);
+        let stay = from_first && right <= MOST_STEPS_FROM_FIRST;
+        let (start, steps) = if notation.commutes && right > left && !stay {
+            (right, left)
+        } else {
+            (left, right)
+        };
+        Self {
+            problem,
+            notation,
+            start,
+            steps,
+            tokens: vec![THINK.to_owned()],
+            focus: Vec::new(),
+        }
+    }
+
+    /// Correct work and its answer.
+    pub(super) fn solve(&mut self) {
+        let result = self.count(None);
+        self.conclude(result);
+        self.answer(result);
+    }
+
+    /// Correct work and its answer, with at least one false start or repeated
+    /// verification, and with fillers.
+    pub(super) fn pad(&mut self, rng: &mut impl Rng) {
+        // 1: a false start, 2: a repeated verification, 3: both.
+        let padding = rng.random_range(1..=3_u32);
+        if rng.random_bool(0.5) {
+            self.say(pick(&OPENINGS, rng));
+        }
+        if padding & 1 != 0 {
+            self.count_to(rng.random_range(0..self.steps), None);
+            self.say(pick(&RESTARTS, rng));
+        }
+        let mut result = self.count(None);
+        self.conclude(result);
+        if padding & 2 != 0 {
+            self.say(pick(&CHECKS, rng));
+            result = self.count(None);
+            self.conclude(result);
+        }
+        if rng.random_bool(0.3) {
+            self.say(pick(&CLOSINGS, rng));
+        }
+        self.answer(result);
+    }
+
+    /// A miscount, and the answer that follows from it.
+    pub(super) fn miscount(&mut self, rng: &mut impl Rng) {
+        let step = rng.random_range(1..=self.steps);
+        let mut slips = vec![Slip::Repeat(step)];
+        if self.steps > 1 {
+            slips.push(Slip::Early);
+        }
+        if self
+            .notation
+            .values
+            .contains(&(self.start + self.steps + 1))
+        {
+            slips.extend([Slip::Late, Slip::Skip(step)]);
+        }
+        let slip = slips[rng.random_range(0..slips.len() as u64) as usize];
+        let result = self.count(Some(slip));
+        self.conclude(result);
+        self.answer(result);
+    }
+
+    /// The completion and the focus in its tokens.
+    pub(super) fn finish(self) -> (String, Vec<Range<usize>>) {
+        (self.tokens.join(" "), self.focus)
+    }
+
+    /// Writes a whole count and returns the value it comes to.
+    fn count(&mut self, slip: Option<Slip>) -> u32 {
+        let steps = match slip {
+            Some(Slip::Early) => self.steps - 1,
+            Some(Slip::Late) => self.steps + 1,
+            _ => self.steps,
+        };
+        self.count_to(steps, slip)
+    }
+
+    fn count_to(&mut self, steps: u32, slip: Option<Slip>) -> u32 {
+        let (value, step) = (self.notation.value, self.notation.step);
+        self.say(&format!("{} + {} ?", value(self.start), step(self.steps)));
+        let mut at = self.start;
+        self.say(&value(at));
+        for i in 1..=steps {
+            at += match slip {
+                Some(Slip::Skip(step)) if step == i => 2,
+                Some(Slip::Repeat(step)) if step == i => 0,
+                _ => 1,
+            };
+            self.say(&step(i));
+            self.say(&value(at));
+        }
+        at
+    }
+
+    /// Ends a count with its result and, in verification, the comparison.
+    fn conclude(&mut self, result: u32) {
+        let from = self.tokens.len();
+        let value = self.notation.value;
+        self.say(STOP);
+        self.say(&value(result));
+        if let Some(presented) = self.problem.terms.presented {
+            let verdict = if presented == result { SAME } else { DIFFER };
+            self.say(&format!(", {} {verdict}", value(presented)));
+        }
+        self.focus.push(from..self.tokens.len());
+    }
+
+    /// Closes the work and answers what follows from `result`.
+    fn answer(&mut self, result: u32) {
+        let from = self.tokens.len();
+        self.say(END_THINK);
+        match self.problem.terms.presented {
+            Some(presented) => self.say(&(presented == result).to_string()),
+            None => self.say(&(self.notation.value)(result)),
+        }
+        let to = self.tokens.len();
+        match self.focus.last_mut() {
+            Some(last) if last.end == from => last.end = to,
+            _ => self.focus.push(from..to),
+        }
+    }
+
+    fn say(&mut self, text: &str) {
+        self.tokens.extend(text.split(' ').map(str::to_owned));
+    }
+}
+
+fn pick(phrases: &[&'static str], rng: &mut impl Rng) -> &'static str {
+    phrases[rng.random_range(0..phrases.len() as u64) as usize]
+}

@@ -1,0 +1,90 @@
+//! What the answer of a completion is, and whether it is the expected one.
+//!
+//! This is the lab's measurement, and it is deliberately apart from every
+//! reward: an arm may be rewarded for whatever its definition says, but all
+//! arms are graded here. Nothing here looks at how the work was done, only at
+//! what was answered.
+
+/// Opens the work of a completion.
+pub const THINK: &str = "<think>";
+/// Closes the work of a completion; the answer follows it.
+pub const END_THINK: &str = "</think>";
+
+/// The answer of `completion`: what follows its last `</think>`, or all of it
+/// when it holds no think block, with the white space around it removed.
+///
+/// `None` when there is no answer: nothing but white space is left, or a
+/// `<think>` is still open at the end (the completion was cut off, or never
+/// came to an answer). A `</think>` that nothing opened is taken as the end of
+/// the work, because some chat templates put the `<think>` into the prompt.
+///
+/// ```
+/// use qinglan::tasks::grading::answer;
+///
+/// assert_eq!(answer("<think> A 1 B </think> true"), Some("true".to_owned()));
+/// assert_eq!(answer("true"), Some("true".to_owned()));
+/// assert_eq!(answer("A 1 B </think> true"), Some("true".to_owned()));
+/// assert_eq!(answer("<think> A 1 B true"), None);
+/// assert_eq!(answer("<think> A 1 B </think>"), None);
+/// ```
+pub fn answer(completion: &str) -> Option<String> {
+    let rest = match completion.rfind(END_THINK) {
+        Some(at) => &completion[at + END_THINK.len()..],
+        None => completion,
+    };
+    let rest = rest.trim();
+    (!rest.is_empty() && !rest.contains(THINK)).then(|| rest.to_owned())
+}
+
+/// Whether the answer of `completion` is `expected`, upper and lower case
+/// being the same; `None` when the completion holds no [`answer`].
+///
+/// ```
+/// use qinglan::tasks::grading::grade;
+///
+/// assert_eq!(grade("D", "<think> A 1 B 2 C 3 D </think> d"), Some(true));
+/// assert_eq!(grade("D", "<think> A 1 B 2 C </think> C"), Some(false));
+/// assert_eq!(grade("D", "<think> A 1 B 2"), None);
+/// ```
+pub fn grade(expected: &str, completion: &str) -> Option<bool> {
+    answer(completion).map(|answer| answer.to_lowercase() == expected.trim().to_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_follows_the_last_block() {
+        assert_eq!(
+            answer("<think> x </think> false <think> y </think>\n true "),
+            Some("true".to_owned())
+        );
+        assert_eq!(answer("</think></think> 13"), Some("13".to_owned()));
+    }
+
+    #[test]
+    fn an_open_block_has_no_answer() {
+        assert_eq!(answer("<think> true"), None);
+        assert_eq!(answer("<think> x </think> true <think> wait"), None);
+        assert_eq!(answer("true <think>"), None);
+        assert_eq!(grade("true", "<think> true"), None);
+    }
+
+    #[test]
+    fn silence_is_no_answer() {
+        assert_eq!(answer(""), None);
+        assert_eq!(answer(" \n\t"), None);
+        assert_eq!(answer("<think></think> \n"), None);
+    }
+
+    #[test]
+    fn only_the_whole_answer_counts() {
+        assert_eq!(grade("true", "TRUE\n"), Some(true));
+        assert_eq!(grade(" true ", "true"), Some(true));
+        assert_eq!(grade("true", "not true"), Some(false));
+        assert_eq!(grade("1", "13"), Some(false));
+        // The expected word inside the work earns nothing.
+        assert_eq!(grade("true", "<think> true </think> false"), Some(false));
+    }
+}

@@ -1,0 +1,153 @@
+//! The tasks: which problems there are, how they are split, what people were
+//! timed on, how an answer is graded; and the pre-training corpus.
+//!
+//! A task does not know which arm uses it, how a model is prompted, or what is
+//! rewarded.
+//!
+//! All three tasks are additions by counting, in three notations:
+//!
+//! | task | verification | production |
+//! |---|---|---|
+//! | `alphabet_arithmetic` | `A+3=D`: `true` | `A+3= what`: `D` |
+//! | `addition_digit` | `4 + 9 = 13`: `true` | `4 + 9 = what`: `13` |
+//! | `addition_word` | `four + nine = thirteen`: `true` | `four + nine = what`: `thirteen` |
+//!
+//! **What is held out.** No training or validation problem has the wording of
+//! an evaluation item, spaces aside: `A+3=D` is nowhere but in the evaluation.
+//! The *pair* A, 3 is in training, in other wordings (`D = A+3`, `A+3 is D`)
+//! and as production (`A+3= what`). Holding out the pairs altogether teaches a
+//! small model that such pairs never stand in canonical wording, and it then
+//! misreads an operand of every evaluation item.
+
+mod addition;
+mod addition_digit;
+mod addition_word;
+mod alphabet_arithmetic;
+pub mod corpus;
+pub mod grading;
+mod mix;
+mod problem;
+mod space;
+
+use std::fmt::Debug;
+use std::ops::RangeInclusive;
+
+pub use addition::LARGEST_NUMBER;
+pub use addition_digit::AdditionDigit;
+pub use addition_word::{AdditionWord, number_word};
+pub use alphabet_arithmetic::AlphabetArithmetic;
+pub use mix::{Mix, Proportions};
+pub use problem::{EvaluationItem, Kind, Problem, Split, Terms, Wording, squeeze};
+pub use space::Space;
+
+/// How a task writes the numbers it counts, for whoever writes work out.
+///
+/// In alphabet arithmetic `(notation.value)(3)` is `D` and `(notation.step)(3)`
+/// is `3`, so the third step from A reads `3 D`.
+#[derive(Clone, Debug)]
+pub struct Notation {
+    /// Writes a value: a letter, a digit, a word.
+    pub value: fn(u32) -> String,
+    /// Writes the number of steps counted so far.
+    pub step: fn(u32) -> String,
+    /// The values that can be written.
+    pub values: RangeInclusive<u32>,
+    /// Whether the operands may change places, so that counting can start from
+    /// the larger.
+    pub commutes: bool,
+}
+
+/// What people were timed on and models are trained on.
+pub trait Task: Debug + Send + Sync {
+    /// The name in definitions, records and norms.
+    fn name(&self) -> &'static str;
+
+    /// Every problem there is to learn from and to tune on.
+    fn space(&self) -> &Space;
+
+    /// How the task writes the numbers it counts.
+    fn notation(&self) -> Notation;
+
+    /// The items of the evaluation, by rule from the conditions people were
+    /// timed in; a data set of timed items may replace them.
+    fn evaluation_items(&self) -> Vec<EvaluationItem>;
+
+    /// Whether `completion` answers `expected`; see [`grading::grade`].
+    fn grade(&self, expected: &str, completion: &str) -> Option<bool> {
+        grading::grade(expected, completion)
+    }
+}
+
+/// What can be wrong with a request for problems.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum TaskError {
+    /// No task has this name.
+    #[error("there is no task `{name}`{}; the tasks are {}", near(.nearest.as_deref()), NAMES.join(", "))]
+    Unknown {
+        /// The name asked for.
+        name: String,
+        /// The name that may have been meant.
+        nearest: Option<String>,
+    },
+    /// A mixture of no tasks was asked for.
+    #[error("no task is named; name at least one of {}", NAMES.join(", "))]
+    NoTasks,
+    /// A share is not between 0 and 1, or shares that make up a whole do not
+    /// add up to 1.
+    #[error("`{field}` is {value}; {expected}")]
+    Share {
+        /// The field, as a definition spells it.
+        field: &'static str,
+        /// Its value, or the sum of the shares.
+        value: f64,
+        /// What it should be.
+        expected: &'static str,
+    },
+}
+
+fn near(nearest: Option<&str>) -> String {
+    nearest.map_or_else(String::new, |name| format!(" (did you mean `{name}`?)"))
+}
+
+/// The names of all tasks.
+pub const NAMES: [&str; 3] = [
+    alphabet_arithmetic::NAME,
+    addition_digit::NAME,
+    addition_word::NAME,
+];
+
+/// How alike two names must be (Jaro-Winkler, 1 = equal) for one to be offered
+/// in place of the other.
+const NEAR: f64 = 0.8;
+
+/// The task called `name`.
+///
+/// ```
+/// use qinglan::tasks;
+///
+/// assert_eq!(tasks::by_name("addition_digit").unwrap().name(), "addition_digit");
+/// let error = tasks::by_name("adition_digits").unwrap_err();
+/// assert!(error.to_string().contains("did you mean `addition_digit`?"));
+/// ```
+pub fn by_name(name: &str) -> Result<Box<dyn Task>, TaskError> {
+    match name {
+        alphabet_arithmetic::NAME => Ok(Box::new(AlphabetArithmetic::new())),
+        addition_digit::NAME => Ok(Box::new(AdditionDigit::new())),
+        addition_word::NAME => Ok(Box::new(AdditionWord::new())),
+        _ => {
+            let nearest = NAMES
+                .iter()
+                .map(|known| (strsim::jaro_winkler(name, known), *known))
+                .max_by(|a, b| a.0.total_cmp(&b.0))
+                .filter(|(likeness, _)| *likeness >= NEAR)
+                .map(|(_, known)| known.to_owned());
+            Err(TaskError::Unknown {
+                name: name.to_owned(),
+                nearest,
+            })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

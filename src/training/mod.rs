@@ -1,0 +1,17 @@
+//! The step loop that every algorithm shares: collect, forward, accumulate,
+//! clip, update, log, validate, checkpoint.
+//!
+//! Nothing here knows which algorithm it serves; what differs between arms is
+//! in the `algorithms` crate. That is what makes the arms comparable.
+
+pub mod checkpoint;
+pub mod forward;
+pub mod lab;
+pub mod metrics;
+pub mod optimizer;
+pub mod settings;
+pub mod trainer;
+
+pub use lab::{ArmLab, PretrainingLab};
+pub use settings::{Optimizer, Schedule, Training, TrainingSettings};
+pub use trainer::{Ending, Job, Source, train};

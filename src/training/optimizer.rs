@@ -1,0 +1,251 @@
+//! AdamW and Muon over the flat parameter vector.
+//!
+//! AdamW: Loshchilov & Hutter 2019 (arXiv 1711.05101), betas .9 and .999,
+//! epsilon 1e-8, in PyTorch's form. Muon: Jordan et al. 2024, momentum .95 with
+//! Nesterov, five Newton-Schulz iterations with the published coefficients;
+//! matrices of one shape are orthogonalised together.
+
+use std::collections::BTreeMap;
+
+use tch::{Kind, Tensor};
+
+use super::settings::{Optimizer, Training};
+use crate::model::Weights;
+
+const BETA_1: f64 = 0.9;
+const BETA_2: f64 = 0.999;
+const EPSILON: f64 = 1e-8;
+const MUON_MOMENTUM: f64 = 0.95;
+/// Coefficients of the quintic iteration, from the source.
+const NEWTON_SCHULZ: (f64, f64, f64) = (3.4445, -4.7750, 2.0315);
+
+/// An optimizer's memory. All vectors are `[P]`, laid out as the weights are.
+#[derive(Debug)]
+pub struct State {
+    /// Updates made.
+    pub updates: u64,
+    /// First moment; momentum for Muon's matrices.
+    pub first_P: Tensor,
+    /// Second moment.
+    pub second_P: Tensor,
+}
+
+impl State {
+    /// Memory before the first update.
+    pub fn new(weights: &Weights) -> Self {
+        Self {
+            updates: 0,
+            first_P: weights.flat().zeros_like(),
+            second_P: weights.flat().zeros_like(),
+        }
+    }
+
+    /// One update of the weights by a gradient `[P]` that is already clipped.
+    /// `rate` is the schedule's share of the peak learning rate.
+    pub fn update(
+        &mut self,
+        weights: &Weights,
+        gradient_P: &Tensor,
+        training: &Training,
+        rate: f64,
+    ) {
+        let _guard = tch::no_grad_guard();
+        self.updates += 1;
+        let matrices = match training.optimizer {
+            Optimizer::Adamw => BTreeMap::new(),
+            Optimizer::Muon => hidden_matrices(weights),
+        };
+        // Muon's momentum lives where AdamW would keep its first moment, so it
+        // must be advanced before AdamW's rule touches that vector.
+        let orthogonal = self.advance_momentum(&matrices, gradient_P);
+
+        let learning_rate = training.learning_rate * rate;
+        let _ = self.first_P.lerp_(gradient_P, 1.0 - BETA_1);
+        let _ = self.second_P.g_mul_scalar_(BETA_2);
+        let _ = self
+            .second_P
+            .addcmul_(&(gradient_P * (1.0 - BETA_2)), gradient_P);
+        let correction_1 = 1.0 - BETA_1.powf(self.updates as f64);
+        let correction_2 = 1.0 - BETA_2.powf(self.updates as f64);
+        let denominator_P = self.second_P.sqrt() / correction_2.sqrt() + EPSILON;
+        let step_P = &self.first_P / denominator_P * (learning_rate / correction_1);
+
+        for (offset, length, momentum, direction) in orthogonal {
+            let scaled = direction * (training.muon_learning_rate * rate);
+            step_P
+                .narrow(0, offset, length)
+                .copy_(&scaled.reshape([-1]));
+            self.first_P
+                .narrow(0, offset, length)
+                .copy_(&momentum.reshape([-1]));
+        }
+        if training.weight_decay > 0.0 {
+            decay(weights, learning_rate * training.weight_decay);
+        }
+        let _ = weights.flat().shallow_clone().g_sub_(&step_P);
+    }
+
+    /// New momentum and update direction of each matrix: (offset, length, momentum, direction).
+    fn advance_momentum(
+        &self,
+        matrices: &BTreeMap<Vec<i64>, Vec<i64>>,
+        gradient_P: &Tensor,
+    ) -> Vec<(i64, i64, Tensor, Tensor)> {
+        let mut advanced = Vec::new();
+        for (shape, offsets) in matrices {
+            let length: i64 = shape.iter().product();
+            let stack = |from: &Tensor| {
+                let parts: Vec<Tensor> = offsets
+                    .iter()
+                    .map(|&offset| from.narrow(0, offset, length).view(shape.as_slice()))
+                    .collect();
+                Tensor::stack(&parts, 0)
+            };
+            let gradients = stack(gradient_P);
+            let momentum = stack(&self.first_P) * MUON_MOMENTUM + &gradients;
+            let looked_ahead = gradients + &momentum * MUON_MOMENTUM;
+            let growth = (shape[0] as f64 / shape[1] as f64).max(1.0).sqrt();
+            let directions = orthogonalise(&looked_ahead) * growth;
+            for (index, &offset) in offsets.iter().enumerate() {
+                let index = index as i64;
+                advanced.push((
+                    offset,
+                    length,
+                    momentum.select(0, index),
+                    directions.select(0, index),
+                ));
+            }
+        }
+        advanced
+    }
+}
+
+/// Offsets of the matrices inside layers, by shape.
+fn hidden_matrices(weights: &Weights) -> BTreeMap<Vec<i64>, Vec<i64>> {
+    let mut by_shape: BTreeMap<Vec<i64>, Vec<i64>> = BTreeMap::new();
+    for entry in weights.entries() {
+        if entry.is_hidden_matrix() {
+            by_shape
+                .entry(entry.shape.clone())
+                .or_default()
+                .push(entry.offset);
+        }
+    }
+    by_shape
+}
+
+/// Shrinks matrices, never norms.
+fn decay(weights: &Weights, amount: f64) {
+    for entry in weights.entries() {
+        if entry.shape.len() == 2 {
+            let _ = weights
+                .flat()
+                .narrow(0, entry.offset, entry.len())
+                .g_mul_scalar_(1.0 - amount);
+        }
+    }
+}
+
+/// Brings the singular values of each matrix of a stack close to 1.
+fn orthogonalise(stack: &Tensor) -> Tensor {
+    let (a, b, c) = NEWTON_SCHULZ;
+    let tall = stack.size()[1] > stack.size()[2];
+    let wide = if tall {
+        stack.transpose(1, 2)
+    } else {
+        stack.shallow_clone()
+    };
+    let norms = wide
+        .square()
+        .sum_dim_intlist([1i64, 2].as_slice(), true, Kind::Float)
+        .sqrt();
+    let mut x = wide / (norms + 1e-7);
+    for _ in 0..5 {
+        let gram = x.matmul(&x.transpose(1, 2));
+        let polynomial = &gram * b + gram.matmul(&gram) * c;
+        x = &x * a + polynomial.matmul(&x);
+    }
+    if tall { x.transpose(1, 2) } else { x }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::Device;
+
+    use super::*;
+    use crate::model::config::ModelShape;
+    use crate::training::TrainingSettings;
+
+    fn weights() -> Weights {
+        let config = ModelShape {
+            width: 16,
+            layers: 1,
+            heads: 2,
+            kv_heads: 1,
+            feed_forward: 32,
+            context: 32,
+        }
+        .config(20, 1, 2, 0);
+        Weights::random(&config, 3, Device::Cpu)
+    }
+
+    fn training(optimizer: Optimizer) -> Training {
+        TrainingSettings {
+            steps: Some(10),
+            optimizer: Some(optimizer),
+            learning_rate: Some(0.01),
+            ..TrainingSettings::default()
+        }
+        .resolve(&TrainingSettings::default(), "training")
+        .unwrap()
+    }
+
+    #[test]
+    fn adamw_makes_the_steps_of_pytorch() {
+        // Reference by hand for one element with gradients 0.5 then -0.25:
+        // step 1 moves by lr * 0.5 / (0.5 + eps); step 2 by the bias-corrected ratio.
+        let weights = weights();
+        let before = weights.flat().double_value(&[0]);
+        let mut state = State::new(&weights);
+        let training = training(Optimizer::Adamw);
+        let gradient = |value: f64| weights.flat().full_like(value);
+        state.update(&weights, &gradient(0.5), &training, 1.0);
+        state.update(&weights, &gradient(-0.25), &training, 1.0);
+        let m = 0.9 * (0.1 * 0.5) + 0.1 * -0.25;
+        let v: f64 = 0.999 * (0.001 * 0.25) + 0.001 * 0.0625;
+        let second = 0.01 * (m / (1.0 - 0.81)) / ((v / (1.0 - 0.998_001)).sqrt() + 1e-8);
+        let moved = before - weights.flat().double_value(&[0]);
+        assert!((moved - (0.01 + second)).abs() < 1e-6, "{moved}");
+    }
+
+    #[test]
+    fn muon_moves_matrices_by_an_orthogonal_step() {
+        let weights = weights();
+        let before = weights.duplicate();
+        let mut state = State::new(&weights);
+        let gradient = weights.flat().copy();
+        state.update(&weights, &gradient, &training(Optimizer::Muon), 1.0);
+        let name = "model.layers.0.self_attn.q_proj.weight";
+        let step = before.get(name) - weights.get(name);
+        let (_, singular, _) = Tensor::linalg_svd(&(step / 0.02), true, None::<&str>);
+        assert!(singular.max().double_value(&[]) < 1.4);
+        assert!(singular.min().double_value(&[]) > 0.3);
+    }
+
+    #[test]
+    fn weight_decay_spares_the_norms() {
+        let weights = weights();
+        let mut state = State::new(&weights);
+        let mut training = training(Optimizer::Adamw);
+        training.weight_decay = 0.5;
+        let before = weights.duplicate();
+        state.update(&weights, &weights.flat().zeros_like(), &training, 1.0);
+        let ratio =
+            |name: &str| weights.get(name).double_value(&[0]) / before.get(name).double_value(&[0]);
+        assert!((ratio("model.norm.weight") - 1.0).abs() < 1e-7);
+        let matrix = "model.embed_tokens.weight";
+        let shrunk =
+            weights.get(matrix).double_value(&[2, 3]) / before.get(matrix).double_value(&[2, 3]);
+        assert!((shrunk - 0.995).abs() < 1e-5);
+    }
+}

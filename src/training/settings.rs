@@ -1,0 +1,216 @@
+//! Settings of the shared step loop. A definition states them once under
+//! `[training]`; an arm states what differs.
+
+use serde::{Deserialize, Serialize};
+
+/// How the learning rate falls after the warm-up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Schedule {
+    /// It stays.
+    Constant,
+    /// In a straight line to `final_ratio` of its peak.
+    Linear,
+    /// Along half a cosine to `final_ratio` of its peak.
+    Cosine,
+}
+
+/// Which rule turns gradients into updates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Optimizer {
+    /// Loshchilov & Hutter 2019 (arXiv 1711.05101).
+    Adamw,
+    /// Orthogonalised momentum (Jordan et al. 2024) for the matrices inside
+    /// layers, AdamW for everything else.
+    Muon,
+}
+
+/// Settings as a definition states them; what is absent is inherited.
+///
+/// Worked example: `[arm.sft.training] steps = 120, learning_rate = 1e-3`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingSettings {
+    /// Optimizer updates.
+    pub steps: Option<u64>,
+    /// Update rule.
+    pub optimizer: Option<Optimizer>,
+    /// Peak learning rate of AdamW.
+    pub learning_rate: Option<f64>,
+    /// Peak learning rate of Muon's matrices; used with `optimizer = "muon"`.
+    pub muon_learning_rate: Option<f64>,
+    /// Shape of the learning rate's fall.
+    pub schedule: Option<Schedule>,
+    /// Share of the peak that is left at the end.
+    pub final_ratio: Option<f64>,
+    /// Updates over which the learning rate rises from 0.
+    pub warmup_steps: Option<u64>,
+    /// Decoupled weight decay on matrices; never on norms.
+    pub weight_decay: Option<f64>,
+    /// Gradients of a larger norm are scaled down to it.
+    pub max_grad_norm: Option<f64>,
+    /// Tokens, padding included, of one forward and backward pass.
+    pub micro_batch_tokens: Option<usize>,
+    /// Updates between checkpoints.
+    pub save_steps: Option<u64>,
+    /// Updates between validations.
+    pub validation_steps: Option<u64>,
+}
+
+/// Settings with nothing left open. Defaults are TRL's where TRL has the
+/// setting, except `steps`, which has none.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "each field is documented in TrainingSettings")]
+pub struct Training {
+    pub steps: u64,
+    pub optimizer: Optimizer,
+    pub learning_rate: f64,
+    pub muon_learning_rate: f64,
+    pub schedule: Schedule,
+    pub final_ratio: f64,
+    pub warmup_steps: u64,
+    pub weight_decay: f64,
+    pub max_grad_norm: f64,
+    pub micro_batch_tokens: usize,
+    pub save_steps: u64,
+    pub validation_steps: u64,
+}
+
+impl TrainingSettings {
+    /// Fills what is absent here from `inherited`, then from the defaults.
+    /// `place` names the table in messages.
+    pub fn resolve(&self, inherited: &Self, place: &str) -> Result<Training, String> {
+        let a = self;
+        let b = inherited;
+        let steps = a.steps.or(b.steps).ok_or_else(|| {
+            format!("{place}.steps is missing: say how many optimizer updates to make")
+        })?;
+        let training = Training {
+            steps,
+            optimizer: a.optimizer.or(b.optimizer).unwrap_or(Optimizer::Adamw),
+            learning_rate: a.learning_rate.or(b.learning_rate).unwrap_or(1e-6),
+            muon_learning_rate: a
+                .muon_learning_rate
+                .or(b.muon_learning_rate)
+                .unwrap_or(0.02),
+            schedule: a.schedule.or(b.schedule).unwrap_or(Schedule::Linear),
+            final_ratio: a.final_ratio.or(b.final_ratio).unwrap_or(0.0),
+            warmup_steps: a.warmup_steps.or(b.warmup_steps).unwrap_or(0),
+            weight_decay: a.weight_decay.or(b.weight_decay).unwrap_or(0.0),
+            max_grad_norm: a.max_grad_norm.or(b.max_grad_norm).unwrap_or(1.0),
+            micro_batch_tokens: a
+                .micro_batch_tokens
+                .or(b.micro_batch_tokens)
+                .unwrap_or(8192),
+            save_steps: a.save_steps.or(b.save_steps).unwrap_or(500),
+            validation_steps: a.validation_steps.or(b.validation_steps).unwrap_or(50),
+        };
+        training.check(place)?;
+        Ok(training)
+    }
+}
+
+impl Training {
+    fn check(&self, place: &str) -> Result<(), String> {
+        let positive = [
+            ("steps", self.steps as f64),
+            ("learning_rate", self.learning_rate),
+            ("muon_learning_rate", self.muon_learning_rate),
+            ("max_grad_norm", self.max_grad_norm),
+            ("micro_batch_tokens", self.micro_batch_tokens as f64),
+            ("save_steps", self.save_steps as f64),
+            ("validation_steps", self.validation_steps as f64),
+        ];
+        for (name, value) in positive {
+            if !(value.is_finite() && value > 0.0) {
+                return Err(format!("{place}.{name} = {value}: it must be above 0"));
+            }
+        }
+        if !(0.0..=1.0).contains(&self.final_ratio) {
+            return Err(format!(
+                "{place}.final_ratio = {}: it is a share between 0 and 1",
+                self.final_ratio
+            ));
+        }
+        if !(self.weight_decay.is_finite() && self.weight_decay >= 0.0) {
+            return Err(format!(
+                "{place}.weight_decay = {}: it cannot be negative",
+                self.weight_decay
+            ));
+        }
+        Ok(())
+    }
+
+    /// Share of the peak learning rate at update `step`, counted from 0.
+    pub fn rate(&self, step: u64) -> f64 {
+        if step < self.warmup_steps {
+            return (step + 1) as f64 / (self.warmup_steps + 1) as f64;
+        }
+        let span = self.steps.saturating_sub(self.warmup_steps).max(1) as f64;
+        let progress = ((step - self.warmup_steps) as f64 / span).min(1.0);
+        let left = match self.schedule {
+            Schedule::Constant => return 1.0,
+            Schedule::Linear => 1.0 - progress,
+            Schedule::Cosine => 0.5 * (1.0 + (std::f64::consts::PI * progress).cos()),
+        };
+        self.final_ratio + (1.0 - self.final_ratio) * left
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings() -> TrainingSettings {
+        TrainingSettings {
+            steps: Some(10),
+            ..TrainingSettings::default()
+        }
+    }
+
+    #[test]
+    fn an_arm_states_only_what_differs() {
+        let shared = TrainingSettings {
+            learning_rate: Some(1e-3),
+            weight_decay: Some(0.1),
+            ..settings()
+        };
+        let arm = TrainingSettings {
+            learning_rate: Some(5e-4),
+            ..TrainingSettings::default()
+        };
+        let resolved = arm.resolve(&shared, "arm.x.training").unwrap();
+        assert_eq!(resolved.steps, 10);
+        assert!((resolved.learning_rate - 5e-4).abs() < f64::EPSILON);
+        assert!((resolved.weight_decay - 0.1).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn the_schedule_rises_then_falls_to_its_share() {
+        let training = TrainingSettings {
+            warmup_steps: Some(2),
+            final_ratio: Some(0.1),
+            ..settings()
+        }
+        .resolve(&TrainingSettings::default(), "training")
+        .unwrap();
+        assert!(training.rate(0) < training.rate(1) && training.rate(1) < 1.0);
+        assert!((training.rate(2) - 1.0).abs() < 1e-12);
+        assert!((training.rate(10) - 0.1).abs() < 1e-12);
+        assert!((training.rate(6) - 0.55).abs() < 1e-12);
+    }
+
+    #[test]
+    fn what_is_missing_or_impossible_is_named_with_its_table() {
+        let nothing = TrainingSettings::default();
+        let missing = nothing.resolve(&nothing, "arm.sft.training").unwrap_err();
+        assert!(missing.starts_with("arm.sft.training.steps"));
+        let infinite = TrainingSettings {
+            learning_rate: Some(f64::INFINITY),
+            ..settings()
+        };
+        let refused = infinite.resolve(&nothing, "training").unwrap_err();
+        assert!(refused.contains("learning_rate"));
+    }
+}

@@ -1,0 +1,246 @@
+//! The step loop.
+//!
+//! Order of one update: collect where nothing is pending, forward and backward
+//! micro-batch by micro-batch, clip, update, log, validate, checkpoint. A loss
+//! or gradient that is not finite skips the update and is counted.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use algorithms::{Algorithm, Batch, Lab, Metrics};
+use anyhow::{Context, Result, bail};
+use experiments::manifest::Budget;
+use indicatif::ProgressBar;
+use tch::{Kind, Tensor};
+
+use super::checkpoint::{self, Progress};
+use super::forward;
+use super::metrics::MetricsLog;
+use super::optimizer::State;
+use super::settings::Training;
+use crate::model::Decoder;
+
+/// Updates skipped in a row after which a run stops.
+const SKIPS_ALLOWED: u64 = 10;
+
+/// A lab that also validates and says what it spent.
+pub trait Source: Lab {
+    /// Metrics on problems that are neither trained on nor evaluated.
+    fn validate(&mut self) -> Result<Metrics>;
+
+    /// Metrics of the last rollouts beyond those of the algorithm; emptied by the call.
+    fn take_metrics(&mut self) -> Metrics;
+
+    /// Tokens sampled for training, and prompt tokens prefilled for it, since the last call.
+    fn take_generated(&mut self) -> (u64, u64);
+}
+
+/// One training: a policy, an algorithm, and where to keep what comes of it.
+pub struct Job<'a> {
+    /// The policy; its weights are updated in place.
+    pub decoder: &'a Decoder,
+    /// What to train on, and towards what.
+    pub algorithm: &'a dyn Algorithm,
+    /// Settings of the loop.
+    pub training: &'a Training,
+    /// Temperature at which rollouts are sampled and scored; 1 for imitation.
+    pub temperature: f64,
+    /// Folder for `metrics.jsonl` and checkpoints.
+    pub folder: &'a Path,
+    /// Hash of everything that determines the training.
+    pub identity: &'a str,
+    /// Set when the user asks to stop.
+    pub stop: &'a AtomicBool,
+    /// Shows how far it is.
+    pub progress: &'a ProgressBar,
+}
+
+/// How a training ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Ending {
+    /// All updates were made.
+    Finished(Budget),
+    /// The user asked to stop; a checkpoint holds everything.
+    Interrupted,
+}
+
+/// Runs a training to its end, or to a checkpoint when the user asks to stop.
+/// Goes on from the folder's newest whole checkpoint where there is one.
+pub fn train(job: &Job<'_>, source: &mut dyn Source) -> Result<Ending> {
+    std::fs::create_dir_all(job.folder)
+        .with_context(|| format!("creating {}", job.folder.display()))?;
+    let weights = job.decoder.weights();
+    let (mut at, mut optimizer) = match checkpoint::load(job.folder, job.identity, weights)? {
+        Some(stored) => stored,
+        None => (
+            Progress {
+                identity: job.identity.to_owned(),
+                step: 0,
+                pending: Vec::new(),
+                collection: Metrics::new(),
+                budget: Budget::default(),
+                skipped: 0,
+            },
+            State::new(weights),
+        ),
+    };
+    let mut log = MetricsLog::open(&job.folder.join("metrics.jsonl"), at.step)?;
+    job.progress.set_length(job.training.steps);
+    job.progress.set_position(at.step);
+    if at.step == 0 {
+        log.write(0, &source.validate()?)?;
+    }
+    let mut skipped_in_a_row = 0;
+    while at.step < job.training.steps {
+        let started = Instant::now();
+        if at.pending.is_empty() {
+            let collected = job.algorithm.collect(at.step, source)?;
+            at.pending = collected.batches;
+            at.collection = collected.metrics;
+            at.collection.extend(source.take_metrics());
+        }
+        if at.pending.is_empty() {
+            bail!(
+                "{} collected no batch at update {}",
+                job.algorithm.name(),
+                at.step
+            );
+        }
+        let batch = at.pending.remove(0);
+        let outcome = update(job, &batch, &mut optimizer, at.step);
+        let mut metrics = at.collection.clone();
+        metrics.extend(outcome.metrics);
+        if outcome.skipped {
+            at.skipped += 1;
+            skipped_in_a_row += 1;
+            if skipped_in_a_row >= SKIPS_ALLOWED {
+                bail!(
+                    "{SKIPS_ALLOWED} updates in a row had a loss or gradient that was not finite, \
+                     the last at update {} over {} examples; lower the learning rate. \
+                     The last checkpoint is in {}",
+                    at.step,
+                    batch.examples.len(),
+                    job.folder.display()
+                );
+            }
+        } else {
+            skipped_in_a_row = 0;
+        }
+        at.step += 1;
+        spend(
+            &mut at.budget,
+            &batch,
+            source.take_generated(),
+            weights.count(),
+        );
+        at.budget.optimizer_steps = at.step;
+        at.budget.seconds += started.elapsed().as_secs_f64();
+        let tokens = at.budget.trained_tokens + at.budget.generated_tokens;
+        let seconds = at.budget.seconds;
+        metrics.insert("skipped_updates".to_owned(), at.skipped as f64);
+        metrics.insert("num_tokens".to_owned(), tokens as f64);
+        metrics.insert("step_time".to_owned(), started.elapsed().as_secs_f64());
+        metrics.insert("seconds".to_owned(), seconds);
+        job.progress.set_position(at.step);
+        job.progress
+            .set_message(format!("{:.0} tok/s", tokens as f64 / seconds.max(1e-9)));
+        let last = at.step == job.training.steps;
+        if last || at.step.is_multiple_of(job.training.validation_steps) {
+            metrics.extend(source.validate()?);
+        }
+        log.write(at.step, &metrics)?;
+        let asked_to_stop = job.stop.load(Ordering::SeqCst) && !last;
+        if asked_to_stop || at.step.is_multiple_of(job.training.save_steps) {
+            checkpoint::save(job.folder, &at, weights, &optimizer)?;
+        }
+        if asked_to_stop {
+            return Ok(Ending::Interrupted);
+        }
+    }
+    Ok(Ending::Finished(at.budget))
+}
+
+/// What one update did.
+struct Outcome {
+    metrics: Metrics,
+    skipped: bool,
+}
+
+/// Forward, backward, clip and update over one batch.
+fn update(job: &Job<'_>, batch: &Batch, optimizer: &mut State, step: u64) -> Outcome {
+    let rate = job.training.rate(step);
+    let mut metrics = Metrics::from([(
+        "learning_rate".to_owned(),
+        job.training.learning_rate * rate,
+    )]);
+    if batch.examples.is_empty() {
+        // Every group of the update was all alike: there is nothing to learn
+        // from, and moving the weights by old momentum would not be learning.
+        metrics.insert("nothing_to_train".to_owned(), 1.0);
+        return Outcome {
+            metrics,
+            skipped: false,
+        };
+    }
+    let weights = job.decoder.weights();
+    let leaves = weights.leaves();
+    let mut gradient_P: Option<Tensor> = None;
+    let mut loss_sum = 0.0;
+    let mut entropy_sum = 0.0;
+    let mut token_sum = 0.0;
+    for rows in forward::micro_batches(&batch.examples, job.training.micro_batch_tokens) {
+        let (tokens, entropy) = forward::score(job.decoder, &rows, job.temperature);
+        let (loss, sums) = job.algorithm.loss(&tokens, batch.normaliser);
+        let count = tokens.logprobs_N.size()[0] as f64;
+        entropy_sum += entropy * count;
+        token_sum += count;
+        loss_sum += loss.double_value(&[]);
+        for (name, value) in sums {
+            *metrics.entry(name).or_insert(0.0) += value;
+        }
+        let parts: Vec<Tensor> = Tensor::run_backward(&[loss], &leaves, false, false)
+            .iter()
+            .map(|gradient| gradient.reshape([-1]))
+            .collect();
+        let flat_P = Tensor::cat(&parts, 0);
+        gradient_P = Some(match gradient_P {
+            Some(sum) => sum + flat_P,
+            None => flat_P,
+        });
+    }
+    metrics.insert("loss".to_owned(), loss_sum);
+    metrics.insert("entropy".to_owned(), entropy_sum / token_sum);
+    let Some(gradient_P) = gradient_P else {
+        return Outcome {
+            metrics,
+            skipped: false,
+        };
+    };
+    let norm = gradient_P
+        .square()
+        .sum(Kind::Double)
+        .sqrt()
+        .double_value(&[]);
+    metrics.insert("grad_norm".to_owned(), norm);
+    let skipped = !(norm.is_finite() && loss_sum.is_finite());
+    if !skipped {
+        // PyTorch's clip_grad_norm_ adds the same 1e-6.
+        let scale = (job.training.max_grad_norm / (norm + 1e-6)).min(1.0);
+        optimizer.update(weights, &(gradient_P * scale), job.training, rate);
+    }
+    Outcome { metrics, skipped }
+}
+
+/// Adds one update to the budget.
+fn spend(budget: &mut Budget, batch: &Batch, generated: (u64, u64), parameters: i64) {
+    let (mut read, mut trained) = (0u64, 0u64);
+    for example in &batch.examples {
+        read += (example.prompt.len() + example.completion.len()) as u64;
+        trained += example.completion.len() as u64;
+    }
+    let (sampled, prefilled) = generated;
+    budget.trained_tokens += trained;
+    budget.generated_tokens += sampled;
+    budget.flops += parameters as f64 * (6.0 * read as f64 + 2.0 * (sampled + prefilled) as f64);
+}
