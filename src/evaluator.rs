@@ -75,7 +75,7 @@ pub fn evaluate(
                 prompt_tokens: prompts[index / samples].len() as u32,
                 reasoning_tokens: model.reasoning_tokens(&completion.tokens) as u32,
                 completion_tokens: completion.tokens.len() as u32,
-                correct: grading::grade(&item.answer, &text),
+                correct: Some(grading::grade(&item.answer, &text)),
                 truncated: completion.truncated,
                 answer: grading::answer(&text),
                 completion: Some(text),

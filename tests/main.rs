@@ -1,1 +1,10 @@
-//! t
+//! The lab from outside: the real binary over whole experiments, tiny ones.
+//!
+//! What is tested is behaviour: files, exit codes, messages, bits. How long
+//! anything takes is never asked.
+
+mod bad_input;
+mod command_line;
+mod human;
+mod run;
+mod support;

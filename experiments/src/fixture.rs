@@ -4,11 +4,16 @@
 
 use std::collections::BTreeMap;
 
+mod further;
+mod items;
+
 use crate::comparison::{
-    ArmFigures, Comparison, ConstantAnswer, Contrast, Curve, Direction, Estimate, ItemCompletions,
-    ItemPoint, Measure, ShownCompletion, TaskFigures,
+    ArmFigures, Comparison, ConstantAnswer, Contrast, Curve, Direction, Estimate, ItemPoint,
+    Measure, TaskFigures,
 };
 use crate::manifest::{Budget, EvaluationCard, Role};
+
+pub(crate) use items::items;
 
 fn e(value: f64, low: f64, high: f64, n: usize) -> Estimate {
     Estimate {
@@ -167,6 +172,7 @@ pub(crate) fn comparison() -> Comparison {
         undefined("no task has a defined alignment", 18),
     );
     transfer.question = Some("negative transfer".to_owned());
+    transfer.verdict = Some("inconclusive".to_owned());
     Comparison {
         title: "Imitation & reinforcement from one base".to_owned(),
         hypothesis: "Reinforcement keeps reasoning length in step with human effort; imitation copies its length only."
@@ -219,53 +225,10 @@ pub(crate) fn comparison() -> Comparison {
             curve("grpo", 2, "reward", 0.3, 0.9),
         ],
         draws: 10_000,
-        further: crate::comparison::Further::default(),
+        further: further::further(),
         environment: BTreeMap::from([
             ("device".to_owned(), "cpu".to_owned()),
             ("threads".to_owned(), "2".to_owned()),
         ]),
     }
-}
-
-/// Two items whose completions hold markup that must be shown, not run.
-pub(crate) fn items() -> Vec<ItemCompletions> {
-    let shown = |text: &str, tokens, correct| ShownCompletion {
-        seed: Some(1),
-        text: text.to_owned(),
-        reasoning_tokens: tokens,
-        correct,
-        truncated: false,
-    };
-    vec![
-        ItemCompletions {
-            task: "alphabet_arithmetic".to_owned(),
-            item_id: "A+3=D".to_owned(),
-            prompt: "A + 3 = D ?".to_owned(),
-            answer: "true".to_owned(),
-            human_ms: Some(1523.4),
-            arms: BTreeMap::from([
-                ("base".to_owned(), vec![shown("false", 0, Some(false))]),
-                (
-                    "grpo".to_owned(),
-                    vec![shown("<think> A 1 B 2 C 3 D </think> true", 7, Some(true))],
-                ),
-                (
-                    "sft".to_owned(),
-                    vec![shown(
-                        "</script><script>document.title='run'</script><img src=x onerror=alert(1)>",
-                        3,
-                        None,
-                    )],
-                ),
-            ]),
-        },
-        ItemCompletions {
-            task: "mental_addition".to_owned(),
-            item_id: "7+8=15".to_owned(),
-            prompt: "7 + 8 = 15 ?".to_owned(),
-            answer: "true".to_owned(),
-            human_ms: None,
-            arms: BTreeMap::from([("base".to_owned(), vec![shown("<!-- true", 0, Some(true))])]),
-        },
-    ]
 }

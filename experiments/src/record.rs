@@ -86,9 +86,7 @@ pub enum RecordError {
         detail: String,
     },
     /// The same sample twice.
-    #[error(
-        "{path}, {row}: model `{model}`, seed {seed}, task `{task}`, item `{item_id}`, sample {sample} again, first in {first}; keep one of the two"
-    )]
+    #[error("{path}, {row}: {record} again, first in {first}; keep one of the two")]
     Duplicate {
         /// The file.
         path: PathBuf,
@@ -96,16 +94,8 @@ pub enum RecordError {
         row: String,
         /// The earlier row.
         first: String,
-        /// Its model.
-        model: String,
-        /// Its seed, or "none".
-        seed: String,
-        /// Its task.
-        task: String,
-        /// Its item.
-        item_id: String,
-        /// Its sample.
-        sample: u32,
+        /// Its model, seed, task, item and sample.
+        record: String,
     },
     /// The file is no Parquet table, or not one of records.
     #[error("{path}: {detail}; write the file again, or give another")]
@@ -197,11 +187,14 @@ fn refuse_duplicates(
                 path: path.into(),
                 row: format!("{unit} {number}"),
                 first: format!("{unit} {first}"),
-                model: trace.model.clone(),
-                seed: trace.seed.map_or("none".into(), |seed| seed.to_string()),
-                task: trace.task.clone(),
-                item_id: trace.item_id.clone(),
-                sample: trace.sample,
+                record: format!(
+                    "model `{}`, seed {}, task `{}`, item `{}`, sample {}",
+                    trace.model,
+                    trace.seed.map_or("none".into(), |seed| seed.to_string()),
+                    trace.task,
+                    trace.item_id,
+                    trace.sample
+                ),
             });
         }
     }

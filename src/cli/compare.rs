@@ -34,8 +34,8 @@ enum Format {
 impl Compare {
     pub(super) fn execute(self) -> Result<()> {
         let comparison = match self.runs.as_slice() {
-            [run] => Loaded::read(run)?.compare()?,
-            runs => merged(runs)?.compare()?,
+            [run] => UserError::blame(Loaded::read(run))?.compare()?,
+            runs => UserError::blame(merged(runs))?.compare()?,
         };
         print(&comparison, self.format)
     }

@@ -74,11 +74,6 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Marks an error as the user's to mend.
-fn blame_input<T>(result: Result<T>) -> Result<T> {
-    result.map_err(|error| UserError(format!("{error:#}")).into())
-}
-
 /// Whether to colour what goes to a stream.
 fn color_on(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())

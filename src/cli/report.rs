@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 
+use crate::runner::UserError;
 use crate::runner::finish::Loaded;
 
 /// Arguments of `qinglan report`.
@@ -16,7 +17,7 @@ pub(super) struct Report {
 
 impl Report {
     pub(super) fn execute(self) -> Result<()> {
-        for path in Loaded::read(&self.run)?.write_tables(&self.run)? {
+        for path in UserError::blame(Loaded::read(&self.run))?.write_tables(&self.run)? {
             println!("{}", path.display());
         }
         Ok(())

@@ -8,11 +8,11 @@ use anyhow::{Context, Result};
 use clap::Args;
 use tch::Device;
 
-use super::{Ending, blame_input};
+use super::Ending;
 use crate::config::{BaseSettings, Definition};
 use crate::device::DeviceChoice;
 use crate::model::{vocabulary, weights};
-use crate::runner::{Request, RunEnding};
+use crate::runner::{Request, RunEnding, UserError};
 
 /// Arguments of `qinglan run`.
 #[derive(Args)]
@@ -45,24 +45,12 @@ impl Run {
         if !self.seeds.is_empty() {
             overrides.push(format!("experiment.seeds={:?}", self.seeds));
         }
-        let (definition, text) = blame_input(Definition::read(&self.definition, &overrides))?;
-        let device = blame_input(self.device.resolve())?;
+        let (definition, text) = UserError::blame(Definition::read(&self.definition, &overrides))?;
+        let device = UserError::blame(self.device.resolve())?;
         let out = self
             .out
             .unwrap_or_else(|| Path::new("runs").join(&definition.experiment.name));
-        if self.dry_run {
-            println!("{}", describe(&definition, device, &out));
-            return Ok(Ending::Done);
-        }
         let stop = Arc::new(AtomicBool::new(false));
-        let asked = Arc::clone(&stop);
-        ctrlc::set_handler(move || {
-            if asked.swap(true, Ordering::SeqCst) {
-                std::process::exit(130);
-            }
-            eprintln!("stopping after this step; press Ctrl-C again to stop at once");
-        })
-        .context("listening for Ctrl-C")?;
         let definition_folder = self
             .definition
             .parent()
@@ -74,8 +62,20 @@ impl Run {
             out: out.clone(),
             resume: self.resume,
             device,
-            stop,
+            stop: Arc::clone(&stop),
         };
+        if self.dry_run {
+            request.check()?;
+            println!("{}", describe(&request.definition, device, &out));
+            return Ok(Ending::Done);
+        }
+        ctrlc::set_handler(move || {
+            if stop.swap(true, Ordering::SeqCst) {
+                std::process::exit(130);
+            }
+            eprintln!("stopping after this step; press Ctrl-C again to stop at once");
+        })
+        .context("listening for Ctrl-C")?;
         match request.run()? {
             RunEnding::Interrupted => Ok(Ending::Interrupted),
             RunEnding::Finished => {

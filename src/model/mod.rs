@@ -33,29 +33,14 @@ impl Model {
     /// Token ids of a prompt, the beginning-of-sequence token first.
     pub fn encode_prompt(&self, text: &str) -> Result<Vec<i64>> {
         let mut ids = vec![self.decoder.config().bos_token_id];
-        ids.extend(self.encode(text)?);
+        ids.extend(encode(&self.tokenizer, text)?);
         Ok(ids)
     }
 
     /// Token ids of a completion, the end token last.
     pub fn encode_completion(&self, text: &str) -> Result<Vec<i64>> {
-        let mut ids = self.encode(text)?;
+        let mut ids = encode(&self.tokenizer, text)?;
         ids.push(self.decoder.config().eos_token_id);
-        Ok(ids)
-    }
-
-    fn encode(&self, text: &str) -> Result<Vec<i64>> {
-        let encoding = self
-            .tokenizer
-            .encode_fast(text, false)
-            .map_err(|error| anyhow::anyhow!("tokenizing {text:?}: {error}"))?;
-        let ids: Vec<i64> = encoding.get_ids().iter().map(|&id| i64::from(id)).collect();
-        if let Some(unknown) = self.tokenizer.token_to_id(vocabulary::UNK) {
-            ensure!(
-                !ids.contains(&i64::from(unknown)),
-                "{text:?} holds a word that the model's vocabulary does not have"
-            );
-        }
         Ok(ids)
     }
 
@@ -95,4 +80,20 @@ impl Model {
             });
         close - open - 1
     }
+}
+
+/// Token ids of a text alone; a text with a word that the vocabulary lacks is
+/// refused.
+pub fn encode(tokenizer: &Tokenizer, text: &str) -> Result<Vec<i64>> {
+    let encoding = tokenizer
+        .encode_fast(text, false)
+        .map_err(|error| anyhow::anyhow!("tokenizing {text:?}: {error}"))?;
+    let ids: Vec<i64> = encoding.get_ids().iter().map(|&id| i64::from(id)).collect();
+    if let Some(unknown) = tokenizer.token_to_id(vocabulary::UNK) {
+        ensure!(
+            !ids.contains(&i64::from(unknown)),
+            "{text:?} holds a word that the model's vocabulary does not have"
+        );
+    }
+    Ok(ids)
 }

@@ -165,26 +165,14 @@ fn trace_file(run: &Run) -> Result<std::path::PathBuf> {
     })
 }
 
-/// The demonstrations; of a recording, the last so many are held out.
+/// The demonstrations, recorded elsewhere or sampled by the run's own teacher.
 fn read_traces(run: &Run, path: &Path) -> Result<Vec<traces::Recorded>> {
-    let mut recorded = traces::read(path)?;
-    let Some(teacher) = &run.definition().teacher else {
-        return Ok(recorded);
-    };
-    if teacher.traces.file.is_some() {
-        let held_out = teacher.traces.held_out as usize;
-        ensure!(
-            held_out < recorded.len(),
-            "teacher.traces.held_out = {held_out}, but {} holds {} traces: nothing would be left to imitate",
-            path.display(),
-            recorded.len()
-        );
-        let first = recorded.len() - held_out;
-        for trace in &mut recorded[first..] {
-            trace.held_out = true;
+    match &run.definition().teacher {
+        Some(teacher) if teacher.traces.file.is_some() => {
+            traces::recording(path, teacher.traces.held_out as usize)
         }
+        _ => traces::read(path),
     }
-    Ok(recorded)
 }
 
 /// Roles of all models of a run by name, in the order in which they are shown.

@@ -74,6 +74,7 @@ pub(super) fn obtain(
         let document = corpus.document(seed, index);
         texts.update(document.prompt.as_bytes());
         texts.update(document.completion.as_bytes());
+        texts.update(format!("{:?}", document.focus).as_bytes());
     }
     let identity = identity(
         &[

@@ -21,6 +21,9 @@ use serde::{Deserialize, Serialize};
 use super::{Outcome, Run, UserError, arm, provenance};
 use crate::files;
 
+/// Name of the file that makes a run directory whole.
+const MANIFEST: &str = "manifest.json";
+
 /// Version of the manifest's format.
 const FORMAT: u32 = 1;
 
@@ -46,7 +49,7 @@ const CURVES: [&str; 7] = [
     "completions/clipped_ratio",
 ];
 
-/// Writes the manifest, then tables and report.
+/// Writes tables and report, then the manifest.
 pub(super) fn finish(run: &Run) -> Result<()> {
     let tasks = &run.definition().tasks.names;
     let items = Items {
@@ -61,14 +64,12 @@ pub(super) fn finish(run: &Run) -> Result<()> {
             .collect(),
     };
     files::write_whole(&run.out().join(ITEMS), &serde_json::to_vec(&items)?)?;
-    let manifest = manifest(run)?;
-    // Last of the run's own files: a directory without it is not complete.
-    files::write_whole(
-        &run.out().join("manifest.json"),
-        &serde_json::to_vec_pretty(&manifest)?,
-    )?;
-    Loaded::read(run.out())?.write_tables(run.out())?;
-    Ok(())
+    let manifest = serde_json::to_vec_pretty(&manifest(run)?)?;
+    // Read back before it is written, so that a table made later starts from
+    // the same bytes.
+    Loaded::of(run.out(), serde_json::from_slice(&manifest)?)?.write_tables(run.out())?;
+    // Last of all files: a directory without it is not complete.
+    files::write_whole(&run.out().join(MANIFEST), &manifest)
 }
 
 fn manifest(run: &Run) -> Result<Manifest> {
@@ -147,7 +148,7 @@ pub struct Loaded {
 impl Loaded {
     /// Reads a run directory and checks its files against its manifest.
     pub fn read(at: &Path) -> Result<Self> {
-        let path = at.join("manifest.json");
+        let path = at.join(MANIFEST);
         if !path.exists() {
             let what = if at.join(super::DEFINITION_FILE).exists() {
                 "the run is not finished; go on with it with qinglan run DEFINITION --out DIR --resume"
@@ -155,7 +156,7 @@ impl Loaded {
                 "it is not a run directory"
             };
             bail!(UserError(format!(
-                "{} has no manifest.json: {what}",
+                "{} has no {MANIFEST}: {what}",
                 at.display()
             )));
         }
@@ -166,6 +167,11 @@ impl Loaded {
             path.display(),
             manifest.format
         );
+        Self::of(at, manifest)
+    }
+
+    /// The files that a manifest names, checked against it.
+    fn of(at: &Path, manifest: Manifest) -> Result<Self> {
         for (name, expected) in &manifest.files {
             let found = files::hash_file(&at.join(name))?;
             ensure!(

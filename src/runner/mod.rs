@@ -10,6 +10,7 @@
 mod arm;
 mod base;
 pub mod finish;
+mod inputs;
 pub mod provenance;
 pub mod schedule;
 mod teacher;
@@ -17,18 +18,21 @@ mod traces;
 
 pub use base::cache_folder;
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result, bail};
 use experiments::manifest::{ArmRun, Role};
-use experiments::norms::{NormItem, Norms, conditions};
+use experiments::norms::Norms;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 use tch::Device;
 
-use crate::config::{BUILTIN_NORMS, Definition};
+use inputs::Inputs;
+
+use crate::config::Definition;
 use crate::files;
 use crate::tasks::{EvaluationItem, Mix};
 
@@ -73,14 +77,29 @@ pub(crate) struct Run {
 #[error("{0}")]
 pub struct UserError(pub String);
 
+impl UserError {
+    /// Marks whatever went wrong as the user's to mend.
+    pub fn blame<T>(result: Result<T>) -> Result<T> {
+        result.map_err(|error| Self(format!("{error:#}")).into())
+    }
+}
+
 /// File that says which experiment a directory belongs to, from the start.
 const DEFINITION_FILE: &str = "definition.toml";
 
 impl Request {
+    /// Checks all there is to check without writing anything.
+    pub fn check(&self) -> Result<()> {
+        Inputs::read(&self.definition, &self.definition_folder)?;
+        self.check_directory()?;
+        Ok(())
+    }
+
     /// Trains, evaluates, compares and reports.
     pub fn run(self) -> Result<RunEnding> {
+        let inputs = Inputs::read(&self.definition, &self.definition_folder)?;
         self.claim_directory()?;
-        let run = Arc::new(Run::new(self)?);
+        let run = Arc::new(Run::new(self, inputs));
         let jobs = jobs(&run)?;
         let threads = run.request.definition.experiment.threads;
         let workers = match run.request.device {
@@ -102,8 +121,32 @@ impl Request {
 
     /// Makes the run directory this experiment's, or refuses.
     fn claim_directory(&self) -> Result<()> {
+        if self.check_directory()? {
+            return Ok(());
+        }
         let stored = self.out.join(DEFINITION_FILE);
-        if let Ok(there) = std::fs::read_to_string(&stored) {
+        let claimed = files::write_whole(&stored, self.text.as_bytes());
+        // A place that cannot be written was a wrong --out; a full disk is a failure.
+        let full = |error: &anyhow::Error| {
+            let kind = error.root_cause().downcast_ref().map(io::Error::kind);
+            kind == Some(io::ErrorKind::StorageFull)
+        };
+        match claimed {
+            Err(error) if full(&error) => Err(error),
+            Err(error) => UserError::blame(Err(error).with_context(|| {
+                format!(
+                    "{} cannot be a run directory; give another folder with --out",
+                    self.out.display()
+                )
+            })),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Whether the run directory is this experiment's already; refuses one
+    /// that holds anything else.
+    fn check_directory(&self) -> Result<bool> {
+        if let Ok(there) = std::fs::read_to_string(self.out.join(DEFINITION_FILE)) {
             if there != self.text {
                 bail!(UserError(format!(
                     "{} holds a run of another definition; give another folder with --out, or the definition it was started with",
@@ -116,7 +159,7 @@ impl Request {
                     self.out.display()
                 )));
             }
-            return Ok(());
+            return Ok(true);
         }
         let occupied = self
             .out
@@ -128,22 +171,19 @@ impl Request {
                 self.out.display()
             )));
         }
-        files::write_whole(&stored, self.text.as_bytes())
+        Ok(false)
     }
 }
 
 impl Run {
-    fn new(request: Request) -> Result<Self> {
-        let definition = &request.definition;
-        let mix = Mix::new(&definition.tasks.names, definition.tasks.proportions())?;
-        let (items, norms) = evaluation_items(definition, &request.definition_folder, &mix)?;
-        Ok(Self {
-            mix,
-            items,
-            norms,
+    fn new(request: Request, inputs: Inputs) -> Self {
+        Self {
+            mix: inputs.mix,
+            items: inputs.items,
+            norms: inputs.norms,
             bars: MultiProgress::new(),
             request,
-        })
+        }
     }
 
     fn definition(&self) -> &Definition {
@@ -279,57 +319,4 @@ fn jobs(run: &Arc<Run>) -> Result<Vec<schedule::Job>> {
         }
     }
     Ok(jobs)
-}
-
-/// What is evaluated and how long people took for it.
-fn evaluation_items(
-    definition: &Definition,
-    definition_folder: &Path,
-    mix: &Mix,
-) -> Result<(Vec<EvaluationItem>, Norms)> {
-    if definition.tasks.norms == BUILTIN_NORMS {
-        let items: Vec<EvaluationItem> = mix
-            .tasks()
-            .iter()
-            .flat_map(|task| task.evaluation_items())
-            .collect();
-        let norms = items
-            .iter()
-            .map(|item| {
-                let condition = conditions::lookup(&item.task, &item.condition);
-                NormItem {
-                    task: item.task.clone(),
-                    item_id: item.item_id.clone(),
-                    prompt: item.prompt.clone(),
-                    answer: item.answer.clone(),
-                    condition: Some(item.condition.clone()),
-                    n: condition.map(|c| c.trials as f64),
-                    mean_rt_ms: condition.map(|c| c.mean_rt_ms),
-                    mean_log_rt: condition.map(|c| c.mean_log_rt),
-                    accuracy: condition.map(|c| c.accuracy),
-                }
-            })
-            .collect();
-        return Ok((items, Norms::new(norms, conditions::CITATION.to_owned())));
-    }
-    let folder = definition_folder.join(&definition.tasks.norms);
-    let norms = Norms::read(&folder, &definition.tasks.names)
-        .with_context(|| format!("tasks.norms = {:?}", definition.tasks.norms))?;
-    let mut items = Vec::new();
-    for name in &definition.tasks.names {
-        if norms.items(name).is_empty() {
-            bail!(UserError(format!(
-                "tasks.norms: {} has no items of the task {name}",
-                folder.display()
-            )));
-        }
-        items.extend(norms.items(name).iter().map(|item| EvaluationItem {
-            task: item.task.clone(),
-            item_id: item.item_id.clone(),
-            prompt: item.prompt.clone(),
-            answer: item.answer.clone(),
-            condition: item.condition.clone().unwrap_or_default(),
-        }));
-    }
-    Ok((items, norms))
 }

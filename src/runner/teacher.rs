@@ -157,10 +157,11 @@ fn sample_split(
         for (offset, problem) in chunk.iter().enumerate() {
             let mut candidates: Vec<usize> = (offset * group..(offset + 1) * group)
                 .filter(|&index| {
-                    // A truncated trace would teach never to end, and one with
-                    // an unknown word cannot be read back.
-                    let right = grading::grade(&problem.answer, &texts[index]) == Some(true);
+                    // A truncated trace would teach never to end, an empty one
+                    // nothing, and one with an unknown word cannot be read back.
+                    let right = grading::grade(&problem.answer, &texts[index]);
                     !completions[index].truncated
+                        && !texts[index].trim().is_empty()
                         && model.encode_completion(&texts[index]).is_ok()
                         && (right || !settings.traces.only_correct)
                 })
@@ -182,6 +183,7 @@ fn sample_split(
                 completion: texts[index].clone(),
                 task: Some(problem.task.to_owned()),
                 held_out: split == Split::Validation,
+                line: 0,
             }));
         }
     }

@@ -7,9 +7,10 @@ use std::path::Path;
 use algorithms::Demonstration;
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
+use tokenizers::Tokenizer;
 
 use crate::files;
-use crate::model::Model;
+use crate::model::{Model, encode};
 
 /// One demonstration.
 ///
@@ -28,6 +29,9 @@ pub(super) struct Recorded {
     /// Whether it is of a validation problem and kept for the held-out loss.
     #[serde(default)]
     pub held_out: bool,
+    /// Its line in the file it was read from.
+    #[serde(skip)]
+    pub line: usize,
 }
 
 /// Writes traces.
@@ -50,7 +54,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<Recorded>> {
             continue;
         }
         let place = || format!("{}, line {}", path.display(), index + 1);
-        let trace: Recorded = serde_json::from_str(line).with_context(|| {
+        let mut trace: Recorded = serde_json::from_str(line).with_context(|| {
             format!(
                 "{}: a trace is a JSON object with \"prompt\" and \"completion\"",
                 place()
@@ -66,12 +70,53 @@ pub(super) fn read(path: &Path) -> Result<Vec<Recorded>> {
             "{}: the completion is empty; remove the line",
             place()
         );
+        trace.line = index + 1;
         traces.push(trace);
     }
     if traces.is_empty() {
         bail!("{} holds no traces", path.display());
     }
     Ok(traces)
+}
+
+/// Reads a recording made elsewhere; its last `held_out` traces are for the
+/// held-out loss.
+pub(super) fn recording(path: &Path, held_out: usize) -> Result<Vec<Recorded>> {
+    let mut recorded = read(path)?;
+    ensure!(
+        held_out < recorded.len(),
+        "teacher.traces.held_out = {held_out}, but {} holds {} traces: nothing would be left to imitate",
+        path.display(),
+        recorded.len()
+    );
+    let first = recorded.len() - held_out;
+    for trace in &mut recorded[first..] {
+        trace.held_out = true;
+    }
+    Ok(recorded)
+}
+
+/// Refuses a trace that a model with this tokenizer and context cannot be shown.
+pub(super) fn check(
+    traces: &[Recorded],
+    tokenizer: &Tokenizer,
+    context: usize,
+    path: &Path,
+) -> Result<()> {
+    for trace in traces {
+        let place = || format!("{}, line {}", path.display(), trace.line);
+        let prompt = encode(tokenizer, &trace.prompt).with_context(place)?;
+        let completion = encode(tokenizer, &trace.completion).with_context(place)?;
+        // One token begins the text and one ends it.
+        let tokens = prompt.len() + completion.len() + 2;
+        ensure!(
+            tokens <= context,
+            "{}: prompt and completion have {tokens} tokens, the model's context holds {context}; \
+             leave the trace out or use a longer context",
+            place(),
+        );
+    }
+    Ok(())
 }
 
 /// Traces as token ids of a model, those to imitate and those held out.
@@ -81,21 +126,12 @@ pub(super) fn demonstrations(
     path: &Path,
 ) -> Result<(Vec<Demonstration>, Vec<Demonstration>)> {
     let context = model.decoder.config().max_position_embeddings as usize;
+    check(traces, &model.tokenizer, context, path)?;
     let mut shown = Vec::new();
     let mut held_out = Vec::new();
-    for (index, trace) in traces.iter().enumerate() {
-        let place = || format!("{}, trace {}", path.display(), index + 1);
-        let prompt = model.encode_prompt(&trace.prompt).with_context(place)?;
-        let completion = model
-            .encode_completion(&trace.completion)
-            .with_context(place)?;
-        ensure!(
-            prompt.len() + completion.len() <= context,
-            "{}: prompt and completion have {} tokens, the model's context holds {context}; \
-             leave the trace out or use a longer context",
-            place(),
-            prompt.len() + completion.len()
-        );
+    for trace in traces {
+        let prompt = model.encode_prompt(&trace.prompt)?;
+        let completion = model.encode_completion(&trace.completion)?;
         let demonstration = Demonstration {
             weights: vec![1.0; completion.len()],
             prompt,
@@ -123,6 +159,7 @@ mod tests {
             completion: "D".to_owned(),
             task: None,
             held_out: true,
+            line: 1,
         };
         write(&path, std::slice::from_ref(&trace)).unwrap();
         assert_eq!(read(&path).unwrap(), [trace]);

@@ -3,7 +3,7 @@
 //! and it is handed in as a function.
 //!
 //! People were timed on all pairs of 2 to 9. Here an operand may also be 1 or
-//! go on to 19, the other being at most 9, so that canonical wording occurs in
+//! go on to 13, the other being at most 9, so that canonical wording occurs in
 //! training as well and counting up from the larger takes nine steps at most.
 
 use super::Notation;
@@ -11,7 +11,7 @@ use super::problem::{EvaluationItem, Problem, Terms, Wording};
 use super::space::problem;
 
 /// The larger operand goes up to this.
-const LARGEST_OPERAND: u32 = 19;
+const LARGEST_OPERAND: u32 = 13;
 /// The smaller operand goes up to this.
 const LARGEST_SMALLER: u32 = 9;
 /// A false result in training is off by this much at most.

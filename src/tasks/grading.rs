@@ -37,17 +37,18 @@ pub fn answer(completion: &str) -> Option<String> {
 }
 
 /// Whether the answer of `completion` is `expected`, upper and lower case
-/// being the same; `None` when the completion holds no [`answer`].
+/// being the same. A completion that ends without an [`answer`] is wrong: people
+/// who give no answer are not left out either.
 ///
 /// ```
 /// use qinglan::tasks::grading::grade;
 ///
-/// assert_eq!(grade("D", "<think> A 1 B 2 C 3 D </think> d"), Some(true));
-/// assert_eq!(grade("D", "<think> A 1 B 2 C </think> C"), Some(false));
-/// assert_eq!(grade("D", "<think> A 1 B 2"), None);
+/// assert!(grade("D", "<think> A 1 B 2 C 3 D </think> d"));
+/// assert!(!grade("D", "<think> A 1 B 2 C </think> C"));
+/// assert!(!grade("D", "<think> A 1 B 2"));
 /// ```
-pub fn grade(expected: &str, completion: &str) -> Option<bool> {
-    answer(completion).map(|answer| answer.to_lowercase() == expected.trim().to_lowercase())
+pub fn grade(expected: &str, completion: &str) -> bool {
+    answer(completion).is_some_and(|answer| answer.to_lowercase() == expected.trim().to_lowercase())
 }
 
 #[cfg(test)]
@@ -68,7 +69,7 @@ mod tests {
         assert_eq!(answer("<think> true"), None);
         assert_eq!(answer("<think> x </think> true <think> wait"), None);
         assert_eq!(answer("true <think>"), None);
-        assert_eq!(grade("true", "<think> true"), None);
+        assert!(!grade("true", "<think> true"));
     }
 
     #[test]
@@ -80,11 +81,11 @@ mod tests {
 
     #[test]
     fn only_the_whole_answer_counts() {
-        assert_eq!(grade("true", "TRUE\n"), Some(true));
-        assert_eq!(grade(" true ", "true"), Some(true));
-        assert_eq!(grade("true", "not true"), Some(false));
-        assert_eq!(grade("1", "13"), Some(false));
+        assert!(grade("true", "TRUE\n"));
+        assert!(grade(" true ", "true"));
+        assert!(!grade("true", "not true"));
+        assert!(!grade("1", "13"));
         // The expected word inside the work earns nothing.
-        assert_eq!(grade("true", "<think> true </think> false"), Some(false));
+        assert!(!grade("true", "<think> true </think> false"));
     }
 }

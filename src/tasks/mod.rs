@@ -73,7 +73,7 @@ pub trait Task: Debug + Send + Sync {
     fn evaluation_items(&self) -> Vec<EvaluationItem>;
 
     /// Whether `completion` answers `expected`; see [`grading::grade`].
-    fn grade(&self, expected: &str, completion: &str) -> Option<bool> {
+    fn grade(&self, expected: &str, completion: &str) -> bool {
         grading::grade(expected, completion)
     }
 }

@@ -116,7 +116,7 @@ impl<'a> PretrainingLab<'a> {
         let document = self.documents.document(self.seed, index);
         let completion = self.model.encode_completion(&document.completion)?;
         let mut weights = vec![1.0; completion.len()];
-        for place in document.focus.into_iter().flatten() {
+        for place in document.focus {
             weights[place] = self.focus_weight;
         }
         Ok(Demonstration {
@@ -351,7 +351,7 @@ impl Source for ArmLab<'_> {
         let mut reasoning = 0usize;
         for (problem, completion) in problems.iter().zip(&completions) {
             let text = self.model.decode(&completion.tokens)?;
-            let correct = grading::grade(&problem.answer, &text) == Some(true);
+            let correct = grading::grade(&problem.answer, &text);
             right += usize::from(correct && !completion.truncated);
             reasoning += self.model.reasoning_tokens(&completion.tokens);
         }

@@ -126,3 +126,6 @@ pub struct SimilarityTable {
     /// `matrix[i][j]` between `names[i]` and `names[j]`, with Fisher's interval.
     pub matrix: Vec<Vec<Estimate>>,
 }
+
+#[cfg(test)]
+mod tests;

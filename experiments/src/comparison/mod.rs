@@ -3,6 +3,9 @@
 
 mod arms;
 pub mod build;
+mod contrasts;
+mod error;
+pub mod further;
 pub mod items;
 mod notes;
 

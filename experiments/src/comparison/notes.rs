@@ -3,11 +3,13 @@
 //!
 //! A note never changes a figure.
 
+mod grades;
 mod pairing;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use super::build::{Input, base_of, planned};
+use super::build::Input;
+use super::contrasts::{base_of, planned};
 use super::{ArmFigures, Contrast};
 use crate::alignment::cost::Items;
 use crate::manifest::Role;
@@ -69,15 +71,13 @@ fn truncation(arms: &[ArmFigures], notes: &mut Vec<String>) {
 }
 
 fn norms(input: &Input<'_>, items: &Items, notes: &mut Vec<String>) {
-    let mut without = Vec::new();
+    let (mut without, mut unknown, mut no_ceiling) = (Vec::new(), Vec::new(), Vec::new());
     for task in input.tasks {
         let models = items.models.values().flatten();
         let ids: BTreeSet<&String> = models.flat_map(|m| m.task(task).keys()).collect();
         let known = input.norms.items(task);
         if known.is_empty() {
-            notes.push(format!(
-                "No human times for {task}: its alignment is undefined."
-            ));
+            unknown.push(task.as_str());
             continue;
         }
         without.extend(
@@ -98,9 +98,19 @@ fn norms(input: &Input<'_>, items: &Items, notes: &mut Vec<String>) {
             ));
         }
         if input.norms.ceiling(task).is_none() {
-            notes.push(format!(
-                "No noise ceiling for {task}: it is not computable without trials."
-            ));
+            no_ceiling.push(task.as_str());
+        }
+    }
+    for (tasks, lead, end) in [
+        (unknown, "No human times", "alignment there is undefined"),
+        (
+            no_ceiling,
+            "No noise ceiling",
+            "it is not computable without trials",
+        ),
+    ] {
+        if !tasks.is_empty() {
+            notes.push(format!("{lead} for {}: {end}.", tasks.join(", ")));
         }
     }
     if !without.is_empty() {
@@ -120,14 +130,11 @@ fn records(input: &Input<'_>, items: &Items, notes: &mut Vec<String>) {
         ));
     }
     let mut others = BTreeSet::new();
-    let mut ungraded: BTreeMap<&str, usize> = BTreeMap::new();
     for trace in input.traces {
         if input.arms.iter().all(|arm| arm.name != trace.model) {
             others.insert(trace.model.as_str());
         } else if !input.tasks.contains(&trace.task) {
             others.insert(trace.task.as_str());
-        } else if trace.correct.is_none() && !trace.truncated {
-            *ungraded.entry(&trace.model).or_default() += 1;
         }
     }
     if !others.is_empty() {
@@ -136,12 +143,9 @@ fn records(input: &Input<'_>, items: &Items, notes: &mut Vec<String>) {
             named(&Vec::from_iter(others))
         ));
     }
-    for (model, count) in ungraded {
-        notes.push(format!(
-            "{count} sample(s) of {model} have no grade and are in no accuracy."
-        ));
-    }
+    grades::grades(input, items, notes);
     let wanted = input.evaluation.samples as usize;
+    let mut uneven = Vec::new();
     for (model, seeds) in &items.models {
         let all = seeds
             .iter()
@@ -149,8 +153,14 @@ fn records(input: &Input<'_>, items: &Items, notes: &mut Vec<String>) {
             .flat_map(|t| t.values());
         let other = all.filter(|item| item.samples != wanted).count();
         if other > 0 {
-            notes.push(format!("{other} item(s) of {model} have another number of samples than the {wanted} of the evaluation."));
+            uneven.push(format!("{other} of {model}"));
         }
+    }
+    if !uneven.is_empty() {
+        notes.push(format!(
+            "Items with another number of samples than the {wanted} of the evaluation: {}.",
+            uneven.join(", ")
+        ));
     }
 }
 

@@ -141,6 +141,14 @@ fn folders(folder: &Path) -> Result<Vec<PathBuf>, NormsError> {
     Ok(found)
 }
 
+/// Where imported times come from; the folders' own descriptions name source and licence.
+fn source(folders: &[String]) -> String {
+    match folders {
+        [] => "item means from the given folder".into(),
+        names => format!("item means from {}", names.join(", ")),
+    }
+}
+
 impl Norms {
     /// Reads the norms of `tasks` (of all tasks, where none is named) from a folder
     /// holding an `items.csv`, or from one holding several such folders.
@@ -179,7 +187,7 @@ impl Norms {
                 present: present.into_iter().collect::<Vec<_>>().join(", "),
             });
         }
-        let norms = Self::new(items, format!("item means from {}", names.join(", ")));
+        let norms = Self::new(items, source(&names));
         Ok(trials
             .into_iter()
             .fold(norms, |norms, (task, list)| norms.with_trials(&task, list)))

@@ -45,7 +45,8 @@ pub(super) fn prose(sentence: &str) -> String {
 /// A table with its caption, footnotes and definitions.
 pub(super) fn table(table: &Table, colors: &Palette) -> String {
     let mut out = format!(
-        "<figure class=\"table\"><table id=\"{}\" role=\"table\"><caption>{}</caption>\n<thead><tr role=\"row\">",
+        "<figure class=\"table{}\"><table id=\"{}\" role=\"table\"><caption>{}</caption>\n<thead><tr role=\"row\">",
+        if shaded(table) { " matrix" } else { "" },
         table.id,
         text(&table.caption)
     );
@@ -55,7 +56,7 @@ pub(super) fn table(table: &Table, colors: &Palette) -> String {
             "<th scope=\"col\" role=\"columnheader\"{} title=\"{}\">{}</th>",
             class(column),
             escape(column.definition),
-            text(column.header)
+            text(&column.header)
         );
     }
     out.push_str("</tr></thead>\n<tbody>\n");
@@ -87,16 +88,36 @@ pub(super) fn table(table: &Table, colors: &Palette) -> String {
         out.push_str("</p>\n");
     }
     out.push_str("<details><summary>Definitions</summary><dl>");
+    let mut last = "";
     for column in &table.columns {
-        let _ = write!(
-            out,
-            "<dt>{}</dt><dd>{}</dd>",
-            text(column.header),
-            text(column.definition)
-        );
+        // The columns of a matrix share one definition.
+        if column.definition != last {
+            let _ = write!(
+                out,
+                "<dt>{}</dt><dd>{}</dd>",
+                text(&column.header),
+                text(column.definition)
+            );
+        }
+        last = column.definition;
     }
     out.push_str("</dl></details></figure>\n");
     out
+}
+
+fn shaded(table: &Table) -> bool {
+    let mut cells = table.rows.iter().flat_map(|row| &row.cells);
+    cells.any(|cell| cell.shade.is_some())
+}
+
+/// The deepest shade, which both inks can still be read on.
+const DEEPEST: f64 = 0.42;
+
+/// Blue above 0 and vermillion below, the deeper the further from it.
+fn shade(value: f64) -> String {
+    let rgb = if value < 0.0 { "213 94 0" } else { "0 114 178" };
+    let alpha = DEEPEST * value.abs().min(1.0);
+    format!(" style=\"background:rgb({rgb} / {alpha:.2})\"")
 }
 
 fn table_cell(cell: &Cell, column: &Column, first: bool, colors: &Palette) -> String {
@@ -116,6 +137,10 @@ fn table_cell(cell: &Cell, column: &Column, first: bool, colors: &Palette) -> St
     if let Some(mark) = &cell.mark {
         let _ = write!(inner, "<sup>{mark}</sup>");
     }
+    if cell.text.is_empty() {
+        return "<td class=\"none\"></td>".to_owned();
+    }
+    let background = cell.shade.map_or(String::new(), shade);
     let behind = cell.n.map_or(String::new(), |n| {
         format!(" title=\"n = {}\"", format::count(n as u64))
     });
@@ -124,9 +149,9 @@ fn table_cell(cell: &Cell, column: &Column, first: bool, colors: &Palette) -> St
     } else {
         // The label stands in front of the value where the table is too wide for the page.
         format!(
-            "<td role=\"cell\"{} data-label=\"{}\"{behind}><span>{inner}</span></td>",
+            "<td role=\"cell\"{} data-label=\"{}\"{behind}{background}><span>{inner}</span></td>",
             class(column),
-            escape(column.header)
+            escape(&column.header)
         )
     }
 }
@@ -153,6 +178,13 @@ mod tests {
             escape("<a b=\"c\">&'"),
             "&lt;a b=&quot;c&quot;&gt;&amp;&#39;"
         );
+    }
+
+    #[test]
+    fn shades_follow_sign_and_size() {
+        assert_eq!(shade(0.5), " style=\"background:rgb(0 114 178 / 0.21)\"");
+        assert_eq!(shade(-1.2), " style=\"background:rgb(213 94 0 / 0.42)\"");
+        assert!(shade(0.0).contains("/ 0.00"));
     }
 
     #[test]

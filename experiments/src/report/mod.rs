@@ -8,6 +8,7 @@
 use crate::comparison::{Comparison, ItemCompletions};
 
 mod data;
+mod lead;
 mod markup;
 mod page;
 mod summary;
@@ -85,11 +86,43 @@ mod tests {
     }
 
     #[test]
-    fn says_the_hypothesis_the_notes_and_that_nothing_was_tuned() {
+    fn says_the_hypothesis_the_notes_and_what_the_items_were_kept_from() {
         let page = page();
         assert!(page.contains("Reinforcement keeps reasoning length in step"));
         assert!(page.contains("reached the cap | counted as &lt;truncated&gt;"));
-        assert!(page.contains("Nothing was tuned on the evaluation items"));
+        assert!(page.contains("evaluation items enter no training, validation or choice"));
+    }
+
+    #[test]
+    fn arms_and_scatter_come_first_and_the_further_figures_late() {
+        let page = page();
+        let order = [
+            "id=\"findings\"",
+            "id=\"notes-title\"",
+            "id=\"arms\"",
+            "id=\"effort\"",
+            "id=\"contrasts\"",
+            "id=\"task-alignment\"",
+            "id=\"inflation\"",
+            "id=\"surface\"",
+            "id=\"similarity\"",
+        ];
+        let places: Vec<usize> = order.iter().map(|id| page.find(id).unwrap()).collect();
+        assert!(places.is_sorted(), "{places:?}");
+        let mut without = fixture::comparison();
+        without.further = crate::comparison::Further::default();
+        assert!(!html(&without, &[]).contains("id=\"further\""));
+    }
+
+    #[test]
+    fn the_similarity_of_fingerprints_is_shaded_by_value() {
+        let page = page();
+        let at = page.find("id=\"similarity\"").unwrap();
+        let table = page[at..].split("</table>").next().unwrap();
+        // Six pairs of the arms that vary and people; base never varies.
+        assert_eq!(table.matches("background:rgb(0 114 178").count(), 3);
+        assert_eq!(table.matches("background:rgb(213 94 0").count(), 3);
+        assert_eq!(table.matches("class=\"undefined\"").count(), 4);
     }
 
     #[test]
@@ -97,7 +130,7 @@ mod tests {
         let mut comparison = fixture::comparison();
         comparison.notes = (0..30).map(|i| format!("note number {i}.")).collect();
         let page = html(&comparison, &[]);
-        assert!(page.contains("22 more notes"));
+        assert!(page.contains("25 more notes"));
         let places: Vec<usize> = comparison
             .notes
             .iter()

@@ -7,6 +7,7 @@ use crate::figures::palette::Palette;
 use crate::figures::{Figure, bars, curves, forest, scatter};
 use crate::tables::layout::{self, Document};
 
+use super::lead;
 use super::markup::{self, escape, text};
 use super::summary;
 
@@ -15,14 +16,14 @@ pub(super) fn body(comparison: &Comparison, items: &[ItemCompletions]) -> String
     let document = layout::document(comparison);
     let colors = Palette::of(comparison);
     let sections = [
-        ("findings", "What came out", findings(comparison, &document)),
-        ("arms-section", "Arms", arms(comparison, &document, &colors)),
+        ("effort", "Tokens and human time", effort(comparison)),
         (
             "contrasts-section",
             "Contrasts",
-            table(&document, "contrasts", &colors) + &plain_grid("", &forest::figures(comparison)),
+            table(&document, "contrasts", &colors)
+                + &plain_grid("", &forest::figures(comparison))
+                + &grid(&bars::figures(comparison).iter().collect::<Vec<_>>()),
         ),
-        ("effort", "Tokens and human time", effort(comparison)),
         (
             "tasks",
             "By task",
@@ -30,6 +31,7 @@ pub(super) fn body(comparison: &Comparison, items: &[ItemCompletions]) -> String
                 + &table(&document, "task-alignment", &colors),
         ),
         ("learning", "Learning curves", learning(comparison)),
+        ("further", "Beside the table", further(&document, &colors)),
         ("spent", "Budgets", table(&document, "budgets", &colors)),
         (
             "baselines",
@@ -43,10 +45,13 @@ pub(super) fn body(comparison: &Comparison, items: &[ItemCompletions]) -> String
             method(comparison, &document),
         ),
     ];
-    let sections = || {
-        sections
-            .iter()
-            .filter(|(_, _, content)| !content.is_empty())
+    let lead = [
+        ("findings", "What came out", lead::findings(comparison)),
+        ("arms-section", "Arms", table(&document, "arms", &colors)),
+    ];
+    let shown = |(_, _, content): &&(&str, &str, String)| !content.is_empty();
+    let section = |(id, title, content): &(&str, &str, String)| {
+        format!("<section id=\"{id}\">\n<h2>{title}</h2>\n{content}</section>\n")
     };
     let mut out =
         String::from("<a class=\"skip\" href=\"#main\">Skip to the report</a>\n<header>\n");
@@ -57,74 +62,30 @@ pub(super) fn body(comparison: &Comparison, items: &[ItemCompletions]) -> String
         text(&summary::scope(comparison))
     );
     out.push_str("<nav aria-label=\"Contents\"><ol>");
-    for (id, title, _) in sections() {
+    for (id, title, _) in lead.iter().chain(&sections).filter(shown) {
         let _ = write!(out, "<li><a href=\"#{id}\">{title}</a></li>");
     }
-    out.push_str("</ol></nav>\n<main id=\"main\">\n");
-    for (id, title, content) in sections() {
-        let _ = write!(
-            out,
-            "<section id=\"{id}\">\n<h2>{title}</h2>\n{content}</section>\n"
-        );
-    }
+    out.push_str("</ol></nav>\n<main id=\"main\">\n<div class=\"lead\">\n");
+    let mut before = lead.iter().filter(shown).map(section);
+    out.extend(before.next());
+    let _ = writeln!(out, "<aside>\n{}</aside>", lead::margin(&document));
+    out.extend(before);
+    out.push_str("</div>\n");
+    out.extend(sections.iter().filter(shown).map(section));
     out.push_str("</main>\n");
     out
 }
 
-fn findings(comparison: &Comparison, document: &Document) -> String {
-    let mut out = String::from("<div class=\"opening\">\n");
-    if !document.hypothesis.is_empty() {
-        let _ = writeln!(
-            out,
-            "<figure class=\"hypothesis\"><figcaption>Hypothesis, as written before the run</figcaption>\
-             <blockquote>{}</blockquote></figure>",
-            escape(&document.hypothesis)
-        );
+/// What most readers want only after the arms, their differences and the scatter.
+fn further(document: &Document, colors: &Palette) -> String {
+    let mut out = String::new();
+    for id in ["inflation", "surface", "similarity", "across", "paired"] {
+        if let Some(found) = document.tables.iter().find(|t| t.id == id) {
+            let _ = writeln!(out, "<h3>{}</h3>", text(found.title));
+            out.push_str(&markup::table(found, colors));
+        }
     }
-    if !document.notes.is_empty() {
-        let notes: Vec<String> = document.notes.iter().map(|note| text(note)).collect();
-        let _ = writeln!(
-            out,
-            "<aside class=\"notes\"><h3>Read this before the figures</h3>{}</aside>",
-            list("", &notes, "notes", 8)
-        );
-    }
-    out.push_str("<div class=\"statements\">\n");
-    let sentences = summary::sentences(comparison);
-    let sentences: Vec<String> = sentences.iter().map(|s| markup::prose(s)).collect();
-    if sentences.is_empty() {
-        out.push_str("<p>There is no contrast to report.</p>\n");
-    } else {
-        out.push_str(&list(" class=\"summary\"", &sentences, "statements", 12));
-    }
-    out.push_str(
-        "<p>Nothing was tuned on the evaluation items, and what is printed here is what came out, whichever way it \
-         points. Each statement reaches as far as its 95 % interval, for these items and these seeds, and no \
-         further.</p>\n</div>\n</div>\n",
-    );
     out
-}
-
-/// A list in its given order, what is beyond the first few folded away.
-fn list(class: &str, entries: &[String], what: &str, shown: usize) -> String {
-    let items =
-        |entries: &[String]| format!("<ul{class}><li>{}</li></ul>\n", entries.join("</li>\n<li>"));
-    // Folding one or two entries away would save no room.
-    if entries.len() <= shown + 2 {
-        return items(entries);
-    }
-    let (first, rest) = entries.split_at(shown);
-    format!(
-        "{}<details class=\"more\"><summary>{} more {what}</summary>{}</details>\n",
-        items(first),
-        rest.len(),
-        items(rest)
-    )
-}
-
-fn arms(comparison: &Comparison, document: &Document, colors: &Palette) -> String {
-    let bars = bars::figures(comparison);
-    table(document, "arms", colors) + &grid(&bars.iter().collect::<Vec<_>>())
 }
 
 fn effort(comparison: &Comparison) -> String {

@@ -6,20 +6,42 @@
 
 use crate::comparison::{ArmFigures, Comparison, Contrast, Direction, Measure};
 use crate::tables::format::{self, Quantity};
-use crate::tables::layout::{best_constant, measure_name, task_names};
+use crate::tables::layout::{best_constant, capitalized, measure_name, task_names, verdict};
 
-/// The summary, a sentence or two an entry, as plain text.
-pub(super) fn sentences(comparison: &Comparison) -> Vec<String> {
-    let mut out: Vec<String> = comparison.contrasts.iter().map(contrast).collect();
-    out.extend(comparison.arms.iter().filter_map(undefined_alignment));
-    if let Some(constant) = best_constant(comparison, Measure::BalancedAccuracy) {
-        out.extend(
-            comparison
-                .arms
-                .iter()
-                .filter_map(|arm| not_above(arm, constant)),
-        );
+/// One finding: a sentence as plain text, and the answer to a named question in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Finding {
+    pub(super) text: String,
+    pub(super) answer: Option<String>,
+}
+
+/// The summary: an entry for each pair of arms that was compared, then what
+/// must be known of single arms.
+pub(super) fn findings(comparison: &Comparison) -> Vec<Finding> {
+    let mut pairs: Vec<(&str, &str)> = Vec::new();
+    for c in &comparison.contrasts {
+        if !pairs.contains(&(&c.arm, &c.against)) {
+            pairs.push((&c.arm, &c.against));
+        }
     }
+    let of_pair = |&(arm, against): &(&str, &str)| {
+        let all = comparison.contrasts.iter();
+        let contrasts: Vec<&Contrast> = all
+            .filter(|c| c.arm == arm && c.against == against)
+            .collect();
+        pair(arm, against, &contrasts)
+    };
+    let mut out: Vec<Finding> = pairs.iter().map(of_pair).collect();
+    let mut alone: Vec<String> = comparison
+        .arms
+        .iter()
+        .filter_map(undefined_alignment)
+        .collect();
+    if let Some(constant) = best_constant(comparison, Measure::BalancedAccuracy) {
+        let arms = comparison.arms.iter();
+        alone.extend(arms.filter_map(|arm| not_above(arm, constant)));
+    }
+    out.extend(alone.into_iter().map(|text| Finding { text, answer: None }));
     out
 }
 
@@ -52,59 +74,54 @@ fn number_of(n: usize, what: &str) -> String {
     format!("{} {what}{s}", format::count(n as u64))
 }
 
-fn contrast(contrast: &Contrast) -> String {
-    let Contrast { arm, against, .. } = contrast;
-    let measure = measure_name(contrast.measure);
-    let figures = figures(contrast);
-    let answer = match (&contrast.question, &contrast.verdict) {
-        (Some(question), Some(verdict)) => format!(" {}: {verdict}.", capitalized(question)),
-        (Some(question), None) => format!(" {}: undefined.", capitalized(question)),
-        (None, _) => String::new(),
+/// What was found between two arms, the measures in the order of the contrasts.
+fn pair(arm: &str, against: &str, contrasts: &[&Contrast]) -> Finding {
+    let direction = |measure| {
+        let of = contrasts.iter().find(|c| c.measure == measure);
+        of.map(|c| c.direction)
     };
-    let claim = match contrast.direction {
-        Direction::Above => format!("{} than {against}: {figures}.", more(arm, contrast.measure)),
-        Direction::Below => format!("{} than {against}: {figures}.", less(arm, contrast.measure)),
-        Direction::Across => {
-            format!("Whether {arm} and {against} differ in {measure} is inconclusive: {figures}.")
-        }
+    // Where balanced accuracy says what accuracy says, the table of contrasts is place enough for it.
+    let twice = direction(Measure::Accuracy) == direction(Measure::BalancedAccuracy);
+    let said = contrasts
+        .iter()
+        .filter(|c| !(twice && c.measure == Measure::BalancedAccuracy));
+    let claims: Vec<String> = said.map(|c| claim(c)).collect();
+    let answers: Vec<String> = contrasts
+        .iter()
+        .filter_map(|c| {
+            c.question.as_ref()?;
+            Some(format!("{}.", capitalized(&verdict(c))))
+        })
+        .collect();
+    Finding {
+        text: format!("{arm} against {against}: {}.", claims.join("; ")),
+        answer: (!answers.is_empty()).then(|| answers.join(" ")),
+    }
+}
+
+/// `higher accuracy, +0.27 [0.24, 0.29], p < 0.001`
+fn claim(contrast: &Contrast) -> String {
+    let measure = match contrast.measure {
+        Measure::Alignment => "alignment with human time",
+        other => measure_name(other),
+    };
+    let quantity = Quantity::of_difference(contrast.measure);
+    let figures = format::with_p(&contrast.difference, quantity, contrast.p);
+    let (more, less) = match contrast.measure {
+        Measure::Tokens => ("more", "fewer"),
+        _ => ("higher", "lower"),
+    };
+    match contrast.direction {
+        Direction::Above => format!("{more} {measure}, {figures}"),
+        Direction::Below => format!("{less} {measure}, {figures}"),
+        Direction::Across => format!("{measure} inconclusive, {figures}"),
         Direction::Undefined => {
             let why = contrast.difference.why_undefined.as_deref();
             format!(
-                "Nothing can be said of the difference between {arm} and {against} in {measure}: {}.",
+                "{measure} undefined ({})",
                 why.unwrap_or("it has no interval")
             )
         }
-    };
-    claim + &answer
-}
-
-/// `+0.27 [0.24, 0.29], p < 0.001`
-fn figures(contrast: &Contrast) -> String {
-    let quantity = Quantity::of_difference(contrast.measure);
-    let difference = format::estimate(&contrast.difference, quantity);
-    let p = format::p_value(contrast.p);
-    match (contrast.p, p.strip_prefix('<')) {
-        (None, _) => difference,
-        (Some(_), Some(bound)) => format!("{difference}, p < {bound}"),
-        (Some(_), None) => format!("{difference}, p = {p}"),
-    }
-}
-
-fn more(arm: &str, measure: Measure) -> String {
-    match measure {
-        Measure::Accuracy => format!("{arm} had a higher accuracy"),
-        Measure::BalancedAccuracy => format!("{arm} had a higher balanced accuracy"),
-        Measure::Alignment => format!("{arm} had a higher alignment with human time"),
-        Measure::Tokens => format!("{arm} spent more reasoning tokens"),
-    }
-}
-
-fn less(arm: &str, measure: Measure) -> String {
-    match measure {
-        Measure::Accuracy => format!("{arm} had a lower accuracy"),
-        Measure::BalancedAccuracy => format!("{arm} had a lower balanced accuracy"),
-        Measure::Alignment => format!("{arm} had a lower alignment with human time"),
-        Measure::Tokens => format!("{arm} spent fewer reasoning tokens"),
     }
 }
 
@@ -141,13 +158,6 @@ fn not_above(arm: &ArmFigures, constant: f64) -> Option<String> {
     }
 }
 
-fn capitalized(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map_or(String::new(), |first| {
-        first.to_uppercase().collect::<String>() + chars.as_str()
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,28 +165,30 @@ mod tests {
 
     #[test]
     fn claims_follow_the_intervals() {
-        let sentences = sentences(&fixture::comparison());
+        let findings = findings(&fixture::comparison());
+        let texts: Vec<&str> = findings.iter().map(|f| f.text.as_str()).collect();
         assert_eq!(
-            sentences[0],
-            "grpo had a higher accuracy than base: +0.27 [0.24, 0.29], p < 0.001."
+            texts,
+            [
+                "grpo against base: higher accuracy, +0.27 [0.24, 0.29], p < 0.001.",
+                "grpo against sft: accuracy inconclusive, +0.02 [-0.01, 0.05], p = 0.213; higher alignment with human \
+                 time, +0.12 [0.04, 0.19], p < 0.001.",
+                "sft against base: more reasoning tokens, +9.0 [8.3, 9.8], p < 0.001; alignment with human time \
+                 undefined (no task has a defined alignment).",
+                "sft against teacher: lower alignment with human time, -0.16 [-0.23, -0.09], p < 0.001.",
+                "The alignment of base is undefined: no task has a defined alignment.",
+            ]
         );
+        let answers: Vec<Option<&str>> = findings.iter().map(|f| f.answer.as_deref()).collect();
         assert_eq!(
-            sentences[1],
-            "Whether grpo and sft differ in accuracy is inconclusive: +0.02 [-0.01, 0.05], p = 0.213."
-        );
-        assert_eq!(
-            sentences[4],
-            "Nothing can be said of the difference between sft and base in alignment: no task has a defined alignment. \
-             Negative transfer: undefined."
-        );
-        assert!(
-            sentences[5]
-                .starts_with("sft had a lower alignment with human time than teacher: -0.16")
-        );
-        assert!(sentences[5].ends_with("Functional alignment collapse: yes."));
-        assert_eq!(
-            sentences[6],
-            "The alignment of base is undefined: no task has a defined alignment."
+            answers,
+            [
+                None,
+                None,
+                Some("Negative transfer: undefined."),
+                Some("Functional alignment collapse: yes."),
+                None
+            ]
         );
     }
 
@@ -190,7 +202,7 @@ mod tests {
         ] {
             let mut c = fixture::comparison().contrasts[1].clone();
             c.measure = measure;
-            let text = contrast(&c);
+            let text = claim(&c);
             assert!(text.contains("inconclusive"));
             assert!(
                 !["more", "less", "higher", "lower", "fewer"]
@@ -201,10 +213,23 @@ mod tests {
     }
 
     #[test]
+    fn balanced_accuracy_is_told_where_it_differs_from_accuracy() {
+        let mut comparison = fixture::comparison();
+        let mut balanced = comparison.contrasts[0].clone();
+        balanced.measure = Measure::BalancedAccuracy;
+        comparison.contrasts.push(balanced);
+        let told = |comparison: &Comparison| findings(comparison)[0].text.contains("balanced");
+        assert!(!told(&comparison));
+        comparison.contrasts.last_mut().unwrap().direction = Direction::Across;
+        assert!(told(&comparison));
+    }
+
+    #[test]
     fn an_arm_at_the_level_of_a_constant_answer_is_named() {
         let mut comparison = fixture::comparison();
         comparison.arms[0].balanced_accuracy.low = Some(0.48);
-        let all = sentences(&comparison).join("\n");
+        let all: Vec<String> = findings(&comparison).into_iter().map(|f| f.text).collect();
+        let all = all.join("\n");
         assert!(all.contains(
             "balanced accuracy of base, 0.56 [0.48, 0.58], is not told apart from the 0.50"
         ));

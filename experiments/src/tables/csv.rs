@@ -9,6 +9,8 @@ use crate::comparison::{ArmFigures, Comparison, Direction, Estimate, Measure};
 use super::format::{self, Quantity};
 use super::layout;
 
+mod further;
+
 const HEADER: &str =
     "kind,arm,against,task,measure,value,low,high,n,p,direction,verdict,shown,why_undefined";
 
@@ -53,6 +55,7 @@ pub fn render(comparison: &Comparison) -> String {
         }
         .write(&mut out);
     }
+    further::lines(&mut out, &comparison.further);
     for constant in &comparison.constant_answers {
         for (measure, value) in [
             ("accuracy", constant.accuracy),
@@ -120,6 +123,19 @@ fn arm_lines(out: &mut String, arm: &ArmFigures) {
                 measure: "ceiling",
                 value: Some(ceiling),
                 shown: format::number(Some(ceiling), Quantity::Share),
+                ..Line::default()
+            }
+            .write(out);
+            let share = layout::share_of_ceiling(task);
+            Line {
+                kind: "task",
+                arm: &arm.name,
+                task: &task.task,
+                measure: "alignment_over_ceiling",
+                value: share,
+                n: Some(task.alignment.n),
+                shown: format::number(share, Quantity::Signed),
+                why_undefined: task.alignment.why_undefined.as_deref().unwrap_or_default(),
                 ..Line::default()
             }
             .write(out);

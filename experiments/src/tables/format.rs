@@ -18,6 +18,8 @@ pub const NO_INTERVAL: &str = "no interval";
 pub enum Quantity {
     /// A share between 0 and 1: two decimals.
     Share,
+    /// A multiplier, a slope or a divergence: two decimals.
+    Ratio,
     /// A correlation, or a difference of shares or correlations: two decimals and always a sign.
     Signed,
     /// Tokens or seconds: one decimal below 100, none from there on.
@@ -51,7 +53,7 @@ impl Quantity {
     /// A value and its bounds share their decimals, so the largest decides.
     fn decimals(self, largest: f64) -> usize {
         match self {
-            Self::Share | Self::Signed => 2,
+            Self::Share | Self::Ratio | Self::Signed => 2,
             Self::Amount | Self::SignedAmount => usize::from(largest < 100.0),
         }
     }
@@ -105,6 +107,16 @@ pub fn p_value(p: Option<f64>) -> String {
         Some(p) if p < 0.001 => "<0.001".to_owned(),
         Some(p) => format!("{p:.3}"),
         None => UNDEFINED.to_owned(),
+    }
+}
+
+/// A figure with its p value, where it has one: `+0.27 [0.24, 0.29], p < 0.001`.
+pub fn with_p(figure: &Estimate, quantity: Quantity, p: Option<f64>) -> String {
+    let shown = estimate(figure, quantity);
+    match (p.filter(|p| p.is_finite()), p_value(p).strip_prefix('<')) {
+        (None, _) => shown,
+        (Some(_), Some(bound)) => format!("{shown}, p < {bound}"),
+        (Some(_), None) => format!("{shown}, p = {}", p_value(p)),
     }
 }
 

@@ -47,12 +47,14 @@ fn front(out: &mut String, document: &Document) {
     if !document.method.is_empty() {
         let _ = writeln!(out, "\\noindent {}", escape(&document.method.join(" ")));
     }
-    if !document.notes.is_empty() {
-        out.push_str("\n\\noindent Notes:\n\\begin{itemize}\n");
-        for note in &document.notes {
-            let _ = writeln!(out, "\\item {}", escape(note));
+    for (title, entries) in [("Questions", &document.answers), ("Notes", &document.notes)] {
+        if !entries.is_empty() {
+            let _ = writeln!(out, "\n\\noindent {title}:\n\\begin{{itemize}}");
+            for entry in entries {
+                let _ = writeln!(out, "\\item {}", escape(entry));
+            }
+            out.push_str("\\end{itemize}\n");
         }
-        out.push_str("\\end{itemize}\n");
     }
 }
 
@@ -81,7 +83,7 @@ fn float(out: &mut String, table: &Table, rows: &[Row], part: usize) {
         "\n\\begin{{table}}[htbp]\n\\centering\\footnotesize\n{caption}\n\
          \\begin{{tabular}}{{@{{}}{columns}@{{}}}}\n\\toprule",
     );
-    let header: Vec<String> = table.columns.iter().map(|c| stacked(c.header)).collect();
+    let header: Vec<String> = table.columns.iter().map(|c| stacked(&c.header)).collect();
     let _ = writeln!(out, "{} \\\\\n\\midrule", header.join(" & "));
     let mut group = None;
     for row in rows {
@@ -155,6 +157,7 @@ fn escape(text: &str) -> String {
             '-' if digit_next && !before.is_alphanumeric() => out.push_str("$-$"),
             '-' if before == ' ' && chars.peek() == Some(&' ') => out.push_str("$-$"),
             '\u{2212}' => out.push_str("$-$"),
+            '\u{b2}' => out.push_str("\\textsuperscript{2}"),
             '\u{d7}' => out.push_str("$\\times$"),
             '\u{2013}' => out.push_str("--"),
             '\u{2014}' => out.push_str("---"),

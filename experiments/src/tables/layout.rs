@@ -11,93 +11,21 @@ use crate::manifest::Role;
 use super::format::{self, Quantity};
 use footnotes::Footnotes;
 
+mod across;
+mod answers;
 mod arms;
 mod contrasts;
 mod footnotes;
+mod inflation;
+mod paired;
+mod similarity;
+mod table;
 mod tasks;
 
-/// Everything the tables say.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Document {
-    /// Title for people.
-    pub title: String,
-    /// The hypothesis as written before the run.
-    pub hypothesis: String,
-    /// How the figures were obtained, a sentence each.
-    pub method: Vec<String>,
-    /// What a reader must know before believing the tables.
-    pub notes: Vec<String>,
-    /// The tables, in reading order.
-    pub tables: Vec<Table>,
-}
+pub use table::{Cell, Column, Document, Row, Table};
+pub(super) use tasks::share_of_ceiling;
 
-/// One table.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Table {
-    /// Short name, usable as an anchor or a label.
-    pub id: &'static str,
-    /// Title.
-    pub title: &'static str,
-    /// What the table shows, in a sentence or two.
-    pub caption: String,
-    /// Name of what the rows are grouped by, where they are.
-    pub grouped_by: Option<&'static str>,
-    /// Columns, the row's name first.
-    pub columns: Vec<Column>,
-    /// Rows.
-    pub rows: Vec<Row>,
-    /// Letter and reason of each marked cell.
-    pub footnotes: Vec<(String, String)>,
-}
-
-/// One column.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Column {
-    /// Heading.
-    pub header: &'static str,
-    /// Exact definition of what stands in it.
-    pub definition: &'static str,
-    /// Whether it holds numbers, which are set flush right.
-    pub numeric: bool,
-    /// Whether it may be left out where 80 columns are all there is.
-    pub detail: bool,
-}
-
-/// One row.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row {
-    /// The group it belongs to, where the table is grouped.
-    pub group: Option<String>,
-    /// Cells, one a column.
-    pub cells: Vec<Cell>,
-}
-
-/// One cell.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Cell {
-    /// What it says.
-    pub text: String,
-    /// Letter of its footnote.
-    pub mark: Option<String>,
-    /// Items (or samples) behind an estimate.
-    pub n: Option<usize>,
-}
-
-impl From<String> for Cell {
-    fn from(text: String) -> Self {
-        Self {
-            text,
-            mark: None,
-            n: None,
-        }
-    }
-}
-
-impl From<&str> for Cell {
-    fn from(text: &str) -> Self {
-        text.to_owned().into()
-    }
-}
+use table::{ARM, detail, name_column, number_column};
 
 /// The tables of a comparison; a table without rows is left out.
 pub fn document(comparison: &Comparison) -> Document {
@@ -108,11 +36,17 @@ pub fn document(comparison: &Comparison) -> Document {
         tasks::alignment(comparison),
         tasks::constant_answers(comparison),
         arms::budgets(comparison),
+        inflation::inflation(comparison),
+        inflation::surface(comparison),
+        similarity::similarity(comparison),
+        across::across(comparison),
+        paired::paired(comparison),
     ];
     Document {
         title: comparison.title.clone(),
         hypothesis: comparison.hypothesis.clone(),
         method: method(comparison),
+        answers: answers::answers(comparison),
         notes: comparison.notes.clone(),
         tables: tables.into_iter().filter(|t| !t.rows.is_empty()).collect(),
     }
@@ -181,8 +115,11 @@ pub fn verdict(contrast: &Contrast) -> String {
         Direction::Undefined => format::UNDEFINED,
     };
     match (&contrast.question, &contrast.verdict) {
-        (Some(question), Some(verdict)) => format!("{question}: {verdict}"),
-        (Some(question), None) => format!("{question}: {direction}"),
+        // Without an interval the rule has nothing to go by.
+        (Some(question), Some(verdict)) if contrast.direction != Direction::Undefined => {
+            format!("{question}: {verdict}")
+        }
+        (Some(question), _) => format!("{question}: {direction}"),
         (None, _) => direction.to_owned(),
     }
 }
@@ -216,32 +153,13 @@ fn method(comparison: &Comparison) -> Vec<String> {
     lines
 }
 
-const fn name_column(header: &'static str, definition: &'static str) -> Column {
-    Column {
-        header,
-        definition,
-        numeric: false,
-        detail: false,
-    }
+/// The text with a capital at its start.
+pub fn capitalized(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or(String::new(), |first| {
+        first.to_uppercase().collect::<String>() + chars.as_str()
+    })
 }
-
-const fn number_column(header: &'static str, definition: &'static str) -> Column {
-    Column {
-        header,
-        definition,
-        numeric: true,
-        detail: false,
-    }
-}
-
-const fn detail(column: Column) -> Column {
-    Column {
-        detail: true,
-        ..column
-    }
-}
-
-const ARM: Column = name_column("arm", "Name of the model in the trace records.");
 
 fn seeds(arm: &ArmFigures) -> String {
     if arm.seeds.is_empty() {
@@ -283,6 +201,65 @@ mod tests {
     }
 
     #[test]
+    fn ceilings_have_columns_only_where_a_task_has_one() {
+        let headers = |comparison: &Comparison| -> Vec<String> {
+            let tables = document(comparison).tables;
+            let table = tables.into_iter().find(|t| t.id == "task-alignment");
+            let columns = table.unwrap().columns;
+            columns.into_iter().map(|c| c.header.into()).collect()
+        };
+        let mut comparison = fixture::comparison();
+        assert_eq!(
+            headers(&comparison)[1..4],
+            ["alignment r", "r / ceiling", "ceiling"]
+        );
+        for task in comparison.arms.iter_mut().flat_map(|arm| &mut arm.tasks) {
+            task.ceiling = None;
+        }
+        assert_eq!(headers(&comparison)[1..3], ["alignment r", "Spearman"]);
+    }
+
+    #[test]
+    fn what_stands_beside_the_table_comes_last_and_is_absent_without_figures() {
+        let mut comparison = fixture::comparison();
+        let ids = |comparison: &Comparison| -> Vec<&str> {
+            let tables = document(comparison).tables;
+            tables.iter().map(|table| table.id).collect()
+        };
+        assert_eq!(
+            ids(&comparison)[6..],
+            ["inflation", "surface", "similarity", "across", "paired"]
+        );
+        comparison.further = crate::comparison::Further::default();
+        assert_eq!(ids(&comparison).last(), Some(&"budgets"));
+        let tables = document(&comparison).tables;
+        assert!(
+            tables[2]
+                .columns
+                .iter()
+                .all(|c| c.header != "tokens / accuracy")
+        );
+    }
+
+    #[test]
+    fn a_figure_over_few_tasks_is_marked_as_a_demonstration() {
+        let mut comparison = fixture::comparison();
+        let marked = |comparison: &Comparison| {
+            let tables = document(comparison).tables;
+            let across = tables.into_iter().find(|t| t.id == "across").unwrap();
+            let mark = across.rows[3].cells[1].mark.clone()?;
+            across
+                .footnotes
+                .into_iter()
+                .find(|(letter, _)| *letter == mark)
+        };
+        let (_, why) = marked(&comparison).unwrap();
+        assert_eq!(why, "fewer than four tasks: a demonstration");
+        comparison.further.arms[3].demonstrative = false;
+        assert_eq!(marked(&comparison), None);
+    }
+
+    #[test]
     fn the_best_constants_are_averaged_over_tasks() {
         let mut comparison = fixture::comparison();
         let at = best_constant(&comparison, Measure::Accuracy).unwrap();
@@ -298,6 +275,7 @@ mod tests {
         empty.arms.clear();
         empty.contrasts.clear();
         empty.constant_answers.clear();
+        empty.further = crate::comparison::Further::default();
         assert!(document(&empty).tables.is_empty());
     }
 }

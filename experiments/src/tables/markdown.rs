@@ -21,10 +21,12 @@ pub fn render(comparison: &Comparison) -> String {
     if !document.method.is_empty() {
         let _ = write!(out, "\n{}\n", escape(&document.method.join(" ")));
     }
-    if !document.notes.is_empty() {
-        out.push_str("\n## Notes\n\n");
-        for note in &document.notes {
-            let _ = writeln!(out, "- {}", escape(note));
+    for (title, entries) in [("Questions", &document.answers), ("Notes", &document.notes)] {
+        if !entries.is_empty() {
+            let _ = write!(out, "\n## {title}\n\n");
+            for entry in entries {
+                let _ = writeln!(out, "- {}", escape(entry));
+            }
         }
     }
     for table in &document.tables {
@@ -50,7 +52,7 @@ pub fn render(comparison: &Comparison) -> String {
 }
 
 fn grid(table: &Table) -> String {
-    let mut header: Vec<String> = table.columns.iter().map(|c| escape(c.header)).collect();
+    let mut header: Vec<String> = table.columns.iter().map(|c| escape(&c.header)).collect();
     let mut right: Vec<bool> = table.columns.iter().map(|c| c.numeric).collect();
     if let Some(kind) = table.grouped_by {
         header.insert(0, escape(kind));

@@ -91,3 +91,51 @@ fn the_same_number_in_every_format() {
         }
     }
 }
+
+/// So are the figures beside the table, but for the terminal, which leaves most of them out.
+#[test]
+fn the_further_figures_are_the_same_in_every_file() {
+    use super::format::{Quantity, estimate};
+    let comparison = fixture::comparison();
+    let further = &comparison.further;
+    let mut numbers = Vec::new();
+    for arm in &further.arms {
+        numbers.push(estimate(&arm.cross_task, Quantity::Signed));
+        numbers.push(estimate(&arm.allocation, Quantity::Signed));
+        let indices = arm.iei.iter();
+        numbers.extend(indices.map(|i| estimate(&i.value, Quantity::Amount)));
+    }
+    for found in &further.inflation {
+        numbers.push(estimate(&found.tokens.slope, Quantity::Ratio));
+        numbers.push(estimate(&found.tokens.intercept, Quantity::SignedAmount));
+        numbers.push(estimate(&found.iei.slope, Quantity::Ratio));
+        numbers.push(estimate(&found.heterogeneity.slope, Quantity::Signed));
+        numbers.push(estimate(&found.heterogeneity.r2, Quantity::Share));
+    }
+    for found in &further.surface {
+        numbers.push(estimate(&found.relative_effort, Quantity::Ratio));
+        numbers.push(estimate(&found.divergence, Quantity::Ratio));
+    }
+    for found in &further.paired {
+        numbers.push(estimate(&found.clustered, Quantity::Signed));
+        numbers.push(super::format::count(found.only_arm as u64));
+    }
+    for (at, row) in further.similarity.matrix.iter().enumerate() {
+        let under = row.iter().take(at);
+        numbers.extend(under.map(|value| estimate(value, Quantity::Signed)));
+    }
+    assert!(numbers.len() > 35 && numbers.iter().any(|n| n == "undefined"));
+    let texts = [
+        ("markdown", super::markdown::render(&comparison)),
+        ("csv", super::csv::render(&comparison)),
+        (
+            "latex",
+            super::latex::render(&comparison).replace("$-$", "-"),
+        ),
+    ];
+    for number in numbers {
+        for (format, text) in &texts {
+            assert!(text.contains(&number), "{format} lacks {number}");
+        }
+    }
+}

@@ -26,13 +26,20 @@ pub fn render(comparison: &Comparison, color: bool) -> String {
     }
     out.push('\n');
     paragraph(&mut out, "", &document.method.join(" "));
+    if !document.answers.is_empty() {
+        out.push('\n');
+        heading(&mut out, "Questions", color);
+    }
+    for answer in &document.answers {
+        paragraph(&mut out, "- ", answer);
+    }
     if !document.notes.is_empty() {
         out.push('\n');
     }
     for note in &document.notes {
         paragraph(&mut out, "Note: ", note);
     }
-    for table in &document.tables {
+    for table in document.tables.iter().filter(|t| !t.aside) {
         out.push('\n');
         heading(&mut out, table.title, color);
         paragraph(&mut out, "", &table.caption);
@@ -52,12 +59,22 @@ pub fn render(comparison: &Comparison, color: bool) -> String {
             .columns
             .iter()
             .filter(|c| c.detail)
-            .map(|c| c.header)
+            .map(|c| c.header.as_ref())
             .collect();
         if !left_out.is_empty() {
             let text = format!("Not shown here for width: {}.", left_out.join(", "));
             paragraph(&mut out, "", &text);
         }
+    }
+    let aside = document.tables.iter().filter(|t| t.aside);
+    let aside: Vec<String> = aside.map(|t| t.title.to_lowercase()).collect();
+    if !aside.is_empty() {
+        let text = format!(
+            "Left to the report and the other formats: {}.",
+            aside.join("; ")
+        );
+        out.push('\n');
+        paragraph(&mut out, "", &text);
     }
     out
 }
@@ -94,7 +111,7 @@ fn grid(table: &Table, group: Option<&str>, color: bool) -> String {
     grid.set_header(
         shown
             .iter()
-            .map(|(_, column)| styled(column.header.to_owned(), column, color)),
+            .map(|(_, column)| styled(column.header.to_string(), column, color)),
     );
     for row in table
         .rows

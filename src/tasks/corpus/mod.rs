@@ -23,8 +23,6 @@
 
 mod work;
 
-use std::ops::Range;
-
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
@@ -59,12 +57,12 @@ pub enum Habit {
 ///     habit: Correct,
 ///     prompt: "D = A+3",
 ///     completion: "<think> A + 3 ? A 1 B 2 C 3 D ; D , D same </think> true",
-///     focus: [12..19],
+///     focus: [12, 16, 18],
 /// }
 /// ```
 ///
 /// The completion is its tokens joined by single spaces, and `focus` counts
-/// these tokens from 0: 12 to 18 are `; D , D same </think> true`.
+/// these tokens from 0: here `;`, `same` and `true`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Document {
     /// The task whose notation it is in.
@@ -75,10 +73,10 @@ pub struct Document {
     pub prompt: String,
     /// What a model should continue the prompt with, before the end of text.
     pub completion: String,
-    /// Where the work is decided: the end of a count, the comparison and the
-    /// answer that follows. A few tokens of many, they are learned late unless
-    /// they weigh more. Direct answers have none, being noise by design.
-    pub focus: Vec<Range<usize>>,
+    /// Where the work is decided: the token that ends a count, the verdict of
+    /// the comparison, the answer. A few tokens of many, they are learned late
+    /// unless they weigh more. Direct answers have none, being noise by design.
+    pub focus: Vec<usize>,
 }
 
 /// What the corpus is made of. The four habits make up a whole.
@@ -160,7 +158,7 @@ impl Shares {
 }
 
 /// A false comparison is off by this much at most.
-const LARGEST_DIFFERENCE: u32 = 4;
+const LARGEST_DIFFERENCE: u32 = 2;
 
 /// An endless corpus.
 ///
@@ -237,7 +235,7 @@ fn comparison(task: &'static str, notation: &Notation, rng: &mut impl Rng) -> Do
         habit: Habit::Comparison,
         prompt: format!("{} , {}", value(one), value(other)),
         completion: completion.to_owned(),
-        focus: std::iter::once(0..1).collect(),
+        focus: vec![0],
     }
 }
 

@@ -3,8 +3,6 @@
 //!
 //! Which of these a document gets is decided elsewhere.
 
-use std::ops::Range;
-
 use rand::{Rng, RngExt};
 
 use crate::tasks::grading::{END_THINK, THINK};
@@ -62,7 +60,7 @@ pub(super) struct Work<'a> {
     start: u32,
     steps: u32,
     tokens: Vec<String>,
-    focus: Vec<Range<usize>>,
+    focus: Vec<usize>,
 }
 
 impl<'a> Work<'a> {
@@ -139,7 +137,7 @@ impl<'a> Work<'a> {
     }
 
     /// The completion and the focus in its tokens.
-    pub(super) fn finish(self) -> (String, Vec<Range<usize>>) {
+    pub(super) fn finish(self) -> (String, Vec<usize>) {
         (self.tokens.join(" "), self.focus)
     }
 
@@ -172,30 +170,28 @@ impl<'a> Work<'a> {
 
     /// Ends a count with its result and, in verification, the comparison.
     fn conclude(&mut self, result: u32) {
-        let from = self.tokens.len();
         let value = self.notation.value;
-        self.say(STOP);
+        self.decide(STOP);
         self.say(&value(result));
         if let Some(presented) = self.problem.terms.presented {
-            let verdict = if presented == result { SAME } else { DIFFER };
-            self.say(&format!(", {} {verdict}", value(presented)));
+            self.say(&format!(", {}", value(presented)));
+            self.decide(if presented == result { SAME } else { DIFFER });
         }
-        self.focus.push(from..self.tokens.len());
     }
 
     /// Closes the work and answers what follows from `result`.
     fn answer(&mut self, result: u32) {
-        let from = self.tokens.len();
         self.say(END_THINK);
         match self.problem.terms.presented {
-            Some(presented) => self.say(&(presented == result).to_string()),
-            None => self.say(&(self.notation.value)(result)),
+            Some(presented) => self.decide(&(presented == result).to_string()),
+            None => self.decide(&(self.notation.value)(result)),
         }
-        let to = self.tokens.len();
-        match self.focus.last_mut() {
-            Some(last) if last.end == from => last.end = to,
-            _ => self.focus.push(from..to),
-        }
+    }
+
+    /// Writes a token on which the outcome hangs.
+    fn decide(&mut self, token: &str) {
+        self.focus.push(self.tokens.len());
+        self.tokens.push(token.to_owned());
     }
 
     fn say(&mut self, text: &str) {

@@ -6,7 +6,8 @@ use super::named;
 use crate::alignment::contrast::pair_seeds;
 use crate::alignment::cost::{Items, ModelItems};
 use crate::alignment::layout::{Layout, Profile, over_seeds, over_tasks};
-use crate::comparison::build::{Input, base_of, planned};
+use crate::comparison::build::Input;
+use crate::comparison::contrasts::{base_of, planned};
 use crate::comparison::{Contrast, Measure};
 use crate::manifest::{ArmRun, Role};
 
@@ -180,6 +181,7 @@ pub(super) fn missing_items(
     contrasts: &[Contrast],
     notes: &mut Vec<String>,
 ) {
+    let mut found = Vec::new();
     for contrast in contrasts.iter().filter(|c| c.measure == Measure::Alignment) {
         let (first, second) = (
             &items.models[&contrast.arm],
@@ -188,12 +190,20 @@ pub(super) fn missing_items(
         let Some((a, b, lost)) = shared(first, second, input.tasks) else {
             continue;
         };
-        let words = |value: Option<f64>| value.map_or("undefined".into(), |v| format!("{v:+.4}"));
-        notes.push(format!(
-            "{} - {}: {lost} item(s) lack an untruncated sample in one of the two; over the items both have, the difference in alignment is {} ({} over each one's own).",
-            contrast.arm, contrast.against,
+        let words = |value: Option<f64>| value.map_or("undefined".into(), |v| format!("{v:+.3}"));
+        found.push(format!(
+            "{} - {} {} ({}, {lost} left out)",
+            contrast.arm,
+            contrast.against,
             words(alignment_difference(&a, &b, input)),
             words(contrast.difference.value),
+        ));
+    }
+    if !found.is_empty() {
+        notes.push(format!(
+            "Some items lack an untruncated sample in one of two arms. Differences in alignment over the items both have \
+             (and over each one's own): {}.",
+            found.join("; ")
         ));
     }
 }

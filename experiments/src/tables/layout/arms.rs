@@ -68,6 +68,7 @@ pub(super) fn measures(comparison: &Comparison) -> Table {
         ],
         rows,
         footnotes: notes.0,
+        aside: false,
     }
 }
 
@@ -111,5 +112,6 @@ pub(super) fn budgets(comparison: &Comparison) -> Table {
         ],
         rows,
         footnotes: Vec::new(),
+        aside: false,
     }
 }

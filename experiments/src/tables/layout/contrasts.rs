@@ -61,5 +61,6 @@ pub(super) fn contrasts(comparison: &Comparison) -> Table {
         ],
         rows,
         footnotes: notes.0,
+        aside: false,
     }
 }

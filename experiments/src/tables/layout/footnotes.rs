@@ -17,6 +17,7 @@ impl Footnotes {
             text,
             mark,
             n: Some(estimate.n),
+            shade: None,
         }
     }
 

@@ -1,0 +1,172 @@
+//! What is noted, left undefined or refused.
+
+use super::*;
+
+#[test]
+fn unfairness_is_noted() {
+    let mut made = made();
+    made.runs
+        .iter_mut()
+        .filter(|r| r.arm == "sft" && r.seed == 1)
+        .for_each(|r| r.initial_weights = "w9".into());
+    made.runs
+        .iter_mut()
+        .filter(|r| r.arm == "grpo" && r.seed == 2)
+        .for_each(|r| {
+            r.problem_order = Some("another".into());
+            r.final_weights = "w0".into();
+        });
+    made.traces
+        .iter_mut()
+        .filter(|t| t.model == "base" && t.item_id.ends_with('0'))
+        .for_each(|t| t.truncated = true);
+    made.traces
+        .iter_mut()
+        .filter(|t| t.model == "base" && t.item_id.ends_with('1'))
+        .for_each(|t| t.truncated = true);
+    made.traces
+        .retain(|t| !(t.model == "grpo" && t.seed == Some(2)));
+    let again = made.traces[0].clone();
+    made.traces.push(again);
+    made.traces.push(Trace {
+        model: "stranger".into(),
+        ..made.traces[0].clone()
+    });
+    made.traces.push(Trace {
+        item_id: "no norm".into(),
+        ..made.traces[0].clone()
+    });
+    let notes = compare(input(&made)).expect("compared").notes;
+    for expected in [
+        "the arms sft, grpo of seed 1 started from different weights",
+        "the arms of seed 2 that train on problems met them in different orders",
+        "grpo of seed 2 ended with the weights it started from",
+        "20 % of base's samples hit the token cap",
+        "grpo has no record of seed 2",
+        "Some items lack an untruncated sample in one of two arms",
+        ", 17 left out)",
+        "1 record(s) repeat",
+        "not compared are left out: stranger",
+        "1 evaluated item(s) have no human time and are in no alignment: a/no norm",
+        "Items with another number of samples than the 2 of the evaluation: 1 of base.",
+        "2 task(s): a figure across tasks is demonstrative below 4",
+        "No noise ceiling for a, b: it is not computable without trials.",
+    ] {
+        assert!(
+            notes.iter().any(|note| note.contains(expected)),
+            "{expected}: {notes:#?}"
+        );
+    }
+}
+
+/// Of the 320 samples of base 20 become null, all of them wrong before; grpo has no grade on b.
+#[test]
+fn samples_without_a_grade_are_named_with_what_they_would_change() {
+    let mut made = made();
+    let whole = compare(input(&made)).expect("compared");
+    let of = |t: &&mut Trace| t.model == "base" && t.correct == Some(false);
+    made.traces
+        .iter_mut()
+        .filter(of)
+        .take(20)
+        .for_each(|t| t.correct = None);
+    made.traces
+        .iter_mut()
+        .filter(|t| t.model == "grpo" && t.task == "b")
+        .for_each(|t| t.correct = None);
+    let found = compare(input(&made)).expect("compared");
+    let note = |start: &str| {
+        let mut fitting = found.notes.iter().filter(|note| note.starts_with(start));
+        (fitting.next().expect("a note").as_str(), fitting.count())
+    };
+    let (graded, more) = note("Samples without a grade");
+    assert_eq!(more, 0);
+    let shown = |c: &Comparison| format!("{:.3}", c.arms[0].accuracy.value.expect("an accuracy"));
+    assert_ne!(shown(&whole), shown(&found));
+    let expected = format!(
+        "(and without them): 20 of base, {} ({}).",
+        shown(&whole),
+        shown(&found)
+    );
+    assert!(graded.ends_with(&expected), "{graded}");
+    assert_eq!(
+        note("Nothing of").0,
+        "Nothing of grpo was graded on b: the accuracy there is undefined."
+    );
+}
+
+#[test]
+fn an_arm_that_never_thinks_is_undefined_with_its_reason() {
+    let mut made = made();
+    made.traces
+        .iter_mut()
+        .filter(|t| t.model == "base")
+        .for_each(|t| t.reasoning_tokens = 0);
+    let found = compare(input(&made)).expect("compared");
+    let base = &found.arms[0];
+    assert_eq!(base.alignment.value, None);
+    assert_eq!(
+        base.tasks[0].alignment.why_undefined.as_deref(),
+        Some("no variance in model cost")
+    );
+    let transfer = contrast(&found, "sft", "base", Measure::Alignment);
+    assert_eq!(
+        (transfer.difference.value, transfer.direction),
+        (None, Direction::Undefined)
+    );
+    assert_eq!(transfer.verdict.as_deref(), Some("inconclusive"));
+    let why = transfer
+        .difference
+        .why_undefined
+        .as_deref()
+        .expect("a reason");
+    assert_eq!(
+        why,
+        "base: undefined on every task: no variance in model cost"
+    );
+    assert!(
+        contrast(&found, "sft", "base", Measure::Accuracy)
+            .difference
+            .value
+            .is_some()
+    );
+}
+
+#[test]
+fn what_cannot_be_compared_is_refused() {
+    let made = made();
+    let refused = |change: &dyn Fn(&mut Input<'_>)| {
+        let mut input = input(&made);
+        change(&mut input);
+        compare(input).expect_err("refused").to_string()
+    };
+    assert!(refused(&|i| i.draws = 10).contains("10 draws cannot give a 95 % interval"));
+    assert!(refused(&|i| i.tasks = &[]).contains("without tasks"));
+    assert!(refused(&|i| i.arms = &[]).contains("without arms"));
+    let message = refused(&|i| i.arms = &i.arms[2..]);
+    assert!(
+        message
+            .contains("arm `sft` names `base` as its base, which is no arm (there are: sft, grpo)"),
+        "{message}"
+    );
+    let mut unknown = made.arms.clone();
+    unknown.push(ArmCard {
+        name: "new".into(),
+        role: Role::Other,
+        base: None,
+        teacher: None,
+    });
+    let mut with_unknown = input(&made);
+    with_unknown.arms = &unknown;
+    let message = compare(with_unknown).expect_err("refused").to_string();
+    assert!(message.contains("no trace record of arm `new` on the tasks a, b (there are records of: base, grpo, sft, teacher)"), "{message}");
+    unknown.push(unknown[0].clone());
+    let mut twice = input(&made);
+    twice.arms = &unknown;
+    assert!(
+        compare(twice)
+            .expect_err("refused")
+            .to_string()
+            .contains("arm `base` is named twice")
+    );
+}

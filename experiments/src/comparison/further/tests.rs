@@ -1,0 +1,166 @@
+//! The figures beside the table on a made-up pair of arms whose figures are known.
+
+use std::collections::BTreeMap;
+
+use crate::alignment::cost;
+use crate::comparison::{Comparison, Estimate, Further, Input, compare};
+use crate::manifest::{ArmCard, EvaluationCard, Role};
+use crate::norms::{NormItem, Norms};
+use crate::record::Trace;
+
+/// The student takes exactly three times the base's tokens and answers one item
+/// in ten more wrongly; the rl arm triples on hard items only.
+fn compared(seeds: &[u64]) -> Comparison {
+    let card = |name: &str, role, teacher: Option<&str>| ArmCard {
+        name: name.into(),
+        role,
+        base: (role != Role::Base).then(|| "base".into()),
+        teacher: teacher.map(Into::into),
+    };
+    let arms = [
+        card("base", Role::Base, None),
+        card("sft", Role::Student, Some("base")),
+        card("grpo", Role::Rl, None),
+    ];
+    let tasks: Vec<String> = ["a", "b", "c", "d"].map(Into::into).into();
+    let (mut traces, mut items) = (Vec::new(), Vec::new());
+    for (at, task) in (0u32..).zip(&tasks) {
+        for i in 0..10u32 {
+            let human = f64::from(i) / 10.0 + f64::from(at);
+            items.push(NormItem {
+                task: task.clone(),
+                item_id: i.to_string(),
+                prompt: String::new(),
+                answer: "true".into(),
+                condition: None,
+                n: None,
+                mean_rt_ms: None,
+                mean_log_rt: Some(human),
+                accuracy: None,
+            });
+            let tokens = 100 * (1 + at) + 10 * i + 7 * (i % 3);
+            for &seed in seeds {
+                for (model, times, right) in [
+                    ("base", 1, i > 1),
+                    ("sft", 3, i > 2),
+                    ("grpo", if i >= 5 { 3 } else { 1 }, true),
+                ] {
+                    traces.push(Trace {
+                        seed: Some(seed),
+                        task: task.clone(),
+                        correct: Some(right),
+                        ..cost::tests::trace(model, &i.to_string(), 0, times * tokens, None)
+                    });
+                }
+            }
+        }
+    }
+    let norms = Norms::new(items, "made up".into());
+    compare(Input {
+        title: String::new(),
+        hypothesis: String::new(),
+        arms: &arms,
+        seeds,
+        tasks: &tasks,
+        norms: &norms,
+        traces: &traces,
+        evaluation: EvaluationCard {
+            samples: 1,
+            temperature: 0.0,
+            max_new_tokens: 999,
+            items: String::new(),
+            norms: String::new(),
+        },
+        arm_runs: &[],
+        curves: Vec::new(),
+        environment: BTreeMap::new(),
+        draws: 200,
+        seed: 0,
+        only_correct: false,
+    })
+    .expect("compared")
+}
+
+fn close(estimate: &Estimate, expected: f64) {
+    let value = estimate.value.expect("a value");
+    assert!((value - expected).abs() < 1e-9, "{value} is not {expected}");
+    let (low, high) = (estimate.low.expect("a low"), estimate.high.expect("a high"));
+    assert!(low <= value + 1e-9 && value <= high + 1e-9, "{estimate:?}");
+}
+
+#[test]
+fn a_constant_multiplier_is_a_line_without_heterogeneity() {
+    let found = compared(&[1]).further;
+    let sft = found
+        .inflation
+        .iter()
+        .find(|i| i.arm == "sft")
+        .expect("trained");
+    close(&sft.tokens.slope, 3.0);
+    close(&sft.tokens.intercept, 0.0);
+    close(&sft.tokens.r2, 1.0);
+    close(&sft.heterogeneity.slope, 0.0);
+    // Accuracy falls from 0.8 to 0.7: an index of tokens / 0.8 becomes 3 tokens / 0.7.
+    close(&sft.iei.slope, 3.0 * 0.8 / 0.7);
+    assert_eq!((sft.tokens.slope.n, sft.iei.slope.n), (40, 4));
+    let surface = &found.surface[0];
+    assert_eq!(
+        (surface.arm.as_str(), surface.against.as_str()),
+        ("sft", "base")
+    );
+    close(&surface.relative_effort, 3.0);
+    assert!(surface.divergence.value.expect("a value") > 0.5);
+}
+
+#[test]
+fn answers_are_paired_within_seeds() {
+    for seeds in [&[1][..], &[1, 2]] {
+        let found = compared(seeds).further;
+        let pair = found
+            .paired
+            .iter()
+            .find(|p| p.arm == "sft" && p.against == "base")
+            .expect("a contrast");
+        // Item 2 of each of the four tasks.
+        let lost = 4 * seeds.len();
+        assert_eq!(
+            (pair.only_arm, pair.only_against, pair.pairs),
+            (0, lost, 40 * seeds.len())
+        );
+        let p = 2.0 * 0.5f64.powi(lost as i32);
+        assert!((pair.mcnemar_p.expect("pairs") - p).abs() < 1e-12);
+        close(&pair.clustered, -0.1);
+        assert_eq!(pair.clustered.n, 40);
+    }
+}
+
+#[test]
+fn arms_by_themselves() {
+    let found = compared(&[1]).further;
+    let base = &found.arms[0];
+    assert!(base.cross_task.value.expect("a value") > 0.9 && !base.demonstrative);
+    // No item has both right and wrong samples.
+    assert_eq!((base.allocation.value, base.allocation.n), (None, 0));
+    // Task a: tokens 100 + mean(10 i) 45 + 7 mean(i % 3) 6.3, over an accuracy of 0.8.
+    close(&base.iei[0].value, 151.3 / 0.8);
+    let table = &found.similarity;
+    assert_eq!(
+        (table.names.join(" "), table.items),
+        ("base sft grpo human".into(), 40)
+    );
+    assert!(table.matrix[0][1].value.expect("a value") > 0.999);
+    let (ab, ba) = (&table.matrix[0][3], &table.matrix[3][0]);
+    assert_eq!(ab, ba);
+    assert!(ab.low < ab.value && ab.value < ab.high);
+}
+
+#[test]
+fn a_comparison_written_before_these_figures_is_read() {
+    let found = compared(&[1, 2]);
+    let mut json = serde_json::to_value(&found).expect("JSON");
+    let whole: Comparison = serde_json::from_value(json.clone()).expect("a comparison");
+    assert_eq!(whole, found);
+    json.as_object_mut().expect("an object").remove("further");
+    let older: Comparison = serde_json::from_value(json).expect("a comparison");
+    assert_eq!(older.further, Further::default());
+}

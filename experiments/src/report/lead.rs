@@ -1,0 +1,103 @@
+//! The first screen: what was found in words, the arms, and in the margin what
+//! was expected and what a reader must know before believing the figures.
+
+use std::fmt::Write as _;
+
+use crate::comparison::Comparison;
+use crate::tables::layout::Document;
+
+use super::markup::{escape, prose, text};
+use super::summary;
+
+/// Findings shown before the rest is folded away.
+const FINDINGS: usize = 8;
+
+/// Notes shown before the rest is folded away.
+const NOTES: usize = 5;
+
+/// What holds for any run, whoever wrote its definition.
+const STANDING: &str = "The lab tunes on validation problems: evaluation items enter no training, validation or choice \
+    made by the lab; for the choices in a definition its author answers (METHODOLOGY). Figures are printed as they \
+    fell. Each statement reaches as far as its 95 % interval, for these items and these seeds, and no further.";
+
+/// What was found, in sentences.
+pub(super) fn findings(comparison: &Comparison) -> String {
+    let found = summary::findings(comparison);
+    let sentences: Vec<String> = found
+        .iter()
+        .map(|finding| {
+            let answer = finding.answer.iter();
+            let answer: String = answer
+                .map(|a| format!(" <strong>{}</strong>", text(a)))
+                .collect();
+            prose(&finding.text) + &answer
+        })
+        .collect();
+    let mut out = if sentences.is_empty() {
+        "<p>There is no contrast to report.</p>\n".to_owned()
+    } else {
+        list(" class=\"summary\"", &sentences, "statements", FINDINGS)
+    };
+    let _ = writeln!(out, "<p class=\"standing\">{STANDING}</p>");
+    out
+}
+
+/// The hypothesis and the notes.
+pub(super) fn margin(document: &Document) -> String {
+    let mut out = String::new();
+    if !document.notes.is_empty() {
+        let notes: Vec<String> = document.notes.iter().map(|note| text(note)).collect();
+        let _ = writeln!(
+            out,
+            "<section class=\"notes\" aria-labelledby=\"notes-title\"><h3 id=\"notes-title\">Read this before the \
+             figures</h3>{}</section>",
+            list("", &notes, "notes", NOTES)
+        );
+    }
+    if !document.hypothesis.is_empty() {
+        let _ = writeln!(
+            out,
+            "<figure class=\"hypothesis\"><figcaption>Hypothesis, as written before the run</figcaption>\
+             <blockquote>{}</blockquote></figure>",
+            escape(&document.hypothesis)
+        );
+    }
+    out
+}
+
+/// A list in its given order, what is beyond the first few folded away.
+fn list(class: &str, entries: &[String], what: &str, shown: usize) -> String {
+    let items =
+        |entries: &[String]| format!("<ul{class}><li>{}</li></ul>\n", entries.join("</li>\n<li>"));
+    // Folding one or two entries away would save no room.
+    if entries.len() <= shown + 2 {
+        return items(entries);
+    }
+    let (first, rest) = entries.split_at(shown);
+    format!(
+        "{}<details class=\"more\"><summary>{} more {what}</summary>{}</details>\n",
+        items(first),
+        rest.len(),
+        items(rest)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+
+    #[test]
+    fn the_answers_to_named_questions_stand_out() {
+        let page = findings(&fixture::comparison());
+        assert!(page.contains("<strong>Functional alignment collapse: yes.</strong>"));
+        assert!(page.contains("<strong>Negative transfer: undefined.</strong>"));
+        assert_eq!(page.matches("<strong>").count(), 2);
+    }
+
+    #[test]
+    fn claims_only_what_holds_for_any_run() {
+        assert!(STANDING.contains("evaluation items enter no training, validation or choice"));
+        assert!(STANDING.contains("METHODOLOGY") && !STANDING.contains("Nothing was tuned"));
+    }
+}

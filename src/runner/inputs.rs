@@ -1,0 +1,102 @@
+//! What a run reads besides its definition: the norms of its tasks and, where
+//! one stands in for the teacher, a recording of traces.
+//!
+//! Both are read and checked before anything is written or trained, and
+//! whatever is wrong with them is the user's to mend.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use experiments::norms::{NormItem, Norms, conditions};
+
+use super::{UserError, traces};
+use crate::config::{BUILTIN_NORMS, Definition};
+use crate::model::{encode, vocabulary};
+use crate::tasks::{EvaluationItem, Mix};
+
+/// Problems to train on, items to evaluate, and how long people took for them.
+pub(super) struct Inputs {
+    pub mix: Mix,
+    pub items: Vec<EvaluationItem>,
+    pub norms: Norms,
+}
+
+impl Inputs {
+    /// Reads what the definition names; relative paths start at its folder.
+    pub(super) fn read(definition: &Definition, definition_folder: &Path) -> Result<Self> {
+        UserError::blame(read(definition, definition_folder))
+    }
+}
+
+fn read(definition: &Definition, definition_folder: &Path) -> Result<Inputs> {
+    let mix = Mix::new(&definition.tasks.names, definition.tasks.proportions())?;
+    let (items, norms) = evaluation_items(definition, definition_folder, &mix)?;
+    let tokenizer = vocabulary::tokenizer();
+    for item in &items {
+        encode(&tokenizer, &item.prompt)
+            .with_context(|| format!("tasks.norms: item {} of {}", item.item_id, item.task))?;
+    }
+    if let Some(teacher) = &definition.teacher
+        && let Some(file) = &teacher.traces.file
+    {
+        let path = definition_folder.join(file);
+        let recorded = traces::recording(&path, teacher.traces.held_out as usize)
+            .context("teacher.traces.file")?;
+        let context = definition.base.shape.context as usize;
+        traces::check(&recorded, &tokenizer, context, &path).context("teacher.traces.file")?;
+    }
+    Ok(Inputs { mix, items, norms })
+}
+
+/// What is evaluated and how long people took for it.
+fn evaluation_items(
+    definition: &Definition,
+    definition_folder: &Path,
+    mix: &Mix,
+) -> Result<(Vec<EvaluationItem>, Norms)> {
+    if definition.tasks.norms == BUILTIN_NORMS {
+        let items: Vec<EvaluationItem> = mix
+            .tasks()
+            .iter()
+            .flat_map(|task| task.evaluation_items())
+            .collect();
+        let norms = items
+            .iter()
+            .map(|item| {
+                let condition = conditions::lookup(&item.task, &item.condition);
+                NormItem {
+                    task: item.task.clone(),
+                    item_id: item.item_id.clone(),
+                    prompt: item.prompt.clone(),
+                    answer: item.answer.clone(),
+                    condition: Some(item.condition.clone()),
+                    n: condition.map(|c| c.trials as f64),
+                    mean_rt_ms: condition.map(|c| c.mean_rt_ms),
+                    mean_log_rt: condition.map(|c| c.mean_log_rt),
+                    accuracy: condition.map(|c| c.accuracy),
+                }
+            })
+            .collect();
+        return Ok((items, Norms::new(norms, conditions::CITATION.to_owned())));
+    }
+    let folder = definition_folder.join(&definition.tasks.norms);
+    let norms = Norms::read(&folder, &definition.tasks.names)
+        .with_context(|| format!("tasks.norms = {:?}", definition.tasks.norms))?;
+    let mut items = Vec::new();
+    for name in &definition.tasks.names {
+        if norms.items(name).is_empty() {
+            bail!(
+                "tasks.norms: {} has no items of the task {name}; take the task out of tasks.names, or give other norms",
+                folder.display()
+            );
+        }
+        items.extend(norms.items(name).iter().map(|item| EvaluationItem {
+            task: item.task.clone(),
+            item_id: item.item_id.clone(),
+            prompt: item.prompt.clone(),
+            answer: item.answer.clone(),
+            condition: item.condition.clone().unwrap_or_default(),
+        }));
+    }
+    Ok((items, norms))
+}

@@ -1,0 +1,83 @@
+//! The same path over the times of people for each single item. Those files
+//! are no part of the project; where they are not beside it, nothing is tested.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use experiments::norms::Norms;
+use qinglan::tasks::{self, Split, squeeze};
+use serde_json::Value;
+
+use crate::support::{Bench, TINY, json, text};
+
+fn people() -> Option<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/human");
+    if folder.is_dir() {
+        return Some(folder.canonicalize().unwrap());
+    }
+    println!("skipped: ../shared/human is not there");
+    None
+}
+
+#[test]
+fn no_problem_to_learn_from_has_the_wording_of_an_item_people_were_timed_on() {
+    let Some(folder) = people() else { return };
+    let names = tasks::NAMES.map(str::to_owned);
+    let norms = Norms::read(&folder, &names).unwrap();
+    for name in &names {
+        let items = norms.items(name);
+        assert!(items.len() > 100, "{name}: {}", items.len());
+        let wordings: BTreeSet<String> = items.iter().map(|item| squeeze(&item.prompt)).collect();
+        let task = tasks::by_name(name).unwrap();
+        for split in [Split::Train, Split::Validation] {
+            for problem in task.space().problems(split) {
+                let taken = wordings.contains(&squeeze(&problem.prompt));
+                assert!(!taken, "{} in {split:?}", problem.prompt);
+            }
+        }
+        for item in items {
+            assert!(task.grade(&item.answer, &item.answer), "{item:?}");
+        }
+    }
+}
+
+#[test]
+fn a_run_over_item_level_norms_shows_their_ceiling() {
+    let Some(folder) = people() else { return };
+    let definition = TINY
+        .replace(
+            "norms = \"builtin\"",
+            &format!("norms = {:?}", folder.to_str().unwrap()),
+        )
+        .replace(
+            "names = [\"alphabet_arithmetic\"]",
+            "names = [\"alphabet_arithmetic\", \"addition_word\"]",
+        )
+        .replace("seeds = [1, 2]", "seeds = [1]");
+    let bench = Bench::new(&definition);
+    bench.run("run", &[]).done();
+    let comparison = json(&bench.path("run/comparison.json"));
+    for arm in comparison["arms"].as_array().unwrap() {
+        let tasks = arm["tasks"].as_array().unwrap();
+        assert_eq!(tasks.len(), 2);
+        for task in tasks {
+            let ceiling = task["ceiling"].as_f64().unwrap();
+            assert!((0.8..1.0).contains(&ceiling), "{ceiling}");
+            assert!(task["items"].as_u64().unwrap() > 100, "{task}");
+        }
+    }
+    let csv = text(&bench.path("run/comparison.csv"));
+    assert!(csv.contains("task,grpo,,addition_word,ceiling,"), "{csv}");
+    assert!(text(&bench.path("run/comparison.md")).contains("ceiling"));
+    // Item means are kept with the run, single trials are not.
+    let items = json(&bench.path("run/items.json"));
+    assert!(
+        items["items"]
+            .as_array()
+            .is_some_and(|items| items.len() > 200)
+    );
+    let keys: Vec<&String> = items.as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["items", "ceilings"]);
+    let has_trials = |value: &Value| value.get("subject").is_some();
+    assert!(!items["items"].as_array().unwrap().iter().any(has_trials));
+}

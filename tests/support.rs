@@ -1,0 +1,337 @@
+//! What the tests share: a definition that runs in seconds, the binary with a
+//! cache of its own, and one finished run for everybody who only reads it.
+//!
+//! Nothing here asserts; a helper that cannot do its part panics.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A whole experiment, base and teacher included, that runs in seconds.
+pub const TINY: &str = r#"[experiment]
+name = "tiny"
+title = "A tiny experiment"
+hypothesis = "None: it is only as large as a test needs."
+seeds = [1, 2]
+
+[tasks]
+names = ["alphabet_arithmetic"]
+norms = "builtin"
+validation_problems = 16
+
+[base.shape]
+width = 32
+layers = 1
+heads = 2
+kv_heads = 1
+feed_forward = 64
+context = 160
+
+[base.pretraining]
+batch_size = 8
+focus_weight = 4.0
+
+[base.pretraining.training]
+steps = 30
+optimizer = "muon"
+learning_rate = 3e-3
+warmup_steps = 5
+validation_steps = 10
+save_steps = 10
+
+[teacher]
+seed = 100
+algorithm.grpo = { prompts_per_generation = 4, num_generations = 4, steps_per_generation = 2 }
+reward = { correct = 1.0, format = 0.1 }
+training = { steps = 4 }
+
+[teacher.base.shape]
+width = 32
+layers = 1
+heads = 2
+kv_heads = 2
+feed_forward = 96
+context = 160
+
+[teacher.base.pretraining]
+batch_size = 8
+
+[teacher.base.pretraining.training]
+steps = 30
+learning_rate = 3e-3
+validation_steps = 10
+save_steps = 10
+
+[teacher.traces]
+problems = 24
+samples = 2
+held_out = 12
+
+[rollout]
+temperature = 1.0
+max_new_tokens = 24
+
+[evaluation]
+samples = 1
+temperature = 1.0
+max_new_tokens = 24
+
+[training]
+learning_rate = 1e-3
+validation_steps = 3
+save_steps = 2
+
+[arm.sft]
+algorithm.sft = { batch_size = 8 }
+training = { steps = 8 }
+
+[arm.grpo]
+algorithm.grpo = { prompts_per_generation = 4, num_generations = 4, steps_per_generation = 2 }
+reward = { correct = 1.0, format = 0.1, length_cost = 0.1 }
+training = { steps = 8 }
+"#;
+
+/// The models of [`TINY`], in the order of its tables.
+pub const ARMS: [&str; 4] = ["base", "teacher", "sft", "grpo"];
+
+/// What a finished process left.
+pub struct Ended {
+    /// Its exit code; `None` where a signal ended it.
+    pub code: Option<i32>,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl Ended {
+    /// What a process that has ended printed.
+    pub fn of(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// The same, once it is clear that the process did what was asked.
+    pub fn done(self) -> Self {
+        assert_eq!(self.code, Some(0), "{}", self.stderr);
+        self
+    }
+}
+
+/// A folder with a definition, a cache and room for runs, gone when dropped.
+pub struct Bench {
+    folder: TempDir,
+}
+
+impl Bench {
+    /// One that holds `text` as `tiny.toml`.
+    pub fn new(text: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("tiny.toml"), text).unwrap();
+        Self { folder }
+    }
+
+    /// A path in it.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Writes a file, and the folders above it.
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// The binary, with this folder's cache and in this folder.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        command_in(self.folder.path(), arguments)
+    }
+
+    /// Runs the binary to its end.
+    pub fn qinglan(&self, arguments: &[&str]) -> Ended {
+        Ended::of(self.command(arguments).output().unwrap())
+    }
+
+    /// `qinglan run` of the definition into `out`, on the CPU.
+    pub fn run(&self, out: &str, more: &[&str]) -> Ended {
+        self.qinglan(&run_arguments(out, more))
+    }
+
+    /// The same, not waited for.
+    pub fn start(&self, out: &str, more: &[&str]) -> Running {
+        let child = self
+            .command(&run_arguments(out, more))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Running { child }
+    }
+
+    /// Takes over the shared run's cache, so that no base has to be made again.
+    pub fn with_cache_of(&self, finished: &Finished) {
+        copy_folder(&finished.folder.join("cache"), &self.path("cache"));
+    }
+}
+
+fn command_in(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_qinglan"));
+    command
+        .args(arguments)
+        .current_dir(folder)
+        .env("XDG_CACHE_HOME", folder.join("cache"))
+        .env_remove("QINGLAN_LOG");
+    command
+}
+
+fn run_arguments<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let mut arguments = vec!["run", "tiny.toml", "--out", out, "--device", "cpu"];
+    arguments.extend_from_slice(more);
+    arguments
+}
+
+/// A process that has been started.
+pub struct Running {
+    child: Child,
+}
+
+impl Running {
+    /// Waits until `ready`, checked again and again, holds.
+    pub fn wait_until(&mut self, ready: impl Fn() -> bool) {
+        let patience = Instant::now() + Duration::from_secs(120);
+        while !ready() {
+            let ended = self.child.try_wait().unwrap();
+            assert!(ended.is_none(), "it ended before it could be stopped");
+            assert!(Instant::now() < patience, "nothing happened");
+            sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Sends a signal by its name.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill")
+            .args([&format!("-{name}"), &self.child.id().to_string()])
+            .status()
+            .unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits for its end.
+    pub fn end(self) -> Ended {
+        Ended::of(self.child.wait_with_output().unwrap())
+    }
+}
+
+/// A run of [`TINY`] that is only read.
+pub struct Finished {
+    /// The run's folder.
+    pub run: PathBuf,
+    /// What the process printed.
+    pub ended: Ended,
+    folder: PathBuf,
+    _lock: File,
+}
+
+impl Finished {
+    /// Runs the binary on it.
+    pub fn qinglan(&self, arguments: &[&str]) -> Ended {
+        Ended::of(command_in(&self.folder, arguments).output().unwrap())
+    }
+
+    /// A copy that may be changed, as `run` in a bench of its own.
+    pub fn copy(&self) -> Bench {
+        let bench = Bench::new(TINY);
+        copy_folder(&self.run, &bench.path("run"));
+        bench
+    }
+}
+
+/// The shared run, made at the first call.
+pub fn finished() -> &'static Finished {
+    static FINISHED: OnceLock<Finished> = OnceLock::new();
+    FINISHED.get_or_init(|| {
+        // A place of its own rather than a temporary folder, which nobody
+        // would remove: a static is never dropped.
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("finished-run");
+        let lock = File::create(folder.with_extension("lock")).unwrap();
+        lock.lock().unwrap();
+        if folder.exists() {
+            std::fs::remove_dir_all(&folder).unwrap();
+        }
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("tiny.toml"), TINY).unwrap();
+        let ended = command_in(&folder, &run_arguments("run", &[]))
+            .output()
+            .unwrap();
+        Finished {
+            run: folder.join("run"),
+            ended: Ended::of(ended).done(),
+            folder,
+            _lock: lock,
+        }
+    })
+}
+
+/// A JSON file.
+pub fn json(path: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+/// A text file.
+pub fn text(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Arm, seed and hash of the weights that each training of a run ended with.
+pub fn final_weights(run: &Path) -> Vec<(String, u64, String)> {
+    json(&run.join("manifest.json"))["arm_runs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|arm| {
+            let word = |key: &str| arm[key].as_str().unwrap().to_owned();
+            (
+                word("arm"),
+                arm["seed"].as_u64().unwrap(),
+                word("final_weights"),
+            )
+        })
+        .collect()
+}
+
+/// Every file below a folder, by its path from there.
+pub fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut open = vec![folder.to_owned()];
+    while let Some(at) = open.pop() {
+        for entry in std::fs::read_dir(&at).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else {
+                found.push(path.strip_prefix(folder).unwrap().to_owned());
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    for name in files_below(from) {
+        let target = to.join(&name);
+        std::fs::create_dir_all(target.parent().unwrap()).unwrap();
+        std::fs::copy(from.join(name), target).unwrap();
+    }
+}
