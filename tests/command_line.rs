@@ -59,8 +59,8 @@ fn a_dry_run_says_what_would_be_done_and_writes_nothing() {
         "tasks: alphabet_arithmetic",
         "base: ",
         "teacher: ",
-        "arm sft: sft, 8 updates",
-        "arm grpo: grpo, 8 updates",
+        "arm sft: sft, 20 updates",
+        "arm grpo: grpo, 40 updates",
         "evaluation: 1 samples",
     ] {
         assert!(told.contains(part), "{part}: {told}");
@@ -108,8 +108,8 @@ fn seeds_and_settings_from_the_command_line_reach_the_manifest() {
         let steps = match run["arm"].as_str().unwrap() {
             "base" => continue,
             "sft" => 3,
-            "grpo" => 8,
-            _ => 4,
+            "grpo" => 40,
+            _ => 10,
         };
         assert_eq!(run["budget"]["optimizer_steps"], steps, "{run}");
     }

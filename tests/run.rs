@@ -345,10 +345,18 @@ fn a_killed_run_resumes_to_the_same_bits() {
             compared.stderr
         );
     };
-    let grpo = bench.path("run/arms/grpo/seed-1");
-    kill(&|| grpo.join("checkpoint-000002").exists());
-    let sft = bench.path("run/arms/sft/seed-1");
-    kill(&|| sft.join("metrics.jsonl").exists());
+    let checkpoints = |at: &str| {
+        let entries = std::fs::read_dir(bench.path("run").join(at));
+        entries.map_or(0, |entries| {
+            let names = entries.map(|entry| entry.unwrap().file_name());
+            names
+                .filter(|name| name.to_string_lossy().starts_with("checkpoint-"))
+                .count()
+        })
+    };
+    kill(&|| checkpoints("teacher") > 0);
+    kill(&|| checkpoints("arms/grpo/seed-1") > 1);
+    kill(&|| checkpoints("arms/sft/seed-2") > 0);
     bench.run("run", &["--resume"]).done();
     assert_same(&bench.path("run"), finished());
 }

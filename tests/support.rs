@@ -14,7 +14,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// A whole experiment, base and teacher included, that runs in seconds.
-pub const TINY: &str = r#"[experiment]
+pub(crate) const TINY: &str = r#"[experiment]
 name = "tiny"
 title = "A tiny experiment"
 hypothesis = "None: it is only as large as a test needs."
@@ -34,22 +34,22 @@ feed_forward = 64
 context = 160
 
 [base.pretraining]
-batch_size = 8
+batch_size = 16
 focus_weight = 4.0
 
 [base.pretraining.training]
-steps = 30
+steps = 100
 optimizer = "muon"
-learning_rate = 3e-3
-warmup_steps = 5
-validation_steps = 10
-save_steps = 10
+learning_rate = 1e-2
+warmup_steps = 10
+validation_steps = 50
+save_steps = 20
 
 [teacher]
 seed = 100
 algorithm.grpo = { prompts_per_generation = 4, num_generations = 4, steps_per_generation = 2 }
-reward = { correct = 1.0, format = 0.1 }
-training = { steps = 4 }
+reward = { correct = 1.0, format = 0.1, length_cost = 0.1 }
+training = { steps = 10 }
 
 [teacher.base.shape]
 width = 32
@@ -60,13 +60,15 @@ feed_forward = 96
 context = 160
 
 [teacher.base.pretraining]
-batch_size = 8
+batch_size = 16
 
 [teacher.base.pretraining.training]
-steps = 30
-learning_rate = 3e-3
-validation_steps = 10
-save_steps = 10
+steps = 100
+optimizer = "muon"
+learning_rate = 1e-2
+warmup_steps = 10
+validation_steps = 50
+save_steps = 50
 
 [teacher.traces]
 problems = 24
@@ -75,44 +77,44 @@ held_out = 12
 
 [rollout]
 temperature = 1.0
-max_new_tokens = 24
+max_new_tokens = 40
 
 [evaluation]
 samples = 1
 temperature = 1.0
-max_new_tokens = 24
+max_new_tokens = 40
 
 [training]
 learning_rate = 1e-3
-validation_steps = 3
-save_steps = 2
+validation_steps = 10
+save_steps = 5
 
 [arm.sft]
 algorithm.sft = { batch_size = 8 }
-training = { steps = 8 }
+training = { steps = 20 }
 
 [arm.grpo]
 algorithm.grpo = { prompts_per_generation = 4, num_generations = 4, steps_per_generation = 2 }
 reward = { correct = 1.0, format = 0.1, length_cost = 0.1 }
-training = { steps = 8 }
+training = { steps = 40 }
 "#;
 
 /// The models of [`TINY`], in the order of its tables.
-pub const ARMS: [&str; 4] = ["base", "teacher", "sft", "grpo"];
+pub(crate) const ARMS: [&str; 4] = ["base", "teacher", "sft", "grpo"];
 
 /// What a finished process left.
-pub struct Ended {
+pub(crate) struct Ended {
     /// Its exit code; `None` where a signal ended it.
-    pub code: Option<i32>,
+    pub(crate) code: Option<i32>,
     /// Standard output.
-    pub stdout: String,
+    pub(crate) stdout: String,
     /// Standard error.
-    pub stderr: String,
+    pub(crate) stderr: String,
 }
 
 impl Ended {
     /// What a process that has ended printed.
-    pub fn of(output: Output) -> Self {
+    pub(crate) fn of(output: Output) -> Self {
         Self {
             code: output.status.code(),
             stdout: String::from_utf8(output.stdout).unwrap(),
@@ -121,32 +123,32 @@ impl Ended {
     }
 
     /// The same, once it is clear that the process did what was asked.
-    pub fn done(self) -> Self {
+    pub(crate) fn done(self) -> Self {
         assert_eq!(self.code, Some(0), "{}", self.stderr);
         self
     }
 }
 
 /// A folder with a definition, a cache and room for runs, gone when dropped.
-pub struct Bench {
+pub(crate) struct Bench {
     folder: TempDir,
 }
 
 impl Bench {
     /// One that holds `text` as `tiny.toml`.
-    pub fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("tiny.toml"), text).unwrap();
         Self { folder }
     }
 
     /// A path in it.
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// Writes a file, and the folders above it.
-    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.path(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, text).unwrap();
@@ -154,22 +156,22 @@ impl Bench {
     }
 
     /// The binary, with this folder's cache and in this folder.
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         command_in(self.folder.path(), arguments)
     }
 
     /// Runs the binary to its end.
-    pub fn qinglan(&self, arguments: &[&str]) -> Ended {
+    pub(crate) fn qinglan(&self, arguments: &[&str]) -> Ended {
         Ended::of(self.command(arguments).output().unwrap())
     }
 
     /// `qinglan run` of the definition into `out`, on the CPU.
-    pub fn run(&self, out: &str, more: &[&str]) -> Ended {
+    pub(crate) fn run(&self, out: &str, more: &[&str]) -> Ended {
         self.qinglan(&run_arguments(out, more))
     }
 
     /// The same, not waited for.
-    pub fn start(&self, out: &str, more: &[&str]) -> Running {
+    pub(crate) fn start(&self, out: &str, more: &[&str]) -> Running {
         let child = self
             .command(&run_arguments(out, more))
             .stdout(Stdio::piped())
@@ -180,7 +182,7 @@ impl Bench {
     }
 
     /// Takes over the shared run's cache, so that no base has to be made again.
-    pub fn with_cache_of(&self, finished: &Finished) {
+    pub(crate) fn with_cache_of(&self, finished: &Finished) {
         copy_folder(&finished.folder.join("cache"), &self.path("cache"));
     }
 }
@@ -202,13 +204,13 @@ fn run_arguments<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
 }
 
 /// A process that has been started.
-pub struct Running {
+pub(crate) struct Running {
     child: Child,
 }
 
 impl Running {
     /// Waits until `ready`, checked again and again, holds.
-    pub fn wait_until(&mut self, ready: impl Fn() -> bool) {
+    pub(crate) fn wait_until(&mut self, ready: impl Fn() -> bool) {
         let patience = Instant::now() + Duration::from_secs(120);
         while !ready() {
             let ended = self.child.try_wait().unwrap();
@@ -219,7 +221,7 @@ impl Running {
     }
 
     /// Sends a signal by its name.
-    pub fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill")
             .args([&format!("-{name}"), &self.child.id().to_string()])
             .status()
@@ -228,29 +230,29 @@ impl Running {
     }
 
     /// Waits for its end.
-    pub fn end(self) -> Ended {
+    pub(crate) fn end(self) -> Ended {
         Ended::of(self.child.wait_with_output().unwrap())
     }
 }
 
 /// A run of [`TINY`] that is only read.
-pub struct Finished {
+pub(crate) struct Finished {
     /// The run's folder.
-    pub run: PathBuf,
+    pub(crate) run: PathBuf,
     /// What the process printed.
-    pub ended: Ended,
+    pub(crate) ended: Ended,
     folder: PathBuf,
     _lock: File,
 }
 
 impl Finished {
     /// Runs the binary on it.
-    pub fn qinglan(&self, arguments: &[&str]) -> Ended {
+    pub(crate) fn qinglan(&self, arguments: &[&str]) -> Ended {
         Ended::of(command_in(&self.folder, arguments).output().unwrap())
     }
 
     /// A copy that may be changed, as `run` in a bench of its own.
-    pub fn copy(&self) -> Bench {
+    pub(crate) fn copy(&self) -> Bench {
         let bench = Bench::new(TINY);
         copy_folder(&self.run, &bench.path("run"));
         bench
@@ -258,7 +260,7 @@ impl Finished {
 }
 
 /// The shared run, made at the first call.
-pub fn finished() -> &'static Finished {
+pub(crate) fn finished() -> &'static Finished {
     static FINISHED: OnceLock<Finished> = OnceLock::new();
     FINISHED.get_or_init(|| {
         // A place of its own rather than a temporary folder, which nobody
@@ -284,17 +286,17 @@ pub fn finished() -> &'static Finished {
 }
 
 /// A JSON file.
-pub fn json(path: &Path) -> Value {
+pub(crate) fn json(path: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
 /// A text file.
-pub fn text(path: &Path) -> String {
+pub(crate) fn text(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// Arm, seed and hash of the weights that each training of a run ended with.
-pub fn final_weights(run: &Path) -> Vec<(String, u64, String)> {
+pub(crate) fn final_weights(run: &Path) -> Vec<(String, u64, String)> {
     json(&run.join("manifest.json"))["arm_runs"]
         .as_array()
         .unwrap()
@@ -311,7 +313,7 @@ pub fn final_weights(run: &Path) -> Vec<(String, u64, String)> {
 }
 
 /// Every file below a folder, by its path from there.
-pub fn files_below(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut open = vec![folder.to_owned()];
     while let Some(at) = open.pop() {

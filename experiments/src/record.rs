@@ -61,7 +61,7 @@ pub struct Trace {
 pub enum RecordError {
     /// The file cannot be read or written.
     #[error(
-        "{path}: {source}; check that the file exists, may be read or written, and that the disk is not full"
+        "{path}: check that the file exists, may be read or written, and that the disk is not full"
     )]
     Io {
         /// The file.

@@ -11,7 +11,6 @@ mod run;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::runner::UserError;

@@ -107,9 +107,7 @@ impl Decoder {
         let mut x_BTD = self.embed(ids_BT);
         for layer in 0..self.config.num_hidden_layers {
             let normed = self.norm(&x_BTD, &format!("model.layers.{layer}.input_layernorm"));
-            let (q, k, v) = self.project(layer, &normed);
-            let q = rotate(&q, &cos_TE, &sin_TE);
-            let k = rotate(&k, &cos_TE, &sin_TE);
+            let (q, k, v) = self.project(layer, &normed, &cos_TE, &sin_TE);
             let mixed = Tensor::scaled_dot_product_attention(
                 &q,
                 &k,
@@ -168,9 +166,7 @@ impl Decoder {
         let mut x_BTD = self.embed(ids_BT);
         for layer in 0..self.config.num_hidden_layers {
             let normed = self.norm(&x_BTD, &format!("model.layers.{layer}.input_layernorm"));
-            let (q, k, v) = self.project(layer, &normed);
-            let q = rotate(&q, &cos_B1TE, &sin_B1TE);
-            let k = rotate(&k, &cos_B1TE, &sin_B1TE);
+            let (q, k, v) = self.project(layer, &normed, &cos_B1TE, &sin_B1TE);
             // Advanced indices on both sides of a slice put the indexed axes
             // first, hence [B, T, K, E].
             let place = [Some(&rows_B1), None, Some(&positions_BT)];
@@ -207,7 +203,7 @@ impl Decoder {
 
     fn embed(&self, ids_BT: &Tensor) -> Tensor {
         Tensor::embedding(
-            self.weights.get("model.embed_tokens.weight"),
+            self.weights.leaf("model.embed_tokens.weight"),
             ids_BT,
             -1,
             false,
@@ -218,7 +214,7 @@ impl Decoder {
     fn norm(&self, x: &Tensor, name: &str) -> Tensor {
         x.rms_norm(
             self.config.hidden_size,
-            Some(self.weights.get(&format!("{name}.weight"))),
+            Some(self.weights.leaf(&format!("{name}.weight"))),
             self.config.rms_norm_eps,
         )
     }
@@ -226,23 +222,32 @@ impl Decoder {
     fn linear(&self, x: &Tensor, layer: usize, name: &str) -> Tensor {
         let weight = self
             .weights
-            .get(&format!("model.layers.{layer}.{name}.weight"));
+            .leaf(&format!("model.layers.{layer}.{name}.weight"));
         x.linear(weight, None::<Tensor>)
     }
 
-    /// Queries `[B, H, T, E]`, keys and values `[B, K, T, E]`.
-    fn project(&self, layer: usize, x_BTD: &Tensor) -> (Tensor, Tensor, Tensor) {
+    /// Rotated queries `[B, H, T, E]`, rotated keys and plain values
+    /// `[B, K, T, E]`: one product for all three, one rotation for two.
+    fn project(
+        &self,
+        layer: usize,
+        x_BTD: &Tensor,
+        cos: &Tensor,
+        sin: &Tensor,
+    ) -> (Tensor, Tensor, Tensor) {
         let (rows, time) = (x_BTD.size()[0], x_BTD.size()[1]);
-        let heads = |name: &str, heads: i64| {
-            self.linear(x_BTD, layer, name)
-                .view([rows, time, heads, self.config.head_dim])
-                .transpose(1, 2)
-        };
-        (
-            heads("self_attn.q_proj", self.config.num_attention_heads),
-            heads("self_attn.k_proj", self.config.num_key_value_heads),
-            heads("self_attn.v_proj", self.config.num_key_value_heads),
-        )
+        let (heads, kv) = (
+            self.config.num_attention_heads,
+            self.config.num_key_value_heads,
+        );
+        let all = self
+            .linear(x_BTD, layer, "self_attn.qkv")
+            .view([rows, time, heads + 2 * kv, self.config.head_dim])
+            .transpose(1, 2);
+        let parts = all.split_with_sizes([heads + kv, kv], 1);
+        let rotated = rotate(&parts[0], cos, sin).split_with_sizes([heads, kv], 1);
+        let own = Tensor::shallow_clone;
+        (own(&rotated[0]), own(&rotated[1]), own(&parts[1]))
     }
 
     /// Adds the attention's output and the feed-forward layer to the residual stream.
@@ -254,8 +259,8 @@ impl Decoder {
             &x_BTD,
             &format!("model.layers.{layer}.post_attention_layernorm"),
         );
-        let gate = self.linear(&normed, layer, "mlp.gate_proj").silu();
-        let up = self.linear(&normed, layer, "mlp.up_proj");
+        let gate_up = self.linear(&normed, layer, "mlp.gate_up").chunk(2, -1);
+        let (gate, up) = (gate_up[0].silu(), &gate_up[1]);
         &x_BTD + self.linear(&(gate * up), layer, "mlp.down_proj")
     }
 
@@ -266,7 +271,7 @@ impl Decoder {
             "lm_head.weight"
         };
         self.norm(x, "model.norm")
-            .linear(self.weights.get(name), None::<Tensor>)
+            .linear(self.weights.leaf(name), None::<Tensor>)
     }
 }
 

@@ -3,6 +3,11 @@
 //! One buffer makes an optimizer a handful of operations instead of a handful
 //! for each parameter, and a hash of the weights one pass over bytes. Names
 //! are those of Hugging Face checkpoints.
+//!
+//! Matrices that read the same input lie next to each other, so the decoder
+//! multiplies by them at once: queries, keys and values as one matrix, gate and
+//! up projection as another. These joined views are the leaves of the autograd
+//! graph; the checkpoint's names are views for everybody else.
 
 use std::collections::BTreeMap;
 
@@ -46,6 +51,46 @@ pub struct Weights {
     flat: Tensor,
     entries: Vec<Entry>,
     views: BTreeMap<String, Tensor>,
+    leaves: Vec<(String, Tensor)>,
+}
+
+/// Checkpoint names, within a layer, that are read as one matrix.
+const JOINED: [(&str, &[&str]); 2] = [
+    (
+        "self_attn.qkv",
+        &["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"],
+    ),
+    ("mlp.gate_up", &["mlp.gate_proj", "mlp.up_proj"]),
+];
+
+/// The leaf that a parameter is part of: its own name, or that of a joined matrix.
+fn leaf_name(name: &str) -> String {
+    JOINED
+        .iter()
+        .find_map(|(joined, parts)| {
+            let part = parts.iter().find(|part| name.contains(**part))?;
+            Some(name.replace(*part, joined))
+        })
+        .unwrap_or_else(|| name.to_owned())
+}
+
+/// Leaves over the flat buffer, in its order: parameters of one leaf name are
+/// neighbours, and their rows follow each other.
+fn leaves(flat: &Tensor, entries: &[Entry]) -> Vec<(String, Tensor)> {
+    entries
+        .chunk_by(|a, b| leaf_name(&a.name) == leaf_name(&b.name))
+        .map(|parts| {
+            let mut shape = parts[0].shape.clone();
+            shape[0] = parts.iter().map(|part| part.shape[0]).sum();
+            let length = parts.iter().map(Entry::len).sum();
+            let leaf = flat
+                .narrow(0, parts[0].offset, length)
+                .view(shape.as_slice())
+                .detach()
+                .set_requires_grad(true);
+            (leaf_name(&parts[0].name), leaf)
+        })
+        .collect()
 }
 
 /// Names and shapes of a configuration's parameters, in the order of the flat buffer.
@@ -135,15 +180,16 @@ impl Weights {
                 let view = flat
                     .narrow(0, entry.offset, entry.len())
                     .view(entry.shape.as_slice())
-                    .detach()
-                    .set_requires_grad(true);
+                    .detach();
                 (entry.name.clone(), view)
             })
             .collect();
+        let leaves = leaves(&flat, &entries);
         Self {
             flat,
             entries,
             views,
+            leaves,
         }
     }
 
@@ -173,12 +219,20 @@ impl Weights {
         &self.entries
     }
 
-    /// The parameters as leaves of the autograd graph, in layout order.
+    /// The leaves of the autograd graph, in the order of the flat buffer.
     pub fn leaves(&self) -> Vec<&Tensor> {
-        self.entries
+        self.leaves.iter().map(|(_, leaf)| leaf).collect()
+    }
+
+    /// The leaf of that name; the layout and the decoder agree on names.
+    ///
+    /// # Panics
+    /// If there is no such leaf, which is an error of the decoder.
+    pub fn leaf(&self, name: &str) -> &Tensor {
+        self.leaves
             .iter()
-            .map(|entry| self.get(&entry.name))
-            .collect()
+            .find(|(known, _)| known == name)
+            .map_or_else(|| panic!("the layout has no leaf {name}"), |(_, leaf)| leaf)
     }
 
     /// Number of parameters.
@@ -245,6 +299,21 @@ mod tests {
         let norm = weights.get("model.norm.weight");
         assert!((norm.double_value(&[3]) - 0.5).abs() < 1e-9);
         assert_ne!(weights.hash(), before);
+    }
+
+    #[test]
+    fn leaves_cover_the_buffer_in_order_and_join_what_reads_the_same() {
+        let weights = Weights::random(&config(), 1, Device::Cpu);
+        let parts: Vec<Tensor> = weights
+            .leaves()
+            .iter()
+            .map(|leaf| leaf.detach().reshape([-1]))
+            .collect();
+        assert_eq!(Tensor::cat(&parts, 0), *weights.flat());
+        let qkv = weights.leaf("model.layers.1.self_attn.qkv.weight");
+        assert_eq!(qkv.size(), [16 + 8 + 8, 16]);
+        let keys = weights.get("model.layers.1.self_attn.k_proj.weight");
+        assert_eq!(qkv.detach().narrow(0, 16, 8), *keys);
     }
 
     #[test]

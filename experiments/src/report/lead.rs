@@ -26,11 +26,11 @@ pub(super) fn findings(comparison: &Comparison) -> String {
     let sentences: Vec<String> = found
         .iter()
         .map(|finding| {
-            let answer = finding.answer.iter();
-            let answer: String = answer
-                .map(|a| format!(" <strong>{}</strong>", text(a)))
-                .collect();
-            prose(&finding.text) + &answer
+            let mut sentence = prose(&finding.text);
+            if let Some(answer) = &finding.answer {
+                let _ = write!(sentence, " <strong>{}</strong>", text(answer));
+            }
+            sentence
         })
         .collect();
     let mut out = if sentences.is_empty() {

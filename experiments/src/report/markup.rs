@@ -42,11 +42,18 @@ pub(super) fn prose(sentence: &str) -> String {
     text(&held)
 }
 
+/// Columns of a matrix that a page has room for at the usual size.
+const MATRIX: usize = 9;
+
 /// A table with its caption, footnotes and definitions.
 pub(super) fn table(table: &Table, colors: &Palette) -> String {
     let mut out = format!(
         "<figure class=\"table{}\"><table id=\"{}\" role=\"table\"><caption>{}</caption>\n<thead><tr role=\"row\">",
-        if shaded(table) { " matrix" } else { "" },
+        match (shaded(table), table.columns.len()) {
+            (false, _) => "",
+            (true, ..=MATRIX) => " matrix",
+            (true, _) => " matrix dense",
+        },
         table.id,
         text(&table.caption)
     );

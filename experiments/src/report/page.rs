@@ -11,11 +11,14 @@ use super::lead;
 use super::markup::{self, escape, text};
 use super::summary;
 
+/// Scatter panels that fit beside the margin.
+const BESIDE_THE_MARGIN: usize = 3;
+
 /// Everything between `<body>` and the data.
 pub(super) fn body(comparison: &Comparison, items: &[ItemCompletions]) -> String {
     let document = layout::document(comparison);
     let colors = Palette::of(comparison);
-    let sections = [
+    let mut sections = vec![
         ("effort", "Tokens and human time", effort(comparison)),
         (
             "contrasts-section",
@@ -31,24 +34,24 @@ pub(super) fn body(comparison: &Comparison, items: &[ItemCompletions]) -> String
                 + &table(&document, "task-alignment", &colors),
         ),
         ("learning", "Learning curves", learning(comparison)),
-        ("further", "Beside the table", further(&document, &colors)),
+        ("further", "Further measures", further(&document, &colors)),
         ("spent", "Budgets", table(&document, "budgets", &colors)),
         (
             "baselines",
             "Constant answers",
             table(&document, "constant-answers", &colors),
         ),
-        ("items", "Items and completions", browser(items)),
-        (
-            "method",
-            "Method and environment",
-            method(comparison, &document),
-        ),
+        ("items", "Completions", browser(items)),
+        ("method", "Method", method(comparison, &document)),
     ];
-    let lead = [
+    let mut lead = vec![
         ("findings", "What came out", lead::findings(comparison)),
         ("arms-section", "Arms", table(&document, "arms", &colors)),
     ];
+    // The panels of a task stand in a row: of few arms it fits beside the margin.
+    if comparison.arms.len() <= BESIDE_THE_MARGIN {
+        lead.push(sections.remove(0));
+    }
     let shown = |(_, _, content): &&(&str, &str, String)| !content.is_empty();
     let section = |(id, title, content): &(&str, &str, String)| {
         format!("<section id=\"{id}\">\n<h2>{title}</h2>\n{content}</section>\n")
@@ -93,11 +96,16 @@ fn effort(comparison: &Comparison) -> String {
     if tasks.is_empty() {
         return String::new();
     }
-    let mut out = format!("<p>{}</p>\n", text(scatter::EXPLANATION));
+    let mut out = String::new();
     for task in tasks {
         let _ = writeln!(out, "<h3>{}</h3>", escape(&task.task));
         out.push_str(&plain_grid(" panels", &task.panels));
     }
+    let _ = writeln!(
+        out,
+        "<p class=\"standing\">{}</p>",
+        text(scatter::EXPLANATION)
+    );
     out
 }
 

@@ -14,7 +14,7 @@ use crate::{figures, tables};
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
     /// The file system refused.
-    #[error("cannot write {}: {source}", path.display())]
+    #[error("cannot write {}; make room, or check that its folder may be written", path.display())]
     File {
         /// The file or folder that was to be written.
         path: PathBuf,
@@ -22,7 +22,7 @@ pub enum WriteError {
         source: io::Error,
     },
     /// The comparison holds a value that JSON cannot, such as NaN.
-    #[error("the comparison cannot be written as JSON and read back: {0}")]
+    #[error("the comparison cannot be written as JSON and read back")]
     Json(#[from] serde_json::Error),
 }
 
