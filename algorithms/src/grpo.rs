@@ -121,11 +121,11 @@ pub fn group_advantages(
                 AdvantageScale::Batch => over_batch + epsilon,
                 AdvantageScale::None => 1.0,
             };
-            let all_alike = known.iter().all(|reward| *reward == known[0]);
+            let some_differ = known.iter().any(|reward| (reward - known[0]).abs() > 0.0);
             chunk
                 .iter()
                 .map(move |reward| match reward {
-                    Some(reward) if !all_alike => (reward - mean) / divisor,
+                    Some(reward) if some_differ => (reward - mean) / divisor,
                     _ => 0.0,
                 })
                 .collect::<Vec<_>>()

@@ -1,62 +1,53 @@
 //! `qinglan doctor`: versions, threads, instruction sets, devices, disk, memory.
 
-use anyhow::Result;
-use clap::Args;
 use sysinfo::{Disks, System};
 
 use crate::device;
 use crate::runner::{cache_folder, provenance};
 
-/// Arguments of `qinglan doctor`: none.
-#[derive(Args)]
-pub(super) struct Doctor {}
-
-impl Doctor {
-    #[expect(clippy::unnecessary_wraps, reason = "every verb returns a result")]
-    pub(super) fn execute(self) -> Result<()> {
-        let mut lines: Vec<(&str, String)> = vec![
-            ("qinglan", env!("CARGO_PKG_VERSION").to_owned()),
-            ("libtorch", libtorch()),
-            (
-                "processor",
-                provenance::processor().unwrap_or_else(|| "unknown".to_owned()),
-            ),
-            ("instructions", provenance::instruction_sets().join(" ")),
-            (
-                "threads",
-                format!(
-                    "{} cores, libtorch would use {}",
-                    std::thread::available_parallelism().map_or(0, usize::from),
-                    tch::get_num_threads()
-                ),
-            ),
-        ];
-        lines.push((
-            "cuda",
-            match device::cuda() {
-                Ok(count) => format!("{count} devices"),
-                Err(why) => format!("none: {why}"),
-            },
-        ));
-        let mut system = System::new();
-        system.refresh_memory();
-        lines.push((
-            "memory",
+/// Prints it, a line each.
+pub(super) fn execute() {
+    let mut lines: Vec<(&str, String)> = vec![
+        ("qinglan", env!("CARGO_PKG_VERSION").to_owned()),
+        ("libtorch", libtorch()),
+        (
+            "processor",
+            provenance::processor().unwrap_or_else(|| "unknown".to_owned()),
+        ),
+        ("instructions", provenance::instruction_sets().join(" ")),
+        (
+            "threads",
             format!(
-                "{} free of {}",
-                gib(system.available_memory()),
-                gib(system.total_memory())
+                "{} cores, libtorch would use {}",
+                std::thread::available_parallelism().map_or(0, usize::from),
+                tch::get_num_threads()
             ),
-        ));
-        lines.push(("disk", disk()));
-        lines.push((
-            "cache",
-            cache_folder().map_or_else(|error| format!("{error:#}"), |at| at.display().to_string()),
-        ));
-        for (name, value) in lines {
-            println!("{name:>13}  {value}");
-        }
-        Ok(())
+        ),
+    ];
+    lines.push((
+        "cuda",
+        match device::cuda() {
+            Ok(count) => format!("{count} devices"),
+            Err(why) => format!("none: {why}"),
+        },
+    ));
+    let mut system = System::new();
+    system.refresh_memory();
+    lines.push((
+        "memory",
+        format!(
+            "{} free of {}",
+            gib(system.available_memory()),
+            gib(system.total_memory())
+        ),
+    ));
+    lines.push(("disk", disk()));
+    lines.push((
+        "cache",
+        cache_folder().map_or_else(|error| format!("{error:#}"), |at| at.display().to_string()),
+    ));
+    for (name, value) in lines {
+        println!("{name:>13}  {value}");
     }
 }
 

@@ -32,7 +32,7 @@ enum Verb {
     /// Write tables, figures and report of a finished run again.
     Report(report::Report),
     /// Tell what this machine offers, and why there is no CUDA where there is none.
-    Doctor(doctor::Doctor),
+    Doctor,
 }
 
 /// How a verb ended.
@@ -57,7 +57,10 @@ pub fn main() -> ExitCode {
         Verb::Run(run) => run.execute(),
         Verb::Compare(compare) => compare.execute().map(|()| Ending::Done),
         Verb::Report(report) => report.execute().map(|()| Ending::Done),
-        Verb::Doctor(doctor) => doctor.execute().map(|()| Ending::Done),
+        Verb::Doctor => {
+            doctor::execute();
+            Ok(Ending::Done)
+        }
     };
     match outcome {
         Ok(Ending::Done) => ExitCode::SUCCESS,
@@ -67,7 +70,7 @@ pub fn main() -> ExitCode {
         }
         Err(error) => {
             eprintln!("error: {error:#}");
-            let users = error.chain().any(|cause| cause.is::<UserError>());
+            let users = error.chain().any(<dyn std::error::Error>::is::<UserError>);
             ExitCode::from(if users { 2 } else { 1 })
         }
     }

@@ -35,8 +35,8 @@ pub(super) struct Run {
     #[arg(long)]
     resume: bool,
     /// Check everything and say what would be done.
-    #[arg(long)]
-    dry_run: bool,
+    #[arg(long = "dry-run")]
+    dry: bool,
 }
 
 impl Run {
@@ -64,7 +64,7 @@ impl Run {
             device,
             stop: Arc::clone(&stop),
         };
-        if self.dry_run {
+        if self.dry {
             request.check()?;
             println!("{}", describe(&request.definition, device, &out));
             return Ok(Ending::Done);

@@ -156,7 +156,7 @@ pub fn generate(
         }
         rows.tokens = tokens;
         if staying.len() < rows.slots.len() {
-            rows = keep(rows, &staying);
+            rows = keep(&rows, &staying);
         }
         let longest = rows.lengths.iter().copied().max().unwrap_or(0);
         let count = rows.slots.len() as i64;
@@ -241,7 +241,7 @@ fn prefill(
 }
 
 /// The rows that stay, in order.
-fn keep(rows: Rows, staying: &[i64]) -> Rows {
+fn keep(rows: &Rows, staying: &[i64]) -> Rows {
     let pick = |values: &[i64]| staying.iter().map(|&row| values[row as usize]).collect();
     let device = rows.cache.device();
     Rows {

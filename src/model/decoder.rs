@@ -90,6 +90,7 @@ impl Decoder {
     }
 
     /// A decoder with weights of its own that start equal.
+    #[must_use]
     pub fn duplicate(&self) -> Self {
         Self::new(self.config.clone(), self.weights.duplicate())
     }

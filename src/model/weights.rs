@@ -194,6 +194,7 @@ impl Weights {
     }
 
     /// A copy with a buffer of its own.
+    #[must_use]
     pub fn duplicate(&self) -> Self {
         Self::from_flat(&self.flat, self.entries.clone())
     }

@@ -60,7 +60,7 @@ pub(super) fn finish(run: &Run) -> Result<()> {
             .collect(),
         ceilings: tasks
             .iter()
-            .filter_map(|task| Some((task.clone(), run.norms.ceiling(task)?.clone())))
+            .filter_map(|task| Some((task.clone(), *run.norms.ceiling(task)?)))
             .collect(),
     };
     files::write_whole(&run.out().join(ITEMS), &serde_json::to_vec(&items)?)?;

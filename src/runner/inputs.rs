@@ -70,7 +70,7 @@ fn evaluation_items(
                     prompt: item.prompt.clone(),
                     answer: item.answer.clone(),
                     condition: Some(item.condition.clone()),
-                    n: condition.map(|c| c.trials as f64),
+                    n: condition.map(|c| f64::from(c.trials)),
                     mean_rt_ms: condition.map(|c| c.mean_rt_ms),
                     mean_log_rt: condition.map(|c| c.mean_log_rt),
                     accuracy: condition.map(|c| c.accuracy),

@@ -100,7 +100,7 @@ impl Request {
         let inputs = Inputs::read(&self.definition, &self.definition_folder)?;
         self.claim_directory()?;
         let run = Arc::new(Run::new(self, inputs));
-        let jobs = jobs(&run)?;
+        let jobs = jobs(&run);
         let threads = run.request.definition.experiment.threads;
         let workers = match run.request.device {
             Device::Cpu => {
@@ -271,7 +271,7 @@ fn identity(parts: &[&str], settings: &impl Serialize) -> Result<String> {
 }
 
 /// The jobs of a run: bases and teacher first, then the arms that wait for them.
-fn jobs(run: &Arc<Run>) -> Result<Vec<schedule::Job>> {
+fn jobs(run: &Arc<Run>) -> Vec<schedule::Job> {
     let mut jobs: Vec<schedule::Job> = Vec::new();
     let seeds = run.definition().experiment.seeds.clone();
     // The teacher is the longest chain, so it starts first.
@@ -318,5 +318,5 @@ fn jobs(run: &Arc<Run>) -> Result<Vec<schedule::Job>> {
             ));
         }
     }
-    Ok(jobs)
+    jobs
 }

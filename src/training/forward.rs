@@ -58,10 +58,12 @@ pub fn score(decoder: &Decoder, rows: &[&Example], temperature: f64) -> (TokenBa
         .to_device(device);
     let positions_N = Tensor::from_slice(&positions).to_device(device);
     let targets_N1 = Tensor::from_slice(&targets).unsqueeze(1).to_device(device);
-    let mut logits_NV = decoder.logits_at(&ids_BT, &positions_N);
-    if (temperature - 1.0).abs() > f64::EPSILON && temperature > 0.0 {
-        logits_NV = logits_NV / temperature;
-    }
+    let raw_NV = decoder.logits_at(&ids_BT, &positions_N);
+    let logits_NV = if (temperature - 1.0).abs() > f64::EPSILON && temperature > 0.0 {
+        raw_NV / temperature
+    } else {
+        raw_NV
+    };
     let logprobs_NV = logits_NV.log_softmax(-1, Kind::Float);
     let entropy = tch::no_grad(|| {
         let detached = logprobs_NV.detach();

@@ -227,7 +227,7 @@ mod tests {
         state.update(&weights, &gradient, &training(Optimizer::Muon), 1.0);
         let name = "model.layers.0.self_attn.q_proj.weight";
         let step = before.get(name) - weights.get(name);
-        let (_, singular, _) = Tensor::linalg_svd(&(step / 0.02), true, None::<&str>);
+        let (_, singular, _) = (step / 0.02).svd(true, true);
         assert!(singular.max().double_value(&[]) < 1.4);
         assert!(singular.min().double_value(&[]) > 0.3);
     }

@@ -90,7 +90,7 @@ mod tests {
         let page = page();
         assert!(page.contains("Reinforcement keeps reasoning length in step"));
         assert!(page.contains("reached the cap | counted as &lt;truncated&gt;"));
-        assert!(page.contains("evaluation items enter no training, validation or choice"));
+        assert!(page.contains("Evaluation items enter no training and no validation"));
     }
 
     #[test]

@@ -1,0 +1,90 @@
+#!/usr/bin/env python3
+"""Copies a finished run's tables and pictures into docs/results, with its provenance.
+
+    scripts/record-result.py RUN NAME [--readme]
+
+writes docs/results/DATE-NAME/ (DATE is the run's own). The prose in analysis.md there is
+written by hand and never touched. --readme also puts the run's table of arms and two
+pictures between the markers of README.md. No number is typed: all come from the run.
+"""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+START, END = "<!-- results -->", "<!-- end of results -->"
+PICTURES = ["bars-alignment.svg", "bars-accuracy.svg"]
+
+
+def section(markdown: str, title: str) -> str:
+    """The part of a comparison.md under a heading, without the heading."""
+    after = markdown.split(f"\n## {title}\n", 1)
+    if len(after) == 1:
+        sys.exit(f"error: comparison.md has no section {title!r}")
+    return after[1].split("\n## ", 1)[0].strip()
+
+
+def main() -> None:
+    arguments = [a for a in sys.argv[1:] if a != "--readme"]
+    if len(arguments) != 2:
+        sys.exit(__doc__)
+    run, name = Path(arguments[0]), arguments[1]
+    if not (run / "manifest.json").exists():
+        sys.exit(f"error: {run} has no manifest.json: it is not a finished run")
+    manifest = json.loads((run / "manifest.json").read_text())
+    facts = manifest["environment"]
+    target = ROOT / "docs" / "results" / f"{facts['date']}-{name}"
+    (target / "figures").mkdir(parents=True, exist_ok=True)
+    for file in ["comparison.md", "comparison.csv", "definition.toml"]:
+        shutil.copyfile(run / file, target / file)
+    for figure in sorted((run / "figures").glob("*.svg")):
+        shutil.copyfile(figure, target / "figures" / figure.name)
+
+    seconds = {}
+    for arm_run in manifest["arm_runs"]:
+        if arm_run["budget"]:
+            seconds.setdefault(arm_run["arm"], []).append(arm_run["budget"]["seconds"])
+    lines = [f"# {manifest['title']}", "", "| | |", "|---|---|"]
+    lines += [f"| {key} | {facts[key]} |" for key in sorted(facts)]
+    lines += [
+        f"| training seconds, {arm} | {', '.join(f'{s:.0f}' for s in spent)} |"
+        for arm, spent in seconds.items()
+    ]
+    analysis = target / "analysis.md"
+    if analysis.exists():
+        lines += ["", analysis.read_text().strip()]
+    lines += ["", "Tables: [comparison.md](comparison.md), [comparison.csv](comparison.csv).", ""]
+    pictures = [*PICTURES, *(p.name for p in sorted((target / "figures").glob("scatter-*.svg")))]
+    lines += [f"![{Path(p).stem}](figures/{p})" for p in pictures]
+    (target / "README.md").write_text("\n".join(lines) + "\n")
+
+    if "--readme" in sys.argv:
+        markdown = (run / "comparison.md").read_text()
+        folder = target.relative_to(ROOT).as_posix()
+        block = [
+            START,
+            "",
+            f"{manifest['title']}, run on {facts['date']}, {facts.get('processor', 'processor unknown')}, "
+            f"{facts['cores']} cores, seeds {', '.join(map(str, manifest['seeds']))}.",
+            "",
+            section(markdown, "Arms"),
+            "",
+            section(markdown, "Questions"),
+            "",
+            *(f"![{Path(p).stem}]({folder}/figures/{p})" for p in PICTURES),
+            "",
+            f"All tables, pictures and what they mean: [{folder}]({folder}/README.md).",
+            "",
+            END,
+        ]
+        readme = ROOT / "README.md"
+        text = readme.read_text()
+        before, rest = text.split(START, 1)
+        after = rest.split(END, 1)[1] if END in rest else rest
+        readme.write_text(before + "\n".join(block) + after)
+
+
+if __name__ == "__main__":
+    main()
