@@ -1,10 +1,11 @@
 //! Makes the built programs find libtorch where the build found it, so that
-//! `cargo run` and `cargo test` need no `LD_LIBRARY_PATH`.
+//! `cargo run` and `cargo test` need no `LD_LIBRARY_PATH`. Shared by the crates
+//! that link libtorch.
 
 use std::path::PathBuf;
 
 fn main() {
-    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-env-changed=LIBTORCH");
     let Ok(folder) = std::env::var("DEP_TCH_LIBTORCH_LIB") else {
         return;
     };

@@ -87,7 +87,7 @@ pub enum GenerationError {
     },
 }
 
-/// The rows that are still being written.
+/// The rows in the batch.
 struct Rows {
     /// Index into the completions.
     slots: Vec<usize>,
@@ -95,6 +95,8 @@ struct Rows {
     lengths: Vec<i64>,
     /// The token each row was given last.
     tokens: Vec<i64>,
+    /// Rows that have ended and wait to be dropped.
+    done: Vec<bool>,
     cache: Cache,
 }
 
@@ -135,27 +137,29 @@ pub fn generate(
             .map(|&slot| streams[slot].random::<f64>())
             .collect();
         let (tokens, logprobs) = sampling::draw(&logits_BV, &uniforms, sampling.temperature);
-        let mut staying = Vec::with_capacity(tokens.len());
         for (row, &slot) in rows.slots.iter().enumerate() {
+            if rows.done[row] {
+                continue;
+            }
             let completion = &mut completions[slot];
             completion.tokens.push(tokens[row]);
             completion.logprobs.push(logprobs[row]);
-            if tokens[row] == config.eos_token_id {
-                continue;
-            }
+            let ended = tokens[row] == config.eos_token_id;
             let full = completion.tokens.len() >= sampling.max_new_tokens
                 || rows.lengths[row] + 1 >= config.max_position_embeddings;
-            if full {
-                completion.truncated = true;
-                continue;
-            }
-            staying.push(row as i64);
+            completion.truncated = full && !ended;
+            rows.done[row] = ended || full;
         }
+        let staying: Vec<i64> = (0..rows.done.len() as i64)
+            .filter(|&row| !rows.done[row as usize])
+            .collect();
         if staying.is_empty() {
             return Ok(completions);
         }
         rows.tokens = tokens;
-        if staying.len() < rows.slots.len() {
+        // Leaving copies the cache of those who stay: it pays once an eighth
+        // has finished. Until then finished rows ride along unread.
+        if staying.len() * 8 <= rows.slots.len() * 7 {
             rows = keep(&rows, &staying);
         }
         let longest = rows.lengths.iter().copied().max().unwrap_or(0);
@@ -166,8 +170,9 @@ pub fn generate(
         let lengths_B = Tensor::from_slice(&rows.lengths).to_device(device);
         let last_B = Tensor::zeros([count], (Kind::Int64, device));
         logits_BV = decoder.extend(&ids_B1, &lengths_B, &last_B, longest, &mut rows.cache);
-        for length in &mut rows.lengths {
-            *length += 1;
+        for (length, done) in rows.lengths.iter_mut().zip(&rows.done) {
+            // A finished row stands still, so that it never outgrows its cache.
+            *length += i64::from(!done);
         }
     }
 }
@@ -235,6 +240,7 @@ fn prefill(
         slots: (0..of_group.len()).collect(),
         lengths: of_group.iter().map(|&row| lengths[row as usize]).collect(),
         tokens: Vec::new(),
+        done: vec![false; of_group.len()],
         cache: cache.select(&of_group_B),
     };
     (rows, logits_BV.index_select(0, &of_group_B))
@@ -251,6 +257,7 @@ fn keep(rows: &Rows, staying: &[i64]) -> Rows {
             .collect(),
         lengths: pick(&rows.lengths),
         tokens: pick(&rows.tokens),
+        done: vec![false; staying.len()],
         cache: rows
             .cache
             .select(&Tensor::from_slice(staying).to_device(device)),

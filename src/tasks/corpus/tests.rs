@@ -56,12 +56,13 @@ fn a_document_depends_on_its_place_alone() {
         .map(|d| format!("{} {}", d.prompt, d.completion))
         .collect();
     let fixed = [
-        "14 + 1 = what <think> 14 + 1 ? 14 1 15 ; 15 </think> 15",
+        "10 + 9 = what <think> 10 + 9 ? 10 1 11 2 12 3 13 4 14 5 15 6 16 7 17 8 18 9 19 ; 19 \
+         </think> 19",
         "J+1 is J false",
-        "six + twelve = fifteen <think> twelve + six ? twelve one thirteen two fourteen three \
-         fifteen four sixteen five seventeen six eighteen ; eighteen , fifteen differ . hmm . is \
-         that right . again . twelve + six ? twelve one thirteen two fourteen three fifteen four \
-         sixteen five seventeen six eighteen ; eighteen , fifteen differ . okay . </think> false",
+        "five + eleven = twenty-two <think> eleven + five ? eleven one twelve two thirteen three \
+         fourteen four fifteen five sixteen ; sixteen , twenty-two differ . hmm . is that right . \
+         again . eleven + five ? eleven one twelve two thirteen three fourteen four fifteen five \
+         sixteen ; sixteen , twenty-two differ . okay . </think> false",
     ];
     assert_eq!(texts, fixed);
 }
