@@ -1,5 +1,5 @@
-//! A definition becomes a comparison: what a run leaves, that its bits are
-//! decided by its seeds alone, and that being stopped changes none of them.
+//! A definition becomes a comparison: what a run leaves, and that what it
+//! leaves belongs together.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -8,7 +8,7 @@ use qinglan::model::folder;
 use serde_json::{Value, json};
 use tch::Device;
 
-use crate::support::{ARMS, Bench, Finished, TINY, final_weights, finished, json, text};
+use crate::support::{ARMS, Bench, TINY, files_below, final_weights, finished, json, text};
 
 /// Trainings of the tiny definition that leave a model.
 const TRAINED: [&str; 4] = [
@@ -56,7 +56,7 @@ fn a_run_leaves_everything_it_promises() {
     assert!(!figures.is_empty());
     assert!(figures.iter().all(|path| text(path).contains("</svg>")));
     // Temporary files and checkpoints have gone.
-    for name in crate::support::files_below(run) {
+    for name in files_below(run) {
         let name = name.to_string_lossy().into_owned();
         let leftover = ["partial", ".tmp", "checkpoint-"]
             .iter()
@@ -189,7 +189,7 @@ fn compare_and_report_give_the_run_s_own_tables_again() {
     }
     let bench = finished.copy();
     let shown = |at: &Path| -> BTreeMap<_, _> {
-        crate::support::files_below(at)
+        files_below(at)
             .into_iter()
             .filter(|name| {
                 let name = name.to_string_lossy();
@@ -212,153 +212,6 @@ fn compare_and_report_give_the_run_s_own_tables_again() {
     for (name, bytes) in before {
         assert!(again[&name] == bytes, "{} differs", name.display());
     }
-}
-
-/// A run without what the clock and the machine say: weights, hashes of
-/// records, metrics, tables.
-fn essence(run: &Path) -> BTreeMap<String, String> {
-    let mut parts = BTreeMap::new();
-    let mut manifest = json(&run.join("manifest.json"));
-    manifest["environment"] = Value::Null;
-    for arm_run in manifest["arm_runs"].as_array_mut().unwrap() {
-        if let Some(budget) = arm_run["budget"].as_object_mut() {
-            budget.remove("seconds").unwrap();
-        }
-    }
-    let files = manifest["files"].as_object_mut().unwrap();
-    files.retain(|name, _| {
-        if name.ends_with("metrics.jsonl") {
-            let untimed = text(&run.join(name)).lines().map(untimed).collect();
-            parts.insert(name.clone(), untimed);
-            return false;
-        }
-        true
-    });
-    parts.insert("manifest.json".to_owned(), manifest.to_string());
-    let mut comparison = json(&run.join("comparison.json"));
-    comparison["environment"] = Value::Null;
-    for arm in comparison["arms"].as_array_mut().unwrap() {
-        if let Some(budget) = arm["budget"].as_object_mut() {
-            budget.remove("seconds").unwrap();
-        }
-    }
-    parts.insert("comparison.json".to_owned(), comparison.to_string());
-    let csv = text(&run.join("comparison.csv"));
-    parts.insert("comparison.csv".to_owned(), csv);
-    let md = without_seconds(&text(&run.join("comparison.md")));
-    parts.insert("comparison.md".to_owned(), md);
-    parts
-}
-
-/// A line of metrics without its times.
-fn untimed(line: &str) -> String {
-    let mut metrics: Value = serde_json::from_str(line).unwrap();
-    let metrics = metrics.as_object_mut().unwrap();
-    metrics.retain(|name, _| name != "seconds" && name != "step_time");
-    format!("{}\n", json!(metrics))
-}
-
-/// The Markdown tables without the last column of the budgets, seconds.
-fn without_seconds(markdown: &str) -> String {
-    let (before, after) = markdown.split_once("\n## Budgets\n").unwrap();
-    let (budgets, after) = after.split_once("\n## ").unwrap_or((after, ""));
-    let budgets: Vec<&str> = budgets
-        .lines()
-        .map(|line| match line.strip_suffix('|') {
-            Some(row) => row.rsplit_once('|').unwrap().0,
-            None => line,
-        })
-        .collect();
-    format!("{before}\n{}\n{after}", budgets.join("\n"))
-}
-
-fn assert_same(run: &Path, other: &Finished) {
-    assert_eq!(final_weights(run), final_weights(&other.run));
-    let (here, there) = (essence(run), essence(&other.run));
-    assert_eq!(
-        here.keys().collect::<Vec<_>>(),
-        there.keys().collect::<Vec<_>>()
-    );
-    for (name, content) in here {
-        assert_eq!(content, there[&name], "{name}");
-    }
-}
-
-#[test]
-fn the_same_seeds_give_the_same_bits_in_another_folder() {
-    let bench = Bench::new(TINY);
-    let ended = bench.run("elsewhere", &[]).done();
-    assert!(ended.stderr.contains("report.html"));
-    assert_same(&bench.path("elsewhere"), finished());
-}
-
-/// Updates in a log of metrics so far.
-fn updates(log: &Path) -> usize {
-    std::fs::read_to_string(log).map_or(0, |text| text.lines().count())
-}
-
-/// Logs of the bases that are being made in a bench's cache.
-fn base_updates(bench: &Bench) -> usize {
-    let Ok(bases) = std::fs::read_dir(bench.path("cache/qinglan/bases")) else {
-        return 0;
-    };
-    bases
-        .map(|entry| updates(&entry.unwrap().path().join("metrics.jsonl")))
-        .max()
-        .unwrap_or(0)
-}
-
-#[test]
-fn ctrl_c_leaves_a_run_that_resumes_to_the_same_bits() {
-    let bench = Bench::new(TINY);
-    let interrupt = |ready: &dyn Fn() -> bool| {
-        let mut running = bench.start("run", &["--resume"]);
-        running.wait_until(ready);
-        running.signal("INT");
-        let ended = running.end();
-        assert_eq!(ended.code, Some(130), "{}", ended.stderr);
-        assert!(ended.stderr.contains("--resume"), "{}", ended.stderr);
-        assert_eq!(ended.stdout, "");
-        assert!(!bench.path("run/manifest.json").exists());
-    };
-    interrupt(&|| base_updates(&bench) > 3);
-    let log = bench.path("run/arms/grpo/seed-1/metrics.jsonl");
-    interrupt(&|| updates(&log) > 3);
-    bench.run("run", &["--resume"]).done();
-    assert_same(&bench.path("run"), finished());
-}
-
-#[test]
-fn a_killed_run_resumes_to_the_same_bits() {
-    let bench = Bench::new(TINY);
-    bench.with_cache_of(finished());
-    let kill = |ready: &dyn Fn() -> bool| {
-        let mut running = bench.start("run", &["--resume"]);
-        running.wait_until(ready);
-        running.signal("KILL");
-        assert_eq!(running.end().code, None);
-        let compared = bench.qinglan(&["compare", "run"]);
-        assert_eq!(compared.code, Some(2));
-        assert!(
-            compared.stderr.contains("not finished"),
-            "{}",
-            compared.stderr
-        );
-    };
-    let checkpoints = |at: &str| {
-        let entries = std::fs::read_dir(bench.path("run").join(at));
-        entries.map_or(0, |entries| {
-            let names = entries.map(|entry| entry.unwrap().file_name());
-            names
-                .filter(|name| name.to_string_lossy().starts_with("checkpoint-"))
-                .count()
-        })
-    };
-    kill(&|| checkpoints("teacher") > 0);
-    kill(&|| checkpoints("arms/grpo/seed-1") > 1);
-    kill(&|| checkpoints("arms/sft/seed-2") > 0);
-    bench.run("run", &["--resume"]).done();
-    assert_same(&bench.path("run"), finished());
 }
 
 #[test]

@@ -362,7 +362,7 @@ mod tests {
             logprobs_N: logprobs_N.shallow_clone(),
         };
         let (loss, metrics) = Grpo::default().loss(&tokens, 2.0);
-        assert!((loss.double_value(&[]) + (1.2 + 1.0) / 2.0).abs() < 1e-6);
+        assert!((loss.double_value(&[]) + f64::midpoint(1.2, 1.0)).abs() < 1e-6);
         let gradient = Tensor::run_backward(&[loss], &[logprobs_N], false, false);
         assert!(gradient[0].double_value(&[0]).abs() < 1e-9);
         assert!((gradient[0].double_value(&[1]) + 0.5).abs() < 1e-6);

@@ -9,7 +9,9 @@
 //! RUN/teacher/…                          the teacher's training and its traces.jsonl
 //! RUN/arms/ARM/seed-S/metrics.jsonl      one object a step: {"step":…, "seconds":…, "loss":…, …}
 //! RUN/arms/ARM/seed-S/traces.parquet     evaluation trace records
-//! RUN/arms/ARM/seed-S/model/             the trained model, a Hugging Face folder
+//! RUN/arms/ARM/seed-S/model/             the model, a Hugging Face folder
+//! RUN/arms/base/seed-S/pretraining.jsonl the base's metrics.jsonl, of its pre-training
+//! RUN/items.json                         evaluated items, their human times and ceilings
 //! RUN/comparison.{json,md,csv,tex}       the tables
 //! RUN/report.html                        the report
 //! RUN/figures/*.svg                      its figures

@@ -129,6 +129,21 @@ impl ModelShape {
     }
 }
 
+#[cfg(test)]
+impl ModelShape {
+    /// The smallest shape that has everything: what unit tests build models of.
+    pub(crate) fn tiny() -> Self {
+        Self {
+            width: 16,
+            layers: 2,
+            heads: 4,
+            kv_heads: 2,
+            feed_forward: 32,
+            context: 32,
+        }
+    }
+}
+
 impl ModelConfig {
     /// Reads the text of a `config.json`, in either spelling.
     pub fn from_json(text: &str) -> Result<Self, String> {

@@ -303,15 +303,7 @@ mod tests {
     use crate::model::config::ModelShape;
 
     fn decoder() -> Decoder {
-        let config = ModelShape {
-            width: 16,
-            layers: 2,
-            heads: 4,
-            kv_heads: 2,
-            feed_forward: 32,
-            context: 32,
-        }
-        .config(20, 1, 2, 0);
+        let config = ModelShape::tiny().config(20, 1, 2, 0);
         let weights = Weights::random(&config, 5, Device::Cpu);
         Decoder::new(config, weights)
     }

@@ -272,15 +272,7 @@ mod tests {
     use crate::model::config::ModelShape;
 
     fn config() -> ModelConfig {
-        ModelShape {
-            width: 16,
-            layers: 2,
-            heads: 4,
-            kv_heads: 2,
-            feed_forward: 32,
-            context: 32,
-        }
-        .config(20, 1, 2, 0)
+        ModelShape::tiny().config(20, 1, 2, 0)
     }
 
     #[test]

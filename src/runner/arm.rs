@@ -134,7 +134,6 @@ pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
             budget: Some(budget),
         },
         role: settings.algorithm.role(),
-        model: at.join("model"),
         identity,
     }
     .write(&at)?;

@@ -24,10 +24,16 @@ const HELD_OUT: u64 = 256;
 /// generator makes a new base.
 const HASHED_DOCUMENTS: u64 = 256;
 
+/// Part of a base's hash; raised with every change of the decoder or the
+/// optimizer that changes bits, so that old bases are not taken for new ones.
+const ARITHMETIC: &str = "1";
+
 /// A base that is there.
 pub(super) struct Base {
     /// Its folder in the cache.
     pub folder: PathBuf,
+    /// The metrics of its pre-training, in the cache.
+    pub metrics: PathBuf,
 }
 
 /// Where the cache lies: `$XDG_CACHE_HOME/qinglan`, else `~/.cache/qinglan`.
@@ -79,6 +85,7 @@ pub(super) fn obtain(
     let identity = identity(
         &[
             "base",
+            ARITHMETIC,
             &seed.to_string(),
             &texts.finalize().to_hex(),
             &tasks.join(","),
@@ -89,6 +96,7 @@ pub(super) fn obtain(
     )?;
     let bases = cache_folder()?.join("bases");
     let whole = bases.join(&identity);
+    let metrics_file = bases.join(format!("{identity}.metrics.jsonl"));
     std::fs::create_dir_all(&bases).with_context(|| format!("creating {}", bases.display()))?;
     let lock = lock(&bases.join(format!("{identity}.lock")))?;
     if !whole.join("config.json").exists() {
@@ -129,13 +137,17 @@ pub(super) fn obtain(
             return Ok(None);
         }
         let metrics = std::fs::read(workshop.join("metrics.jsonl"))?;
+        // The folder last: where it is, everything is.
+        files::write_whole(&metrics_file, &metrics)?;
         folder::save(&model, &whole)?;
-        files::write_whole(&bases.join(format!("{identity}.metrics.jsonl")), &metrics)?;
         std::fs::remove_dir_all(&workshop)
             .with_context(|| format!("removing {}", workshop.display()))?;
     }
     drop(lock);
-    Ok(Some(Base { folder: whole }))
+    Ok(Some(Base {
+        folder: whole,
+        metrics: metrics_file,
+    }))
 }
 
 /// Waits for other runs, and other jobs of this one, that make the same base.
@@ -157,6 +169,12 @@ pub(super) fn evaluate(run: &Run, seed: u64) -> Result<Done> {
         return Ok(Done::Interrupted);
     };
     let model = folder::load(&base.folder, run.request.device)?;
+    // A copy, so that the run is whole without the cache. The metrics get a name
+    // of their own: a loss over documents is not the arms' validation loss.
+    folder::save(&model, &at.join("model"))?;
+    let metrics = std::fs::read(&base.metrics)
+        .with_context(|| format!("reading {}", base.metrics.display()))?;
+    files::write_whole(&at.join("pretraining.jsonl"), &metrics)?;
     super::arm::write_evaluation(run, &model, "base", Some(seed), seed, &at)?;
     let hash = model.decoder.weights().hash();
     Outcome {
@@ -170,7 +188,6 @@ pub(super) fn evaluate(run: &Run, seed: u64) -> Result<Done> {
             budget: None,
         },
         role: Role::Base,
-        model: base.folder,
         identity: hash,
     }
     .write(&at)?;
@@ -182,8 +199,6 @@ pub(super) fn load(run: &Run, seed: u64, device: Device) -> Result<(Model, Outco
     let at = run.base_folder(seed);
     let outcome =
         Outcome::read(&at)?.with_context(|| format!("{} holds no finished base", at.display()))?;
-    let model = folder::load(&outcome.model, device).with_context(|| {
-        "the base model is gone from the cache; remove the run's arms/base folder and go on with --resume to make it again"
-    })?;
+    let model = folder::load(&at.join("model"), device)?;
     Ok((model, outcome))
 }

@@ -226,8 +226,6 @@ pub(crate) struct Outcome {
     pub arm_run: ArmRun,
     /// What the model is to the others.
     pub role: Role,
-    /// Where its weights are.
-    pub model: PathBuf,
     /// Hash of everything that determined it.
     pub identity: String,
 }

@@ -97,7 +97,6 @@ pub(super) fn make(run: &Run) -> Result<Done> {
             budget: Some(budget),
         },
         role: Role::Teacher,
-        model: at.join("model"),
         identity,
     }
     .write(&at)?;

@@ -112,15 +112,7 @@ mod tests {
 
     #[test]
     fn packing_rows_together_changes_no_log_probability() {
-        let config = ModelShape {
-            width: 16,
-            layers: 2,
-            heads: 4,
-            kv_heads: 2,
-            feed_forward: 32,
-            context: 32,
-        }
-        .config(20, 1, 2, 0);
+        let config = ModelShape::tiny().config(20, 1, 2, 0);
         let decoder = Decoder::new(config.clone(), Weights::random(&config, 5, Device::Cpu));
         let (short, long) = (example(2, 3), example(4, 9));
         let _guard = tch::no_grad_guard();

@@ -177,15 +177,7 @@ mod tests {
     use crate::training::TrainingSettings;
 
     fn weights() -> Weights {
-        let config = ModelShape {
-            width: 16,
-            layers: 1,
-            heads: 2,
-            kv_heads: 1,
-            feed_forward: 32,
-            context: 32,
-        }
-        .config(20, 1, 2, 0);
+        let config = ModelShape::tiny().config(20, 1, 2, 0);
         Weights::random(&config, 3, Device::Cpu)
     }
 

@@ -1,0 +1,153 @@
+//! A run's bits are decided by its seeds alone: not by the folder, the cache or
+//! the company it runs in, nor by being stopped and taken up again.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::support::{Bench, Finished, TINY, final_weights, finished, json as read_json, text};
+
+/// A run without what the clock and the machine say: weights, hashes of
+/// records, metrics, tables.
+fn essence(run: &Path) -> BTreeMap<String, String> {
+    let mut parts = BTreeMap::new();
+    let mut manifest = read_json(&run.join("manifest.json"));
+    manifest["environment"] = Value::Null;
+    for arm_run in manifest["arm_runs"].as_array_mut().unwrap() {
+        if let Some(budget) = arm_run["budget"].as_object_mut() {
+            budget.remove("seconds").unwrap();
+        }
+    }
+    let files = manifest["files"].as_object_mut().unwrap();
+    files.retain(|name, _| {
+        if name.ends_with("metrics.jsonl") {
+            let untimed = text(&run.join(name)).lines().map(untimed).collect();
+            parts.insert(name.clone(), untimed);
+            return false;
+        }
+        true
+    });
+    parts.insert("manifest.json".to_owned(), manifest.to_string());
+    let mut comparison = read_json(&run.join("comparison.json"));
+    comparison["environment"] = Value::Null;
+    for arm in comparison["arms"].as_array_mut().unwrap() {
+        if let Some(budget) = arm["budget"].as_object_mut() {
+            budget.remove("seconds").unwrap();
+        }
+    }
+    parts.insert("comparison.json".to_owned(), comparison.to_string());
+    let csv = text(&run.join("comparison.csv"));
+    parts.insert("comparison.csv".to_owned(), csv);
+    let md = without_seconds(&text(&run.join("comparison.md")));
+    parts.insert("comparison.md".to_owned(), md);
+    parts
+}
+
+/// A line of metrics without its times.
+fn untimed(line: &str) -> String {
+    let mut metrics: Value = serde_json::from_str(line).unwrap();
+    let metrics = metrics.as_object_mut().unwrap();
+    metrics.retain(|name, _| name != "seconds" && name != "step_time");
+    format!("{}\n", json!(metrics))
+}
+
+/// The Markdown tables without the last column of the budgets, seconds.
+fn without_seconds(markdown: &str) -> String {
+    let (before, after) = markdown.split_once("\n## Budgets\n").unwrap();
+    let (budgets, after) = after.split_once("\n## ").unwrap_or((after, ""));
+    let budgets: Vec<&str> = budgets
+        .lines()
+        .map(|line| match line.strip_suffix('|') {
+            Some(row) => row.rsplit_once('|').unwrap().0,
+            None => line,
+        })
+        .collect();
+    format!("{before}\n{}\n{after}", budgets.join("\n"))
+}
+
+fn assert_same(run: &Path, other: &Finished) {
+    assert_eq!(final_weights(run), final_weights(&other.run));
+    let (here, there) = (essence(run), essence(&other.run));
+    assert_eq!(
+        here.keys().collect::<Vec<_>>(),
+        there.keys().collect::<Vec<_>>()
+    );
+    for (name, content) in here {
+        assert_eq!(content, there[&name], "{name}");
+    }
+}
+
+#[test]
+fn the_same_seeds_give_the_same_bits_elsewhere_and_side_by_side() {
+    let bench = Bench::new(TINY);
+    // Both need the same bases and find none in their cache.
+    let both = ["here", "there"].map(|out| (out, bench.start(out, &[])));
+    for (out, running) in both {
+        let ended = running.end().done();
+        assert!(ended.stdout.contains("A tiny experiment"));
+        assert_same(&bench.path(out), finished());
+    }
+}
+
+/// Updates in a log of metrics so far.
+fn updates(log: &Path) -> usize {
+    std::fs::read_to_string(log).map_or(0, |text| text.lines().count())
+}
+
+/// Logs of the bases that are being made in a bench's cache.
+fn base_updates(bench: &Bench) -> usize {
+    let Ok(bases) = std::fs::read_dir(bench.path("cache/qinglan/bases")) else {
+        return 0;
+    };
+    bases
+        .map(|entry| updates(&entry.unwrap().path().join("metrics.jsonl")))
+        .max()
+        .unwrap_or(0)
+}
+
+#[test]
+fn ctrl_c_leaves_a_run_that_resumes_to_the_same_bits() {
+    let bench = Bench::new(TINY);
+    let interrupt = |ready: &dyn Fn() -> bool| {
+        let mut running = bench.start("run", &["--resume"]);
+        running.wait_until(ready);
+        running.signal("INT");
+        let ended = running.end();
+        assert_eq!(ended.code, Some(130), "{}", ended.stderr);
+        assert!(ended.stderr.contains("--resume"), "{}", ended.stderr);
+        assert_eq!(ended.stdout, "");
+        assert!(!bench.path("run/manifest.json").exists());
+    };
+    interrupt(&|| base_updates(&bench) > 3);
+    let log = bench.path("run/arms/grpo/seed-1/metrics.jsonl");
+    interrupt(&|| updates(&log) > 3);
+    bench.run("run", &["--resume"]).done();
+    assert_same(&bench.path("run"), finished());
+}
+
+#[test]
+fn a_killed_run_resumes_to_the_same_bits() {
+    let bench = Bench::new(TINY);
+    bench.with_cache_of(finished());
+    let kill = |ready: &dyn Fn() -> bool| {
+        let mut running = bench.start("run", &["--resume"]);
+        running.wait_until(ready);
+        running.signal("KILL");
+        assert_eq!(running.end().code, None);
+        let compared = bench.qinglan(&["compare", "run"]);
+        assert_eq!(compared.code, Some(2));
+        assert!(
+            compared.stderr.contains("not finished"),
+            "{}",
+            compared.stderr
+        );
+    };
+    // Each training has written a checkpoint after its fifth update.
+    for at in ["teacher", "arms/grpo/seed-1", "arms/sft/seed-2"] {
+        let log = bench.path("run").join(at).join("metrics.jsonl");
+        kill(&|| updates(&log) > 7);
+    }
+    bench.run("run", &["--resume"]).done();
+    assert_same(&bench.path("run"), finished());
+}
