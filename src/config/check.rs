@@ -199,7 +199,7 @@ impl Definition {
 fn check_sampling(place: &str, temperature: f64, max_new_tokens: usize) -> Result<()> {
     ensure!(
         temperature.is_finite() && temperature >= 0.0,
-        "{place}.temperature = {temperature}: it cannot be negative"
+        "{place}.temperature = {temperature}: it must be a number of 0 or more"
     );
     ensure!(
         max_new_tokens > 0,

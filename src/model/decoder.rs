@@ -89,12 +89,6 @@ impl Decoder {
         self.weights.flat().device()
     }
 
-    /// A decoder with weights of its own that start equal.
-    #[must_use]
-    pub fn duplicate(&self) -> Self {
-        Self::new(self.config.clone(), self.weights.duplicate())
-    }
-
     /// Logits `[N, V]` of the selected positions of right-padded rows.
     ///
     /// `ids_BT` are token ids; `positions_N` index the rows laid end to end

@@ -16,7 +16,7 @@ pub use config::{ModelConfig, ModelShape};
 pub use decoder::{Cache, Decoder};
 pub use weights::Weights;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail};
 use tokenizers::Tokenizer;
 
 use crate::tasks::grading;
@@ -89,10 +89,13 @@ pub fn encode(tokenizer: &Tokenizer, text: &str) -> Result<Vec<i64>> {
         .encode_fast(text, false)
         .map_err(|error| anyhow::anyhow!("tokenizing {text:?}: {error}"))?;
     let ids: Vec<i64> = encoding.get_ids().iter().map(|&id| i64::from(id)).collect();
-    if let Some(unknown) = tokenizer.token_to_id(vocabulary::UNK) {
-        ensure!(
-            !ids.contains(&i64::from(unknown)),
-            "{text:?} holds a word that the model's vocabulary does not have"
+    let unknown = tokenizer.token_to_id(vocabulary::UNK).map(i64::from);
+    if unknown.is_some_and(|unknown| ids.contains(&unknown)) {
+        let words = vocabulary::unknown(tokenizer, text)
+            .map_err(|error| anyhow::anyhow!("tokenizing {text:?}: {error}"))?;
+        bail!(
+            "{text:?} holds a word that the model's vocabulary does not have: {}",
+            words.join(", ")
         );
     }
     Ok(ids)

@@ -133,8 +133,6 @@ pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
             problem_order: problem_order(run, settings, seed, training.steps),
             budget: Some(budget),
         },
-        role: settings.algorithm.role(),
-        identity,
     }
     .write(&at)?;
     Ok(Done::Finished)

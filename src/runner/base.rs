@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use experiments::manifest::{ArmRun, Role};
+use experiments::manifest::ArmRun;
 use indicatif::ProgressBar;
 use tch::Device;
 
@@ -183,12 +183,10 @@ pub(super) fn evaluate(run: &Run, seed: u64) -> Result<Done> {
             seed,
             folder: format!("arms/base/seed-{seed}"),
             initial_weights: hash.clone(),
-            final_weights: hash.clone(),
+            final_weights: hash,
             problem_order: None,
             budget: None,
         },
-        role: Role::Base,
-        identity: hash,
     }
     .write(&at)?;
     Ok(Done::Finished)

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result, bail};
-use experiments::manifest::{ArmRun, Role};
+use experiments::manifest::ArmRun;
 use experiments::norms::Norms;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
@@ -224,10 +224,6 @@ impl Run {
 pub(crate) struct Outcome {
     /// The entry of the manifest.
     pub arm_run: ArmRun,
-    /// What the model is to the others.
-    pub role: Role,
-    /// Hash of everything that determined it.
-    pub identity: String,
 }
 
 /// Name of the marker.

@@ -2,7 +2,7 @@
 //! sampled for the traces that students imitate.
 
 use anyhow::{Context, Result};
-use experiments::manifest::{ArmRun, Role};
+use experiments::manifest::ArmRun;
 
 use super::schedule::Done;
 use super::traces::{self, Recorded};
@@ -96,8 +96,6 @@ pub(super) fn make(run: &Run) -> Result<Done> {
             problem_order: None,
             budget: Some(budget),
         },
-        role: Role::Teacher,
-        identity,
     }
     .write(&at)?;
     Ok(Done::Finished)

@@ -57,8 +57,7 @@ fn other(error: impl Into<anyhow::Error>) -> LabError {
     LabError::Other(error.into().into())
 }
 
-/// Mean negative log-probability of the completions' tokens, in nats, and the
-/// share of tokens that were the likeliest.
+/// Mean negative log-probability of the completions' tokens, in nats.
 fn held_out_loss(model: &Model, demonstrations: &[Demonstration]) -> f64 {
     let _guard = tch::no_grad_guard();
     let examples: Vec<algorithms::Example> = demonstrations
