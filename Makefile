@@ -2,13 +2,22 @@
 
 QUICKSTART := experiments/definitions/quickstart.toml
 
-.PHONY: help build quickstart test check libtorch
+.PHONY: help build quickstart smollm2 test check bench-peers gpu-check libtorch
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 quickstart: build ## run the main experiment, print its table and write its report
 	target/release/qinglan run $(QUICKSTART) --out runs/quickstart --resume
+
+smollm2: build ## bring SmolLM2-135M-Instruct into the cache of models
+	@scripts/smollm2.sh
+
+bench-peers: smollm2 ## time this lab beside its peers and write docs/PERFORMANCE.md's table
+	@scripts/bench-peers.py
+
+gpu-check: ## on a machine with a GPU: conformance, benches and a short run, recorded
+	@scripts/gpu-check.sh $(GPU_CHECK)
 
 build: libtorch ## the release binary, target/release/qinglan
 	cargo build --release --locked

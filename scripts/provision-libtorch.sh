@@ -3,8 +3,8 @@
 # checkout to it. Does nothing where LIBTORCH is set: that one is used.
 #
 # libtorch comes out of the torch wheel. --no-deps keeps the CUDA libraries
-# (gigabytes) away; the two small packages named here are the ones that
-# libtorch_cpu itself needs to load.
+# (gigabytes) away; of the small packages named here two are what libtorch_cpu
+# itself needs to load, and the last is headers for the part that uses a GPU.
 set -euo pipefail
 
 version=2.11.0
@@ -32,11 +32,25 @@ if [ ! -e "$whole/torch/lib/libtorch_cpu.so" ]; then
     echo "fetching libtorch $version into $whole (about 1.2 GB, once)" >&2
     python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore \
         --target "$aside/content" --no-deps \
-        "torch==$version" "nvidia-cuda-runtime==13.0.*" "nvidia-cuda-cupti==13.0.*"
+        "torch==$version" "nvidia-cuda-runtime==13.0.*" "nvidia-cuda-cupti==13.0.*" \
+        "nvidia-cuda-crt==13.0.*"
     # A directory that another run has put there meanwhile is as good as ours.
     if ! mv -T "$aside/content" "$whole" 2>/dev/null && [ ! -e "$whole/torch/lib/libtorch_cpu.so" ]; then
         echo "error: cannot write $whole; remove what is there and try again" >&2
         exit 1
+    fi
+fi
+
+# A cache from before has all but the last package. It is small, and the build
+# does without it, only without CUDA graphs.
+headers="$whole/nvidia/cu13/include"
+if [ ! -e "$headers/crt" ]; then
+    aside=$(mktemp -d "$cache/.crt-13.0.XXXXXX")
+    trap 'rm -rf "$aside"' EXIT
+    if ! python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore \
+        --target "$aside" --no-deps "nvidia-cuda-crt==13.0.*" ||
+        ! mv -T "$aside/nvidia/cu13/include/crt" "$headers/crt" 2>/dev/null && [ ! -e "$headers/crt" ]; then
+        echo "note: the package nvidia-cuda-crt cannot be had; this build will have no CUDA graphs" >&2
     fi
 fi
 

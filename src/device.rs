@@ -45,6 +45,13 @@ pub fn cuda() -> Result<usize, String> {
     }
 }
 
+/// Waits until the device has done what it was given; nothing on the CPU.
+pub fn synchronize(device: Device) {
+    if let Device::Cuda(number) = device {
+        Cuda::synchronize(number as i64);
+    }
+}
+
 impl DeviceChoice {
     /// The device to use.
     pub fn resolve(self) -> Result<Device> {

@@ -8,7 +8,7 @@ use anyhow::Result;
 use experiments::record::Trace;
 use serde::{Deserialize, Serialize};
 
-use crate::generation::{self, Key, Sampling};
+use crate::generation::{self, Key, PrecisionChoice, Sampling};
 use crate::model::Model;
 use crate::tasks::{EvaluationItem, grading};
 
@@ -24,6 +24,21 @@ pub struct EvaluationSettings {
     pub temperature: f64,
     /// Token cap.
     pub max_new_tokens: usize,
+    /// Number format of generation.
+    #[serde(default)]
+    pub dtype: PrecisionChoice,
+}
+
+impl EvaluationSettings {
+    /// The same as a sampling.
+    pub fn sampling(&self) -> Sampling {
+        Sampling {
+            max_new_tokens: self.max_new_tokens,
+            temperature: self.temperature,
+            dtype: self.dtype,
+            ..Sampling::default()
+        }
+    }
 }
 
 /// Prompts that are sampled together; bounds the cache's memory.
@@ -42,30 +57,26 @@ pub fn evaluate(
     key_seed: u64,
 ) -> Result<Vec<Trace>> {
     let samples = settings.samples as usize;
-    let sampling = Sampling {
-        max_new_tokens: settings.max_new_tokens,
-        temperature: settings.temperature,
-    };
+    let sampling = settings.sampling();
     let mut traces = Vec::with_capacity(items.len() * samples);
     for (chunk_index, chunk) in items.chunks(PROMPTS_AT_ONCE).enumerate() {
         let prompts = chunk
             .iter()
-            .map(|item| model.encode_prompt(&item.prompt))
+            .map(|item| model.text.encode_prompt(&item.prompt))
             .collect::<Result<Vec<_>>>()?;
-        let keys: Vec<Key> = (0..chunk.len())
-            .flat_map(|offset| {
-                let item = (chunk_index * PROMPTS_AT_ONCE + offset) as u64;
-                (0..samples as u64).map(move |sample| Key {
-                    seed: key_seed,
-                    purpose: "evaluation",
-                    indices: vec![item, sample],
-                })
-            })
-            .collect();
-        let completions = generation::generate(&model.decoder, &prompts, samples, sampling, &keys)?;
+        let keys = |offset: usize| {
+            let item = (chunk_index * PROMPTS_AT_ONCE + offset) as u64;
+            let key = |sample| Key {
+                seed: key_seed,
+                purpose: "evaluation",
+                indices: vec![item, sample],
+            };
+            (0..samples as u64).map(key).collect()
+        };
+        let completions = generation::generate(model, &prompts, &sampling, keys)?;
         for (index, completion) in completions.iter().enumerate() {
             let item = &chunk[index / samples];
-            let text = model.decode(&completion.tokens)?;
+            let text = model.text.decode(&completion.tokens)?;
             traces.push(Trace {
                 model: name.to_owned(),
                 seed,
@@ -73,10 +84,10 @@ pub fn evaluate(
                 item_id: item.item_id.clone(),
                 sample: (index % samples) as u32,
                 prompt_tokens: prompts[index / samples].len() as u32,
-                reasoning_tokens: model.reasoning_tokens(&completion.tokens) as u32,
+                reasoning_tokens: model.text.reasoning_tokens(&completion.tokens) as u32,
                 completion_tokens: completion.tokens.len() as u32,
                 correct: Some(grading::grade(&item.answer, &text)),
-                truncated: completion.truncated,
+                truncated: completion.truncated(),
                 answer: grading::answer(&text),
                 completion: Some(text),
             });

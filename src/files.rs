@@ -2,13 +2,21 @@
 //! place, synced, then renamed.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result};
 
 /// Writes a file so that a reader sees all of it or none of it.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_whole_with(path, |file| Ok(file.write_all(bytes)?))
+}
+
+/// The same for a content too large to be held as a whole: `write` streams it.
+pub fn write_whole_with(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<File>) -> Result<()>,
+) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
     let name = path
@@ -19,12 +27,13 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
         name.to_string_lossy(),
         std::process::id()
     ));
-    let written = (|| {
-        let mut file = File::create(&aside)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
+    let written = (|| -> Result<()> {
+        let mut file = BufWriter::with_capacity(1 << 20, File::create(&aside)?);
+        write(&mut file)?;
+        file.into_inner()?.sync_all()?;
         std::fs::rename(&aside, path)?;
-        sync_folder(folder)
+        sync_folder(folder)?;
+        Ok(())
     })();
     if written.is_err() {
         // The error below is what matters; a leftover that cannot be removed is only untidy.
@@ -55,8 +64,11 @@ pub fn hash(bytes: &[u8]) -> String {
 
 /// Hash of a file's content.
 pub fn hash_file(path: &Path) -> Result<String> {
-    let bytes = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
-    Ok(hash(&bytes))
+    let mut hasher = blake3::Hasher::new();
+    File::open(path)
+        .and_then(|file| Ok(hasher.update_reader(file)?.count()))
+        .with_context(|| format!("reading {}", path.display()))?;
+    Ok(hasher.finalize().to_hex()[..16].to_owned())
 }
 
 #[cfg(test)]

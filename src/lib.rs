@@ -9,10 +9,12 @@
 
 pub mod cli;
 pub mod config;
+pub mod conformance;
 pub mod device;
 pub mod evaluator;
 pub mod files;
 pub mod generation;
+pub mod memory;
 pub mod model;
 pub mod random;
 pub mod runner;

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use qinglan::model::folder;
+use qinglan::model::Stored;
 use serde_json::{Value, json};
 use tch::Device;
 
@@ -111,7 +111,7 @@ fn saved_models_read_back_to_the_weights_of_the_manifest() {
             "teacher" => run.join("teacher/model"),
             _ => run.join(format!("arms/{arm}/seed-{seed}/model")),
         };
-        let model = folder::load(&at, Device::Cpu).unwrap();
+        let model = Stored::open(&at).unwrap().load(Device::Cpu).unwrap();
         assert_eq!(model.decoder.weights().hash(), hash, "{arm}, seed {seed}");
     }
 }

@@ -3,10 +3,14 @@
 //! Results go to standard output, everything else to standard error. Exit
 //! codes: 0 done, 1 a failure, 2 the user's input, 130 Ctrl-C.
 
+mod bench;
 mod compare;
+mod conformance;
 mod doctor;
+mod model;
 mod report;
 mod run;
+mod sample;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -31,6 +35,14 @@ enum Verb {
     Compare(compare::Compare),
     /// Write tables, figures and report of a finished run again.
     Report(report::Report),
+    /// Sample completions from a model.
+    Sample(sample::Sample),
+    /// Inspect, import or export a checkpoint.
+    Model(model::Models),
+    /// Hold the lab to what others' code computes; exit code 1 where it differs.
+    Conformance(conformance::Conformance),
+    /// Measure how fast this machine samples and trains.
+    Bench(bench::Bench),
     /// Tell what this machine offers, and why there is no CUDA where there is none.
     Doctor,
 }
@@ -39,6 +51,8 @@ enum Verb {
 enum Ending {
     Done,
     Interrupted,
+    /// A comparison came out beyond its tolerance.
+    Differs,
 }
 
 /// Parses the command line, runs the verb, and says how it ended.
@@ -57,6 +71,10 @@ pub fn main() -> ExitCode {
         Verb::Run(run) => run.execute(),
         Verb::Compare(compare) => compare.execute().map(|()| Ending::Done),
         Verb::Report(report) => report.execute().map(|()| Ending::Done),
+        Verb::Sample(sample) => sample.execute().map(|()| Ending::Done),
+        Verb::Model(model) => model.execute().map(|()| Ending::Done),
+        Verb::Conformance(conformance) => conformance.execute(),
+        Verb::Bench(bench) => bench.execute().map(|()| Ending::Done),
         Verb::Doctor => {
             doctor::execute();
             Ok(Ending::Done)
@@ -64,6 +82,7 @@ pub fn main() -> ExitCode {
     };
     match outcome {
         Ok(Ending::Done) => ExitCode::SUCCESS,
+        Ok(Ending::Differs) => ExitCode::from(1),
         Ok(Ending::Interrupted) => {
             eprintln!("stopped; go on with the same command and --resume");
             ExitCode::from(130)

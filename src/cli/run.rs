@@ -90,12 +90,15 @@ impl Run {
 /// What a run would do, in words.
 fn describe(definition: &Definition, device: Device, out: &Path) -> String {
     let experiment = &definition.experiment;
-    let parameters = |base: &BaseSettings| {
-        let words = vocabulary::words().len() as i64;
-        weights::layout(&base.shape.config(words, 0, 0, 0))
-            .iter()
-            .map(weights::Entry::len)
-            .sum::<i64>()
+    let base = |base: &BaseSettings| match (&base.model, &base.shape) {
+        (Some(model), _) => format!("the model {model}"),
+        (None, Some(shape)) => {
+            let words = vocabulary::words().len() as i64;
+            let layout = weights::layout(&shape.config(words, 0, 0, 0));
+            let parameters: i64 = layout.iter().map(weights::Entry::len).sum();
+            format!("{parameters} parameters")
+        }
+        (None, None) => "none".to_owned(),
     };
     let mut lines = vec![
         experiment.title.clone(),
@@ -109,13 +112,13 @@ fn describe(definition: &Definition, device: Device, out: &Path) -> String {
             definition.tasks.names.join(", "),
             definition.tasks.norms
         ),
-        format!("base: {} parameters", parameters(&definition.base)),
+        format!("base: {}", base(&definition.base)),
     ];
     if let Some(teacher) = &definition.teacher {
         lines.push(match (&teacher.base, &teacher.traces.file) {
-            (Some(base), _) => format!("teacher: {} parameters", parameters(base)),
+            (Some(settings), _) => format!("teacher: {}", base(settings)),
             (None, Some(file)) => format!("teacher: the recording {}", file.display()),
-            (None, None) => "teacher: none".to_owned(),
+            (None, None) => "teacher: the tasks' own worked solutions".to_owned(),
         });
     }
     for (name, arm) in &definition.arm {

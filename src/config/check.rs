@@ -4,9 +4,10 @@
 use anyhow::{Context, Result, bail, ensure};
 
 use super::{
-    AlgorithmSettings, ArmSettings, BaseSettings, Definition, TeacherSettings, build_rewards,
+    AlgorithmSettings, ArmSettings, BaseSettings, BaseSource, Definition, TeacherSettings,
+    build_rewards,
 };
-use crate::tasks;
+use crate::tasks::{self, PROBLEM};
 use crate::training::TrainingSettings;
 
 /// Names that mean something else than an arm.
@@ -49,20 +50,27 @@ impl Definition {
             self.tasks.validation_problems > 0,
             "tasks.validation_problems = 0: learning curves need at least one"
         );
-        check_sampling(
-            "rollout",
-            self.rollout.temperature,
-            self.rollout.max_new_tokens,
-        )?;
+        for (task, instruction) in &self.tasks.instructions {
+            ensure!(
+                self.tasks.names.contains(task),
+                "tasks.instructions.{task}: tasks.names has no such task"
+            );
+            ensure!(
+                instruction.contains(PROBLEM),
+                "tasks.instructions.{task}: it does not hold {PROBLEM}, so no problem would be asked"
+            );
+        }
+        self.rollout
+            .check()
+            .map_err(|error| anyhow::anyhow!("rollout.{error}"))?;
         ensure!(
             self.rollout.temperature > 0.0,
             "rollout.temperature = 0: greedy samples of one problem are all alike, so no group has an advantage"
         );
-        check_sampling(
-            "evaluation",
-            self.evaluation.temperature,
-            self.evaluation.max_new_tokens,
-        )?;
+        self.evaluation
+            .sampling()
+            .check()
+            .map_err(|error| anyhow::anyhow!("evaluation.{error}"))?;
         ensure!(
             self.evaluation.samples > 0,
             "evaluation.samples = 0: ask each item at least once"
@@ -82,10 +90,13 @@ impl Definition {
     }
 
     fn check_base(&self, place: &str, base: &BaseSettings) -> Result<()> {
-        base.shape
+        let BaseSource::Pretrained(shape, pretraining) = base.source(place)? else {
+            return Ok(());
+        };
+        shape
             .check()
             .map_err(|error| anyhow::anyhow!("{place}.shape.{error}"))?;
-        base.pretraining
+        pretraining
             .training
             .resolve(
                 &TrainingSettings::default(),
@@ -93,45 +104,48 @@ impl Definition {
             )
             .map_err(anyhow::Error::msg)?;
         ensure!(
-            base.pretraining.batch_size > 0,
+            pretraining.batch_size > 0,
             "{place}.pretraining.batch_size = 0: an update needs a document"
         );
         ensure!(
-            base.pretraining.focus_weight.is_finite() && base.pretraining.focus_weight > 0.0,
+            pretraining.focus_weight.is_finite() && pretraining.focus_weight > 0.0,
             "{place}.pretraining.focus_weight = {}: it must be above 0",
-            base.pretraining.focus_weight
+            pretraining.focus_weight
         );
         let needed = self
             .rollout
             .max_new_tokens
             .max(self.evaluation.max_new_tokens) as i64;
         ensure!(
-            base.shape.context > needed,
+            shape.context > needed,
             "{place}.shape.context = {}: it must hold a prompt and {needed} new tokens",
-            base.shape.context
+            shape.context
         );
-        tasks::corpus::Corpus::new(&self.tasks.names, base.pretraining.corpus)
+        tasks::corpus::Corpus::new(&self.tasks.names, pretraining.corpus)
             .with_context(|| format!("{place}.pretraining.corpus"))?;
         Ok(())
     }
 
     fn check_teacher(&self, teacher: &TeacherSettings) -> Result<()> {
-        if teacher.traces.file.is_some() {
+        let traces = &teacher.traces;
+        ensure!(
+            !(traces.file.is_some() && traces.worked),
+            "teacher.traces has both a recording (file) and worked solutions: keep one of them"
+        );
+        if traces.file.is_some() || traces.worked {
             ensure!(
                 teacher.base.is_none() && teacher.algorithm.is_none(),
-                "teacher has both a recording (traces.file) and a model to train: keep one of them"
+                "teacher has both traces that are there (traces.file or traces.worked) and a model: keep one of them"
+            );
+            ensure!(
+                traces.file.is_some() || traces.problems > 0,
+                "teacher.traces.problems = 0: there would be nothing to imitate"
             );
             return Ok(());
         }
-        let (Some(base), Some(algorithm)) = (&teacher.base, &teacher.algorithm) else {
-            bail!(
-                "teacher needs either teacher.traces.file, or teacher.base and teacher.algorithm"
-            );
+        let Some(base) = &teacher.base else {
+            bail!("teacher needs teacher.traces.file, teacher.traces.worked, or teacher.base");
         };
-        ensure!(
-            !algorithm.imitates(),
-            "teacher.algorithm: a teacher is trained by reinforcement; use grpo"
-        );
         ensure!(
             teacher.traces.problems > 0,
             "teacher.traces.problems = 0: there would be nothing to imitate"
@@ -141,6 +155,17 @@ impl Definition {
             "teacher.traces.samples = 0: there would be nothing to imitate"
         );
         self.check_base("teacher.base", base)?;
+        let Some(algorithm) = &teacher.algorithm else {
+            ensure!(
+                matches!(base.source("teacher.base")?, BaseSource::Model(_)),
+                "teacher has a base to pre-train but no algorithm: add [teacher.algorithm.grpo], or name a model with teacher.base.model"
+            );
+            return Ok(());
+        };
+        ensure!(
+            !algorithm.imitates(),
+            "teacher.algorithm: a teacher is trained by reinforcement; use grpo"
+        );
         self.check_training("teacher", algorithm, &teacher.reward, &teacher.training)
     }
 
@@ -158,6 +183,10 @@ impl Definition {
                 self.teacher.is_some(),
                 "arm.{name} imitates, but there is no [teacher]: add one, or a recording with [teacher.traces] file = \"…\""
             );
+        }
+        if let Some(lora) = &arm.lora {
+            lora.check()
+                .map_err(|error| anyhow::anyhow!("arm.{name}.lora.{error}"))?;
         }
         self.check_training(
             &format!("arm.{name}"),
@@ -194,18 +223,6 @@ impl Definition {
         }
         Ok(())
     }
-}
-
-fn check_sampling(place: &str, temperature: f64, max_new_tokens: usize) -> Result<()> {
-    ensure!(
-        temperature.is_finite() && temperature >= 0.0,
-        "{place}.temperature = {temperature}: it must be a number of 0 or more"
-    );
-    ensure!(
-        max_new_tokens > 0,
-        "{place}.max_new_tokens = 0: nothing could be answered"
-    );
-    Ok(())
 }
 
 fn is_a_folder_name(name: &str) -> bool {

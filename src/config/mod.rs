@@ -7,10 +7,11 @@
 mod check;
 mod overrides;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use algorithms::{Algorithm, Grpo, Sft};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use experiments::manifest::Role;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -18,7 +19,8 @@ use serde::{Deserialize, Serialize};
 use overrides::apply_overrides;
 
 use crate::evaluator::EvaluationSettings;
-use crate::model::ModelShape;
+use crate::generation::Sampling;
+use crate::model::{LoraSettings, ModelShape};
 use crate::tasks::Proportions;
 use crate::tasks::corpus::Shares;
 use crate::training::{Training, TrainingSettings};
@@ -37,7 +39,7 @@ pub struct Definition {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub teacher: Option<TeacherSettings>,
     /// How rollouts, traces and validation answers are sampled.
-    pub rollout: RolloutSettings,
+    pub rollout: Sampling,
     /// How every model is evaluated.
     pub evaluation: EvaluationSettings,
     /// What the arms' step loops share.
@@ -84,6 +86,10 @@ pub struct TaskSettings {
     /// Share of verification problems in other wordings.
     #[serde(default)]
     pub other_wordings: Option<f64>,
+    /// What a model is asked, by task, `{problem}` standing for the problem;
+    /// a task without one is asked the bare problem.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub instructions: BTreeMap<String, String>,
     /// Problems of one validation.
     #[serde(default = "validation_problems")]
     pub validation_problems: u64,
@@ -111,14 +117,47 @@ impl TaskSettings {
     }
 }
 
-/// `[base]`: a model pre-trained in the lab.
+/// `[base]`: a model that is there, or one pre-trained in the lab.
+///
+/// Worked examples: `[base] model = "smollm2-135m-instruct"` alone; or
+/// `[base.shape]` and `[base.pretraining]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BaseSettings {
-    /// Its shape.
-    pub shape: ModelShape,
+    /// A Hugging Face folder or a GGUF file, from the definition's folder on,
+    /// or the name of a model in the cache.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Shape of a model to pre-train.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shape: Option<ModelShape>,
     /// Its pre-training.
-    pub pretraining: Pretraining,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pretraining: Option<Pretraining>,
+}
+
+/// Where a base comes from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum BaseSource<'a> {
+    /// It is there, under that name or path.
+    Model(&'a str),
+    /// The lab pre-trains it.
+    Pretrained(&'a ModelShape, &'a Pretraining),
+}
+
+impl BaseSettings {
+    /// Which of the two it is; `place` names the table in messages.
+    pub fn source(&self, place: &str) -> Result<BaseSource<'_>> {
+        match (&self.model, &self.shape, &self.pretraining) {
+            (Some(model), None, None) => Ok(BaseSource::Model(model)),
+            (None, Some(shape), Some(pretraining)) => {
+                Ok(BaseSource::Pretrained(shape, pretraining))
+            }
+            _ => bail!(
+                "{place} needs either {place}.model, a model that is there, or {place}.shape and {place}.pretraining, to make one"
+            ),
+        }
+    }
 }
 
 /// `[base.pretraining]`.
@@ -144,16 +183,18 @@ fn focus_weight() -> f64 {
 /// `[teacher]`: a base of its own trained by reinforcement, or a recording.
 ///
 /// Worked examples: `[teacher.traces] file = "traces.jsonl"` alone; or
-/// `[teacher.base.shape]`, `[teacher.base.pretraining]`,
+/// `[teacher.traces] worked = true, problems = 1500`, the tasks' own worked
+/// solutions; or `[teacher.base.shape]`, `[teacher.base.pretraining]`,
 /// `[teacher.algorithm.grpo]`, `[teacher.reward.correct]`, and
-/// `[teacher.traces] problems = 1500, samples = 2, only_correct = true`.
+/// `[teacher.traces] problems = 1500, samples = 2, only_correct = true`; or
+/// `[teacher.base] model = "…"` and no algorithm, a reasoner as it is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TeacherSettings {
     /// The base it starts from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<BaseSettings>,
-    /// How it is trained.
+    /// How it is trained; a model that is there may be shown as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub algorithm: Option<AlgorithmSettings>,
     /// What it is rewarded for.
@@ -169,6 +210,13 @@ pub struct TeacherSettings {
     pub traces: TraceSettings,
 }
 
+impl TeacherSettings {
+    /// Whether the teacher is a model of the experiment, evaluated like others.
+    pub fn is_model(&self) -> bool {
+        self.base.is_some()
+    }
+}
+
 /// `[teacher.traces]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -177,6 +225,9 @@ pub struct TraceSettings {
     /// A relative path starts at the definition's folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<PathBuf>,
+    /// The tasks' own correct work, as a rule writes it, in place of sampling.
+    #[serde(default)]
+    pub worked: bool,
     /// Training problems that are shown.
     #[serde(default)]
     pub problems: u64,
@@ -195,16 +246,6 @@ pub struct TraceSettings {
     pub held_out: u64,
 }
 
-/// `[rollout]`: one setting for all sampling in training.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RolloutSettings {
-    /// Sampling temperature.
-    pub temperature: f64,
-    /// Token cap of a completion.
-    pub max_new_tokens: usize,
-}
-
 /// `[arm.NAME]`.
 ///
 /// Worked example: `[arm.rl.algorithm.grpo] num_generations = 8`,
@@ -218,6 +259,9 @@ pub struct ArmSettings {
     /// Rewards by name; a weight each, or a table with one.
     #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
     pub reward: toml::Table,
+    /// Train this adapter beside frozen weights instead of the weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lora: Option<LoraSettings>,
     /// What differs from `[training]`.
     #[serde(default)]
     pub training: TrainingSettings,

@@ -1,22 +1,57 @@
 //! `config.json` of a Hugging Face folder, as far as the lab's decoder goes.
 //!
-//! Read are both spellings of transformers (4: `rope_theta`, `torch_dtype`;
-//! 5: `rope_parameters`, `dtype`); written is the older one. Deliberately
-//! refused rather than approximated: other architectures, other activations,
-//! biases, scaled rotary embeddings.
+//! Read are both spellings of transformers (4: `rope_theta`, `rope_scaling`,
+//! `torch_dtype`; 5: `rope_parameters`, `dtype`); written is the older one.
+//! Refused by name rather than approximated: other architectures, other
+//! activations, sliding windows, experts, other rotary scalings.
 
-use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::rope::RopeScaling;
+
+/// A family of decoders. They differ in where biases stand and in whether
+/// heads of queries and keys are normalised; see [`ModelConfig`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Architecture {
+    /// Llama 2 and 3, SmolLM2, R1-Distill-Llama. Biases where the file says so.
+    Llama,
+    /// Qwen2, Qwen2.5, R1-Distill-Qwen. Biases on queries, keys and values.
+    Qwen2,
+    /// Qwen3. RMSNorm over each head of queries and keys.
+    Qwen3,
+}
+
+impl Architecture {
+    const ALL: [Self; 3] = [Self::Llama, Self::Qwen2, Self::Qwen3];
+
+    /// The value of `model_type`.
+    pub fn model_type(self) -> &'static str {
+        match self {
+            Self::Llama => "llama",
+            Self::Qwen2 => "qwen2",
+            Self::Qwen3 => "qwen3",
+        }
+    }
+
+    /// The class of transformers.
+    fn class(self) -> &'static str {
+        match self {
+            Self::Llama => "LlamaForCausalLM",
+            Self::Qwen2 => "Qwen2ForCausalLM",
+            Self::Qwen3 => "Qwen3ForCausalLM",
+        }
+    }
+}
 
 /// Shape and constants of a decoder.
 ///
-/// Worked example: the quickstart's student has `hidden_size` 96,
-/// 3 layers, 4 heads over 2 key/value heads of `head_dim` 24.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// Worked example: the quickstart's student has `hidden_size` 96, 3 layers and
+/// 4 heads over 4 key/value heads of `head_dim` 24; SmolLM2-135M has
+/// `hidden_size` 576, 30 layers, 9 heads over 3 key/value heads of 64.
+#[derive(Debug, Clone, PartialEq)]
 pub struct ModelConfig {
-    /// Always `["LlamaForCausalLM"]` for what the lab writes.
-    pub architectures: Vec<String>,
-    /// Always `llama`.
-    pub model_type: String,
+    /// The family.
+    pub architecture: Architecture,
     /// Rows of the embedding.
     pub vocab_size: i64,
     /// Width of the residual stream.
@@ -35,111 +70,80 @@ pub struct ModelConfig {
     pub rms_norm_eps: f64,
     /// Base of the rotary frequencies.
     pub rope_theta: f64,
-    /// Longest sequence, in tokens.
+    /// What happens to them beyond the context of training.
+    pub rope_scaling: RopeScaling,
+    /// Longest sequence, in tokens; the training's under dynamic scaling.
     pub max_position_embeddings: i64,
     /// Whether the head is the embedding.
     pub tie_word_embeddings: bool,
-    /// Activation of the gate.
-    pub hidden_act: String,
-    /// Id of the beginning-of-sequence token.
-    pub bos_token_id: i64,
-    /// Id of the end token.
-    pub eos_token_id: i64,
-    /// Id of the padding token.
-    pub pad_token_id: i64,
-    /// Number format of the stored weights.
-    pub torch_dtype: String,
+    /// Whether the attention's products have biases, the output's included
+    /// (Llama, Qwen3). Qwen2 always has those of queries, keys and values.
+    pub attention_bias: bool,
+    /// Whether the feed-forward layer's products have biases (Llama).
+    pub mlp_bias: bool,
+    /// Id of the beginning-of-sequence token, where there is one.
+    pub bos_token_id: Option<i64>,
+    /// Ids of the tokens that end a sequence.
+    pub eos_token_ids: Vec<i64>,
+    /// Id of the padding token, where there is one.
+    pub pad_token_id: Option<i64>,
 }
 
-/// The part of a shape that a definition chooses.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ModelShape {
-    /// Width of the residual stream.
-    pub width: i64,
-    /// Number of layers.
-    pub layers: usize,
-    /// Query heads; divides the width.
-    pub heads: i64,
-    /// Key/value heads; divides the heads.
-    pub kv_heads: i64,
-    /// Width of the gated feed-forward layer.
-    pub feed_forward: i64,
-    /// Longest sequence, in tokens.
-    pub context: i64,
-}
+/// Keys of an object, read with their name in every error.
+struct Keys<'a>(&'a Map<String, Value>);
 
-impl ModelShape {
-    /// What contradicts itself in the shape, as one sentence.
-    pub fn check(&self) -> Result<(), String> {
-        for (name, value) in [
-            ("width", self.width),
-            ("heads", self.heads),
-            ("kv_heads", self.kv_heads),
-            ("feed_forward", self.feed_forward),
-            ("layers", self.layers as i64),
-        ] {
-            if value < 1 {
-                return Err(format!("{name} = {value}: it must be at least 1"));
-            }
-        }
-        if self.width % self.heads != 0 || (self.width / self.heads) % 2 != 0 {
-            return Err(format!(
-                "width = {} does not split into {} heads of even width, which rotary embeddings need",
-                self.width, self.heads
-            ));
-        }
-        if self.heads % self.kv_heads != 0 {
-            return Err(format!(
-                "heads = {} is not a multiple of kv_heads = {}",
-                self.heads, self.kv_heads
-            ));
-        }
-        if self.context < 16 {
-            return Err(format!(
-                "context = {}: fewer than 16 tokens hold no problem with its answer",
-                self.context
-            ));
-        }
-        Ok(())
+impl Keys<'_> {
+    fn present(&self, key: &str) -> Option<&Value> {
+        self.0.get(key).filter(|value| !value.is_null())
     }
 
-    /// The full configuration over a vocabulary.
-    pub fn config(&self, vocab_size: i64, bos: i64, eos: i64, pad: i64) -> ModelConfig {
-        ModelConfig {
-            architectures: vec!["LlamaForCausalLM".to_owned()],
-            model_type: "llama".to_owned(),
-            vocab_size,
-            hidden_size: self.width,
-            intermediate_size: self.feed_forward,
-            num_hidden_layers: self.layers,
-            num_attention_heads: self.heads,
-            num_key_value_heads: self.kv_heads,
-            head_dim: self.width / self.heads,
-            rms_norm_eps: 1e-5,
-            rope_theta: 10_000.0,
-            max_position_embeddings: self.context,
-            tie_word_embeddings: true,
-            hidden_act: "silu".to_owned(),
-            bos_token_id: bos,
-            eos_token_id: eos,
-            pad_token_id: pad,
-            torch_dtype: "float32".to_owned(),
+    fn size(&self, key: &str) -> Result<Option<i64>, String> {
+        // Above this no shape is real, and products of two sizes still fit.
+        const LARGEST: i64 = 1 << 30;
+        let Some(value) = self.present(key) else {
+            return Ok(None);
+        };
+        value
+            .as_i64()
+            .filter(|size| (1..=LARGEST).contains(size))
+            .map(Some)
+            .ok_or_else(|| format!("{key} = {value} is not a size"))
+    }
+
+    fn needed(&self, key: &str) -> Result<i64, String> {
+        self.size(key)?
+            .ok_or_else(|| format!("the key {key} is missing"))
+    }
+
+    fn number(&self, key: &str, default: f64) -> Result<f64, String> {
+        let Some(value) = self.present(key) else {
+            return Ok(default);
+        };
+        value
+            .as_f64()
+            .filter(|number| number.is_finite() && *number > 0.0)
+            .ok_or_else(|| format!("{key} = {value} is not a positive number"))
+    }
+
+    fn flag(&self, key: &str) -> Result<bool, String> {
+        match self.present(key) {
+            None => Ok(false),
+            Some(value) => value
+                .as_bool()
+                .ok_or_else(|| format!("{key} = {value} is neither true nor false")),
         }
     }
-}
 
-#[cfg(test)]
-impl ModelShape {
-    /// The smallest shape that has everything: what unit tests build models of.
-    pub(crate) fn tiny() -> Self {
-        Self {
-            width: 16,
-            layers: 2,
-            heads: 4,
-            kv_heads: 2,
-            feed_forward: 32,
-            context: 32,
+    /// A token id, a list of them, or none.
+    fn ids(&self, key: &str) -> Result<Vec<i64>, String> {
+        let wrong = |value: &Value| format!("{key} = {value} is not a token id");
+        match self.present(key) {
+            None => Ok(Vec::new()),
+            Some(Value::Array(values)) => values
+                .iter()
+                .map(|value| value.as_i64().ok_or_else(|| wrong(value)))
+                .collect(),
+            Some(value) => Ok(vec![value.as_i64().ok_or_else(|| wrong(value))?]),
         }
     }
 }
@@ -147,75 +151,53 @@ impl ModelShape {
 impl ModelConfig {
     /// Reads the text of a `config.json`, in either spelling.
     pub fn from_json(text: &str) -> Result<Self, String> {
-        let mut value: serde_json::Value =
-            serde_json::from_str(text).map_err(|error| error.to_string())?;
-        let object = value
-            .as_object_mut()
-            .ok_or("the file is not a JSON object")?;
-        if let Some(rope) = object.get("rope_parameters").cloned() {
-            let kind = rope.get("rope_type").and_then(|kind| kind.as_str());
-            if kind.is_some_and(|kind| kind != "default") {
-                return Err(format!(
-                    "rope_parameters.rope_type = {:?} is not supported",
-                    kind.unwrap_or_default()
-                ));
-            }
-            if let Some(theta) = rope.get("rope_theta") {
-                object.entry("rope_theta").or_insert(theta.clone());
-            }
-        }
-        if object
-            .get("rope_scaling")
-            .is_some_and(|value| !value.is_null())
-        {
-            return Err("rope_scaling is not supported".to_owned());
-        }
-        for key in ["attention_bias", "mlp_bias"] {
-            if object.get(key).and_then(serde_json::Value::as_bool) == Some(true) {
-                return Err(format!("{key} = true is not supported"));
-            }
-        }
-        if let Some(dtype) = object.get("dtype").cloned() {
-            object.entry("torch_dtype").or_insert(dtype);
-        }
-        object.entry("rope_theta").or_insert(10_000.0.into());
-        object.entry("torch_dtype").or_insert("float32".into());
-        object.entry("tie_word_embeddings").or_insert(false.into());
-        object.entry("hidden_act").or_insert("silu".into());
-        if !object.contains_key("head_dim")
-            && let (Some(width), Some(heads)) = (
-                object
-                    .get("hidden_size")
-                    .and_then(serde_json::Value::as_i64),
-                object
-                    .get("num_attention_heads")
-                    .and_then(serde_json::Value::as_i64),
-            )
-        {
-            object.insert("head_dim".to_owned(), (width / heads.max(1)).into());
-        }
-        let config: Self = serde_json::from_value(value).map_err(|error| error.to_string())?;
+        let value: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        Self::from_value(&value)
+    }
+
+    /// Reads what a `config.json` holds.
+    pub fn from_value(value: &Value) -> Result<Self, String> {
+        let object = value.as_object().ok_or("it is not a JSON object")?;
+        let keys = Keys(object);
+        let architecture = architecture(&keys)?;
+        refuse(&keys)?;
+        let (rope_theta, rope_scaling) = rope(&keys)?;
+        let hidden_size = keys.needed("hidden_size")?;
+        let num_attention_heads = keys.needed("num_attention_heads")?;
+        let head_dim = match (keys.size("head_dim")?, architecture) {
+            (Some(width), _) => width,
+            // The default of transformers' Qwen3Config.
+            (None, Architecture::Qwen3) => 128,
+            (None, _) => hidden_size / num_attention_heads,
+        };
+        let config = Self {
+            architecture,
+            vocab_size: keys.needed("vocab_size")?,
+            hidden_size,
+            intermediate_size: keys.needed("intermediate_size")?,
+            num_hidden_layers: keys.needed("num_hidden_layers")? as usize,
+            num_attention_heads,
+            num_key_value_heads: keys
+                .size("num_key_value_heads")?
+                .unwrap_or(num_attention_heads),
+            head_dim,
+            rms_norm_eps: keys.number("rms_norm_eps", 1e-6)?,
+            rope_theta,
+            rope_scaling,
+            max_position_embeddings: keys.needed("max_position_embeddings")?,
+            tie_word_embeddings: keys.flag("tie_word_embeddings")?,
+            attention_bias: keys.flag("attention_bias")? && architecture != Architecture::Qwen2,
+            mlp_bias: keys.flag("mlp_bias")? && architecture == Architecture::Llama,
+            bos_token_id: keys.ids("bos_token_id")?.first().copied(),
+            eos_token_ids: keys.ids("eos_token_id")?,
+            pad_token_id: keys.ids("pad_token_id")?.first().copied(),
+        };
         config.check()?;
         Ok(config)
     }
 
     fn check(&self) -> Result<(), String> {
-        if self.model_type != "llama" {
-            return Err(format!(
-                "model_type = {:?} is not supported; the decoder knows llama",
-                self.model_type
-            ));
-        }
-        if self.hidden_act != "silu" {
-            return Err(format!(
-                "hidden_act = {:?} is not supported; the decoder knows silu",
-                self.hidden_act
-            ));
-        }
-        if self.num_key_value_heads < 1
-            || self.num_attention_heads < 1
-            || self.num_attention_heads % self.num_key_value_heads != 0
-        {
+        if self.num_attention_heads % self.num_key_value_heads != 0 {
             return Err(format!(
                 "num_attention_heads = {} is not a multiple of num_key_value_heads = {}",
                 self.num_attention_heads, self.num_key_value_heads
@@ -227,85 +209,256 @@ impl ModelConfig {
                 self.head_dim
             ));
         }
+        if self.num_hidden_layers > 1000 {
+            return Err(format!(
+                "num_hidden_layers = {}: no known model has so many",
+                self.num_hidden_layers
+            ));
+        }
+        let ids = self
+            .bos_token_id
+            .iter()
+            .chain(&self.eos_token_ids)
+            .chain(&self.pad_token_id);
+        for &id in ids {
+            if id >= self.vocab_size {
+                return Err(format!(
+                    "the token id {id} lies outside the vocabulary of {}",
+                    self.vocab_size
+                ));
+            }
+        }
         Ok(())
     }
 
-    /// The text of a `config.json`.
-    pub fn to_json(&self) -> String {
-        let mut text = serde_json::to_string_pretty(self)
-            .expect("a struct of numbers and strings always serialises");
+    /// Longest sequence the decoder takes, in tokens.
+    pub fn context(&self) -> usize {
+        let trained = self.max_position_embeddings as f64;
+        match self.rope_scaling {
+            RopeScaling::Dynamic { factor } => (trained * factor.max(1.0)) as usize,
+            _ => trained as usize,
+        }
+    }
+
+    /// Whether a sequence of that length is rotated otherwise than its tokens
+    /// one by one would be.
+    pub fn outgrown(&self, length: usize) -> bool {
+        matches!(self.rope_scaling, RopeScaling::Dynamic { .. })
+            && length as i64 > self.max_position_embeddings
+    }
+
+    /// The id that fills rows behind their last token; never attended to.
+    pub fn filler(&self) -> i64 {
+        let end = self.eos_token_ids.first().copied();
+        self.pad_token_id
+            .or(end)
+            .filter(|id| *id >= 0)
+            .unwrap_or_default()
+    }
+
+    /// Whether queries, keys and values have biases.
+    pub fn qkv_bias(&self) -> bool {
+        self.attention_bias || self.architecture == Architecture::Qwen2
+    }
+
+    /// Whether heads of queries and keys are normalised.
+    pub fn qk_norm(&self) -> bool {
+        self.architecture == Architecture::Qwen3
+    }
+
+    /// The text of a `config.json`, in the spelling of transformers 4.
+    /// `torch_dtype` is the number format of the weights beside it.
+    pub fn to_json(&self, torch_dtype: &str) -> String {
+        let ends = match self.eos_token_ids.as_slice() {
+            [] => Value::Null,
+            [one] => json!(one),
+            several => json!(several),
+        };
+        let mut value = json!({
+            "architectures": [self.architecture.class()],
+            "model_type": self.architecture.model_type(),
+            "vocab_size": self.vocab_size,
+            "hidden_size": self.hidden_size,
+            "intermediate_size": self.intermediate_size,
+            "num_hidden_layers": self.num_hidden_layers,
+            "num_attention_heads": self.num_attention_heads,
+            "num_key_value_heads": self.num_key_value_heads,
+            "head_dim": self.head_dim,
+            "rms_norm_eps": self.rms_norm_eps,
+            "rope_theta": self.rope_theta,
+            "rope_scaling": self.rope_scaling.to_json(),
+            "max_position_embeddings": self.max_position_embeddings,
+            "tie_word_embeddings": self.tie_word_embeddings,
+            "hidden_act": "silu",
+            "bos_token_id": self.bos_token_id,
+            "eos_token_id": ends,
+            "pad_token_id": self.pad_token_id,
+            "torch_dtype": torch_dtype,
+        });
+        // Keys that the other classes of transformers do not know stay out.
+        if self.architecture != Architecture::Qwen2 {
+            value["attention_bias"] = json!(self.attention_bias);
+        }
+        if self.architecture == Architecture::Llama {
+            value["mlp_bias"] = json!(self.mlp_bias);
+        }
+        let mut text = format!("{value:#}");
         text.push('\n');
         text
     }
 }
 
+fn architecture(keys: &Keys<'_>) -> Result<Architecture, String> {
+    let known = || Architecture::ALL.map(Architecture::model_type).join(", ");
+    let named = keys.present("model_type").ok_or_else(|| {
+        format!(
+            "the key model_type is missing; the decoder knows {}",
+            known()
+        )
+    })?;
+    Architecture::ALL
+        .into_iter()
+        .find(|architecture| named == architecture.model_type())
+        .ok_or_else(|| {
+            format!(
+                "model_type = {named} is not supported; the decoder knows {}",
+                known()
+            )
+        })
+}
+
+/// Refuses what the decoder would silently do otherwise.
+fn refuse(keys: &Keys<'_>) -> Result<(), String> {
+    if let Some(activation) = keys.present("hidden_act")
+        && activation != "silu"
+    {
+        return Err(format!(
+            "hidden_act = {activation} is not supported; the decoder knows silu"
+        ));
+    }
+    if keys.flag("use_sliding_window")? {
+        return Err("use_sliding_window = true is not supported".to_owned());
+    }
+    if let Some(Value::Array(kinds)) = keys.present("layer_types")
+        && let Some(other) = kinds.iter().find(|kind| *kind != "full_attention")
+    {
+        return Err(format!(
+            "layer_types holds {other}; the decoder knows full_attention"
+        ));
+    }
+    if let Some(quantization) = keys.present("quantization_config") {
+        let method = quantization.get("quant_method").unwrap_or(&Value::Null);
+        return Err(format!(
+            "quantization_config.quant_method = {method} is not supported; use the checkpoint in bfloat16, or a GGUF file"
+        ));
+    }
+    Ok(())
+}
+
+/// Base and scaling of the rotary positions, in either spelling.
+fn rope(keys: &Keys<'_>) -> Result<(f64, RopeScaling), String> {
+    let theta = keys.number("rope_theta", 10_000.0)?;
+    for place in ["rope_parameters", "rope_scaling"] {
+        let Some(value) = keys.present(place) else {
+            continue;
+        };
+        let object = value
+            .as_object()
+            .ok_or_else(|| format!("{place} is not an object"))?;
+        let theta = Keys(object)
+            .number("rope_theta", theta)
+            .map_err(|error| format!("{place}.{error}"))?;
+        let scaling =
+            RopeScaling::from_json(object).map_err(|error| format!("{place}: {error}"))?;
+        return Ok((theta, scaling));
+    }
+    Ok((theta, RopeScaling::None))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::ModelShape;
 
-    fn shape() -> ModelShape {
-        ModelShape {
-            width: 96,
-            layers: 3,
-            heads: 4,
-            kv_heads: 2,
-            feed_forward: 256,
-            context: 160,
-        }
+    fn config() -> ModelConfig {
+        ModelShape::tiny().config(150, 1, 2, 0)
+    }
+
+    fn value() -> Value {
+        serde_json::from_str(&config().to_json("float32")).unwrap()
     }
 
     #[test]
     fn what_is_written_reads_back() {
-        let config = shape().config(150, 1, 2, 0);
-        assert_eq!(ModelConfig::from_json(&config.to_json()), Ok(config));
+        assert_eq!(
+            ModelConfig::from_json(&config().to_json("float32")),
+            Ok(config())
+        );
+        let mut other = config();
+        other.architecture = Architecture::Qwen3;
+        other.attention_bias = true;
+        other.eos_token_ids = vec![2, 7];
+        other.bos_token_id = None;
+        other.rope_scaling = RopeScaling::Linear { factor: 2.0 };
+        assert_eq!(ModelConfig::from_json(&other.to_json("float32")), Ok(other));
     }
 
     #[test]
-    fn both_spellings_of_the_rotary_base_are_read() {
-        let config = shape().config(150, 1, 2, 0);
-        let newer = config
-            .to_json()
-            .replace(
-                "\"rope_theta\": 10000.0",
-                "\"rope_parameters\": {\"rope_type\": \"default\", \"rope_theta\": 5000.0}",
-            )
-            .replace("torch_dtype", "dtype");
-        let read = ModelConfig::from_json(&newer).unwrap();
+    fn both_spellings_of_rotary_positions_are_read() {
+        let mut newer = value();
+        newer["rope_parameters"] =
+            json!({"rope_type": "linear", "factor": 3.0, "rope_theta": 5000.0});
+        let read = ModelConfig::from_value(&newer).unwrap();
         assert!((read.rope_theta - 5000.0).abs() < f64::EPSILON);
-        assert_eq!(read.torch_dtype, "float32");
+        assert_eq!(read.rope_scaling, RopeScaling::Linear { factor: 3.0 });
+        let mut older = value();
+        older["rope_scaling"] = json!({"type": "dynamic", "factor": 2.0});
+        let read = ModelConfig::from_value(&older).unwrap();
+        assert_eq!(read.rope_scaling, RopeScaling::Dynamic { factor: 2.0 });
+        assert!((read.rope_theta - 10_000.0).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn families_differ_in_biases_and_norms() {
+        let with = |kind: &str| {
+            let mut value = value();
+            value["model_type"] = json!(kind);
+            ModelConfig::from_value(&value).unwrap()
+        };
+        assert!(!with("llama").qkv_bias());
+        assert!(with("qwen2").qkv_bias());
+        assert!(!with("qwen2").attention_bias);
+        assert!(with("qwen3").qk_norm());
     }
 
     #[test]
     fn what_the_decoder_cannot_do_is_refused_by_name() {
-        let config = shape().config(150, 1, 2, 0).to_json();
-        let other = config.replace("\"llama\"", "\"mamba\"");
-        assert!(
-            ModelConfig::from_json(&other)
-                .unwrap_err()
-                .contains("mamba")
-        );
-        let scaled = config.replace(
-            "\"hidden_act\"",
-            "\"rope_scaling\": {\"rope_type\": \"yarn\"}, \"hidden_act\"",
-        );
-        assert!(
-            ModelConfig::from_json(&scaled)
-                .unwrap_err()
-                .contains("rope_scaling")
-        );
-    }
-
-    #[test]
-    fn a_shape_that_cannot_be_built_says_which_number() {
-        let uneven = ModelShape {
-            heads: 5,
-            ..shape()
-        };
-        assert!(uneven.check().unwrap_err().contains("width"));
-        let ungrouped = ModelShape {
-            kv_heads: 3,
-            ..shape()
-        };
-        assert!(ungrouped.check().unwrap_err().contains("kv_heads"));
+        for (key, wrong, named) in [
+            ("model_type", json!("mamba"), "mamba"),
+            ("hidden_act", json!("gelu"), "gelu"),
+            ("use_sliding_window", json!(true), "use_sliding_window"),
+            (
+                "layer_types",
+                json!(["full_attention", "sliding_attention"]),
+                "sliding_attention",
+            ),
+            ("quantization_config", json!({"quant_method": "awq"}), "awq"),
+            ("rope_scaling", json!({"type": "yarn"}), "yarn"),
+            ("hidden_size", json!(-3), "hidden_size"),
+            ("hidden_size", json!("wide"), "hidden_size"),
+            ("vocab_size", json!(null), "vocab_size"),
+            ("num_key_value_heads", json!(3), "num_key_value_heads"),
+            ("head_dim", json!(5), "head_dim"),
+            ("eos_token_id", json!([2, "x"]), "eos_token_id"),
+            ("eos_token_id", json!(150), "150"),
+            ("tie_word_embeddings", json!(1), "tie_word_embeddings"),
+        ] {
+            let mut value = value();
+            value[key] = wrong;
+            let error = ModelConfig::from_value(&value).unwrap_err();
+            assert!(error.contains(named), "{key}: {error}");
+        }
+        assert!(ModelConfig::from_json("[]").is_err());
+        assert!(ModelConfig::from_json("{").is_err());
     }
 }

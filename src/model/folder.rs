@@ -1,23 +1,54 @@
-//! Hugging Face model folders: `config.json`, `model.safetensors`,
-//! `tokenizer.json`, `tokenizer_config.json`.
+//! Writing model folders as transformers and servers read them:
+//! `config.json`, `model.safetensors` (in shards where it is large),
+//! `tokenizer.json` and what else belongs to the model.
 //!
 //! A folder is written under another name and renamed, so it is whole or
-//! absent. Deliberately not read yet: sharded checkpoints and other number
-//! formats than float32; both are refused by name.
+//! absent. Reading is [`super::stored`]'s matter.
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail, ensure};
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use anyhow::{Context, Result};
 use tch::{Device, Kind, Tensor};
-use tokenizers::Tokenizer;
 
+use super::tensor_files::{MAX_SHARD_BYTES, NumberFormat, Sink, TensorToWrite, write_model};
 use super::weights::{Entry, layout};
-use super::{Decoder, Model, ModelConfig, Weights, vocabulary};
+use super::{Model, ModelConfig, Stored, stored::Companions};
 use crate::files;
 
-/// Writes a model folder.
+/// Writes a model in memory as a folder, float32, adapters merged.
 pub fn save(model: &Model, at: &Path) -> Result<()> {
+    let decoder = &model.decoder;
+    let fill =
+        |entry: &Entry, sink: &mut Sink<'_>| sink.numbers(&numbers(&decoder.merged(&entry.name)));
+    write(
+        at,
+        decoder.config(),
+        &model.companions,
+        NumberFormat::F32,
+        fill,
+    )
+}
+
+/// Writes a stored model as a folder, an adapter merged, one tensor in memory at a time.
+pub fn convert(model: &Stored, at: &Path, format: NumberFormat) -> Result<()> {
+    model.source(|source| {
+        write(
+            at,
+            &model.config,
+            &model.companions,
+            format,
+            |entry, sink| sink.numbers(&numbers(&source(&entry.name)?)),
+        )
+    })
+}
+
+fn write(
+    at: &Path,
+    config: &ModelConfig,
+    companions: &Companions,
+    format: NumberFormat,
+    fill: impl Fn(&Entry, &mut Sink<'_>) -> Result<()>,
+) -> Result<()> {
     let parent = at.parent().unwrap_or(Path::new("."));
     let name = at
         .file_name()
@@ -27,31 +58,27 @@ pub fn save(model: &Model, at: &Path) -> Result<()> {
         name.to_string_lossy(),
         std::process::id()
     ));
-    let tokenizer = model
-        .tokenizer
-        .to_string(true)
-        .map_err(|error| anyhow::anyhow!("writing the tokenizer: {error}"))?;
-    let weights = model.decoder.weights();
-    let context = model.decoder.config().max_position_embeddings as usize;
-    let parts: [(&str, Vec<u8>); 4] = [
-        ("config.json", model.decoder.config().to_json().into_bytes()),
-        ("tokenizer.json", tokenizer.into_bytes()),
-        (
-            "tokenizer_config.json",
-            serde_json::to_vec_pretty(&vocabulary::tokenizer_config(context))?,
-        ),
-        (
-            "model.safetensors",
-            to_safetensors(weights.entries(), weights.flat())?,
-        ),
-    ];
     if aside.exists() {
         std::fs::remove_dir_all(&aside)?;
     }
+    let entries = layout(config);
+    let tensors: Vec<TensorToWrite> = entries
+        .iter()
+        .map(|entry| TensorToWrite {
+            name: entry.name.clone(),
+            shape: entry.shape.iter().map(|&size| size as usize).collect(),
+            format,
+        })
+        .collect();
     let written = (|| -> Result<()> {
-        for (name, bytes) in parts {
-            files::write_whole(&aside.join(name), &bytes)?;
+        let text = config.to_json(format.torch_name());
+        files::write_whole(&aside.join("config.json"), text.as_bytes())?;
+        for (name, bytes) in companions {
+            files::write_whole(&aside.join(name), bytes)?;
         }
+        write_model(&aside, &tensors, MAX_SHARD_BYTES, |place, sink| {
+            fill(&entries[place], sink)
+        })?;
         if at.exists() {
             std::fs::remove_dir_all(at)?;
         }
@@ -66,142 +93,15 @@ pub fn save(model: &Model, at: &Path) -> Result<()> {
     written.with_context(|| format!("writing the model folder {}", at.display()))
 }
 
-/// Reads a model folder onto a device.
-pub fn load(at: &Path, device: Device) -> Result<Model> {
-    let read = |name: &str| {
-        let path = at.join(name);
-        std::fs::read(&path).with_context(|| {
-            format!(
-                "reading {}: a model folder holds config.json, model.safetensors and tokenizer.json",
-                path.display()
-            )
-        })
-    };
-    let config_text = String::from_utf8(read("config.json")?)
-        .with_context(|| format!("{} is not UTF-8", at.join("config.json").display()))?;
-    let config = ModelConfig::from_json(&config_text)
-        .map_err(|error| anyhow::anyhow!("{}: {error}", at.join("config.json").display()))?;
-    let tokenizer = Tokenizer::from_bytes(read("tokenizer.json")?)
-        .map_err(|error| anyhow::anyhow!("{}: {error}", at.join("tokenizer.json").display()))?;
-    let words = tokenizer.get_vocab_size(true) as i64;
-    ensure!(
-        words <= config.vocab_size,
-        "{}: the tokenizer has {words} tokens, the model's embedding {} rows; they do not belong together",
-        at.display(),
-        config.vocab_size
-    );
-    let entries = layout(&config);
-    let bytes = read("model.safetensors")?;
-    let flat_P = from_safetensors(&bytes, &entries)
-        .with_context(|| at.join("model.safetensors").display().to_string())?
-        .to_device(device);
-    let weights = Weights::from_flat(&flat_P, entries);
-    Ok(Model {
-        decoder: Decoder::new(config, weights),
-        tokenizer,
-    })
-}
-
-/// Parameters in the safetensors format, float32.
-pub fn to_safetensors(entries: &[Entry], flat_P: &Tensor) -> Result<Vec<u8>> {
-    let bytes = float_bytes(flat_P);
-    let views = entries
-        .iter()
-        .map(|entry| {
-            let from = entry.offset as usize * 4;
-            let to = from + entry.len() as usize * 4;
-            let shape = entry.shape.iter().map(|&size| size as usize).collect();
-            Ok((
-                entry.name.clone(),
-                TensorView::new(Dtype::F32, shape, &bytes[from..to])?,
-            ))
-        })
-        .collect::<Result<Vec<_>>>()?;
-    // transformers refuses a file whose metadata does not say "pt".
-    let metadata = [("format".to_owned(), "pt".to_owned())].into();
-    Ok(safetensors::serialize(views, Some(metadata))?)
-}
-
-/// The flat parameter vector `[P]` of a safetensors file that holds exactly
-/// the entries' tensors.
-pub fn from_safetensors(bytes: &[u8], entries: &[Entry]) -> Result<Tensor> {
-    let file = SafeTensors::deserialize(bytes).context("not a whole safetensors file")?;
-    for name in file.names() {
-        ensure!(
-            entries.iter().any(|entry| entry.name == *name),
-            "tensor {name} is not part of this configuration"
-        );
-    }
-    let mut values = Vec::new();
-    for entry in entries {
-        let view = file
-            .tensor(&entry.name)
-            .with_context(|| format!("tensor {} is missing", entry.name))?;
-        let shape: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
-        ensure!(
-            shape == entry.shape,
-            "tensor {} has shape {shape:?}, the configuration says {:?}",
-            entry.name,
-            entry.shape
-        );
-        append_floats(&mut values, &entry.name, &view)?;
-    }
-    Ok(Tensor::from_slice(&values))
-}
-
-/// Vectors in the safetensors format, float32.
-pub fn vectors_to_safetensors(vectors: &[(&str, &Tensor)]) -> Result<Vec<u8>> {
-    let bytes: Vec<(&str, Vec<u8>)> = vectors
-        .iter()
-        .map(|(name, vector)| (*name, float_bytes(vector)))
-        .collect();
-    let views = bytes
-        .iter()
-        .map(|(name, bytes)| {
-            Ok((
-                *name,
-                TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes)?,
-            ))
-        })
-        .collect::<Result<Vec<_>>>()?;
-    Ok(safetensors::serialize(views, None)?)
-}
-
-/// One vector of `count` numbers out of a safetensors file.
-pub fn vector_from_safetensors(bytes: &[u8], name: &str, count: i64) -> Result<Tensor> {
-    let file = SafeTensors::deserialize(bytes).context("not a whole safetensors file")?;
-    let view = file
-        .tensor(name)
-        .with_context(|| format!("tensor {name} is missing"))?;
-    let mut values = Vec::new();
-    append_floats(&mut values, name, &view)?;
-    ensure!(
-        values.len() as i64 == count,
-        "tensor {name} has {} numbers, {count} are needed",
-        values.len()
-    );
-    Ok(Tensor::from_slice(&values))
-}
-
-fn append_floats(values: &mut Vec<f32>, name: &str, view: &TensorView<'_>) -> Result<()> {
-    if view.dtype() != Dtype::F32 {
-        bail!(
-            "tensor {name} is stored as {:?}; only F32 is read",
-            view.dtype()
-        );
-    }
-    values.extend(
-        view.data()
-            .chunks_exact(4)
-            .map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]])),
-    );
-    Ok(())
-}
-
-fn float_bytes(vector: &Tensor) -> Vec<u8> {
-    let vector = vector.to_device(Device::Cpu).to_kind(Kind::Float);
-    let mut values = vec![0.0f32; vector.numel()];
+/// A tensor's numbers, float32, in order.
+pub fn numbers(tensor: &Tensor) -> Vec<f32> {
+    let flat = tensor
+        .detach()
+        .to_device(Device::Cpu)
+        .to_kind(Kind::Float)
+        .reshape([-1]);
+    let mut values = vec![0.0f32; flat.numel()];
     let count = values.len();
-    vector.copy_data(&mut values, count);
-    values.into_iter().flat_map(f32::to_le_bytes).collect()
+    flat.copy_data(&mut values, count);
+    values
 }

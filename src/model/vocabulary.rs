@@ -10,6 +10,7 @@
 //! lower-case words and single signs; decoding joins tokens by single spaces.
 //! `A+3=D` therefore comes back as `A + 3 = D`.
 
+use anyhow::{Context, Result};
 use serde_json::json;
 use tokenizers::models::wordlevel::WordLevel;
 use tokenizers::pre_tokenizers::sequence::Sequence;
@@ -18,6 +19,8 @@ use tokenizers::pre_tokenizers::whitespace::WhitespaceSplit;
 use tokenizers::processors::template::TemplateProcessing;
 use tokenizers::{AddedToken, PreTokenizerWrapper, SplitDelimiterBehavior, Tokenizer};
 
+use super::stored::Companions;
+use super::{ModelConfig, ModelShape};
 use crate::tasks::grading::{END_THINK, THINK};
 use crate::tasks::{LARGEST_NUMBER, number_word};
 
@@ -125,6 +128,31 @@ pub fn tokenizer_config(max_length: usize) -> serde_json::Value {
         "clean_up_tokenization_spaces": false,
         "model_max_length": max_length,
     })
+}
+
+/// The configuration of a model of that shape over this vocabulary.
+pub fn config(shape: &ModelShape) -> Result<ModelConfig> {
+    let tokenizer = tokenizer();
+    let id = |word: &str| {
+        tokenizer
+            .token_to_id(word)
+            .map(i64::from)
+            .with_context(|| format!("the vocabulary lacks {word}"))
+    };
+    let words = tokenizer.get_vocab_size(true) as i64;
+    Ok(shape.config(words, id(BOS)?, id(EOS)?, id(PAD)?))
+}
+
+/// Files that belong to a model over this vocabulary.
+pub fn companions(max_length: usize) -> Result<Companions> {
+    let text = tokenizer()
+        .to_string(true)
+        .map_err(|error| anyhow::anyhow!("writing the tokenizer: {error}"))?;
+    let about = serde_json::to_vec_pretty(&tokenizer_config(max_length))?;
+    Ok(Companions::from([
+        ("tokenizer.json".to_owned(), text.into_bytes()),
+        ("tokenizer_config.json".to_owned(), about),
+    ]))
 }
 
 /// The pieces of `text` that `tokenizer` does not know, in their order; empty

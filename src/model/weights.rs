@@ -11,6 +11,7 @@
 
 use std::collections::BTreeMap;
 
+use anyhow::Result;
 use rand::RngExt;
 use tch::{Device, Kind, Tensor};
 
@@ -39,6 +40,11 @@ impl Entry {
         self.len() == 0
     }
 
+    /// Whether it is added to a product.
+    pub fn is_bias(&self) -> bool {
+        self.name.rsplit('.').next() == Some("bias")
+    }
+
     /// Whether it is a matrix inside a layer: what Muon orthogonalises.
     pub fn is_hidden_matrix(&self) -> bool {
         self.shape.len() == 2 && self.name.contains(".layers.")
@@ -65,13 +71,30 @@ const JOINED: [(&str, &[&str]); 2] = [
 
 /// The leaf that a parameter is part of: its own name, or that of a joined matrix.
 fn leaf_name(name: &str) -> String {
-    JOINED
-        .iter()
-        .find_map(|(joined, parts)| {
-            let part = parts.iter().find(|part| name.contains(**part))?;
-            Some(name.replace(*part, joined))
-        })
-        .unwrap_or_else(|| name.to_owned())
+    for (joined, parts) in JOINED {
+        for part in parts {
+            for kind in ["weight", "bias"] {
+                if let Some(place) = name.strip_suffix(&format!("{part}.{kind}")) {
+                    return format!("{place}{joined}.{kind}");
+                }
+            }
+        }
+    }
+    name.to_owned()
+}
+
+/// The joined leaf's name of a module, and the modules that it is made of in
+/// the order of their rows; a module that is not joined is its own.
+pub(super) fn joined(module: &str) -> (String, Vec<String>) {
+    for (joined, parts) in JOINED {
+        for part in parts {
+            if let Some(place) = module.strip_suffix(part) {
+                let parts = parts.iter().map(|part| format!("{place}{part}")).collect();
+                return (format!("{place}{joined}"), parts);
+            }
+        }
+    }
+    (module.to_owned(), vec![module.to_owned()])
 }
 
 /// Leaves over the flat buffer, in its order: parameters of one leaf name are
@@ -103,18 +126,40 @@ pub fn layout(config: &ModelConfig) -> Vec<Entry> {
         vec![config.vocab_size, d],
     )];
     for layer in 0..config.num_hidden_layers {
-        for (name, shape) in [
-            ("input_layernorm", vec![d]),
-            ("self_attn.q_proj", vec![query, d]),
-            ("self_attn.k_proj", vec![key, d]),
-            ("self_attn.v_proj", vec![key, d]),
-            ("self_attn.o_proj", vec![d, query]),
-            ("post_attention_layernorm", vec![d]),
-            ("mlp.gate_proj", vec![f, d]),
-            ("mlp.up_proj", vec![f, d]),
-            ("mlp.down_proj", vec![d, f]),
-        ] {
-            shapes.push((format!("model.layers.{layer}.{name}.weight"), shape));
+        let attention = [
+            ("input_layernorm.weight", vec![d], true),
+            ("self_attn.q_proj.weight", vec![query, d], true),
+            ("self_attn.k_proj.weight", vec![key, d], true),
+            ("self_attn.v_proj.weight", vec![key, d], true),
+            ("self_attn.q_proj.bias", vec![query], config.qkv_bias()),
+            ("self_attn.k_proj.bias", vec![key], config.qkv_bias()),
+            ("self_attn.v_proj.bias", vec![key], config.qkv_bias()),
+            (
+                "self_attn.q_norm.weight",
+                vec![config.head_dim],
+                config.qk_norm(),
+            ),
+            (
+                "self_attn.k_norm.weight",
+                vec![config.head_dim],
+                config.qk_norm(),
+            ),
+            ("self_attn.o_proj.weight", vec![d, query], true),
+            ("self_attn.o_proj.bias", vec![d], config.attention_bias),
+        ];
+        let feed_forward = [
+            ("post_attention_layernorm.weight", vec![d], true),
+            ("mlp.gate_proj.weight", vec![f, d], true),
+            ("mlp.up_proj.weight", vec![f, d], true),
+            ("mlp.gate_proj.bias", vec![f], config.mlp_bias),
+            ("mlp.up_proj.bias", vec![f], config.mlp_bias),
+            ("mlp.down_proj.weight", vec![d, f], true),
+            ("mlp.down_proj.bias", vec![d], config.mlp_bias),
+        ];
+        for (name, shape, present) in attention.into_iter().chain(feed_forward) {
+            if present {
+                shapes.push((format!("model.layers.{layer}.{name}"), shape));
+            }
         }
     }
     shapes.push(("model.norm.weight".to_owned(), vec![d]));
@@ -137,7 +182,7 @@ pub fn layout(config: &ModelConfig) -> Vec<Entry> {
 }
 
 impl Weights {
-    /// Fresh weights, a function of the seed alone: norms 1, embeddings normal
+    /// Fresh weights, a function of the seed alone: norms 1, biases 0, embeddings normal
     /// with deviation 0.02, matrices normal with deviation 1/sqrt(columns),
     /// those that write into the residual stream divided by sqrt(2 layers).
     pub fn random(config: &ModelConfig, seed: u64, device: Device) -> Self {
@@ -147,7 +192,8 @@ impl Weights {
         let mut values = Vec::with_capacity(total);
         for (index, entry) in entries.iter().enumerate() {
             if entry.shape.len() == 1 {
-                values.resize(values.len() + entry.len() as usize, 1.0f32);
+                let value = if entry.is_bias() { 0.0 } else { 1.0f32 };
+                values.resize(values.len() + entry.len() as usize, value);
                 continue;
             }
             let deviation = if entry.is_hidden_matrix() {
@@ -168,12 +214,33 @@ impl Weights {
                 (deviation * radius * angle.cos()) as f32
             }));
         }
-        Self::from_flat(&Tensor::from_slice(&values).to_device(device), entries)
+        Self::over(&Tensor::from_slice(&values).to_device(device), entries)
     }
 
-    /// Weights over a copy of a flat buffer.
-    pub fn from_flat(flat: &Tensor, entries: Vec<Entry>) -> Self {
-        let flat = flat.detach().copy();
+    /// Weights read one after another, so that no second copy of them all is
+    /// ever in memory. `read` gives float32 values for a name.
+    pub fn read(
+        entries: Vec<Entry>,
+        device: Device,
+        mut read: impl FnMut(&Entry, &mut [f32]) -> Result<()>,
+    ) -> Result<Self> {
+        let total = entries.iter().map(Entry::len).sum::<i64>();
+        let flat_P = Tensor::zeros([total], (Kind::Float, device));
+        let mut values = Vec::new();
+        for entry in &entries {
+            values.clear();
+            values.resize(entry.len() as usize, 0.0f32);
+            read(entry, &mut values)?;
+            flat_P
+                .narrow(0, entry.offset, entry.len())
+                .copy_(&Tensor::from_slice(&values));
+        }
+        Ok(Self::over(&flat_P, entries))
+    }
+
+    /// Weights whose buffer is `flat`, which nobody else may write to.
+    pub fn over(flat: &Tensor, entries: Vec<Entry>) -> Self {
+        let flat = flat.detach();
         let views = entries
             .iter()
             .map(|entry| {
@@ -196,7 +263,17 @@ impl Weights {
     /// A copy with a buffer of its own.
     #[must_use]
     pub fn duplicate(&self) -> Self {
-        Self::from_flat(&self.flat, self.entries.clone())
+        Self::over(&self.flat.copy(), self.entries.clone())
+    }
+
+    /// The same parameters, in the same memory, that no gradient reaches.
+    #[must_use]
+    pub fn frozen(&self) -> Self {
+        let mut shared = Self::over(&self.flat, self.entries.clone());
+        for (_, leaf) in &mut shared.leaves {
+            *leaf = leaf.detach();
+        }
+        shared
     }
 
     /// The parameter of that name; the layout and the decoder agree on names,
@@ -225,15 +302,17 @@ impl Weights {
         self.leaves.iter().map(|(_, leaf)| leaf).collect()
     }
 
-    /// The leaf of that name; the layout and the decoder agree on names.
-    ///
-    /// # Panics
-    /// If there is no such leaf, which is an error of the decoder.
-    pub fn leaf(&self, name: &str) -> &Tensor {
+    /// Names of the leaves, in the same order.
+    pub fn leaf_names(&self) -> impl Iterator<Item = &str> {
+        self.leaves.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// The leaf of that name, where the layout has one.
+    pub fn leaf(&self, name: &str) -> Option<&Tensor> {
         self.leaves
             .iter()
             .find(|(known, _)| known == name)
-            .map_or_else(|| panic!("the layout has no leaf {name}"), |(_, leaf)| leaf)
+            .map(|(_, leaf)| leaf)
     }
 
     /// Number of parameters.
@@ -269,7 +348,7 @@ impl Weights {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::config::ModelShape;
+    use crate::model::ModelShape;
 
     fn config() -> ModelConfig {
         ModelShape::tiny().config(20, 1, 2, 0)
@@ -303,7 +382,7 @@ mod tests {
             .map(|leaf| leaf.detach().reshape([-1]))
             .collect();
         assert_eq!(Tensor::cat(&parts, 0), *weights.flat());
-        let qkv = weights.leaf("model.layers.1.self_attn.qkv.weight");
+        let qkv = weights.leaf("model.layers.1.self_attn.qkv.weight").unwrap();
         assert_eq!(qkv.size(), [16 + 8 + 8, 16]);
         let keys = weights.get("model.layers.1.self_attn.k_proj.weight");
         assert_eq!(qkv.detach().narrow(0, 16, 8), *keys);

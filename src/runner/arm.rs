@@ -1,7 +1,7 @@
 //! One arm of one seed: from the seed's base, by the arm's algorithm, to
 //! evaluated trace records.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use experiments::manifest::{ArmRun, Role};
@@ -9,20 +9,11 @@ use experiments::record;
 
 use super::schedule::Done;
 use super::{Outcome, Run, base, identity, teacher, traces};
-use crate::config::{AlgorithmSettings, ArmSettings, build_rewards};
+use crate::config::{AlgorithmSettings, ArmSettings, TeacherSettings, build_rewards};
 use crate::evaluator;
 use crate::files;
-use crate::generation::Sampling;
-use crate::model::{Model, folder};
+use crate::model::{Adapter, Model, folder};
 use crate::training::{ArmLab, Ending, Job, checkpoint, train};
-
-/// How all sampling in training is done.
-pub(super) fn sampling(run: &Run) -> Sampling {
-    Sampling {
-        max_new_tokens: run.definition().rollout.max_new_tokens,
-        temperature: run.definition().rollout.temperature,
-    }
-}
 
 /// Lets a model answer the evaluation and writes its records.
 pub(super) fn write_evaluation(
@@ -57,8 +48,13 @@ pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
         .arm
         .get(name)
         .with_context(|| format!("the definition has no arm {name}"))?;
-    let (model, base) = base::load(run, seed, run.request.device)?;
+    let (mut model, base) = base::load(run, seed, run.request.device)?;
     let initial_weights = base.arm_run.final_weights;
+    if let Some(lora) = &settings.lora {
+        let base = model.decoder.weights().entries();
+        let adapter = Adapter::random(base, lora, seed, run.request.device)?;
+        model.decoder = model.decoder.with_adapter(adapter);
+    }
     let training = run
         .definition()
         .training_of(&settings.training, &format!("arm.{name}.training"))?;
@@ -66,15 +62,19 @@ pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
         &model,
         &run.mix,
         seed,
-        sampling(run),
+        run.definition().rollout.clone(),
         run.definition().tasks.validation_problems,
     );
     let mut shown = String::new();
     if settings.algorithm.imitates() {
-        let path = trace_file(run)?;
-        shown = files::hash_file(&path)?;
-        let recorded = read_traces(run, &path)?;
-        (lab.demonstrations, lab.held_out) = traces::demonstrations(&recorded, &model, &path)?;
+        let (recorded, path) = read_traces(run)?;
+        shown = files::hash(&serde_json::to_vec(&recorded)?);
+        (lab.demonstrations, lab.held_out) = traces::demonstrations(
+            &recorded,
+            &model.text,
+            model.decoder.config().context(),
+            &path,
+        )?;
         ensure!(
             !lab.demonstrations.is_empty(),
             "{} holds no trace to imitate: the teacher got nothing right that was not cut off",
@@ -119,7 +119,10 @@ pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
         return Ok(Done::Interrupted);
     };
     progress.set_message("evaluation");
-    folder::save(&model, &at.join("model"))?;
+    match model.decoder.adapter() {
+        Some(adapter) => adapter.save(&at.join("adapter"))?,
+        None => folder::save(&model, &at.join("model"))?,
+    }
     write_evaluation(run, &model, name, Some(seed), seed, &at)?;
     checkpoint::clear(&at)?;
     progress.finish_and_clear();
@@ -129,7 +132,7 @@ pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
             seed,
             folder: format!("arms/{name}/seed-{seed}"),
             initial_weights,
-            final_weights: model.decoder.weights().hash(),
+            final_weights: model.decoder.trainable().hash(),
             problem_order: problem_order(run, settings, seed, training.steps),
             budget: Some(budget),
         },
@@ -149,27 +152,27 @@ fn problem_order(run: &Run, settings: &ArmSettings, seed: u64, steps: u64) -> Op
     Some(ArmLab::problem_order(&run.mix, seed, count))
 }
 
-/// Where the demonstrations are.
-fn trace_file(run: &Run) -> Result<std::path::PathBuf> {
+/// The demonstrations and where they come from: recorded elsewhere, worked by
+/// the tasks, or sampled by the run's own teacher.
+fn read_traces(run: &Run) -> Result<(Vec<traces::Recorded>, PathBuf)> {
     let teacher = run
         .definition()
         .teacher
         .as_ref()
         .context("the definition has no teacher")?;
-    Ok(match &teacher.traces.file {
-        Some(file) => run.request.definition_folder.join(file),
-        None => run.teacher_folder().join(teacher::TRACES),
-    })
-}
-
-/// The demonstrations, recorded elsewhere or sampled by the run's own teacher.
-fn read_traces(run: &Run, path: &Path) -> Result<Vec<traces::Recorded>> {
-    match &run.definition().teacher {
-        Some(teacher) if teacher.traces.file.is_some() => {
-            traces::recording(path, teacher.traces.held_out as usize)
-        }
-        _ => traces::read(path),
+    if let Some(file) = &teacher.traces.file {
+        let path = run.request.definition_folder.join(file);
+        return Ok((
+            traces::recording(&path, teacher.traces.held_out as usize)?,
+            path,
+        ));
     }
+    if teacher.traces.worked {
+        let worked = traces::worked(&run.mix, teacher.seed, &teacher.traces);
+        return Ok((worked, PathBuf::from("teacher.traces.worked")));
+    }
+    let path = run.teacher_folder().join(teacher::TRACES);
+    Ok((traces::read(&path)?, path))
 }
 
 /// Roles of all models of a run by name, in the order in which they are shown.
@@ -179,7 +182,7 @@ pub(super) fn roles(run: &Run) -> Vec<(String, Role)> {
         .definition()
         .teacher
         .as_ref()
-        .is_some_and(|teacher| teacher.traces.file.is_none())
+        .is_some_and(TeacherSettings::is_model)
     {
         roles.push(("teacher".to_owned(), Role::Teacher));
     }

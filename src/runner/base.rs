@@ -4,16 +4,16 @@
 use std::fs::File;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use experiments::manifest::ArmRun;
 use indicatif::ProgressBar;
 use tch::Device;
 
 use super::schedule::Done;
 use super::{Outcome, Run, identity};
-use crate::config::BaseSettings;
+use crate::config::{BaseSettings, BaseSource};
 use crate::files;
-use crate::model::{Decoder, Model, Weights, folder, vocabulary};
+use crate::model::{Decoder, Model, Stored, Text, Weights, folder, vocabulary};
 use crate::tasks::corpus::Corpus;
 use crate::training::{Ending, Job, PretrainingLab, TrainingSettings, train};
 
@@ -26,14 +26,20 @@ const HASHED_DOCUMENTS: u64 = 256;
 
 /// Part of a base's hash; raised with every change of the decoder or the
 /// optimizer that changes bits, so that old bases are not taken for new ones.
-const ARITHMETIC: &str = "1";
+const ARITHMETIC: &str = "2";
 
 /// A base that is there.
 pub(super) struct Base {
-    /// Its folder in the cache.
-    pub folder: PathBuf,
-    /// The metrics of its pre-training, in the cache.
-    pub metrics: PathBuf,
+    /// Its folder, in the cache where the lab made it, or its file.
+    pub path: PathBuf,
+    /// The metrics of its pre-training, in the cache; `None` where it came
+    /// from elsewhere.
+    pub metrics: Option<PathBuf>,
+}
+
+/// Folder of models that were brought from elsewhere.
+pub fn models_folder() -> Result<PathBuf> {
+    Ok(cache_folder()?.join("models"))
 }
 
 /// Where the cache lies: `$XDG_CACHE_HOME/qinglan`, else `~/.cache/qinglan`.
@@ -55,23 +61,20 @@ pub(super) fn obtain(
     seed: u64,
     name: &str,
 ) -> Result<Option<Base>> {
-    let tokenizer = vocabulary::tokenizer();
-    let id = |word: &str| {
-        tokenizer
-            .token_to_id(word)
-            .map(i64::from)
-            .with_context(|| format!("the vocabulary lacks {word}"))
+    let (shape, pretraining) = match settings.source("base")? {
+        BaseSource::Model(name) => {
+            let folder = &run.request.definition_folder;
+            return Ok(Some(Base {
+                path: Stored::find(name, folder, &models_folder()?)?,
+                metrics: None,
+            }));
+        }
+        BaseSource::Pretrained(shape, pretraining) => (shape, pretraining),
     };
-    let config = settings.shape.config(
-        tokenizer.get_vocab_size(true) as i64,
-        id(vocabulary::BOS)?,
-        id(vocabulary::EOS)?,
-        id(vocabulary::PAD)?,
-    );
+    let config = vocabulary::config(shape)?;
     let tasks = &run.definition().tasks.names;
-    let corpus = Corpus::new(tasks, settings.pretraining.corpus)?;
-    let training = settings
-        .pretraining
+    let corpus = Corpus::new(tasks, pretraining.corpus)?;
+    let training = pretraining
         .training
         .resolve(&TrainingSettings::default(), name)
         .map_err(anyhow::Error::msg)?;
@@ -92,7 +95,7 @@ pub(super) fn obtain(
             &format!("{:?}", run.request.device),
             &run.definition().experiment.threads.to_string(),
         ],
-        &(&config, settings, &training),
+        &(config.to_json("float32"), settings, &training),
     )?;
     let bases = cache_folder()?.join("bases");
     let whole = bases.join(&identity);
@@ -105,20 +108,16 @@ pub(super) fn obtain(
                 config.clone(),
                 Weights::random(&config, seed, run.request.device),
             ),
-            tokenizer,
+            text: Text::lab()?,
+            companions: vocabulary::companions(config.context())?,
         };
         let algorithm = algorithms::Sft {
-            batch_size: settings.pretraining.batch_size,
+            batch_size: pretraining.batch_size,
         };
         let workshop = bases.join(format!("{identity}.training"));
         let progress: ProgressBar = run.progress(name);
-        let mut lab = PretrainingLab::new(
-            &model,
-            &corpus,
-            seed,
-            settings.pretraining.focus_weight,
-            HELD_OUT,
-        )?;
+        let mut lab =
+            PretrainingLab::new(&model, &corpus, seed, pretraining.focus_weight, HELD_OUT)?;
         let ending = train(
             &Job {
                 decoder: &model.decoder,
@@ -145,8 +144,8 @@ pub(super) fn obtain(
     }
     drop(lock);
     Ok(Some(Base {
-        folder: whole,
-        metrics: metrics_file,
+        path: whole,
+        metrics: Some(metrics_file),
     }))
 }
 
@@ -168,13 +167,17 @@ pub(super) fn evaluate(run: &Run, seed: u64) -> Result<Done> {
     let Some(base) = obtain(run, settings, seed, &format!("base seed {seed}"))? else {
         return Ok(Done::Interrupted);
     };
-    let model = folder::load(&base.folder, run.request.device)?;
-    // A copy, so that the run is whole without the cache. The metrics get a name
-    // of their own: a loss over documents is not the arms' validation loss.
-    folder::save(&model, &at.join("model"))?;
-    let metrics = std::fs::read(&base.metrics)
-        .with_context(|| format!("reading {}", base.metrics.display()))?;
-    files::write_whole(&at.join("pretraining.jsonl"), &metrics)?;
+    let model = Stored::open(&base.path)?.load(run.request.device)?;
+    // A base of the lab's is copied, so that the run is whole without the
+    // cache; a model from elsewhere stays where it is and is told by its hash.
+    // The metrics get a name of their own: a loss over documents is not the
+    // arms' validation loss.
+    if let Some(metrics) = &base.metrics {
+        folder::save(&model, &at.join("model"))?;
+        let metrics =
+            std::fs::read(metrics).with_context(|| format!("reading {}", metrics.display()))?;
+        files::write_whole(&at.join("pretraining.jsonl"), &metrics)?;
+    }
     super::arm::write_evaluation(run, &model, "base", Some(seed), seed, &at)?;
     let hash = model.decoder.weights().hash();
     Outcome {
@@ -197,6 +200,17 @@ pub(super) fn load(run: &Run, seed: u64, device: Device) -> Result<(Model, Outco
     let at = run.base_folder(seed);
     let outcome =
         Outcome::read(&at)?.with_context(|| format!("{} holds no finished base", at.display()))?;
-    let model = folder::load(&at.join("model"), device)?;
+    let path = match run.definition().base.source("base")? {
+        BaseSource::Model(name) => {
+            Stored::find(name, &run.request.definition_folder, &models_folder()?)?
+        }
+        BaseSource::Pretrained(..) => at.join("model"),
+    };
+    let model = Stored::open(&path)?.load(device)?;
+    ensure!(
+        model.decoder.weights().hash() == outcome.arm_run.final_weights,
+        "{} has other weights than when this run began; put the model back, or begin another run with --out",
+        path.display()
+    );
     Ok((model, outcome))
 }

@@ -6,12 +6,12 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use experiments::norms::{NormItem, Norms, conditions};
 
-use super::{UserError, traces};
-use crate::config::{BUILTIN_NORMS, Definition};
-use crate::model::{encode, vocabulary};
+use super::{UserError, models_folder, traces};
+use crate::config::{BUILTIN_NORMS, BaseSettings, BaseSource, Definition};
+use crate::model::{Stored, Text};
 use crate::tasks::{EvaluationItem, Mix};
 
 /// Problems to train on, items to evaluate, and how long people took for them.
@@ -29,12 +29,25 @@ impl Inputs {
 }
 
 fn read(definition: &Definition, definition_folder: &Path) -> Result<Inputs> {
-    let mix = Mix::new(&definition.tasks.names, definition.tasks.proportions())?;
-    let (items, norms) = evaluation_items(definition, definition_folder, &mix)?;
-    let tokenizer = vocabulary::tokenizer();
-    for item in &items {
-        encode(&tokenizer, &item.prompt)
-            .with_context(|| format!("tasks.norms: item {} of {}", item.item_id, item.task))?;
+    let mix = Mix::new(&definition.tasks.names, definition.tasks.proportions())?
+        .asking(definition.tasks.instructions.clone());
+    let (mut items, norms) = evaluation_items(definition, definition_folder, &mix)?;
+    let (text, context) = reader(&definition.base, "base", definition_folder)?;
+    for item in &mut items {
+        item.prompt = mix.ask(&item.task, &item.prompt);
+        let place = || format!("tasks.norms: item {} of {}", item.item_id, item.task);
+        let tokens = text.encode_prompt(&item.prompt).with_context(place)?.len();
+        ensure!(
+            tokens < context,
+            "{}: it has {tokens} tokens, the model's context holds {context}",
+            place()
+        );
+    }
+    if let Some(teacher) = &definition.teacher
+        && let Some(base) = &teacher.base
+    {
+        // That it can be opened is all that is asked here.
+        reader(base, "teacher.base", definition_folder)?;
     }
     if let Some(teacher) = &definition.teacher
         && let Some(file) = &teacher.traces.file
@@ -42,10 +55,22 @@ fn read(definition: &Definition, definition_folder: &Path) -> Result<Inputs> {
         let path = definition_folder.join(file);
         let recorded = traces::recording(&path, teacher.traces.held_out as usize)
             .context("teacher.traces.file")?;
-        let context = definition.base.shape.context as usize;
-        traces::check(&recorded, &tokenizer, context, &path).context("teacher.traces.file")?;
+        traces::check(&recorded, &text, context, &path).context("teacher.traces.file")?;
     }
     Ok(Inputs { mix, items, norms })
+}
+
+/// How a base reads and writes, and the tokens that its context holds.
+fn reader(base: &BaseSettings, place: &str, definition_folder: &Path) -> Result<(Text, usize)> {
+    match base.source(place)? {
+        BaseSource::Pretrained(shape, _) => Ok((Text::lab()?, shape.context as usize)),
+        BaseSource::Model(name) => {
+            let path = Stored::find(name, definition_folder, &models_folder()?)
+                .with_context(|| format!("{place}.model"))?;
+            let stored = Stored::open(&path).with_context(|| format!("{place}.model"))?;
+            Ok((stored.text, stored.config.context()))
+        }
+    }
 }
 
 /// What is evaluated and how long people took for it.

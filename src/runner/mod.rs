@@ -16,7 +16,7 @@ pub mod schedule;
 mod teacher;
 mod traces;
 
-pub use base::cache_folder;
+pub use base::{cache_folder, models_folder};
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ use tch::Device;
 
 use inputs::Inputs;
 
-use crate::config::Definition;
+use crate::config::{Definition, TeacherSettings};
 use crate::files;
 use crate::tasks::{EvaluationItem, Mix};
 
@@ -273,7 +273,7 @@ fn jobs(run: &Arc<Run>) -> Vec<schedule::Job> {
         .definition()
         .teacher
         .as_ref()
-        .is_some_and(|teacher| teacher.traces.file.is_none());
+        .is_some_and(TeacherSettings::is_model);
     let teacher = sampled_teacher.then(|| {
         let run = Arc::clone(run);
         jobs.push(schedule::Job::new("teacher", Vec::new(), move || {

@@ -3,13 +3,14 @@
 
 use anyhow::{Context, Result};
 use experiments::manifest::ArmRun;
+use indicatif::ProgressBar;
 
 use super::schedule::Done;
 use super::traces::{self, Recorded};
 use super::{Outcome, Run, arm, base, identity};
-use crate::config::{TeacherSettings, build_rewards};
-use crate::generation::{self, Key, Sampling};
-use crate::model::{Model, folder};
+use crate::config::{AlgorithmSettings, TeacherSettings, build_rewards};
+use crate::generation::{self, Key};
+use crate::model::{Model, Stored, folder};
 use crate::tasks::{Problem, Split, grading};
 use crate::training::lab::scored;
 use crate::training::{ArmLab, Ending, Job, train};
@@ -31,53 +32,34 @@ pub(super) fn make(run: &Run) -> Result<Done> {
         .teacher
         .as_ref()
         .context("the definition has no teacher")?;
-    let (Some(base_settings), Some(algorithm)) = (&settings.base, &settings.algorithm) else {
-        anyhow::bail!("the teacher's traces are a recording; there is nothing to train");
-    };
+    let base_settings = settings
+        .base
+        .as_ref()
+        .context("the teacher's traces are there; there is no model to ask")?;
     let seed = settings.seed;
     let Some(base) = base::obtain(run, base_settings, seed, "teacher's base")? else {
         return Ok(Done::Interrupted);
     };
-    let model = folder::load(&base.folder, run.request.device)?;
+    let model = Stored::open(&base.path)?.load(run.request.device)?;
     let initial_weights = model.decoder.weights().hash();
-    let training = run
-        .definition()
-        .training_of(&settings.training, "teacher.training")?;
-    let identity = identity(
-        &["teacher", &initial_weights, &seed.to_string()],
-        &(
-            settings,
-            &training,
-            &run.definition().tasks,
-            &run.definition().rollout,
-        ),
-    )?;
-    let rewards = build_rewards(&settings.reward)?;
-    let mut lab = ArmLab::new(
-        &model,
-        &run.mix,
-        seed,
-        arm::sampling(run),
-        run.definition().tasks.validation_problems,
-    );
-    lab.rewards = Some(&rewards);
     let progress = run.progress("teacher");
-    let algorithm = algorithm.build();
-    let ending = train(
-        &Job {
-            decoder: &model.decoder,
-            algorithm: algorithm.as_ref(),
-            training: &training,
-            temperature: run.definition().rollout.temperature,
-            folder: &at,
-            identity: &identity,
-            stop: &run.request.stop,
-            progress: &progress,
-        },
-        &mut lab,
-    )?;
-    let Ending::Finished(budget) = ending else {
-        return Ok(Done::Interrupted);
+    let budget = match &settings.algorithm {
+        Some(algorithm) => {
+            let ending = reinforce(
+                run,
+                settings,
+                algorithm,
+                &model,
+                &initial_weights,
+                &progress,
+            )?;
+            let Ending::Finished(budget) = ending else {
+                return Ok(Done::Interrupted);
+            };
+            folder::save(&model, &at.join("model"))?;
+            Some(budget)
+        }
+        None => None,
     };
     progress.set_message("traces");
     folder::save(&model, &at.join("model"))?;
@@ -94,11 +76,58 @@ pub(super) fn make(run: &Run) -> Result<Done> {
             initial_weights,
             final_weights: model.decoder.weights().hash(),
             problem_order: None,
-            budget: Some(budget),
+            budget,
         },
     }
     .write(&at)?;
     Ok(Done::Finished)
+}
+
+/// Trains the teacher in place.
+fn reinforce(
+    run: &Run,
+    settings: &TeacherSettings,
+    algorithm: &AlgorithmSettings,
+    model: &Model,
+    initial_weights: &str,
+    progress: &ProgressBar,
+) -> Result<Ending> {
+    let seed = settings.seed;
+    let training = run
+        .definition()
+        .training_of(&settings.training, "teacher.training")?;
+    let identity = identity(
+        &["teacher", initial_weights, &seed.to_string()],
+        &(
+            settings,
+            &training,
+            &run.definition().tasks,
+            &run.definition().rollout,
+        ),
+    )?;
+    let rewards = build_rewards(&settings.reward)?;
+    let mut lab = ArmLab::new(
+        model,
+        &run.mix,
+        seed,
+        run.definition().rollout.clone(),
+        run.definition().tasks.validation_problems,
+    );
+    lab.rewards = Some(&rewards);
+    let algorithm = algorithm.build();
+    train(
+        &Job {
+            decoder: &model.decoder,
+            algorithm: algorithm.as_ref(),
+            training: &training,
+            temperature: run.definition().rollout.temperature,
+            folder: &run.teacher_folder(),
+            identity: &identity,
+            stop: &run.request.stop,
+            progress,
+        },
+        &mut lab,
+    )
 }
 
 /// Samples the traces: training problems to imitate, validation problems for
@@ -124,7 +153,7 @@ fn sample_split(
 ) -> Result<Vec<Recorded>> {
     let group = settings.traces.samples;
     let rewards = build_rewards(&settings.reward)?;
-    let sampling: Sampling = arm::sampling(run);
+    let sampling = &run.definition().rollout;
     let problems: Vec<Problem> = (0..count)
         .map(|index| run.mix.problem(settings.seed, split, index))
         .collect();
@@ -132,24 +161,24 @@ fn sample_split(
     for (chunk_index, chunk) in problems.chunks(PROMPTS_AT_ONCE).enumerate() {
         let prompts = chunk
             .iter()
-            .map(|problem| model.encode_prompt(&problem.prompt))
+            .map(|problem| model.text.encode_prompt(&problem.prompt))
             .collect::<Result<Vec<_>>>()?;
-        let keys: Vec<Key> = (0..chunk.len())
-            .flat_map(|offset| {
-                let index = (chunk_index * PROMPTS_AT_ONCE + offset) as u64;
-                (0..group as u64).map(move |sample| Key {
-                    seed: settings.seed,
-                    purpose: "teacher trace",
-                    indices: vec![split as u64, index, sample],
-                })
-            })
-            .collect();
-        let completions = generation::generate(&model.decoder, &prompts, group, sampling, &keys)?;
+        let keys = |offset: usize| {
+            let index = (chunk_index * PROMPTS_AT_ONCE + offset) as u64;
+            let key = |sample| Key {
+                seed: settings.seed,
+                purpose: "teacher trace",
+                indices: vec![split as u64, index, sample],
+            };
+            (0..group as u64).map(key).collect()
+        };
+        let completions = generation::generate(model, &prompts, sampling, keys)?;
         let texts = completions
             .iter()
-            .map(|completion| model.decode(&completion.tokens))
+            .map(|completion| model.text.decode(&completion.tokens))
             .collect::<Result<Vec<_>>>()?;
-        let scored = scored(model, chunk, group, &texts, &completions, sampling);
+        let cap = sampling.max_new_tokens;
+        let scored = scored(model, chunk, group, &texts, &completions, cap);
         let totals = rewards.score(&scored)?.totals;
         for (offset, problem) in chunk.iter().enumerate() {
             let mut candidates: Vec<usize> = (offset * group..(offset + 1) * group)
@@ -157,9 +186,9 @@ fn sample_split(
                     // A truncated trace would teach never to end, an empty one
                     // nothing, and one with an unknown word cannot be read back.
                     let right = grading::grade(&problem.answer, &texts[index]);
-                    !completions[index].truncated
+                    !completions[index].truncated()
                         && !texts[index].trim().is_empty()
-                        && model.encode_completion(&texts[index]).is_ok()
+                        && model.text.encode_completion(&texts[index]).is_ok()
                         && (right || !settings.traces.only_correct)
                 })
                 .collect();

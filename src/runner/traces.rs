@@ -7,10 +7,11 @@ use std::path::Path;
 use algorithms::Demonstration;
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
-use tokenizers::Tokenizer;
 
+use crate::config::TraceSettings;
 use crate::files;
-use crate::model::{Model, encode};
+use crate::model::Text;
+use crate::tasks::{Mix, Split};
 
 /// One demonstration.
 ///
@@ -96,19 +97,35 @@ pub(super) fn recording(path: &Path, held_out: usize) -> Result<Vec<Recorded>> {
     Ok(recorded)
 }
 
-/// Refuses a trace that a model with this tokenizer and context cannot be shown.
-pub(super) fn check(
-    traces: &[Recorded],
-    tokenizer: &Tokenizer,
-    context: usize,
-    path: &Path,
-) -> Result<()> {
+/// The tasks' own correct work on training problems, and on validation
+/// problems for the held-out loss.
+pub(super) fn worked(mix: &Mix, seed: u64, settings: &TraceSettings) -> Vec<Recorded> {
+    let of = |split: Split, count: u64| {
+        (0..count).map(move |index| {
+            let (problem, completion) = mix.solved(seed, split, index);
+            Recorded {
+                prompt: problem.prompt,
+                completion,
+                task: Some(problem.task.to_owned()),
+                held_out: split == Split::Validation,
+                line: 0,
+            }
+        })
+    };
+    of(Split::Train, settings.problems)
+        .chain(of(Split::Validation, settings.held_out))
+        .collect()
+}
+
+/// Refuses a trace that a model with this text side and context cannot be shown.
+pub(super) fn check(traces: &[Recorded], text: &Text, context: usize, path: &Path) -> Result<()> {
     for trace in traces {
         let place = || format!("{}, line {}", path.display(), trace.line);
-        let prompt = encode(tokenizer, &trace.prompt).with_context(place)?;
-        let completion = encode(tokenizer, &trace.completion).with_context(place)?;
-        // One token begins the text and one ends it.
-        let tokens = prompt.len() + completion.len() + 2;
+        let prompt = text.encode_prompt(&trace.prompt).with_context(place)?;
+        let completion = text
+            .encode_completion(&trace.completion)
+            .with_context(place)?;
+        let tokens = prompt.len() + completion.len();
         ensure!(
             tokens <= context,
             "{}: prompt and completion have {tokens} tokens, the model's context holds {context}; \
@@ -122,16 +139,16 @@ pub(super) fn check(
 /// Traces as token ids of a model, those to imitate and those held out.
 pub(super) fn demonstrations(
     traces: &[Recorded],
-    model: &Model,
+    text: &Text,
+    context: usize,
     path: &Path,
 ) -> Result<(Vec<Demonstration>, Vec<Demonstration>)> {
-    let context = model.decoder.config().max_position_embeddings as usize;
-    check(traces, &model.tokenizer, context, path)?;
+    check(traces, text, context, path)?;
     let mut shown = Vec::new();
     let mut held_out = Vec::new();
     for trace in traces {
-        let prompt = model.encode_prompt(&trace.prompt)?;
-        let completion = model.encode_completion(&trace.completion)?;
+        let prompt = text.encode_prompt(&trace.prompt)?;
+        let completion = text.encode_completion(&trace.completion)?;
         let demonstration = Demonstration {
             weights: vec![1.0; completion.len()],
             prompt,

@@ -9,9 +9,13 @@
 pub const THINK: &str = "<think>";
 /// Closes the work of a completion; the answer follows it.
 pub const END_THINK: &str = "</think>";
+/// Marks the answer of a model that works in the open, in any case of letters.
+pub const ANSWER: &str = "answer:";
 
 /// The answer of `completion`: what follows its last `</think>`, or all of it
-/// when it holds no think block, with the white space around it removed.
+/// when it holds no think block, with the white space around it removed. Of
+/// that, what follows the last [`ANSWER`] mark where there is one, without a
+/// full stop at its end.
 ///
 /// `None` when there is no answer: nothing but white space is left, or a
 /// `<think>` is still open at the end (the completion was cut off, or never
@@ -24,6 +28,7 @@ pub const END_THINK: &str = "</think>";
 /// assert_eq!(answer("<think> A 1 B </think> true"), Some("true".to_owned()));
 /// assert_eq!(answer("true"), Some("true".to_owned()));
 /// assert_eq!(answer("A 1 B </think> true"), Some("true".to_owned()));
+/// assert_eq!(answer("A is 1, so yes.\nAnswer: true."), Some("true".to_owned()));
 /// assert_eq!(answer("<think> A 1 B true"), None);
 /// assert_eq!(answer("<think> A 1 B </think>"), None);
 /// ```
@@ -32,8 +37,17 @@ pub fn answer(completion: &str) -> Option<String> {
         Some(at) => &completion[at + END_THINK.len()..],
         None => completion,
     };
-    let rest = rest.trim();
+    let rest = match answer_mark(rest) {
+        Some(at) => rest[at + ANSWER.len()..].trim().trim_end_matches('.'),
+        None => rest.trim(),
+    };
     (!rest.is_empty() && !rest.contains(THINK)).then(|| rest.to_owned())
+}
+
+/// Where the last answer mark of `text` begins, whatever its case.
+pub fn answer_mark(text: &str) -> Option<usize> {
+    // ASCII lower case keeps every byte in its place.
+    text.to_ascii_lowercase().rfind(ANSWER)
 }
 
 /// Whether the answer of `completion` is `expected`, upper and lower case

@@ -4,9 +4,12 @@
 //! A draw is a pure function of (seed, split, index), so every arm of a seed
 //! meets the same problems in the same order without anybody storing them.
 
+use std::collections::BTreeMap;
+
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
+use super::corpus::solution;
 use super::problem::{Problem, Split};
 use super::space::Pool;
 use super::{Task, TaskError, by_name};
@@ -48,7 +51,11 @@ impl Default for Proportions {
 pub struct Mix {
     tasks: Vec<Box<dyn Task>>,
     proportions: Proportions,
+    instructions: BTreeMap<String, String>,
 }
+
+/// Stands for the problem in an instruction.
+pub const PROBLEM: &str = "{problem}";
 
 impl Mix {
     /// A mixture of the tasks called `names`, all equally frequent.
@@ -62,7 +69,26 @@ impl Mix {
         Ok(Self {
             tasks: tasks.collect::<Result<_, _>>()?,
             proportions,
+            instructions: BTreeMap::new(),
         })
+    }
+
+    /// The same problems, asked by an instruction of their task that holds
+    /// [`PROBLEM`]; a task without one is asked the bare problem.
+    #[must_use]
+    pub fn asking(self, instructions: BTreeMap<String, String>) -> Self {
+        Self {
+            instructions,
+            ..self
+        }
+    }
+
+    /// A problem's text as a model is asked it.
+    pub fn ask(&self, task: &str, problem: &str) -> String {
+        match self.instructions.get(task) {
+            Some(instruction) => instruction.replace(PROBLEM, problem),
+            None => problem.to_owned(),
+        }
     }
 
     /// The tasks, in the order of their names.
@@ -74,7 +100,18 @@ impl Mix {
     /// `split`.
     pub fn problem(&self, seed: u64, split: Split, index: u64) -> Problem {
         let mut rng = stream(seed, "problem", &[split as u64, index]);
-        self.draw(split, &mut rng).1.clone()
+        let problem = self.draw(split, &mut rng).1.clone();
+        Problem {
+            prompt: self.ask(problem.task, &problem.prompt),
+            ..problem
+        }
+    }
+
+    /// The same problem with the correct work on it, as the corpus writes it.
+    pub fn solved(&self, seed: u64, split: Split, index: u64) -> (Problem, String) {
+        let mut rng = stream(seed, "problem", &[split as u64, index]);
+        let (task, bare) = self.draw(split, &mut rng);
+        (self.problem(seed, split, index), solution(task, bare))
     }
 
     /// One problem, and the task it is of.

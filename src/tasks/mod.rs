@@ -36,7 +36,7 @@ pub use addition::LARGEST_NUMBER;
 pub use addition_digit::AdditionDigit;
 pub use addition_word::{AdditionWord, number_word};
 pub use alphabet_arithmetic::AlphabetArithmetic;
-pub use mix::{Mix, Proportions};
+pub use mix::{Mix, PROBLEM, Proportions};
 pub use problem::{EvaluationItem, Kind, Problem, Split, Terms, Wording, squeeze};
 pub use space::Space;
 

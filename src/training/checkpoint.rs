@@ -16,6 +16,7 @@ use tch::Tensor;
 
 use super::optimizer::State;
 use crate::files;
+use crate::model::tensor_files::{NumberFormat, TensorFiles, TensorToWrite, write_safetensors};
 use crate::model::{Weights, folder};
 
 /// Where the step loop stands, besides weights and optimizer.
@@ -43,6 +44,9 @@ struct Stored {
     weights_hash: String,
     optimizer_hash: String,
 }
+
+const WEIGHTS: &str = "weights.safetensors";
+const OPTIMIZER: &str = "optimizer.safetensors";
 
 /// How many checkpoints are kept.
 const KEEP: usize = 2;
@@ -81,21 +85,43 @@ fn write(aside: &Path, progress: &Progress, weights: &Weights, optimizer: &State
         std::fs::remove_dir_all(aside)?;
     }
     std::fs::create_dir_all(aside)?;
-    let weights_bytes = folder::to_safetensors(weights.entries(), weights.flat())?;
-    let mut moments = folder::vectors_to_safetensors(&[
-        ("first", &optimizer.first_P),
-        ("second", &optimizer.second_P),
-    ])?;
+    write_vectors(&aside.join(WEIGHTS), &[("weights", weights.flat())])?;
+    write_vectors(
+        &aside.join(OPTIMIZER),
+        &[
+            ("first", &optimizer.first_P),
+            ("second", &optimizer.second_P),
+        ],
+    )?;
     let stored = Stored {
         progress: progress.clone(),
         optimizer_updates: optimizer.updates,
-        weights_hash: files::hash(&weights_bytes),
-        optimizer_hash: files::hash(&moments),
+        weights_hash: files::hash_file(&aside.join(WEIGHTS))?,
+        optimizer_hash: files::hash_file(&aside.join(OPTIMIZER))?,
     };
-    files::write_whole(&aside.join("weights.safetensors"), &weights_bytes)?;
-    files::write_whole(&aside.join("optimizer.safetensors"), &moments)?;
-    moments.clear();
     files::write_whole(&aside.join("state.json"), &serde_json::to_vec(&stored)?)
+}
+
+/// Writes vectors `[P]` under their names.
+fn write_vectors(path: &Path, vectors: &[(&str, &Tensor)]) -> Result<()> {
+    let tensors: Vec<TensorToWrite> = vectors
+        .iter()
+        .map(|(name, vector)| TensorToWrite {
+            name: (*name).to_owned(),
+            shape: vec![vector.numel()],
+            format: NumberFormat::F32,
+        })
+        .collect();
+    write_safetensors(path, &tensors, |place, sink| {
+        sink.numbers(&folder::numbers(vectors[place].1))
+    })
+}
+
+/// One vector of `count` numbers.
+fn read_vector(path: &Path, name: &str, count: i64) -> Result<Tensor> {
+    let mut values = vec![0.0f32; count as usize];
+    TensorFiles::open_file(path)?.read_f32(name, &mut values)?;
+    Ok(Tensor::from_slice(&values))
 }
 
 /// The newest whole checkpoint of the training with that identity, written
@@ -127,19 +153,20 @@ pub fn load(at: &Path, identity: &str, weights: &Weights) -> Result<Option<(Prog
 
 fn read(at: &Path, weights: &Weights) -> Result<(Progress, State, Tensor)> {
     let stored: Stored = serde_json::from_slice(&std::fs::read(at.join("state.json"))?)?;
-    let weights_bytes = std::fs::read(at.join("weights.safetensors"))?;
-    let moments = std::fs::read(at.join("optimizer.safetensors"))?;
-    if files::hash(&weights_bytes) != stored.weights_hash {
-        bail!("weights.safetensors does not match its hash");
-    }
-    if files::hash(&moments) != stored.optimizer_hash {
-        bail!("optimizer.safetensors does not match its hash");
+    for (name, hash) in [
+        (WEIGHTS, &stored.weights_hash),
+        (OPTIMIZER, &stored.optimizer_hash),
+    ] {
+        if files::hash_file(&at.join(name))? != *hash {
+            bail!("{name} does not match its hash");
+        }
     }
     let device = weights.flat().device();
-    let flat_P = folder::from_safetensors(&weights_bytes, weights.entries())?.to_device(device);
-    let moment = |name: &str| -> Result<Tensor> {
-        Ok(folder::vector_from_safetensors(&moments, name, weights.count())?.to_device(device))
+    let vector = |file: &str, name: &str| -> Result<Tensor> {
+        Ok(read_vector(&at.join(file), name, weights.count())?.to_device(device))
     };
+    let flat_P = vector(WEIGHTS, "weights")?;
+    let moment = |name: &str| vector(OPTIMIZER, name);
     let state = State {
         updates: stored.optimizer_updates,
         first_P: moment("first")?,
@@ -179,7 +206,7 @@ mod tests {
     use tch::Device;
 
     use super::*;
-    use crate::model::config::ModelShape;
+    use crate::model::ModelShape;
 
     fn weights(seed: u64) -> Weights {
         let config = ModelShape::tiny().config(20, 1, 2, 0);

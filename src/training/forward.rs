@@ -34,7 +34,7 @@ pub fn micro_batches(examples: &[Example], budget: usize) -> Vec<Vec<&Example>> 
 /// did when rollouts were sampled.
 pub fn score(decoder: &Decoder, rows: &[&Example], temperature: f64) -> (TokenBatch, f64) {
     let device = decoder.device();
-    let pad = decoder.config().pad_token_id;
+    let pad = decoder.config().filler();
     // The last completion token is predicted, never read.
     let width = |row: &Example| row.prompt.len() + row.completion.len() - 1;
     let time = rows.iter().map(|row| width(row)).max().unwrap_or(0);
@@ -86,8 +86,8 @@ mod tests {
     use tch::Device;
 
     use super::*;
+    use crate::model::ModelShape;
     use crate::model::Weights;
-    use crate::model::config::ModelShape;
 
     fn example(prompt: usize, completion: usize) -> Example {
         Example {

@@ -31,7 +31,7 @@ pub fn scored<'a>(
     group: usize,
     texts: &'a [String],
     completions: &[Completion],
-    sampling: Sampling,
+    max_new_tokens: usize,
 ) -> Vec<Scored<'a>> {
     completions
         .iter()
@@ -44,10 +44,10 @@ pub fn scored<'a>(
                 prompt: &problem.prompt,
                 completion: &texts[index],
                 expected: Some(&problem.answer),
-                reasoning_tokens: model.reasoning_tokens(&completion.tokens),
+                reasoning_tokens: model.text.reasoning_tokens(&completion.tokens),
                 completion_tokens: completion.tokens.len(),
-                max_new_tokens: sampling.max_new_tokens,
-                truncated: completion.truncated,
+                max_new_tokens,
+                truncated: completion.truncated(),
             }
         })
         .collect()
@@ -113,13 +113,13 @@ impl<'a> PretrainingLab<'a> {
 
     fn demonstration(&self, index: u64) -> Result<Demonstration> {
         let document = self.documents.document(self.seed, index);
-        let completion = self.model.encode_completion(&document.completion)?;
+        let completion = self.model.text.encode_completion(&document.completion)?;
         let mut weights = vec![1.0; completion.len()];
         for place in document.focus {
             weights[place] = self.focus_weight;
         }
         Ok(Demonstration {
-            prompt: self.model.encode_prompt(&document.prompt)?,
+            prompt: self.model.text.encode_prompt(&document.prompt)?,
             completion,
             weights,
         })
@@ -238,7 +238,7 @@ impl<'a> ArmLab<'a> {
             group,
             texts,
             completions,
-            self.sampling,
+            self.sampling.max_new_tokens,
         );
         let scores = rewards.score(&batch).map_err(other)?;
         self.metrics.extend(scores.metrics());
@@ -252,7 +252,7 @@ impl Lab for ArmLab<'_> {
         (first..first + count as u64)
             .map(|problem| {
                 let text = self.mix.problem(self.seed, Split::Train, problem).prompt;
-                let tokens = self.model.encode_prompt(&text).map_err(other)?;
+                let tokens = self.model.text.encode_prompt(&text).map_err(other)?;
                 Ok(Prompt { problem, tokens })
             })
             .collect()
@@ -265,19 +265,16 @@ impl Lab for ArmLab<'_> {
         group: usize,
     ) -> Result<Vec<Rollout>, LabError> {
         let tokens: Vec<Vec<i64>> = prompts.iter().map(|prompt| prompt.tokens.clone()).collect();
-        let keys: Vec<Key> = prompts
-            .iter()
-            .flat_map(|prompt| {
-                (0..group as u64).map(|sample| Key {
-                    seed: self.seed,
-                    purpose: "rollout",
-                    indices: vec![step, prompt.problem, sample],
-                })
-            })
-            .collect();
+        let keys = |index: usize| {
+            let key = |sample| Key {
+                seed: self.seed,
+                purpose: "rollout",
+                indices: vec![step, prompts[index].problem, sample],
+            };
+            (0..group as u64).map(key).collect()
+        };
         let completions =
-            generation::generate(&self.model.decoder, &tokens, group, self.sampling, &keys)
-                .map_err(other)?;
+            generation::generate(self.model, &tokens, &self.sampling, keys).map_err(other)?;
         self.generated.0 += completions
             .iter()
             .map(|c| c.tokens.len() as u64)
@@ -289,7 +286,7 @@ impl Lab for ArmLab<'_> {
             .collect();
         let texts = completions
             .iter()
-            .map(|completion| self.model.decode(&completion.tokens))
+            .map(|completion| self.model.text.decode(&completion.tokens))
             .collect::<Result<Vec<_>>>()
             .map_err(other)?;
         let totals = self.score(&problems, group, &texts, &completions)?;
@@ -297,9 +294,9 @@ impl Lab for ArmLab<'_> {
             .into_iter()
             .zip(totals)
             .map(|(completion, reward)| Rollout {
+                truncated: completion.truncated(),
                 completion: completion.tokens,
                 logprobs: completion.logprobs,
-                truncated: completion.truncated,
                 reward,
             })
             .collect())
@@ -335,24 +332,23 @@ impl Source for ArmLab<'_> {
             .collect();
         let prompts = problems
             .iter()
-            .map(|problem| self.model.encode_prompt(&problem.prompt))
+            .map(|problem| self.model.text.encode_prompt(&problem.prompt))
             .collect::<Result<Vec<_>>>()?;
-        let keys: Vec<Key> = (0..self.validation_problems)
-            .map(|index| Key {
+        let keys = |index: usize| {
+            vec![Key {
                 seed: self.seed,
                 purpose: "validation",
-                indices: vec![index],
-            })
-            .collect();
-        let completions =
-            generation::generate(&self.model.decoder, &prompts, 1, self.sampling, &keys)?;
+                indices: vec![index as u64],
+            }]
+        };
+        let completions = generation::generate(self.model, &prompts, &self.sampling, keys)?;
         let mut right = 0usize;
         let mut reasoning = 0usize;
         for (problem, completion) in problems.iter().zip(&completions) {
-            let text = self.model.decode(&completion.tokens)?;
+            let text = self.model.text.decode(&completion.tokens)?;
             let correct = grading::grade(&problem.answer, &text);
-            right += usize::from(correct && !completion.truncated);
-            reasoning += self.model.reasoning_tokens(&completion.tokens);
+            right += usize::from(correct && !completion.truncated());
+            reasoning += self.model.text.reasoning_tokens(&completion.tokens);
         }
         let count = completions.len().max(1) as f64;
         let mut metrics = Metrics::from([

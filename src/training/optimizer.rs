@@ -173,7 +173,7 @@ mod tests {
     use tch::Device;
 
     use super::*;
-    use crate::model::config::ModelShape;
+    use crate::model::ModelShape;
     use crate::training::TrainingSettings;
 
     fn weights() -> Weights {

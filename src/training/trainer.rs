@@ -70,7 +70,7 @@ pub enum Ending {
 pub fn train(job: &Job<'_>, source: &mut dyn Source) -> Result<Ending> {
     std::fs::create_dir_all(job.folder)
         .with_context(|| format!("creating {}", job.folder.display()))?;
-    let weights = job.decoder.weights();
+    let weights = job.decoder.trainable();
     let (mut at, mut optimizer) = match checkpoint::load(job.folder, job.identity, weights)? {
         Some(stored) => stored,
         None => (
@@ -128,12 +128,7 @@ pub fn train(job: &Job<'_>, source: &mut dyn Source) -> Result<Ending> {
             skipped_in_a_row = 0;
         }
         at.step += 1;
-        spend(
-            &mut at.budget,
-            &batch,
-            source.take_generated(),
-            weights.count(),
-        );
+        spend(&mut at.budget, &batch, source.take_generated(), job.decoder);
         at.budget.optimizer_steps = at.step;
         at.budget.seconds += started.elapsed().as_secs_f64();
         let tokens = at.budget.trained_tokens + at.budget.generated_tokens;
@@ -183,7 +178,7 @@ fn update(job: &Job<'_>, batch: &Batch, optimizer: &mut State, step: u64) -> Out
             skipped: false,
         };
     }
-    let weights = job.decoder.weights();
+    let weights = job.decoder.trainable();
     let leaves = weights.leaves();
     let mut gradient_P: Option<Tensor> = None;
     let mut loss_sum = 0.0;
@@ -233,7 +228,17 @@ fn update(job: &Job<'_>, batch: &Batch, optimizer: &mut State, step: u64) -> Out
 }
 
 /// Adds one update to the budget.
-fn spend(budget: &mut Budget, batch: &Batch, generated: (u64, u64), parameters: i64) {
+///
+/// Operations of dense products: 2 for each parameter and token forward, twice
+/// that backward; half of it where the weights are frozen and only their
+/// input's gradient is needed.
+fn spend(budget: &mut Budget, batch: &Batch, generated: (u64, u64), decoder: &Decoder) {
+    let parameters = decoder.weights().count();
+    let trained_cost = if decoder.adapter().is_some() {
+        4.0
+    } else {
+        6.0
+    };
     let (mut read, mut trained) = (0u64, 0u64);
     for example in &batch.examples {
         read += (example.prompt.len() + example.completion.len()) as u64;
@@ -242,5 +247,6 @@ fn spend(budget: &mut Budget, batch: &Batch, generated: (u64, u64), parameters: 
     let (sampled, prefilled) = generated;
     budget.trained_tokens += trained;
     budget.generated_tokens += sampled;
-    budget.flops += parameters as f64 * (6.0 * read as f64 + 2.0 * (sampled + prefilled) as f64);
+    budget.flops +=
+        parameters as f64 * (trained_cost * read as f64 + 2.0 * (sampled + prefilled) as f64);
 }

@@ -27,7 +27,7 @@ use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
 use super::mix::check_share;
-use super::{Kind, Mix, Notation, Problem, Proportions, Split, TaskError};
+use super::{Kind, Mix, Notation, Problem, Proportions, Split, Task, TaskError};
 use crate::random::stream;
 use work::Work;
 
@@ -77,6 +77,15 @@ pub struct Document {
     /// the comparison, the answer. A few tokens of many, they are learned late
     /// unless they weigh more. Direct answers have none, being noise by design.
     pub focus: Vec<usize>,
+}
+
+/// The correct work on a problem and its answer, as the corpus writes it,
+/// counting from the larger operand where the task allows it.
+pub fn solution(task: &dyn Task, problem: &Problem) -> String {
+    let notation = task.notation();
+    let mut work = Work::new(problem, &notation, false);
+    work.solve();
+    work.finish().0
 }
 
 /// What the corpus is made of. The four habits make up a whole.

@@ -1,0 +1,162 @@
+//! `qinglan bench rollout`: completions of a fixed or mixed length from a chat
+//! prompt, as rollouts of an RL step are sampled.
+//!
+//! The clock runs over reading the prompts and sampling; loading and packing
+//! the weights, and a short warm-up, come before it. Every prompt is read for
+//! itself, as the peers' scripts do, though they are all alike.
+
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use clap::{Args, ValueEnum};
+use rand::RngExt;
+use serde_json::json;
+
+use crate::device::DeviceChoice;
+use crate::generation::network::Switches;
+use crate::generation::{Engine, Key, PrecisionChoice, Prompt, Sampling};
+use crate::model::Stored;
+use crate::random::stream;
+use crate::runner::{UserError, models_folder};
+use crate::{device, memory};
+
+/// What the model is asked: a chat turn of about 30 tokens.
+const QUESTION: &str = "What is 17 + 25? Think step by step.";
+
+/// Shortest completion of a mixed batch; the longest is `--new-tokens`.
+const SHORTEST: usize = 8;
+
+/// Arguments of `qinglan bench rollout`.
+#[derive(Args)]
+pub(super) struct Rollout {
+    /// A Hugging Face folder, a GGUF file, or the name of a model in the cache.
+    #[arg(long, value_name = "DIR|GGUF|NAME")]
+    model: String,
+    /// Completions.
+    #[arg(long, default_value_t = 32)]
+    batch: usize,
+    /// Tokens of each completion; end tokens are not drawn before.
+    #[arg(long, default_value_t = 64)]
+    new_tokens: usize,
+    /// Lengths drawn uniformly from 8 to the new tokens instead.
+    #[arg(long)]
+    mixed: bool,
+    /// Number format.
+    #[arg(long, value_enum, default_value_t)]
+    dtype: PrecisionChoice,
+    /// auto, cpu, cuda or cuda:N.
+    #[arg(long, default_value = "auto")]
+    device: DeviceChoice,
+    /// Part of the CUDA path to switch off; may be repeated.
+    #[arg(long, value_enum)]
+    without: Vec<Part>,
+    /// Times the measurement is repeated; the median is reported.
+    #[arg(long, default_value_t = 1)]
+    repeats: usize,
+    /// One line of JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What can be switched off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Replaying steps as CUDA graphs.
+    CudaGraphs,
+    /// libtorch's flash attention.
+    FlashAttention,
+}
+
+impl Rollout {
+    pub(super) fn execute(self) -> Result<()> {
+        let device = UserError::blame(self.device.resolve())?;
+        let path = UserError::blame(Stored::find(&self.model, Path::new(""), &models_folder()?))?;
+        let stored = UserError::blame(Stored::open(&path))?;
+        let precision = self.dtype.resolve(device);
+        let switches = Switches {
+            cuda_graphs: !self.without.contains(&Part::CudaGraphs),
+            flash_attention: !self.without.contains(&Part::FlashAttention),
+        };
+        let mut engine = stored.source(|source| {
+            let (config, text) = (&stored.config, &stored.text);
+            Engine::switched(config, text, source, device, precision, switches)
+        })?;
+        let tokens = stored.text.encode_prompt(QUESTION)?;
+        let sampling = Sampling {
+            max_new_tokens: self.new_tokens,
+            min_new_tokens: self.new_tokens,
+            ..Sampling::default()
+        };
+        sampling
+            .check()
+            .map_err(|error| UserError(format!("--new-tokens: {error}")))?;
+        let mut lengths = stream(0, "bench lengths", &[]);
+        let prompts: Vec<Prompt> = (0..self.batch as u64)
+            .map(|index| Prompt {
+                tokens: tokens.clone(),
+                keys: vec![Key {
+                    seed: 0,
+                    purpose: "bench",
+                    indices: vec![index],
+                }],
+                max_new_tokens: self
+                    .mixed
+                    .then(|| lengths.random_range(SHORTEST.min(self.new_tokens)..=self.new_tokens)),
+            })
+            .collect();
+        let warm_up = Sampling {
+            max_new_tokens: 4.min(self.new_tokens),
+            min_new_tokens: 0,
+            ..sampling.clone()
+        };
+        engine.generate(&prompts, &warm_up)?;
+        let mut sampled = 0;
+        let mut rates = Vec::new();
+        let mut seconds = Vec::new();
+        for _ in 0..self.repeats.max(1) {
+            device::synchronize(device);
+            let started = Instant::now();
+            let completions = engine.generate(&prompts, &sampling)?;
+            let took = started.elapsed().as_secs_f64();
+            sampled = completions.iter().map(|c| c.tokens.len()).sum::<usize>();
+            rates.push(sampled as f64 / took);
+            seconds.push(took);
+        }
+        rates.sort_by(f64::total_cmp);
+        let rate = rates[rates.len() / 2];
+        let peak = memory::peak(device).context("reading the peak of memory")?;
+        if self.json {
+            println!(
+                "{}",
+                json!({
+                    "bench": "rollout",
+                    "tokens_per_second": round(rate),
+                    "sampled_tokens": sampled,
+                    "peak_gb": (peak / 1e7).round() / 100.0,
+                    "batch": self.batch,
+                    "new_tokens": self.new_tokens,
+                    "mixed": self.mixed,
+                    "dtype": precision.to_string(),
+                    "device": format!("{device:?}"),
+                    "threads": tch::get_num_threads(),
+                    "seconds": seconds,
+                })
+            );
+        } else {
+            println!(
+                "{rate:.1} tokens per second, {:.2} GB at the peak: {} completions of {}{} tokens in {precision} on {device:?}",
+                peak / 1e9,
+                self.batch,
+                if self.mixed { "8 to " } else { "" },
+                self.new_tokens,
+            );
+        }
+        Ok(())
+    }
+}
+
+/// To one decimal: what repeats tell apart.
+fn round(value: f64) -> f64 {
+    (value * 10.0).round() / 10.0
+}

@@ -1,0 +1,127 @@
+//! `qinglan conformance`: hold the lab to what others' code computes.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use clap::{Args, Subcommand};
+use comfy_table::{CellAlignment, Table, presets};
+
+use super::Ending;
+use crate::conformance::logits::{self, Comparison};
+use crate::device::DeviceChoice;
+use crate::runner::UserError;
+
+/// Arguments of `qinglan conformance`.
+#[derive(Args)]
+pub(super) struct Conformance {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Hold decoder, tokenizer, chat template, gradients and greedy decoding to
+    /// what transformers computes.
+    Logits(Logits),
+}
+
+/// Arguments of `qinglan conformance logits`.
+#[derive(Args)]
+struct Logits {
+    /// Model folders with an expected.json, or folders of such folders.
+    #[arg(required = true, value_name = "DIR")]
+    models: Vec<PathBuf>,
+    /// The expected.json, where it lies elsewhere: for a GGUF file, say.
+    #[arg(long, value_name = "FILE")]
+    expected: Option<PathBuf>,
+    /// auto, cpu, cuda or cuda:N.
+    #[arg(long, default_value = "cpu")]
+    device: DeviceChoice,
+}
+
+impl Conformance {
+    pub(super) fn execute(self) -> Result<Ending> {
+        match self.what {
+            What::Logits(logits) => logits.execute(),
+        }
+    }
+}
+
+impl Logits {
+    fn execute(self) -> Result<Ending> {
+        let device = UserError::blame(self.device.resolve())?;
+        let models = UserError::blame(self.models())?;
+        let mut hold = true;
+        for model in models {
+            let expected = match &self.expected {
+                Some(expected) => expected.clone(),
+                None => model.join("expected.json"),
+            };
+            let reference = UserError::blame(logits::Reference::open(&model, &expected, device))?;
+            let comparisons = reference.compare()?;
+            println!("{}", model.display());
+            println!("{}", table(&comparisons));
+            for comparison in comparisons.iter().filter(|c| !c.holds()) {
+                hold = false;
+                let place = comparison.first.as_deref().unwrap_or("nowhere");
+                println!("  {}: first at {place}", comparison.what);
+            }
+        }
+        Ok(if hold { Ending::Done } else { Ending::Differs })
+    }
+
+    /// The folders meant: each given one, or those in it that hold a model.
+    fn models(&self) -> Result<Vec<PathBuf>> {
+        let mut models = Vec::new();
+        for given in &self.models {
+            if self.expected.is_some() || is_model(given) {
+                models.push(given.clone());
+                continue;
+            }
+            let mut inside: Vec<PathBuf> = match std::fs::read_dir(given) {
+                Ok(entries) => entries
+                    .filter_map(|entry| Some(entry.ok()?.path()))
+                    .collect(),
+                Err(error) => bail!("reading {}: {error}", given.display()),
+            };
+            inside.retain(|path| is_model(path));
+            inside.sort();
+            if inside.is_empty() {
+                bail!(
+                    "{} holds no expected.json, and no folder in it does",
+                    given.display()
+                );
+            }
+            models.extend(inside);
+        }
+        Ok(models)
+    }
+}
+
+fn is_model(path: &Path) -> bool {
+    path.join("expected.json").exists()
+}
+
+fn table(comparisons: &[Comparison]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    table.set_header(["", "compared", "largest deviation", "allowed", ""]);
+    for comparison in comparisons {
+        table.add_row([
+            comparison.what.to_owned(),
+            comparison.compared.to_string(),
+            format!("{:.1e}", comparison.largest),
+            format!("{:.0e}", comparison.tolerance),
+            if comparison.holds() {
+                "holds"
+            } else {
+                "DIFFERS"
+            }
+            .to_owned(),
+        ]);
+    }
+    for column in table.column_iter_mut().skip(1).take(3) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}

@@ -1,0 +1,136 @@
+//! Tensors as numbers: blocks are dequantised, and rows put back in the order
+//! of a checkpoint.
+//!
+//! The order concerns queries and keys of Llama models only. A checkpoint
+//! rotates number `i` of a head with number `i + width / 2`; llama.cpp rotates
+//! neighbours, and its converter therefore lays the two halves of each head
+//! into each other. Qwen models it leaves alone.
+
+use std::borrow::Cow;
+
+use anyhow::{Context, Result, bail, ensure};
+use candle_core::CpuStorage;
+use rayon::prelude::*;
+
+use super::names::Architecture;
+use super::{Gguf, Kind, Stored};
+
+/// Numbers that are dequantised at once: whole blocks of every format, and
+/// little enough that the copies on the way stay in the cache.
+const CHUNK: usize = 1 << 16;
+
+/// What candle needs the first byte of a block to be aligned to at most.
+const ALIGNED: usize = 4;
+
+impl Gguf<'_> {
+    /// All numbers of a tensor, by its name in a checkpoint.
+    pub fn read(&self, name: &str) -> Result<Vec<f32>> {
+        let mut numbers = vec![0.0; self.stored(name)?.len()];
+        self.read_into(name, &mut numbers)?;
+        Ok(numbers)
+    }
+
+    /// Writes all numbers of a tensor into a slice of its length.
+    pub fn read_into(&self, name: &str, numbers: &mut [f32]) -> Result<()> {
+        let stored = self.stored(name)?;
+        ensure!(
+            numbers.len() == stored.len(),
+            "tensor {name} has {} numbers, {} are asked for",
+            stored.len(),
+            numbers.len()
+        );
+        let read = match self.interleaved_heads(name)? {
+            Some(heads) => untangle(stored, heads, numbers),
+            None => dequantise(stored, numbers),
+        };
+        read.with_context(|| format!("tensor {name}"))
+    }
+
+    /// The tensor of that name in a checkpoint.
+    pub(super) fn stored(&self, name: &str) -> Result<&Stored<'_>> {
+        self.tensors
+            .get(name)
+            .with_context(|| format!("the file has no tensor {name}"))
+    }
+
+    /// The number of heads whose halves are laid into each other, if they are.
+    fn interleaved_heads(&self, name: &str) -> Result<Option<usize>> {
+        if self.architecture != Architecture::Llama {
+            return Ok(None);
+        }
+        if name.contains(".self_attn.q_proj.") {
+            return Ok(Some(self.heads()?.0));
+        }
+        if name.contains(".self_attn.k_proj.") {
+            return Ok(Some(self.heads()?.1));
+        }
+        Ok(None)
+    }
+}
+
+/// The numbers of a tensor in the order of the file.
+pub(super) fn dequantise(stored: &Stored<'_>, numbers: &mut [f32]) -> Result<()> {
+    let chunk_bytes = CHUNK / stored.kind.block_numbers() * stored.kind.block_bytes();
+    numbers
+        .par_chunks_mut(CHUNK)
+        .zip(stored.bytes.par_chunks(chunk_bytes))
+        .try_for_each(|(numbers, bytes)| blocks(stored.kind, bytes, numbers))
+}
+
+/// The numbers of a tensor whose rows come in `heads` equal groups, each with
+/// its two halves laid into each other.
+fn untangle(stored: &Stored<'_>, heads: usize, numbers: &mut [f32]) -> Result<()> {
+    // The header allows no tensor without rows.
+    let rows = stored.shape[0];
+    let width = stored.len() / rows;
+    ensure!(
+        rows.is_multiple_of(2 * heads),
+        "its {rows} rows are not {heads} heads of even width"
+    );
+    ensure!(
+        width.is_multiple_of(stored.kind.block_numbers()),
+        "a bias stored as {} is not read",
+        stored.kind.name()
+    );
+    let row_bytes = width / stored.kind.block_numbers() * stored.kind.block_bytes();
+    let half = rows / heads / 2;
+    let source = |row: usize| {
+        let (head, within) = (row / (2 * half), row % (2 * half));
+        2 * half * head + 2 * (within % half) + within / half
+    };
+    let chunk_rows = (CHUNK / width).max(1);
+    numbers
+        .par_chunks_mut(chunk_rows * width)
+        .enumerate()
+        .try_for_each(|(chunk, numbers)| {
+            let first = chunk * chunk_rows;
+            let mut bytes = Vec::with_capacity(chunk_rows * row_bytes);
+            for row in first..first + numbers.len() / width {
+                let from = source(row) * row_bytes;
+                bytes.extend_from_slice(&stored.bytes[from..from + row_bytes]);
+            }
+            blocks(stored.kind, &bytes, numbers)
+        })
+}
+
+/// Dequantises whole blocks.
+fn blocks(kind: Kind, bytes: &[u8], numbers: &mut [f32]) -> Result<()> {
+    let offset = bytes.as_ptr().align_offset(ALIGNED);
+    let mut aligned = Vec::new();
+    let bytes = if offset == 0 {
+        bytes
+    } else {
+        aligned.resize(bytes.len() + ALIGNED, 0);
+        let from = aligned.as_ptr().align_offset(ALIGNED).min(ALIGNED);
+        let to = from + bytes.len();
+        aligned[from..to].copy_from_slice(bytes);
+        &aligned[from..to]
+    };
+    // Borrowed always: candle keeps a pointer to what it is given here.
+    let blocks = kind.candle().from_data(Cow::Borrowed(bytes));
+    match blocks.dequantize(numbers.len())? {
+        CpuStorage::F32(values) => numbers.copy_from_slice(&values),
+        _ => bail!("{} is not dequantised to 32 bits", kind.name()),
+    }
+    Ok(())
+}

@@ -1,0 +1,293 @@
+//! Rotary positions: frequencies, their scalings, and the tables of cosines
+//! and sines.
+//!
+//! Source: Su et al. 2021 (arXiv 2104.09864) in the half-rotation layout of
+//! transformers. Scalings: `linear` divides every frequency; `dynamic` raises
+//! the base once a sequence is longer than the model was trained for;
+//! `llama3` divides low frequencies, spares high ones and blends between
+//! (Llama 3.1). Others, `yarn` and `longrope` among them, are refused by name.
+
+use serde_json::{Map, Value, json};
+use tch::{Device, Kind, Tensor};
+
+use super::ModelConfig;
+
+/// How frequencies are changed for contexts beyond those of training.
+///
+/// Worked example: Llama-3.2-1B has `Llama3 { factor: 32, low_freq_factor: 1,
+/// high_freq_factor: 4, original_max_position_embeddings: 8192 }`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum RopeScaling {
+    /// As they are.
+    None,
+    /// All divided by the factor.
+    Linear {
+        /// The divisor.
+        factor: f64,
+    },
+    /// The base grows with the length of a sequence beyond
+    /// `max_position_embeddings`.
+    Dynamic {
+        /// How strongly it grows.
+        factor: f64,
+    },
+    /// Low frequencies divided, high ones spared.
+    Llama3 {
+        /// The divisor of low frequencies.
+        factor: f64,
+        /// Wavelengths above `original / low_freq_factor` are divided.
+        low_freq_factor: f64,
+        /// Wavelengths below `original / high_freq_factor` are spared.
+        high_freq_factor: f64,
+        /// The context of the training before the extension.
+        original_max_position_embeddings: f64,
+    },
+}
+
+impl RopeScaling {
+    /// Reads `rope_scaling` (or the same keys in `rope_parameters`).
+    pub(super) fn from_json(object: &Map<String, Value>) -> Result<Self, String> {
+        let kind = match object.get("rope_type").or_else(|| object.get("type")) {
+            None | Some(Value::Null) => "default",
+            Some(Value::String(kind)) => kind.as_str(),
+            Some(other) => return Err(format!("rope_type = {other} is not a name")),
+        };
+        let number = |key: &str| {
+            object
+                .get(key)
+                .and_then(Value::as_f64)
+                .filter(|value| value.is_finite() && *value > 0.0)
+                .ok_or_else(|| format!("rope_type {kind:?} needs a positive number {key}"))
+        };
+        if let Some(part) = object.get("partial_rotary_factor").and_then(Value::as_f64)
+            && (part - 1.0).abs() > f64::EPSILON
+        {
+            return Err(format!("partial_rotary_factor = {part} is not supported"));
+        }
+        match kind {
+            "default" => Ok(Self::None),
+            "linear" => Ok(Self::Linear {
+                factor: number("factor")?,
+            }),
+            "dynamic" => Ok(Self::Dynamic {
+                factor: number("factor")?,
+            }),
+            "llama3" => {
+                let (low, high) = (number("low_freq_factor")?, number("high_freq_factor")?);
+                if high <= low {
+                    return Err(format!(
+                        "high_freq_factor = {high} is not above low_freq_factor = {low}"
+                    ));
+                }
+                Ok(Self::Llama3 {
+                    factor: number("factor")?,
+                    low_freq_factor: low,
+                    high_freq_factor: high,
+                    original_max_position_embeddings: number("original_max_position_embeddings")?,
+                })
+            }
+            other => Err(format!(
+                "rope_type = {other:?} is not supported; the decoder knows default, linear, dynamic and llama3"
+            )),
+        }
+    }
+
+    /// The value of `rope_scaling` in a `config.json`.
+    pub(super) fn to_json(self) -> Value {
+        match self {
+            Self::None => Value::Null,
+            Self::Linear { factor } => {
+                json!({"rope_type": "linear", "type": "linear", "factor": factor})
+            }
+            Self::Dynamic { factor } => {
+                json!({"rope_type": "dynamic", "type": "dynamic", "factor": factor})
+            }
+            Self::Llama3 {
+                factor,
+                low_freq_factor,
+                high_freq_factor,
+                original_max_position_embeddings,
+            } => json!({
+                "rope_type": "llama3",
+                "factor": factor,
+                "low_freq_factor": low_freq_factor,
+                "high_freq_factor": high_freq_factor,
+                // A count of tokens: transformers wants it whole.
+                "original_max_position_embeddings": original_max_position_embeddings as i64,
+            }),
+        }
+    }
+}
+
+/// Frequencies `[E/2]` for sequences of that length.
+fn frequencies(config: &ModelConfig, length: i64) -> Vec<f64> {
+    let width = config.head_dim as f64;
+    let mut base = config.rope_theta;
+    if let RopeScaling::Dynamic { factor } = config.rope_scaling
+        && length > config.max_position_embeddings
+    {
+        let stretch = factor * length as f64 / config.max_position_embeddings as f64;
+        base *= (stretch - (factor - 1.0)).powf(width / (width - 2.0));
+    }
+    (0..config.head_dim / 2)
+        .map(|index| base.powf(-2.0 * index as f64 / width))
+        .map(|frequency| scaled(config.rope_scaling, frequency))
+        .collect()
+}
+
+fn scaled(scaling: RopeScaling, frequency: f64) -> f64 {
+    match scaling {
+        RopeScaling::None | RopeScaling::Dynamic { .. } => frequency,
+        RopeScaling::Linear { factor } => frequency / factor,
+        RopeScaling::Llama3 {
+            factor,
+            low_freq_factor,
+            high_freq_factor,
+            original_max_position_embeddings,
+        } => {
+            let wavelength = std::f64::consts::TAU / frequency;
+            let turns = original_max_position_embeddings / wavelength;
+            if turns < low_freq_factor {
+                frequency / factor
+            } else if turns > high_freq_factor {
+                frequency
+            } else {
+                let share = (turns - low_freq_factor) / (high_freq_factor - low_freq_factor);
+                (1.0 - share) * frequency / factor + share * frequency
+            }
+        }
+    }
+}
+
+/// Cosines and sines `[T, E/2]`, float32, of the first positions.
+#[derive(Debug)]
+pub struct Rotary {
+    /// Cosines.
+    pub cos_TE: Tensor,
+    /// Sines.
+    pub sin_TE: Tensor,
+}
+
+impl Rotary {
+    /// What a sequence of `length` tokens is rotated by.
+    pub fn of_sequence(config: &ModelConfig, length: i64, device: Device) -> Self {
+        let frequencies = frequencies(config, length);
+        Self::from_angles(length, device, |position, angles| {
+            angles.extend(frequencies.iter().map(|frequency| position * frequency));
+        })
+    }
+
+    /// What sequences that grow token by token are rotated by: position t as
+    /// the last of t + 1 tokens. It differs from [`Rotary::of_sequence`] under
+    /// dynamic scaling alone, where transformers keeps cached keys as they
+    /// were first rotated.
+    pub fn of_growing(config: &ModelConfig, rows: i64, device: Device) -> Self {
+        let fixed = frequencies(config, 1);
+        Self::from_angles(rows, device, |position, angles| {
+            let length = position as i64 + 1;
+            if length > config.max_position_embeddings
+                && matches!(config.rope_scaling, RopeScaling::Dynamic { .. })
+            {
+                let grown = frequencies(config, length);
+                angles.extend(grown.iter().map(|frequency| position * frequency));
+            } else {
+                angles.extend(fixed.iter().map(|frequency| position * frequency));
+            }
+        })
+    }
+
+    fn from_angles(rows: i64, device: Device, mut row: impl FnMut(f64, &mut Vec<f64>)) -> Self {
+        let mut angles = Vec::new();
+        for position in 0..rows {
+            row(position as f64, &mut angles);
+        }
+        let angles_TE = Tensor::from_slice(&angles).view([rows, -1]);
+        let table = |values: Tensor| values.to_kind(Kind::Float).to_device(device);
+        Self {
+            cos_TE: table(angles_TE.cos()),
+            sin_TE: table(angles_TE.sin()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ModelShape;
+
+    fn config(scaling: RopeScaling) -> ModelConfig {
+        let mut config = ModelShape::tiny().config(20, 1, 2, 0);
+        config.head_dim = 16;
+        config.rope_scaling = scaling;
+        config
+    }
+
+    #[test]
+    fn linear_scaling_stretches_positions() {
+        let plain = frequencies(&config(RopeScaling::None), 8);
+        let linear = frequencies(&config(RopeScaling::Linear { factor: 4.0 }), 8);
+        for (plain, linear) in plain.iter().zip(&linear) {
+            assert!((plain / 4.0 - linear).abs() < 1e-15);
+        }
+    }
+
+    #[test]
+    fn llama3_spares_high_frequencies_and_divides_low_ones() {
+        let scaling = RopeScaling::Llama3 {
+            factor: 8.0,
+            low_freq_factor: 1.0,
+            high_freq_factor: 4.0,
+            original_max_position_embeddings: 64.0,
+        };
+        let plain = frequencies(&config(RopeScaling::None), 8);
+        let scaled = frequencies(&config(scaling), 8);
+        // Wavelength 6.28 turns ten times in 64 positions; the longest not once.
+        assert!((scaled[0] - plain[0]).abs() < 1e-15);
+        assert!((scaled[7] - plain[7] / 8.0).abs() < 1e-15);
+        assert!(
+            (1..7).any(|index| scaled[index] < plain[index] && scaled[index] > plain[index] / 8.0)
+        );
+    }
+
+    #[test]
+    fn dynamic_scaling_begins_where_the_context_ends() {
+        let dynamic = config(RopeScaling::Dynamic { factor: 2.0 });
+        let context = dynamic.max_position_embeddings;
+        let plain = frequencies(&config(RopeScaling::None), 8);
+        assert_eq!(frequencies(&dynamic, context), plain);
+        // base * (2 * 2 - 1)^(16/14) at twice the context.
+        let grown = frequencies(&dynamic, 2 * context);
+        let base = 10_000.0 * 3f64.powf(16.0 / 14.0);
+        assert!((grown[3] - base.powf(-6.0 / 16.0)).abs() < 1e-15);
+        let growing = Rotary::of_growing(&dynamic, context + 1, Device::Cpu);
+        let whole = Rotary::of_sequence(&dynamic, context + 1, Device::Cpu);
+        let last = |table: &Tensor| table.select(0, context);
+        assert_eq!(last(&growing.cos_TE), last(&whole.cos_TE));
+        let before = |table: &Tensor| table.select(0, context - 1);
+        assert_ne!(before(&growing.cos_TE), before(&whole.cos_TE));
+    }
+
+    #[test]
+    fn what_is_written_reads_back_and_others_are_refused_by_name() {
+        for scaling in [
+            RopeScaling::Linear { factor: 2.0 },
+            RopeScaling::Dynamic { factor: 4.0 },
+            RopeScaling::Llama3 {
+                factor: 32.0,
+                low_freq_factor: 1.0,
+                high_freq_factor: 4.0,
+                original_max_position_embeddings: 8192.0,
+            },
+        ] {
+            let written = scaling.to_json();
+            assert_eq!(
+                RopeScaling::from_json(written.as_object().unwrap()),
+                Ok(scaling)
+            );
+        }
+        let of = |value: Value| RopeScaling::from_json(value.as_object().unwrap()).unwrap_err();
+        assert!(of(json!({"type": "yarn", "factor": 4.0})).contains("yarn"));
+        assert!(of(json!({"rope_type": "linear"})).contains("factor"));
+        assert!(of(json!({"partial_rotary_factor": 0.5})).contains("partial_rotary_factor"));
+    }
+}

@@ -1,0 +1,201 @@
+//! The text side of a model: its tokenizer, its chat template, its end tokens.
+//!
+//! A model with a chat template is asked through it; one without reads the
+//! problem as it stands. Everything that turns problems into token ids and
+//! completions into text goes through here.
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Map;
+use tokenizers::Tokenizer;
+
+use super::chat::{ChatTemplate, Message};
+use super::vocabulary;
+use crate::tasks::grading;
+
+/// How a model reads and writes.
+pub struct Text {
+    /// Text to token ids and back.
+    pub tokenizer: Tokenizer,
+    /// Token ids that end a completion.
+    pub ends: Vec<i64>,
+    /// The one of them that demonstrations end with.
+    pub end: i64,
+    /// The padding token, where there is one; never part of a text.
+    pub pad: Option<i64>,
+    /// How a conversation becomes one text, where the model has a template.
+    pub chat: Option<ChatTemplate>,
+}
+
+impl Text {
+    /// The lab's own vocabulary, without a chat template.
+    pub fn lab() -> Result<Self> {
+        let tokenizer = vocabulary::tokenizer();
+        let id = |word: &str| {
+            tokenizer
+                .token_to_id(word)
+                .map(i64::from)
+                .with_context(|| format!("the vocabulary lacks {word}"))
+        };
+        let (end, pad) = (id(vocabulary::EOS)?, id(vocabulary::PAD)?);
+        Ok(Self {
+            tokenizer,
+            ends: vec![end],
+            end,
+            pad: Some(pad),
+            chat: None,
+        })
+    }
+
+    /// Token ids of a problem's text as the model is asked it: through the
+    /// chat template where there is one, else as a tokenizer begins a text.
+    pub fn encode_prompt(&self, text: &str) -> Result<Vec<i64>> {
+        match &self.chat {
+            Some(chat) => {
+                let asked = [Message {
+                    role: "user".to_owned(),
+                    content: text.to_owned(),
+                }];
+                // A template writes its own first token.
+                encode(
+                    &self.tokenizer,
+                    &chat.render(&asked, true, &Map::new())?,
+                    false,
+                )
+            }
+            None => encode(&self.tokenizer, text, true),
+        }
+    }
+
+    /// Token ids of a completion, the end token last.
+    pub fn encode_completion(&self, text: &str) -> Result<Vec<i64>> {
+        let mut ids = encode(&self.tokenizer, text, false)?;
+        ids.push(self.end);
+        Ok(ids)
+    }
+
+    /// The text of sampled tokens, without end and padding tokens.
+    pub fn decode(&self, tokens: &[i64]) -> Result<String> {
+        let ids: Vec<u32> = tokens
+            .iter()
+            .filter(|id| !self.ends.contains(id) && self.pad != Some(**id))
+            .map(|&id| id as u32)
+            .collect();
+        // Think tags are special tokens: skipping special ones would lose them.
+        self.tokenizer
+            .decode(&ids, false)
+            .map_err(|error| anyhow::anyhow!("decoding tokens: {error}"))
+    }
+
+    /// Tokens that a completion spends before its answer.
+    ///
+    /// Those between the think tags, up to the end where the block is never
+    /// closed. A model that writes no think block thinks in the open: of a
+    /// completion with an answer mark, the tokens before it. With neither, all
+    /// tokens where the model is a chat model, and 0 where it is one of the
+    /// lab's, which answers at once.
+    pub fn reasoning_tokens(&self, tokens: &[i64]) -> usize {
+        let written = tokens
+            .iter()
+            .position(|token| self.ends.contains(token))
+            .unwrap_or(tokens.len());
+        let tokens = &tokens[..written];
+        if let Some(inside) = self.between_tags(tokens) {
+            return inside;
+        }
+        let Ok(text) = self.decode(tokens) else {
+            return tokens.len();
+        };
+        if let Some(open) = text.find(grading::THINK) {
+            let inside = &text[open + grading::THINK.len()..];
+            let inside = inside.split(grading::END_THINK).next().unwrap_or(inside);
+            return self.tokens_of(inside);
+        }
+        if let Some(answer) = grading::answer_mark(&text) {
+            return self.tokens_of(&text[..answer]);
+        }
+        if self.chat.is_some() { tokens.len() } else { 0 }
+    }
+
+    /// Tokens between tags that are tokens of their own; `None` where there
+    /// is no such opening tag.
+    fn between_tags(&self, tokens: &[i64]) -> Option<usize> {
+        let place = |tag: &str| {
+            let id = self.tokenizer.token_to_id(tag).map(i64::from)?;
+            tokens.iter().position(|&token| token == id)
+        };
+        let open = place(grading::THINK)?;
+        let close = place(grading::END_THINK)
+            .filter(|&close| close > open)
+            .unwrap_or(tokens.len());
+        Some(close - open - 1)
+    }
+
+    fn tokens_of(&self, text: &str) -> usize {
+        self.tokenizer
+            .encode_fast(text.trim(), false)
+            .map_or(0, |encoding| encoding.get_ids().len())
+    }
+
+    /// Refuses a tokenizer whose ids go beyond a model's embedding.
+    pub fn check(&self, vocab_size: i64) -> Result<()> {
+        let highest = self
+            .tokenizer
+            .get_vocab(true)
+            .into_values()
+            .max()
+            .map_or(-1, i64::from);
+        ensure!(
+            highest < vocab_size,
+            "the tokenizer has the token id {highest}, the model's embedding {vocab_size} rows; they do not belong together"
+        );
+        Ok(())
+    }
+}
+
+/// Token ids of a text; one with a word that the vocabulary lacks is refused.
+/// `begin` puts before it what the tokenizer begins a text with.
+pub fn encode(tokenizer: &Tokenizer, text: &str, begin: bool) -> Result<Vec<i64>> {
+    let encoding = tokenizer
+        .encode_fast(text, begin)
+        .map_err(|error| anyhow::anyhow!("tokenizing {text:?}: {error}"))?;
+    let ids: Vec<i64> = encoding.get_ids().iter().map(|&id| i64::from(id)).collect();
+    let unknown = tokenizer.token_to_id(vocabulary::UNK).map(i64::from);
+    if unknown.is_some_and(|unknown| ids.contains(&unknown)) {
+        let words = vocabulary::unknown(tokenizer, text)
+            .map_err(|error| anyhow::anyhow!("tokenizing {text:?}: {error}"))?;
+        bail!(
+            "{text:?} holds a word that the model's vocabulary does not have: {}",
+            words.join(", ")
+        );
+    }
+    Ok(ids)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasoning_is_counted_between_the_tags_or_to_the_end() {
+        let text = Text::lab().unwrap();
+        let count = |completion: &str| {
+            let mut ids = encode(&text.tokenizer, completion, false).unwrap();
+            ids.push(text.end);
+            text.reasoning_tokens(&ids)
+        };
+        assert_eq!(count("<think> A 1 B </think> true"), 3);
+        assert_eq!(count("<think> A 1 B"), 3);
+        assert_eq!(count("true"), 0);
+    }
+
+    #[test]
+    fn a_prompt_begins_and_a_completion_ends_as_the_model_was_taught() {
+        let text = Text::lab().unwrap();
+        let prompt = text.encode_prompt("A + 3 = D").unwrap();
+        let bos = text.tokenizer.token_to_id(vocabulary::BOS).unwrap();
+        assert_eq!(prompt[0], i64::from(bos));
+        let completion = text.encode_completion("true").unwrap();
+        assert_eq!(completion.last(), Some(&text.end));
+        assert_eq!(text.decode(&completion).unwrap(), "true");
+    }
+}

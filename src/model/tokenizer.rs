@@ -1,0 +1,265 @@
+//! The tokenizer of a Hugging Face folder: `tokenizer.json`, held to the model
+//! it is for, and the special tokens that `tokenizer_config.json` names.
+//!
+//! Deliberately absent: tokenizers without a `tokenizer.json` (vocabulary and
+//! merges in files of their own, sentencepiece models).
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use tokenizers::Tokenizer;
+
+/// Holds the words and how text is cut into them.
+pub const FILE: &str = "tokenizer.json";
+/// Holds what the special tokens are for.
+pub const CONFIG: &str = "tokenizer_config.json";
+
+/// The special tokens that have a part to play, as text.
+///
+/// Worked example: Qwen2.5 has `{bos: None, eos: Some("<|im_end|>"),
+/// pad: Some("<|endoftext|>"), unk: None}`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SpecialTokens {
+    /// Begins a text.
+    pub bos: Option<String>,
+    /// Ends a text.
+    pub eos: Option<String>,
+    /// Fills a batch up.
+    pub pad: Option<String>,
+    /// Stands for what is not in the vocabulary.
+    pub unk: Option<String>,
+}
+
+impl SpecialTokens {
+    /// Those of a folder; none where it has no `tokenizer_config.json`.
+    pub fn from_folder(folder: &Path) -> Result<Self> {
+        let config = read_config(folder)?;
+        let token = |key: &str| {
+            token(config.get(key)).with_context(|| {
+                format!(
+                    "{}: {key} is neither a string nor an object with its content",
+                    folder.join(CONFIG).display()
+                )
+            })
+        };
+        Ok(Self {
+            bos: token("bos_token")?,
+            eos: token("eos_token")?,
+            pad: token("pad_token")?,
+            unk: token("unk_token")?,
+        })
+    }
+
+    /// Those that there are, by the names that templates and
+    /// `tokenizer_config.json` have for them.
+    pub(super) fn named(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        [
+            ("bos_token", &self.bos),
+            ("eos_token", &self.eos),
+            ("pad_token", &self.pad),
+            ("unk_token", &self.unk),
+        ]
+        .into_iter()
+        .filter_map(|(name, token)| Some((name, token.as_deref()?)))
+    }
+}
+
+/// A token alone, or with how it is to be matched.
+fn token(value: Option<&Value>) -> Result<Option<String>> {
+    match value {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(Value::Object(object)) => match object.get("content") {
+            Some(Value::String(text)) => Ok(Some(text.clone())),
+            _ => bail!("no content"),
+        },
+        Some(_) => bail!("of another type"),
+    }
+}
+
+/// The contents of `tokenizer_config.json`; nothing where there is no such file.
+pub(super) fn read_config(folder: &Path) -> Result<Map<String, Value>> {
+    let path = folder.join(CONFIG);
+    if !path.exists() {
+        return Ok(Map::new());
+    }
+    let text = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+    serde_json::from_slice(&text).with_context(|| format!("{}: no JSON object", path.display()))
+}
+
+/// The tokenizer of a folder for a model whose embedding has `vocab_size` rows.
+pub fn load(folder: &Path, vocab_size: usize) -> Result<Tokenizer> {
+    let path = folder.join(FILE);
+    let bytes = fs::read(&path).with_context(|| {
+        format!(
+            "reading {}: a tokenizer is read from {FILE} alone; \
+             transformers writes it with AutoTokenizer.from_pretrained(folder).save_pretrained(folder)",
+            path.display()
+        )
+    })?;
+    let tokenizer =
+        Tokenizer::from_bytes(&bytes).map_err(|error| anyhow!("{}: {error}", path.display()))?;
+    numbered(&tokenizer, &bytes).with_context(|| path.display().to_string())?;
+    fits(&tokenizer, vocab_size).with_context(|| path.display().to_string())?;
+    for (key, token) in SpecialTokens::from_folder(folder)?.named() {
+        ensure!(
+            tokenizer.token_to_id(token).is_some(),
+            "{}: {key} is {token:?}, which is no token of {FILE}",
+            folder.join(CONFIG).display()
+        );
+    }
+    Ok(tokenizer)
+}
+
+/// The tokens that a file adds to its vocabulary.
+#[derive(Deserialize)]
+struct Added {
+    #[serde(default)]
+    added_tokens: Vec<AddedToken>,
+}
+
+#[derive(Deserialize)]
+struct AddedToken {
+    id: u32,
+    content: String,
+}
+
+/// Added tokens are numbered on from the vocabulary, whatever their file says:
+/// where that leaves a gap, each would stand for another row of the embedding.
+fn numbered(tokenizer: &Tokenizer, file: &[u8]) -> Result<()> {
+    let Added { added_tokens } = serde_json::from_slice(file)?;
+    for AddedToken { id, content } in added_tokens {
+        let got = tokenizer.token_to_id(&content);
+        ensure!(
+            got == Some(id),
+            "the added token {content:?} should have the number {id} and gets {}; \
+             the numbers of added tokens must follow those of the vocabulary without a gap",
+            got.map_or("none".to_owned(), |got| got.to_string())
+        );
+    }
+    Ok(())
+}
+
+/// Every token needs a row of the embedding; rows without a token are padding.
+fn fits(tokenizer: &Tokenizer, vocab_size: usize) -> Result<()> {
+    let highest = tokenizer
+        .get_vocab(true)
+        .into_iter()
+        .max_by_key(|(_, id)| *id);
+    let Some((token, id)) = highest else {
+        bail!("the vocabulary is empty");
+    };
+    ensure!(
+        (id as usize) < vocab_size,
+        "the vocabulary does not fit the model: token {token:?} has the number {id}, \
+         and the embedding has {vocab_size} rows; they do not belong together"
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// A folder with a tokenizer of three words and one special token.
+    fn folder(config: &Value) -> tempfile::TempDir {
+        with_end(3, config)
+    }
+
+    /// The same with that number of the special token.
+    fn with_end(end: u32, config: &Value) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let tokenizer = json!({
+            "version": "1.0", "truncation": null, "padding": null, "normalizer": null,
+            "pre_tokenizer": {"type": "Whitespace"}, "post_processor": null, "decoder": null,
+            "added_tokens": [{"id": end, "content": "</s>", "single_word": false, "lstrip": false,
+                "rstrip": false, "normalized": false, "special": true}],
+            "model": {"type": "WordLevel", "vocab": {"a": 0, "b": 1, "?": 2}, "unk_token": "?"},
+        });
+        fs::write(folder.path().join(FILE), tokenizer.to_string()).unwrap();
+        fs::write(folder.path().join(CONFIG), config.to_string()).unwrap();
+        folder
+    }
+
+    #[test]
+    fn a_tokenizer_is_held_to_the_rows_of_the_embedding() {
+        let folder = folder(&json!({"eos_token": "</s>"}));
+        let tokenizer = load(folder.path(), 4).unwrap();
+        assert_eq!(tokenizer.token_to_id("</s>"), Some(3));
+        assert!(load(folder.path(), 100).is_ok());
+        let error = format!("{:#}", load(folder.path(), 3).unwrap_err());
+        for part in [
+            FILE,
+            "does not fit the model",
+            "\"</s>\"",
+            "number 3",
+            "3 rows",
+        ] {
+            assert!(error.contains(part), "{part:?} is not in: {error}");
+        }
+    }
+
+    #[test]
+    fn an_added_token_that_would_get_another_number_is_refused() {
+        let folder = with_end(7, &json!({}));
+        let error = format!("{:#}", load(folder.path(), 8).unwrap_err());
+        for part in [FILE, "\"</s>\"", "number 7", "gets 3"] {
+            assert!(error.contains(part), "{part:?} is not in: {error}");
+        }
+    }
+
+    #[test]
+    fn special_tokens_are_strings_or_objects() {
+        let config = json!({
+            "bos_token": null,
+            "eos_token": {"content": "</s>", "lstrip": false},
+            "pad_token": "a",
+        });
+        let folder = folder(&config);
+        let special = SpecialTokens::from_folder(folder.path()).unwrap();
+        assert_eq!(special.eos.as_deref(), Some("</s>"));
+        assert_eq!(
+            special.named().collect::<Vec<_>>(),
+            [("eos_token", "</s>"), ("pad_token", "a")]
+        );
+        fs::remove_file(folder.path().join(CONFIG)).unwrap();
+        let none = SpecialTokens::from_folder(folder.path()).unwrap();
+        assert_eq!(none, SpecialTokens::default());
+    }
+
+    #[test]
+    fn a_configuration_that_is_wrong_is_named() {
+        for (config, word) in [
+            (json!({"eos_token": 2}), "eos_token"),
+            (json!({"pad_token": {"lstrip": true}}), "pad_token"),
+            (json!({"bos_token": "<s>"}), "no token of tokenizer.json"),
+            (json!([]), "no JSON object"),
+        ] {
+            let folder = folder(&config);
+            let error = format!("{:#}", load(folder.path(), 8).unwrap_err());
+            assert!(error.contains(word) && error.contains(CONFIG), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_no_tokenizer_is_named() {
+        let folder = folder(&json!({}));
+        for text in [
+            "",
+            "{}",
+            "{\"model\": {\"type\": \"WordLevel\", \"vocab\": {}, \"unk_token\": \"\"}}",
+        ] {
+            fs::write(folder.path().join(FILE), text).unwrap();
+            let error = format!("{:#}", load(folder.path(), 8).unwrap_err());
+            assert!(error.contains(FILE), "{error}");
+        }
+        fs::remove_file(folder.path().join(FILE)).unwrap();
+        let error = format!("{:#}", load(folder.path(), 8).unwrap_err());
+        assert!(error.contains("save_pretrained"), "{error}");
+    }
+}

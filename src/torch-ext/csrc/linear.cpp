@@ -1,0 +1,143 @@
+#include "linear.h"
+
+#include <algorithm>
+
+#include "dispatch.h"
+#include "numbers.h"
+#include "parallel.h"
+
+namespace qinglan {
+namespace {
+
+// Rows that pass a panel together, so that its weights are read once for all of
+// them.
+constexpr int64_t kRows = 4;
+
+struct Tile {
+  float sums[kRows][kPanel];
+};
+
+QINGLAN_CLONES void tile_float(const Linear& call, const float* weights, int64_t row, int64_t rows,
+                               Tile& tile) {
+  const float* x = static_cast<const float*>(call.x) + row * call.inputs;
+  for (int64_t k = 0; k < call.inputs; ++k) {
+    const float* w = weights + k * kPanel;
+    for (int64_t r = 0; r < rows; ++r) {
+      const float value = x[r * call.inputs + k];
+      for (int64_t j = 0; j < kPanel; ++j) tile.sums[r][j] += w[j] * value;
+    }
+  }
+}
+
+QINGLAN_CLONES void tile_bf16(const Linear& call, const uint16_t* weights, int64_t row, int64_t rows,
+                              Tile& tile) {
+  const uint16_t* x = static_cast<const uint16_t*>(call.x) + row * call.inputs;
+  for (int64_t k = 0; k < call.inputs; k += 2) {
+    const uint16_t* w = weights + k * kPanel;
+    for (int64_t r = 0; r < rows; ++r) {
+      const float first = from_bf16(x[r * call.inputs + k]);
+      const float second = k + 1 < call.inputs ? from_bf16(x[r * call.inputs + k + 1]) : 0.0f;
+      for (int64_t j = 0; j < kPanel; ++j) {
+        tile.sums[r][j] += from_bf16(w[2 * j]) * first;
+        tile.sums[r][j] += from_bf16(w[2 * j + 1]) * second;
+      }
+    }
+  }
+}
+
+QINGLAN_CLONES void finish(const Linear& call, int64_t panel, int64_t row, int64_t rows, Tile& tile) {
+  const bool gate_up = is_gate_up(call.finish);
+  const int64_t width = panel_width(gate_up);
+  const int64_t first = panel * width;
+  const int64_t columns = std::min(width, call.outputs - first);
+  for (int64_t r = 0; r < rows; ++r) {
+    float* sums = tile.sums[r];
+    if (call.bias) {
+      for (int64_t j = 0; j < kPanel; ++j) sums[j] += call.bias[panel * kPanel + j];
+    }
+    if (gate_up) {
+      for (int64_t j = 0; j < width; ++j) {
+        const float gate = sums[j];
+        sums[j] = gate / (1.0f + exp_fast(std::min(-gate, 88.0f))) * sums[width + j];
+      }
+    }
+    const int64_t at = (row + r) * call.outputs + first;
+    if (call.finish == Finish::kStoreBf16 || call.finish == Finish::kGateUpBf16) {
+      uint16_t* y = static_cast<uint16_t*>(call.y) + at;
+      for (int64_t j = 0; j < columns; ++j) y[j] = to_bf16(sums[j]);
+    } else {
+      float* y = static_cast<float*>(call.y) + at;
+      const bool add = call.finish == Finish::kAddFloat;
+      for (int64_t j = 0; j < columns; ++j) y[j] = add ? y[j] + sums[j] : sums[j];
+    }
+  }
+}
+
+void pack_panel(const Pack& call, int64_t panel) {
+  const int64_t width = panel_width(call.gate_up);
+  const int64_t length = panel_length(call.inputs, call.to_bf16);
+  const auto* halves = static_cast<const uint16_t*>(call.weight);
+  const auto* floats = static_cast<const float*>(call.weight);
+  auto* half_panel = static_cast<uint16_t*>(call.packed) + panel * length;
+  auto* float_panel = static_cast<float*>(call.packed) + panel * length;
+  for (int64_t j = 0; j < kPanel; ++j) {
+    const int64_t output = panel * width + j % width;
+    const int64_t row = output + (j < width ? 0 : call.outputs);
+    for (int64_t k = 0; k < length / kPanel; ++k) {
+      const bool there = output < call.outputs && k < call.inputs;
+      const int64_t from = row * call.inputs + k;
+      const float value = !there ? 0.0f : call.from_bf16 ? from_bf16(halves[from]) : floats[from];
+      if (call.to_bf16) {
+        half_panel[k / 2 * 2 * kPanel + j * 2 + k % 2] = to_bf16(value);
+      } else {
+        float_panel[k * kPanel + j] = value;
+      }
+    }
+  }
+}
+
+}  // namespace
+
+void linear_panel_plain(const Linear& call, int64_t panel) {
+  const int64_t start = panel * panel_length(call.inputs, call.bf16);
+  for (int64_t row = 0; row < call.rows; row += kRows) {
+    const int64_t rows = std::min(kRows, call.rows - row);
+    Tile tile = {};
+    if (call.bf16) {
+      tile_bf16(call, static_cast<const uint16_t*>(call.packed) + start, row, rows, tile);
+    } else {
+      tile_float(call, static_cast<const float*>(call.packed) + start, row, rows, tile);
+    }
+    finish(call, panel, row, rows, tile);
+  }
+}
+
+}  // namespace qinglan
+
+extern "C" const char* qinglan_linear(const qinglan::Linear* call) {
+  using namespace qinglan;
+  return guarded([&] {
+    auto* run_panel = linear_panel_plain;
+#ifdef QINGLAN_AVX512
+    if (use_avx512()) run_panel = linear_panel_avx512;
+#endif
+    const int64_t panels = panel_count(call->outputs, is_gate_up(call->finish));
+    Tasks tasks(panels);
+    // Reading a weight, and multiplying it by every row.
+    const double each = 0.1 + 0.01 * double(call->rows);
+    on_threads(std::min(panels, worth(each * double(panels * kPanel * call->inputs))), [&] {
+      for (int64_t panel = tasks.take(); panel >= 0; panel = tasks.take()) run_panel(*call, panel);
+    });
+  });
+}
+
+extern "C" const char* qinglan_pack(const qinglan::Pack* call) {
+  using namespace qinglan;
+  return guarded([&] {
+    const int64_t panels = panel_count(call->outputs, call->gate_up);
+    Tasks tasks(panels);
+    on_threads(std::min(panels, worth(double(panels * kPanel * call->inputs))), [&] {
+      for (int64_t panel = tasks.take(); panel >= 0; panel = tasks.take()) pack_panel(*call, panel);
+    });
+  });
+}

@@ -1,0 +1,73 @@
+//! Kernels for sampling from a decoder on the CPU: linear layers over packed
+//! weights, RMSNorm, rotary embedding, a paged key/value cache with attention,
+//! and the draw of a token.
+//!
+//! Tokens are laid end to end, `[N, ...]`: new rows' prompts and old rows'
+//! single tokens go through one call, without padding. Every output row is
+//! summed in an order that its own token decides, never N, the other rows, the
+//! page numbers or the number of threads. So decoding token by token or a
+//! prompt at once, with or without shared pages, gives the same bits, on
+//! machines of one instruction set. AVX-512 with BF16 has kernels of its own;
+//! other machines run plain loops, whose rounding differs.
+//!
+//! Deliberately absent: gradients, other devices, quantised weights.
+
+mod cache;
+mod ffi;
+mod linear;
+mod memory;
+mod norm;
+mod sampling;
+
+pub use cache::{Batch, HeadNorms, KvCache, PAGE, Rotary};
+pub use linear::{PackedGateUp, PackedLinear};
+pub use norm::{gather_rows, rms_norm};
+pub use sampling::{Draw, Drawn, SampleError, sample};
+
+use tch::{Device, Kind, Tensor};
+
+/// Whether products of bfloat16 are fast on this machine (AVX-512 BF16).
+/// Elsewhere everything works too, and `Kind::Float` is the faster choice.
+pub fn has_bf16() -> bool {
+    // SAFETY: takes nothing and reads only what the processor says of itself.
+    unsafe { ffi::qinglan_has_avx512_bf16() }
+}
+
+const KINDS: [Kind; 2] = [Kind::Float, Kind::BFloat16];
+
+/// Panics unless the tensor is what a kernel may read or write as plain memory.
+fn expect(tensor: &Tensor, what: &str, kinds: &[Kind], shape: &[i64]) {
+    let (kind, device, size) = (tensor.kind(), tensor.device(), tensor.size());
+    assert!(
+        device == Device::Cpu && kinds.contains(&kind) && size == shape && tensor.is_contiguous(),
+        "{what} must be a contiguous CPU tensor {shape:?} of {kinds:?}; it is {size:?} of {kind:?} on {device:?}{}",
+        if tensor.is_contiguous() {
+            ""
+        } else {
+            ", not contiguous"
+        },
+    );
+}
+
+/// The two lengths of a matrix.
+fn matrix(tensor: &Tensor, what: &str) -> (i64, i64) {
+    match tensor.size()[..] {
+        [rows, columns] => (rows, columns),
+        ref size => panic!("{what} must have two axes, not {size:?}"),
+    }
+}
+
+fn expect_kind(kind: Kind) {
+    assert!(
+        KINDS.contains(&kind),
+        "kernels compute in Float or BFloat16, not {kind:?}"
+    );
+}
+
+/// An uninitialised tensor that a kernel fills.
+fn empty(shape: [i64; 2], kind: Kind) -> Tensor {
+    Tensor::empty(shape, (kind, Device::Cpu))
+}
+
+#[cfg(test)]
+mod tests;
