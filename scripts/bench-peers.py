@@ -72,7 +72,7 @@ def cases(peers, scripts):
     """Title, our command's figure, peers' figures by name, of every comparison."""
 
     def ours(dtype, batch, tokens, *more):
-        command = [BINARY, "bench", "rollout", "--model", MODEL, "--json", "--device", "cpu"]
+        command = [BINARY, "bench", "rollout", "--model", GGUF, "--json", "--device", "cpu"]
         command += ["--dtype", dtype, "--batch", batch, "--new-tokens", tokens, *more]
         return lambda: run(command)
 
@@ -82,11 +82,20 @@ def cases(peers, scripts):
     def llama(batch, tokens):
         return lambda: run([peers, scripts / "llamacpp_batched.py", GGUF, batch, tokens])
 
+    # Groups of 8 share a prompt's cache; transformers reads every prompt, and
+    # llama.cpp's script reads one for all, outside of its clock.
     for dtype, batch in (("bf16", 1), ("bf16", 32), ("bf16", 64), ("fp32", 32)):
         others = {"transformers": transformers(dtype, batch, 64)}
         if dtype == "bf16":
             others["llama.cpp (Q4_1)"] = llama(batch, 64)
         yield dtype, batch, f"{batch} x 64 tokens, {dtype}", ours(dtype, batch, 64), others
+    yield (
+        "bf16",
+        32,
+        "32 x 64 tokens, bf16, nothing shared",
+        ours("bf16", 32, 64, "--group", "1"),
+        {"transformers": transformers("bf16", 32, 64)},
+    )
     # transformers runs every row to the longest: of its tokens only those
     # within a row's own length count.
     yield (

@@ -19,6 +19,7 @@ fn doctor_tells_what_the_machine_offers() {
         "processor",
         "instructions",
         "threads",
+        "generation",
         "cuda",
         "memory",
         "disk",
@@ -27,8 +28,8 @@ fn doctor_tells_what_the_machine_offers() {
     assert_eq!(names, expected, "{told}");
     assert_eq!(lines[0].1, env!("CARGO_PKG_VERSION"));
     let cache = bench.path("cache/qinglan");
-    assert_eq!(lines[8].1, cache.to_string_lossy());
-    let no_cuda = lines[5].1.strip_prefix("none: ");
+    assert_eq!(lines[9].1, cache.to_string_lossy());
+    let no_cuda = lines[6].1.strip_prefix("none: ");
     assert!(no_cuda.is_none_or(|why| why.len() > 10), "{told}");
 }
 

@@ -7,5 +7,6 @@ mod bad_input;
 mod bits;
 mod command_line;
 mod human;
+mod models;
 mod run;
 mod support;

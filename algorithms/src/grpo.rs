@@ -1,33 +1,60 @@
 //! Group relative policy optimization: mastery.
 //!
-//! Source: Shao et al. 2024 (arXiv 2402.03300), with the token-level
-//! normalisation of DAPO (Yu et al. 2025, arXiv 2503.14476), which is TRL's
-//! default. Departures from the paper: no KL term and no reference model
-//! (TRL's default, `beta = 0`); the importance ratio's denominator is the
-//! sampler's own log-probability; groups whose rewards are all equal are not
-//! sent through the model at all, though their tokens stay in the normaliser.
+//! Source: Shao et al. 2024 (arXiv 2402.03300) and its family; the loss is
+//! [`Objective`], where each is named. Settings have TRL 1.16's names and, but
+//! for those said below, its defaults.
+//!
+//! Departures from the paper: by default no KL term and no reference model
+//! (TRL's `beta = 0`); rollouts without any gradient are not sent through the
+//! model at all, though they stay in the normaliser. Departures from TRL:
+//! - the importance ratio is taken against the sampler's own log-probabilities
+//!   (`old_logprobs = "recomputed"` is TRL's way);
+//! - with `steps_per_generation` above 1, each update takes whole groups, and
+//!   `dapo` divides by the tokens of that update, where TRL shuffles rollouts
+//!   and divides by the phase's tokens an update;
+//! - `bnpo` counts the tokens of the update, not of each micro-batch;
+//! - `top_entropy_quantile` picks tokens once, over the update, by the policy
+//!   at the phase's beginning, where TRL picks in each micro-batch by the
+//!   policy of the moment; the two agree at a phase's first update in one
+//!   micro-batch;
+//! - the entropy bonus is a mean over the tokens of the update.
 //!
 //! On-policy the ratio is 1 and advantages sum to zero within a group, so the
 //! loss sits near 0 by construction. Its gradient does not.
 
+mod check;
+
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
-use crate::{Algorithm, Batch, Collected, Example, Lab, LabError, Metrics, Rollout, TokenBatch};
+use crate::advantages::{AdvantageScale, Deviation, decoupled_advantages, group_advantages};
+use crate::lab::scores;
+use crate::policy_loss::{ImportanceSamplingLevel, KlEstimator, LossError, LossType, Objective};
+use crate::rollouts::{
+    Group, OldLogprobs, Plan, forget_old_logprobs, recompute_old_logprobs, rewards_of, token_count,
+};
+use crate::{
+    Algorithm, Batch, Collected, Example, Lab, LabError, Metrics, ReferenceSync, RewardPart,
+    Scorer, TokenBatch,
+};
 
-/// What the centred rewards of a group are divided by.
+/// How several rewards become one advantage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum AdvantageScale {
-    /// The group's standard deviation (ddof 1).
-    Group,
-    /// The standard deviation over all groups of the rollout (ddof 1).
-    Batch,
-    /// Nothing (Dr. GRPO).
-    None,
+#[serde(rename_all = "snake_case")]
+pub enum MultiObjectiveAggregation {
+    /// Their weighted sum is a reward like any other.
+    SumThenNormalize,
+    /// Each is normalised within its group, their weighted sum over the batch (GDPO).
+    NormalizeThenSum,
 }
 
-/// Settings of `grpo`; names and defaults follow TRL where it has them.
+/// Settings of `grpo`.
+///
+/// Worked examples: the default is TRL's default. Dr. GRPO: `loss_type =
+/// "dr_grpo", scale_rewards = "none"`. GSPO: `loss_type = "grpo",
+/// importance_sampling_level = "sequence", epsilon = 3e-4, epsilon_high = 4e-4`.
+/// DAPO: `epsilon_high = 0.28, dynamic_sampling_rounds = 3,
+/// mask_truncated_completions = true`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Grpo {
@@ -37,15 +64,61 @@ pub struct Grpo {
     pub num_generations: usize,
     /// Optimizer updates that share one rollout phase; each takes its share of the groups.
     pub steps_per_generation: usize,
+    /// How often a rollout phase is gone through before the next.
+    pub num_iterations: usize,
+    /// Rounds in which groups that are all alike are replaced by new problems
+    /// (DAPO's dynamic sampling), at most 100; 0 replaces none. Only what is missing is
+    /// sampled, from problems no phase comes to otherwise; what is missing
+    /// after the last round is made up by groups that are alike.
+    pub dynamic_sampling_rounds: usize,
+    /// Whether completions that the token cap cut off are left out of the loss.
+    /// Their rewards stay in their group's mean.
+    pub mask_truncated_completions: bool,
+    /// How tokens gain and what their sum is divided by.
+    pub loss_type: LossType,
+    /// Whether each token or each completion has an importance ratio.
+    pub importance_sampling_level: ImportanceSamplingLevel,
+    /// What the importance ratio is taken against; TRL's is `recomputed`.
+    pub old_logprobs: OldLogprobs,
     /// Lower and upper clip range of the importance ratio.
     pub epsilon: f64,
-    /// Upper clip range, where it differs from `epsilon`.
+    /// Upper clip range, where it differs from `epsilon`; in `cispo` the
+    /// largest ratio itself, to be given (5.0 is usual).
     pub epsilon_high: Option<f64>,
+    /// Upper bound of the ratio where the clip does not bite, which is where
+    /// the advantage is negative; at least `1 + epsilon_high`.
+    pub delta: Option<f64>,
+    /// Temperature of `sapo` where the advantage is positive.
+    pub sapo_temperature_pos: f64,
+    /// Temperature of `sapo` elsewhere.
+    pub sapo_temperature_neg: f64,
+    /// Weight of the divergence from the reference model; 0 needs none.
+    pub beta: f64,
+    /// How the divergence is estimated; TRL has `k3` alone.
+    pub kl_estimator: KlEstimator,
+    /// Whether a token's divergence is multiplied by its importance ratio,
+    /// which makes its gradient that of the reverse divergence.
+    pub use_bias_correction_kl: bool,
+    /// Whether the reference follows the policy.
+    pub sync_ref_model: bool,
+    /// Share of the policy in the reference at each step of following.
+    pub ref_model_mixup_alpha: f64,
+    /// Updates between steps of following.
+    pub ref_model_sync_steps: u64,
     /// Scale of the advantages.
     pub scale_rewards: AdvantageScale,
+    /// How several rewards become one.
+    pub multi_objective_aggregation: MultiObjectiveAggregation,
+    /// Subtracted from the number of rewards in a standard deviation: 1 in TRL
+    /// and verl, 0 elsewhere.
+    pub advantage_ddof: usize,
     /// Added to the standard deviation. TRL adds 1e-4; small models with few
     /// reward levels want more, or a single odd sample dominates its group.
     pub advantage_epsilon: f64,
+    /// Share of the tokens, those of the highest entropy, that are pushed.
+    pub top_entropy_quantile: f64,
+    /// Weight of the mean entropy over the tokens that are pushed.
+    pub entropy_coef: f64,
 }
 
 impl Default for Grpo {
@@ -54,93 +127,183 @@ impl Default for Grpo {
             prompts_per_generation: 8,
             num_generations: 8,
             steps_per_generation: 1,
+            num_iterations: 1,
+            dynamic_sampling_rounds: 0,
+            mask_truncated_completions: false,
+            loss_type: LossType::Dapo,
+            importance_sampling_level: ImportanceSamplingLevel::Token,
+            old_logprobs: OldLogprobs::Sampled,
             epsilon: 0.2,
             epsilon_high: None,
+            delta: None,
+            sapo_temperature_pos: 1.0,
+            sapo_temperature_neg: 1.05,
+            beta: 0.0,
+            kl_estimator: KlEstimator::K3,
+            use_bias_correction_kl: true,
+            sync_ref_model: false,
+            ref_model_mixup_alpha: 0.6,
+            ref_model_sync_steps: 512,
             scale_rewards: AdvantageScale::Group,
+            multi_objective_aggregation: MultiObjectiveAggregation::SumThenNormalize,
+            advantage_ddof: 1,
             advantage_epsilon: 1e-4,
+            top_entropy_quantile: 1.0,
+            entropy_coef: 0.0,
         }
     }
 }
 
 impl Grpo {
-    /// What contradicts itself in the settings, as one sentence.
-    pub fn check(&self) -> Result<(), String> {
-        if self.num_generations < 2 {
-            return Err(format!(
-                "num_generations = {}: a group needs at least 2 completions to have an advantage",
-                self.num_generations
-            ));
+    fn plan(&self) -> Plan {
+        Plan {
+            prompts: self.prompts_per_generation,
+            group: self.num_generations,
+            updates: self.steps_per_generation,
+            iterations: self.num_iterations,
         }
-        if self.steps_per_generation == 0
-            || self.prompts_per_generation == 0
-            || !self
-                .prompts_per_generation
-                .is_multiple_of(self.steps_per_generation)
-        {
-            return Err(format!(
-                "prompts_per_generation = {} does not divide into steps_per_generation = {} equal parts",
-                self.prompts_per_generation, self.steps_per_generation
-            ));
+    }
+
+    /// The loss these settings describe.
+    pub fn objective(&self) -> Objective {
+        Objective {
+            loss_type: self.loss_type,
+            importance_sampling_level: self.importance_sampling_level,
+            epsilon: self.epsilon,
+            epsilon_high: self.epsilon_high.unwrap_or(self.epsilon),
+            delta: self.delta,
+            sapo_temperature_pos: self.sapo_temperature_pos,
+            sapo_temperature_neg: self.sapo_temperature_neg,
+            beta: self.beta,
+            kl_estimator: self.kl_estimator,
+            use_bias_correction_kl: self.use_bias_correction_kl,
         }
-        if !(self.epsilon > 0.0 && self.epsilon < 1.0) {
-            return Err(format!(
-                "epsilon = {}: the clip range lies between 0 and 1",
-                self.epsilon
-            ));
+    }
+
+    /// One advantage a rollout, in the order of the groups.
+    fn advantages(&self, groups: &[Group]) -> Result<Vec<f64>, LabError> {
+        let deviation = Deviation {
+            ddof: self.advantage_ddof,
+            epsilon: self.advantage_epsilon,
+        };
+        match self.multi_objective_aggregation {
+            MultiObjectiveAggregation::SumThenNormalize => Ok(group_advantages(
+                &rewards_of(groups),
+                self.num_generations,
+                self.scale_rewards,
+                deviation,
+            )),
+            MultiObjectiveAggregation::NormalizeThenSum => {
+                let rollouts = || groups.iter().flat_map(|group| &group.rollouts);
+                let functions = rollouts().next().map_or(0, |rollout| rollout.parts.len());
+                if functions == 0 || rollouts().any(|rollout| rollout.parts.len() != functions) {
+                    return Err(LabError::NoParts);
+                }
+                let parts: Vec<Option<&[RewardPart]>> = rollouts()
+                    .map(|rollout| rollout.reward.map(|_| rollout.parts.as_slice()))
+                    .collect();
+                Ok(decoupled_advantages(
+                    &parts,
+                    self.num_generations,
+                    deviation,
+                ))
+            }
         }
-        if self.advantage_epsilon < 0.0 {
-            return Err(format!(
-                "advantage_epsilon = {}: it is added to a standard deviation and cannot be negative",
-                self.advantage_epsilon
-            ));
+    }
+
+    /// The batch of one update. `advantages` goes on from update to update.
+    fn batch(
+        &self,
+        groups: &[Group],
+        advantages: &mut impl Iterator<Item = f64>,
+        lab: &mut dyn Lab,
+    ) -> Result<Batch, LabError> {
+        let mut examples = Vec::new();
+        let mut rows = 0usize;
+        for group in groups {
+            for (rollout, advantage) in group.rollouts.iter().zip(advantages.by_ref()) {
+                rows += 1;
+                let masked = self.mask_truncated_completions && rollout.truncated;
+                if !masked && !rollout.completion.is_empty() {
+                    examples.push(group.example(rollout, advantage));
+                }
+            }
+        }
+        let cap = match lab.max_completion_length() {
+            None if self.loss_type == LossType::DrGrpo => return Err(LabError::NoLengthCap),
+            cap => cap.unwrap_or(0) as f64,
+        };
+        let tokens = token_count(&examples);
+        let normaliser = self.loss_type.normaliser(tokens as f64, rows as f64, cap);
+        self.weigh_entropy(&mut examples, lab)?;
+        if self.beta == 0.0 && self.entropy_coef == 0.0 {
+            examples.retain(|example| example.weights.iter().any(|&weight| weight != 0.0));
+        }
+        if self.old_logprobs == OldLogprobs::Recomputed {
+            if self.plan().is_on_policy() {
+                forget_old_logprobs(&mut examples);
+            } else {
+                recompute_old_logprobs(&mut examples, lab)?;
+            }
+        }
+        if self.beta != 0.0 && !examples.is_empty() {
+            let scores = scores(lab, Scorer::Reference, &examples)?;
+            for (example, scores) in examples.iter_mut().zip(scores) {
+                example.reference_logprobs = Some(scores.logprobs);
+            }
+        }
+        Ok(Batch {
+            examples,
+            normaliser,
+            tokens,
+        })
+    }
+
+    /// Takes the weight from tokens below the entropy quantile, and gives the
+    /// others their share of the entropy bonus.
+    fn weigh_entropy(&self, examples: &mut [Example], lab: &mut dyn Lab) -> Result<(), LabError> {
+        let selects = self.top_entropy_quantile < 1.0;
+        if examples.is_empty() || !(selects || self.entropy_coef != 0.0) {
+            return Ok(());
+        }
+        let kept: Vec<Vec<bool>> = if selects {
+            let scores = scores(lab, Scorer::Policy, examples)?;
+            let all: Vec<f32> = scores.iter().flat_map(|s| &s.entropies).copied().collect();
+            let threshold = quantile(all, 1.0 - self.top_entropy_quantile);
+            let keeps = |&entropy: &f32| f64::from(entropy) >= threshold;
+            scores
+                .iter()
+                .map(|scores| scores.entropies.iter().map(keeps).collect())
+                .collect()
+        } else {
+            let all = |example: &Example| vec![true; example.completion.len()];
+            examples.iter().map(all).collect()
+        };
+        let count = kept.iter().flatten().filter(|&&kept| kept).count().max(1);
+        let bonus = (self.entropy_coef / count as f64) as f32;
+        for (example, kept) in examples.iter_mut().zip(kept) {
+            for (weight, &kept) in example.weights.iter_mut().zip(&kept) {
+                if !kept {
+                    *weight = 0.0;
+                }
+            }
+            if self.entropy_coef != 0.0 {
+                let weights = kept.iter().map(|&kept| if kept { bonus } else { 0.0 });
+                example.entropy_weights = Some(weights.collect());
+            }
         }
         Ok(())
     }
 }
 
-/// Advantages of groups of `group` rewards: each reward minus its group's mean,
-/// divided as `scale` says. A reward of `None` takes no part and gets 0.
-///
-/// Worked example: rewards `[1, 0, 0, 1]`, one group, scale `None`:
-/// `[0.5, -0.5, -0.5, 0.5]`.
-pub fn group_advantages(
-    rewards: &[Option<f64>],
-    group: usize,
-    scale: AdvantageScale,
-    epsilon: f64,
-) -> Vec<f64> {
-    let known: Vec<f64> = rewards.iter().copied().flatten().collect();
-    let over_batch = standard_deviation(&known);
-    rewards
-        .chunks(group)
-        .flat_map(|chunk| {
-            let known: Vec<f64> = chunk.iter().copied().flatten().collect();
-            let mean = known.iter().sum::<f64>() / known.len().max(1) as f64;
-            let divisor = match scale {
-                AdvantageScale::Group => standard_deviation(&known) + epsilon,
-                AdvantageScale::Batch => over_batch + epsilon,
-                AdvantageScale::None => 1.0,
-            };
-            let some_differ = known.iter().any(|reward| (reward - known[0]).abs() > 0.0);
-            chunk
-                .iter()
-                .map(move |reward| match reward {
-                    Some(reward) if some_differ => (reward - mean) / divisor,
-                    _ => 0.0,
-                })
-                .collect::<Vec<_>>()
-        })
-        .collect()
-}
-
-/// Standard deviation with ddof 1; 0 for fewer than two values.
-fn standard_deviation(values: &[f64]) -> f64 {
-    if values.len() < 2 {
-        return 0.0;
-    }
-    let mean = values.iter().sum::<f64>() / values.len() as f64;
-    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    (squares / (values.len() - 1) as f64).sqrt()
+/// The value below which the share `q` of the values lies, interpolated
+/// linearly between the two nearest.
+fn quantile(mut values: Vec<f32>, q: f64) -> f64 {
+    values.sort_by(f32::total_cmp);
+    let place = q * (values.len().max(1) - 1) as f64;
+    let at = |place: f64| values.get(place as usize).map_or(0.0, |&v| f64::from(v));
+    let (below, above) = (at(place.floor()), at(place.ceil()));
+    below + (above - below) * place.fract()
 }
 
 impl Algorithm for Grpo {
@@ -149,233 +312,40 @@ impl Algorithm for Grpo {
     }
 
     fn collect(&self, step: u64, lab: &mut dyn Lab) -> Result<Collected, LabError> {
-        let group = self.num_generations;
-        let phase = step / self.steps_per_generation as u64;
-        let prompts = lab.prompts(phase, self.prompts_per_generation)?;
-        let rollouts = lab.rollouts(step, &prompts, group)?;
-        let rewards: Vec<Option<f64>> = rollouts.iter().map(|rollout| rollout.reward).collect();
-        let advantages =
-            group_advantages(&rewards, group, self.scale_rewards, self.advantage_epsilon);
-        let metrics = rollout_metrics(&rollouts, &rewards, group);
-
-        let groups_per_update = prompts.len() / self.steps_per_generation;
-        let rollouts_per_update = groups_per_update * group;
-        let batches = rollouts
-            .chunks(rollouts_per_update)
-            .zip(advantages.chunks(rollouts_per_update))
-            .enumerate()
-            .map(|(update, (rollouts, advantages))| {
-                let first_prompt = update * groups_per_update;
-                let examples = rollouts
-                    .iter()
-                    .zip(advantages)
-                    .enumerate()
-                    .filter(|(_, (_, advantage))| **advantage != 0.0)
-                    .map(|(i, (rollout, advantage))| Example {
-                        prompt: prompts[first_prompt + i / group].tokens.clone(),
-                        completion: rollout.completion.clone(),
-                        weights: vec![*advantage as f32; rollout.completion.len()],
-                        sampled_logprobs: Some(rollout.logprobs.clone()),
-                    })
-                    .collect();
-                Batch {
-                    examples,
-                    normaliser: rollouts.iter().map(|r| r.completion.len()).sum::<usize>() as f64,
-                }
-            })
-            .collect();
-        Ok(Collected { batches, metrics })
+        let plan = self.plan();
+        let (groups, metrics) = plan.sample(step, lab, self.dynamic_sampling_rounds)?;
+        let mut advantages = self.advantages(&groups)?.into_iter();
+        let batches = plan
+            .updates_of(&groups)
+            .map(|groups| self.batch(groups, &mut advantages, lab))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(plan.collected(&batches, metrics))
     }
 
-    fn loss(&self, tokens: &TokenBatch, normaliser: f64) -> (Tensor, Metrics) {
-        let on_policy_N;
-        let sampled_N = if let Some(sampled_N) = &tokens.sampled_logprobs_N {
-            sampled_N
-        } else {
-            on_policy_N = tokens.logprobs_N.detach();
-            &on_policy_N
-        };
-        let low = 1.0 - self.epsilon;
-        let high = 1.0 + self.epsilon_high.unwrap_or(self.epsilon);
-        let ratio_N = (&tokens.logprobs_N - sampled_N).exp();
-        let plain_N = &ratio_N * &tokens.weights_N;
-        let clipped_N = ratio_N.clamp(low, high) * &tokens.weights_N;
-        let loss = -plain_N.minimum(&clipped_N).sum(Kind::Float) / normaliser;
+    fn problems_met(&self, updates: u64) -> u64 {
+        self.plan().problems_met(updates)
+    }
 
-        let low_clipped = ratio_N.lt(low).logical_and(&tokens.weights_N.lt(0.0));
-        let high_clipped = ratio_N.gt(high).logical_and(&tokens.weights_N.gt(0.0));
-        let share = |mask: &Tensor| mask.sum(Kind::Double).double_value(&[]) / normaliser;
-        let metrics = Metrics::from([
-            ("clip_ratio/low_mean".to_owned(), share(&low_clipped)),
-            ("clip_ratio/high_mean".to_owned(), share(&high_clipped)),
-        ]);
-        (loss, metrics)
+    fn loss(&self, tokens: &TokenBatch, batch: &Batch) -> Result<(Tensor, Metrics), LossError> {
+        self.objective()
+            .loss(tokens, batch.normaliser, batch.tokens as f64)
     }
-}
 
-/// Metrics of a rollout phase under TRL's names.
-fn rollout_metrics(rollouts: &[Rollout], rewards: &[Option<f64>], group: usize) -> Metrics {
-    let known: Vec<f64> = rewards.iter().copied().flatten().collect();
-    let groups = rewards.chunks(group);
-    let group_count = groups.len().max(1) as f64;
-    let mut deviations = 0.0;
-    let mut alike = 0usize;
-    for group in groups {
-        let known: Vec<f64> = group.iter().copied().flatten().collect();
-        let deviation = standard_deviation(&known);
-        deviations += deviation;
-        alike += usize::from(deviation == 0.0);
+    fn needs_reference(&self) -> bool {
+        self.beta != 0.0
     }
-    let lengths = || rollouts.iter().map(|rollout| rollout.completion.len());
-    let count = rollouts.len().max(1) as f64;
-    let truncated = rollouts.iter().filter(|rollout| rollout.truncated).count();
-    let mut metrics = Metrics::from([
-        ("reward_std".to_owned(), deviations / group_count),
-        (
-            "frac_reward_zero_std".to_owned(),
-            alike as f64 / group_count,
-        ),
-        (
-            "completions/mean_length".to_owned(),
-            lengths().sum::<usize>() as f64 / count,
-        ),
-        (
-            "completions/max_length".to_owned(),
-            lengths().max().unwrap_or(0) as f64,
-        ),
-        (
-            "completions/clipped_ratio".to_owned(),
-            truncated as f64 / count,
-        ),
-    ]);
-    if !known.is_empty() {
-        metrics.insert(
-            "reward".to_owned(),
-            known.iter().sum::<f64>() / known.len() as f64,
-        );
+
+    fn needs_entropies(&self) -> bool {
+        self.entropy_coef != 0.0
     }
-    metrics
+
+    fn reference_sync(&self) -> Option<ReferenceSync> {
+        self.sync_ref_model.then_some(ReferenceSync {
+            mixup_alpha: self.ref_model_mixup_alpha,
+            steps: self.ref_model_sync_steps,
+        })
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{Demonstration, Prompt};
-
-    /// A lab whose rollouts are given beforehand.
-    struct Scripted(Vec<Rollout>);
-
-    impl Lab for Scripted {
-        fn prompts(&mut self, _: u64, count: usize) -> Result<Vec<Prompt>, LabError> {
-            Ok((0..count as u64)
-                .map(|problem| Prompt {
-                    problem,
-                    tokens: vec![problem as i64],
-                })
-                .collect())
-        }
-        fn rollouts(&mut self, _: u64, _: &[Prompt], _: usize) -> Result<Vec<Rollout>, LabError> {
-            Ok(self.0.clone())
-        }
-        fn demonstrations(&mut self, _: u64, _: usize) -> Result<Vec<Demonstration>, LabError> {
-            Err(LabError::NoDemonstrations)
-        }
-    }
-
-    fn rollout(length: usize, reward: f64) -> Rollout {
-        Rollout {
-            completion: vec![7; length],
-            logprobs: vec![-0.5; length],
-            truncated: false,
-            reward: Some(reward),
-        }
-    }
-
-    #[test]
-    fn advantages_follow_trl() {
-        let rewards = [Some(1.0), Some(0.0), Some(0.0), Some(1.0)];
-        let scaled = group_advantages(&rewards, 4, AdvantageScale::Group, 1e-4);
-        // std with ddof 1 of [1, 0, 0, 1] is sqrt(1/3).
-        let expected = 0.5 / ((1.0f64 / 3.0).sqrt() + 1e-4);
-        assert!((scaled[0] - expected).abs() < 1e-12 && (scaled[1] + expected).abs() < 1e-12);
-        let centred = group_advantages(&rewards, 2, AdvantageScale::None, 1e-4);
-        assert_eq!(centred, [0.5, -0.5, -0.5, 0.5]);
-    }
-
-    #[test]
-    fn an_inapplicable_reward_takes_no_part() {
-        let rewards = [Some(1.0), None, Some(0.0)];
-        let advantages = group_advantages(&rewards, 3, AdvantageScale::None, 0.0);
-        assert_eq!(advantages, [0.5, 0.0, -0.5]);
-        let nothing = group_advantages(&[None, None], 2, AdvantageScale::Group, 1e-4);
-        assert_eq!(nothing, [0.0, 0.0]);
-    }
-
-    #[test]
-    fn a_group_without_advantage_is_not_trained_but_counted() {
-        let grpo = Grpo {
-            prompts_per_generation: 2,
-            num_generations: 2,
-            ..Grpo::default()
-        };
-        let mut lab = Scripted(vec![
-            rollout(3, 1.0),
-            rollout(5, 1.0),
-            rollout(2, 0.0),
-            rollout(4, 1.0),
-        ]);
-        let collected = grpo.collect(0, &mut lab).unwrap();
-        assert_eq!(collected.batches.len(), 1);
-        assert_eq!(collected.batches[0].examples.len(), 2);
-        assert_eq!(collected.batches[0].examples[0].prompt, [1]);
-        assert!((collected.batches[0].normaliser - 14.0).abs() < 1e-12);
-        assert!((collected.metrics["frac_reward_zero_std"] - 0.5).abs() < 1e-12);
-    }
-
-    #[test]
-    fn one_rollout_phase_serves_several_updates() {
-        let grpo = Grpo {
-            prompts_per_generation: 2,
-            num_generations: 2,
-            steps_per_generation: 2,
-            ..Grpo::default()
-        };
-        let mut lab = Scripted(vec![
-            rollout(1, 1.0),
-            rollout(1, 0.0),
-            rollout(1, 0.0),
-            rollout(1, 1.0),
-        ]);
-        let batches = grpo.collect(0, &mut lab).unwrap().batches;
-        assert_eq!(batches.len(), 2);
-        assert_eq!(batches[1].examples[0].prompt, [1]);
-        assert!(batches[1].examples[0].weights[0] < 0.0);
-    }
-
-    #[test]
-    fn the_clip_stops_the_gradient_of_a_ratio_out_of_range() {
-        let logprobs_N = Tensor::from_slice(&[0.0f32, 0.0]).set_requires_grad(true);
-        let tokens = TokenBatch {
-            // exp(0 + 0.5) = 1.65 lies above 1.2, exp(0) = 1 within.
-            sampled_logprobs_N: Some(Tensor::from_slice(&[-0.5f32, 0.0])),
-            weights_N: Tensor::from_slice(&[1.0f32, 1.0]),
-            logprobs_N: logprobs_N.shallow_clone(),
-        };
-        let (loss, metrics) = Grpo::default().loss(&tokens, 2.0);
-        assert!((loss.double_value(&[]) + f64::midpoint(1.2, 1.0)).abs() < 1e-6);
-        let gradient = Tensor::run_backward(&[loss], &[logprobs_N], false, false);
-        assert!(gradient[0].double_value(&[0]).abs() < 1e-9);
-        assert!((gradient[0].double_value(&[1]) + 0.5).abs() < 1e-6);
-        assert!((metrics["clip_ratio/high_mean"] - 0.5).abs() < 1e-9);
-    }
-
-    #[test]
-    fn contradictory_settings_are_named() {
-        let grpo = Grpo {
-            prompts_per_generation: 3,
-            steps_per_generation: 2,
-            ..Grpo::default()
-        };
-        assert!(grpo.check().unwrap_err().contains("steps_per_generation"));
-    }
-}
+mod tests;

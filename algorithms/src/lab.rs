@@ -3,6 +3,8 @@
 //! The trait is the boundary between this crate and the lab that owns models,
 //! tasks and rewards; tests implement it with made-up rollouts.
 
+use crate::Example;
+
 /// A problem ready to be sampled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prompt {
@@ -23,6 +25,20 @@ pub struct Rollout {
     pub truncated: bool,
     /// Weighted reward; `None` where no reward function applied.
     pub reward: Option<f64>,
+    /// What each reward function said, in one order for all rollouts; may be
+    /// left empty where nothing aggregates them otherwise than by their sum.
+    pub parts: Vec<RewardPart>,
+}
+
+/// What one reward function said of a rollout.
+///
+/// Worked example: `{weight: 0.1, value: Some(1.0)}` adds 0.1 to the reward.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RewardPart {
+    /// The function's weight.
+    pub weight: f64,
+    /// Its value before the weight; `None` where it did not apply.
+    pub value: Option<f64>,
 }
 
 /// A prompt and the completion to imitate.
@@ -38,6 +54,25 @@ pub struct Demonstration {
     pub weights: Vec<f32>,
 }
 
+/// Which model reads a completion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scorer {
+    /// The policy as it is now.
+    Policy,
+    /// The reference model that the policy is held to.
+    Reference,
+}
+
+/// What a model says of the tokens of one completion, at the temperature of
+/// sampling.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TokenScores {
+    /// Log-probability of each token.
+    pub logprobs: Vec<f32>,
+    /// Entropy of the distribution each token was drawn from, in nats.
+    pub entropies: Vec<f32>,
+}
+
 /// Why the lab could not give what an algorithm asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum LabError {
@@ -46,6 +81,31 @@ pub enum LabError {
         "there are no demonstrations to imitate: give the definition a [teacher], or traces with teacher.traces.file"
     )]
     NoDemonstrations,
+    /// The algorithm wants log-probabilities that this lab does not compute.
+    #[error(
+        "this lab computes no {0:?} log-probabilities: the algorithm's settings need a lab with that model"
+    )]
+    NoScores(Scorer),
+    /// A loss divides by the longest completion, but there is no cap.
+    #[error(
+        "loss_type = \"dr_grpo\" divides by the longest completion there may be, but this lab names none"
+    )]
+    NoLengthCap,
+    /// Rewards are to be normalised one by one, but only their sum is known.
+    #[error(
+        "multi_objective_aggregation = \"normalize_then_sum\" needs the value of every reward function, alike for all rollouts, but the lab gave only their sum"
+    )]
+    NoParts,
+    /// The lab gave another number of things than it was asked for.
+    #[error("the lab gave {got} {what} where {expected} were asked for")]
+    Count {
+        /// Of what.
+        what: &'static str,
+        /// How many were asked for.
+        expected: usize,
+        /// How many there are.
+        got: usize,
+    },
     /// Anything the lab met while sampling or scoring.
     #[error(transparent)]
     Other(#[from] Box<dyn std::error::Error + Send + Sync>),
@@ -67,4 +127,56 @@ pub trait Lab {
 
     /// The `count` demonstrations of the update at `step`, in the seed's order.
     fn demonstrations(&mut self, step: u64, count: usize) -> Result<Vec<Demonstration>, LabError>;
+
+    /// What a model says of the examples' completions, in their order, without
+    /// gradient. Only asked of the reference where
+    /// [`crate::Algorithm::needs_reference`] says so.
+    fn scores(
+        &mut self,
+        scorer: Scorer,
+        examples: &[Example],
+    ) -> Result<Vec<TokenScores>, LabError> {
+        let _ = examples;
+        Err(LabError::NoScores(scorer))
+    }
+
+    /// Most tokens a completion may have; `None` where nothing is sampled.
+    fn max_completion_length(&self) -> Option<usize> {
+        None
+    }
+}
+
+/// Asks for scores and holds the answer to the examples' shapes.
+pub(crate) fn scores(
+    lab: &mut dyn Lab,
+    scorer: Scorer,
+    examples: &[Example],
+) -> Result<Vec<TokenScores>, LabError> {
+    let counted = |what, expected, got| {
+        if expected == got {
+            Ok(())
+        } else {
+            Err(LabError::Count {
+                what,
+                expected,
+                got,
+            })
+        }
+    };
+    let scores = lab.scores(scorer, examples)?;
+    counted("scored completions", examples.len(), scores.len())?;
+    for (example, scores) in examples.iter().zip(&scores) {
+        let expected = example.completion.len();
+        counted(
+            "log-probabilities of a completion",
+            expected,
+            scores.logprobs.len(),
+        )?;
+        counted(
+            "entropies of a completion",
+            expected,
+            scores.entropies.len(),
+        )?;
+    }
+    Ok(scores)
 }

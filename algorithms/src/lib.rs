@@ -8,19 +8,40 @@
 //! for every arm; that is the fairness argument of the comparison.
 //!
 //! Axes in tensor names: `B` rows of a micro-batch, `T` time, `V` vocabulary,
-//! `N` the trained tokens of a micro-batch laid end to end. Only tokens that
-//! are trained are ever in an `N` tensor, so there is no masked position that
-//! could turn into a NaN.
+//! `N` the trained tokens of a micro-batch laid end to end. Padding is never in
+//! an `N` tensor, and a token without weight is replaced before anything is
+//! made of it, so there is no masked position that could turn into a NaN.
 
+mod advantages;
 mod batch;
+mod checks;
+pub mod conformance;
 mod grpo;
 mod lab;
+mod policy_loss;
+mod reinforce_plus_plus;
+mod rft;
+mod rloo;
+mod rollouts;
 mod sft;
+#[cfg(test)]
+mod testing;
 
+pub use advantages::{
+    AdvantageScale, Deviation, decoupled_advantages, group_advantages, leave_one_out_advantages,
+};
 pub use batch::{Batch, Collected, Example, TokenBatch};
-pub use grpo::{AdvantageScale, Grpo, group_advantages};
-pub use lab::{Demonstration, Lab, LabError, Prompt, Rollout};
-pub use sft::Sft;
+pub use grpo::{Grpo, MultiObjectiveAggregation};
+pub use lab::{Demonstration, Lab, LabError, Prompt, RewardPart, Rollout, Scorer, TokenScores};
+pub use policy_loss::{
+    ImportanceSamplingLevel, KlEstimator, LossError, LossType, Objective, cispo_gain_N,
+    clipped_gain_N, kl_N, sapo_gain_N,
+};
+pub use reinforce_plus_plus::{Baseline, ReinforcePlusPlus};
+pub use rft::Rft;
+pub use rloo::Rloo;
+pub use rollouts::OldLogprobs;
+pub use sft::{Sft, SftLoss};
 
 use std::collections::BTreeMap;
 
@@ -36,12 +57,49 @@ pub trait Algorithm: Send {
     /// that a resumed run collects what an uninterrupted one would have.
     fn collect(&self, step: u64, lab: &mut dyn Lab) -> Result<Collected, LabError>;
 
-    /// The loss of one micro-batch, a scalar that carries gradient, and what
-    /// is worth logging about it.
+    /// How many problems of the seed's order the first `updates` updates meet,
+    /// refills not counted; 0 where they meet demonstrations.
+    fn problems_met(&self, updates: u64) -> u64 {
+        let _ = updates;
+        0
+    }
+
+    /// The loss of one micro-batch of `batch`, a scalar that carries gradient,
+    /// and what is worth logging about it.
     ///
-    /// `normaliser` belongs to the whole optimizer update: the losses of its
-    /// micro-batches add up to the loss of the batch, however it is cut.
-    fn loss(&self, tokens: &TokenBatch, normaliser: f64) -> (Tensor, Metrics);
+    /// Everything it is divided by belongs to the whole optimizer update: the
+    /// losses of its micro-batches add up to the loss of the batch, however it
+    /// is cut between rows.
+    fn loss(&self, tokens: &TokenBatch, batch: &Batch) -> Result<(Tensor, Metrics), LossError>;
+
+    /// Whether the policy is held to a reference model, which the lab then has
+    /// to score with.
+    fn needs_reference(&self) -> bool {
+        false
+    }
+
+    /// Whether the loss rewards entropy, so that [`TokenBatch::entropies_N`]
+    /// has to be given with gradient.
+    fn needs_entropies(&self) -> bool {
+        false
+    }
+
+    /// How the reference follows the policy; `None` where it stays as it is.
+    fn reference_sync(&self) -> Option<ReferenceSync> {
+        None
+    }
+}
+
+/// How a reference model follows the policy (TR-DPO, arXiv 2404.09656).
+///
+/// Worked example: `{mixup_alpha: 0.6, steps: 512}`: after updates 512, 1024, …
+/// each weight of the reference becomes 0.6 of the policy's and 0.4 of its own.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ReferenceSync {
+    /// Share of the policy.
+    pub mixup_alpha: f64,
+    /// Updates between.
+    pub steps: u64,
 }
 
 /// Sums for logging, by metric name: the trainer adds them over micro-batches.

@@ -5,11 +5,27 @@
 //! classic silent defect: the model then never learns to stop). The prompt is
 //! never trained on. The mean is over the tokens of the whole update, so
 //! accumulation does not change it.
+//!
+//! `dft` (Wu et al. 2025, arXiv 2508.05629) multiplies each token's term by the
+//! token's probability, without gradient: what the model finds unlikely pulls
+//! less.
 
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
+use crate::batch::total;
+use crate::policy_loss::LossError;
 use crate::{Algorithm, Batch, Collected, Example, Lab, LabError, Metrics, TokenBatch};
+
+/// How strongly an unlikely token pulls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SftLoss {
+    /// Negative log-likelihood.
+    Nll,
+    /// Dynamic fine-tuning: times the token's probability.
+    Dft,
+}
 
 /// Settings of `sft`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -17,12 +33,38 @@ use crate::{Algorithm, Batch, Collected, Example, Lab, LabError, Metrics, TokenB
 pub struct Sft {
     /// Demonstrations an optimizer update.
     pub batch_size: usize,
+    /// How strongly an unlikely token pulls.
+    pub loss_type: SftLoss,
 }
 
 impl Default for Sft {
     fn default() -> Self {
-        Self { batch_size: 32 }
+        Self {
+            batch_size: 32,
+            loss_type: SftLoss::Nll,
+        }
     }
+}
+
+impl Sft {
+    /// What contradicts itself in the settings, as one sentence that names the key.
+    pub fn check(&self) -> Result<(), String> {
+        if self.batch_size == 0 {
+            return Err("batch_size = 0: an update needs at least one demonstration".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// Minus the weighted sum of log-probabilities over the normaliser. The
+/// log-probability of a token of weight 0 may be infinite and has no say.
+pub(crate) fn negative_log_likelihood(
+    logprobs_N: &Tensor,
+    weights_N: &Tensor,
+    normaliser: f64,
+) -> Tensor {
+    let finite_N = logprobs_N.masked_fill(&weights_N.eq(0.0), 0.0);
+    -total(&(finite_N * weights_N)) / normaliser
 }
 
 impl Algorithm for Sft {
@@ -37,53 +79,41 @@ impl Algorithm for Sft {
             .flat_map(|d| &d.weights)
             .map(|&weight| f64::from(weight))
             .sum();
+        let tokens = demonstrations.iter().map(|d| d.completion.len()).sum();
         let examples = demonstrations
             .into_iter()
+            .filter(|d| d.weights.iter().any(|&weight| weight != 0.0))
             .map(|d| Example {
                 prompt: d.prompt,
                 completion: d.completion,
                 weights: d.weights,
-                sampled_logprobs: None,
+                ..Example::default()
             })
             .collect();
         Ok(Collected {
             batches: vec![Batch {
                 examples,
                 normaliser,
+                tokens,
             }],
             metrics: Metrics::new(),
         })
     }
 
-    fn loss(&self, tokens: &TokenBatch, normaliser: f64) -> (Tensor, Metrics) {
-        let loss = -(&tokens.logprobs_N * &tokens.weights_N).sum(Kind::Float) / normaliser;
-        (loss, Metrics::new())
+    fn loss(&self, tokens: &TokenBatch, batch: &Batch) -> Result<(Tensor, Metrics), LossError> {
+        let logprobs_N = &tokens.logprobs_N;
+        let probabilities_N;
+        let weights_N = match self.loss_type {
+            SftLoss::Nll => &tokens.weights_N,
+            SftLoss::Dft => {
+                probabilities_N = logprobs_N.detach().exp() * &tokens.weights_N;
+                &probabilities_N
+            }
+        };
+        let loss = negative_log_likelihood(logprobs_N, weights_N, batch.normaliser);
+        Ok((loss, Metrics::new()))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_loss_is_the_weighted_mean_negative_log_probability() {
-        let tokens = TokenBatch {
-            logprobs_N: Tensor::from_slice(&[-1.0f32, -2.0, -3.0]),
-            weights_N: Tensor::from_slice(&[1.0f32, 1.0, 2.0]),
-            sampled_logprobs_N: None,
-        };
-        let (loss, _) = Sft::default().loss(&tokens, 4.0);
-        assert!((loss.double_value(&[]) - 9.0 / 4.0).abs() < 1e-6);
-    }
-
-    #[test]
-    fn micro_batches_add_up_to_the_loss_of_the_whole() {
-        let cut = |from: i64, to: i64| TokenBatch {
-            logprobs_N: Tensor::from_slice(&[-1.0f32, -2.0, -3.0, -0.5]).slice(0, from, to, 1),
-            weights_N: Tensor::from_slice(&[1.0f32; 4]).slice(0, from, to, 1),
-            sampled_logprobs_N: None,
-        };
-        let loss = |batch: &TokenBatch| Sft::default().loss(batch, 4.0).0.double_value(&[]);
-        assert!((loss(&cut(0, 4)) - loss(&cut(0, 1)) - loss(&cut(1, 4))).abs() < 1e-6);
-    }
-}
+mod tests;

@@ -23,6 +23,16 @@ enum What {
     /// Hold decoder, tokenizer, chat template, gradients and greedy decoding to
     /// what transformers computes.
     Logits(Logits),
+    /// Hold the losses of the GRPO family and their gradients to TRL's.
+    Losses(Losses),
+}
+
+/// Arguments of `qinglan conformance losses`.
+#[derive(Args)]
+struct Losses {
+    /// A file of cases: inputs, loss and derivatives, float64.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
 }
 
 /// Arguments of `qinglan conformance logits`.
@@ -43,7 +53,43 @@ impl Conformance {
     pub(super) fn execute(self) -> Result<Ending> {
         match self.what {
             What::Logits(logits) => logits.execute(),
+            What::Losses(losses) => losses.execute(),
         }
+    }
+}
+
+impl Losses {
+    fn execute(self) -> Result<Ending> {
+        let cases = UserError::blame(
+            algorithms::conformance::losses(&self.file).map_err(anyhow::Error::from),
+        )?;
+        let mut table = blank([
+            "loss type",
+            "cases",
+            "largest, loss",
+            "largest, gradient",
+            "",
+        ]);
+        for (loss_type, worst) in algorithms::conformance::worst_by_loss(&cases) {
+            table.add_row([
+                format!("{loss_type:?}").to_lowercase(),
+                worst.cases.to_string(),
+                format!("{:.1e}", worst.loss),
+                format!("{:.1e}", worst.gradient),
+                verdict(worst.failed == 0),
+            ]);
+        }
+        println!("{table}");
+        let differing: Vec<_> = cases.iter().filter(|case| !case.holds()).collect();
+        for case in &differing {
+            println!("  {}: {:.1e}, {:.1e}", case.name, case.loss, case.gradient);
+        }
+        println!("allowed: {:.0e}", algorithms::conformance::TOLERANCE);
+        Ok(if differing.is_empty() {
+            Ending::Done
+        } else {
+            Ending::Differs
+        })
     }
 }
 
@@ -103,25 +149,30 @@ fn is_model(path: &Path) -> bool {
 }
 
 fn table(comparisons: &[Comparison]) -> Table {
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
-    table.set_header(["", "compared", "largest deviation", "allowed", ""]);
+    let mut table = blank(["", "compared", "largest deviation", "allowed", ""]);
     for comparison in comparisons {
         table.add_row([
             comparison.what.to_owned(),
             comparison.compared.to_string(),
             format!("{:.1e}", comparison.largest),
             format!("{:.0e}", comparison.tolerance),
-            if comparison.holds() {
-                "holds"
-            } else {
-                "DIFFERS"
-            }
-            .to_owned(),
+            verdict(comparison.holds()),
         ]);
     }
+    table
+}
+
+/// A table without lines whose middle columns hold numbers.
+fn blank(header: [&str; 5]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    table.set_header(header);
     for column in table.column_iter_mut().skip(1).take(3) {
         column.set_cell_alignment(CellAlignment::Right);
     }
     table
+}
+
+fn verdict(holds: bool) -> String {
+    if holds { "holds" } else { "DIFFERS" }.to_owned()
 }

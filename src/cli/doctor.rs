@@ -3,6 +3,7 @@
 use sysinfo::{Disks, System};
 
 use crate::device;
+use crate::generation::PrecisionChoice;
 use crate::runner::{cache_folder, provenance};
 
 /// Prints it, a line each.
@@ -24,6 +25,13 @@ pub(super) fn execute() {
             ),
         ),
     ];
+    lines.push((
+        "generation",
+        format!(
+            "{} on the CPU by default",
+            PrecisionChoice::Auto.resolve(tch::Device::Cpu)
+        ),
+    ));
     lines.push((
         "cuda",
         match device::cuda() {

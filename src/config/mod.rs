@@ -10,7 +10,7 @@ mod overrides;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use algorithms::{Algorithm, Grpo, Sft};
+use algorithms::{Algorithm, Grpo, ReinforcePlusPlus, Rft, Rloo, Sft};
 use anyhow::{Context, Result, bail};
 use experiments::manifest::Role;
 use indexmap::IndexMap;
@@ -273,8 +273,15 @@ pub struct ArmSettings {
 pub enum AlgorithmSettings {
     /// Supervised fine-tuning on the teacher's traces.
     Sft(Sft),
-    /// Group relative policy optimization.
+    /// Group relative policy optimization and its family.
     Grpo(Grpo),
+    /// REINFORCE with a leave-one-out baseline.
+    Rloo(Rloo),
+    /// REINFORCE with batch-normalised advantages.
+    #[serde(rename = "reinforce++", alias = "reinforce_plus_plus")]
+    ReinforcePlusPlus(ReinforcePlusPlus),
+    /// Rejection sampling: imitation of one's own best samples.
+    Rft(Rft),
 }
 
 impl AlgorithmSettings {
@@ -283,6 +290,9 @@ impl AlgorithmSettings {
         match self {
             Self::Sft(sft) => Box::new(sft.clone()),
             Self::Grpo(grpo) => Box::new(grpo.clone()),
+            Self::Rloo(rloo) => Box::new(rloo.clone()),
+            Self::ReinforcePlusPlus(reinforce) => Box::new(reinforce.clone()),
+            Self::Rft(rft) => Box::new(rft.clone()),
         }
     }
 
@@ -302,12 +312,19 @@ impl AlgorithmSettings {
 
     fn check(&self) -> Result<(), String> {
         match self {
-            Self::Sft(sft) if sft.batch_size == 0 => {
-                Err("batch_size = 0: an update needs at least one demonstration".to_owned())
-            }
-            Self::Sft(_) => Ok(()),
+            Self::Sft(sft) => sft.check(),
             Self::Grpo(grpo) => grpo.check(),
+            Self::Rloo(rloo) => rloo.check(),
+            Self::ReinforcePlusPlus(reinforce) => reinforce.check(),
+            Self::Rft(rft) => rft.check(),
+        }?;
+        if self.build().reference_sync().is_some() {
+            return Err(
+                "sync_ref_model = true is not supported: the reference model stays as it is"
+                    .to_owned(),
+            );
         }
+        Ok(())
     }
 }
 

@@ -372,7 +372,7 @@ mod tests {
         let other = crate::model::weights::layout(&narrow.config(20, 1, 2, 0));
         let refused = Adapter::load(folder.path(), &other, Device::Cpu).unwrap_err();
         assert!(
-            format!("{refused:#}").contains("k_proj.lora_A"),
+            format!("{refused:#}").contains("gate_proj.lora_A"),
             "{refused:#}"
         );
     }

@@ -100,9 +100,17 @@ pub fn load(folder: &Path, vocab_size: usize) -> Result<Tokenizer> {
             path.display()
         )
     })?;
-    let tokenizer =
+    let Parts { added_tokens, .. } = serde_json::from_slice(&bytes)
+        .with_context(|| format!("{}: no tokenizer", path.display()))?;
+    let mut tokenizer =
         Tokenizer::from_bytes(&bytes).map_err(|error| anyhow!("{}: {error}", path.display()))?;
-    numbered(&tokenizer, &bytes).with_context(|| path.display().to_string())?;
+    // A file may say how its maker last cut and filled up; transformers passes
+    // over that too, and the rest of a text would be lost unseen.
+    tokenizer.with_padding(None);
+    tokenizer
+        .with_truncation(None)
+        .map_err(|error| anyhow!("{}: {error}", path.display()))?;
+    numbered(&tokenizer, added_tokens).with_context(|| path.display().to_string())?;
     fits(&tokenizer, vocab_size).with_context(|| path.display().to_string())?;
     for (key, token) in SpecialTokens::from_folder(folder)?.named() {
         ensure!(
@@ -114,11 +122,15 @@ pub fn load(folder: &Path, vocab_size: usize) -> Result<Tokenizer> {
     Ok(tokenizer)
 }
 
-/// The tokens that a file adds to its vocabulary.
+/// What of a file is looked at before the tokenizers crate does.
 #[derive(Deserialize)]
-struct Added {
+struct Parts {
+    /// What it adds to its vocabulary.
     #[serde(default)]
     added_tokens: Vec<AddedToken>,
+    /// Parsed because the crate panics where this is not whole JSON.
+    #[serde(default, rename = "decoder")]
+    _decoder: Value,
 }
 
 #[derive(Deserialize)]
@@ -129,8 +141,7 @@ struct AddedToken {
 
 /// Added tokens are numbered on from the vocabulary, whatever their file says:
 /// where that leaves a gap, each would stand for another row of the embedding.
-fn numbered(tokenizer: &Tokenizer, file: &[u8]) -> Result<()> {
-    let Added { added_tokens } = serde_json::from_slice(file)?;
+fn numbered(tokenizer: &Tokenizer, added_tokens: Vec<AddedToken>) -> Result<()> {
     for AddedToken { id, content } in added_tokens {
         let got = tokenizer.token_to_id(&content);
         ensure!(
@@ -214,6 +225,22 @@ mod tests {
     }
 
     #[test]
+    fn a_text_is_neither_cut_off_nor_filled_up() {
+        let folder = folder(&json!({}));
+        let path = folder.path().join(FILE);
+        let text = fs::read_to_string(&path).unwrap();
+        let mut file: Value = serde_json::from_str(&text).unwrap();
+        file["truncation"] = json!({"direction": "Right", "max_length": 2,
+            "strategy": "LongestFirst", "stride": 0});
+        file["padding"] = json!({"strategy": {"Fixed": 9}, "direction": "Right",
+            "pad_to_multiple_of": null, "pad_id": 0, "pad_type_id": 0, "pad_token": "a"});
+        fs::write(&path, file.to_string()).unwrap();
+        let tokenizer = load(folder.path(), 4).unwrap();
+        let encoding = tokenizer.encode("a b a b", false).unwrap();
+        assert_eq!(encoding.get_ids(), [0, 1, 0, 1]);
+    }
+
+    #[test]
     fn special_tokens_are_strings_or_objects() {
         let config = json!({
             "bos_token": null,
@@ -255,6 +282,23 @@ mod tests {
             "{\"model\": {\"type\": \"WordLevel\", \"vocab\": {}, \"unk_token\": \"\"}}",
         ] {
             fs::write(folder.path().join(FILE), text).unwrap();
+            let error = format!("{:#}", load(folder.path(), 8).unwrap_err());
+            assert!(error.contains(FILE), "{error}");
+        }
+        // Within the decoder, where the crate itself would panic.
+        let whole = fs::read(self::folder(&json!({})).path().join(FILE)).unwrap();
+        let at = whole
+            .windows(10)
+            .position(|ten| ten == b"\"decoder\":")
+            .unwrap()
+            + 10;
+        for broken in [
+            &b"{\"type\": \"\xff\"}"[..],
+            b"{\"type\": \"\\ud800\"}",
+            b"{\"type\": \n",
+        ] {
+            let bytes = [&whole[..at], broken, &whole[at + 4..]].concat();
+            fs::write(folder.path().join(FILE), bytes).unwrap();
             let error = format!("{:#}", load(folder.path(), 8).unwrap_err());
             assert!(error.contains(FILE), "{error}");
         }

@@ -9,10 +9,10 @@ use experiments::record;
 
 use super::schedule::Done;
 use super::{Outcome, Run, base, identity, teacher, traces};
-use crate::config::{AlgorithmSettings, ArmSettings, TeacherSettings, build_rewards};
+use crate::config::{ArmSettings, TeacherSettings, build_rewards};
 use crate::evaluator;
 use crate::files;
-use crate::model::{Adapter, Model, folder};
+use crate::model::{Adapter, Decoder, Model, folder};
 use crate::training::{ArmLab, Ending, Job, checkpoint, train};
 
 /// Lets a model answer the evaluation and writes its records.
@@ -67,19 +67,7 @@ pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
     );
     let mut shown = String::new();
     if settings.algorithm.imitates() {
-        let (recorded, path) = read_traces(run)?;
-        shown = files::hash(&serde_json::to_vec(&recorded)?);
-        (lab.demonstrations, lab.held_out) = traces::demonstrations(
-            &recorded,
-            &model.text,
-            model.decoder.config().context(),
-            &path,
-        )?;
-        ensure!(
-            !lab.demonstrations.is_empty(),
-            "{} holds no trace to imitate: the teacher got nothing right that was not cut off",
-            path.display()
-        );
+        shown = show(run, &mut lab)?;
     }
     let rewards = if settings.reward.is_empty() {
         None
@@ -87,6 +75,9 @@ pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
         Some(build_rewards(&settings.reward)?)
     };
     lab.rewards = rewards.as_ref();
+    lab.budget_tokens = training.micro_batch_tokens;
+    let algorithm = settings.algorithm.build();
+    lab.reference = algorithm.needs_reference().then(|| reference(&model));
     let identity = identity(
         &["arm", name, &initial_weights, &seed.to_string(), &shown],
         &(
@@ -97,7 +88,6 @@ pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
         ),
     )?;
     let progress = run.progress(&format!("{name} seed {seed}"));
-    let algorithm = settings.algorithm.build();
     let ending = train(
         &Job {
             decoder: &model.decoder,
@@ -141,15 +131,38 @@ pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
     Ok(Done::Finished)
 }
 
+/// Gives the lab its demonstrations; the hash of what is shown.
+fn show(run: &Run, lab: &mut ArmLab<'_>) -> Result<String> {
+    let (recorded, path) = read_traces(run)?;
+    let context = lab.model.decoder.config().context();
+    (lab.demonstrations, lab.held_out) =
+        traces::demonstrations(&recorded, &lab.model.text, context, &path)?;
+    ensure!(
+        !lab.demonstrations.is_empty(),
+        "{} holds no trace to imitate: the teacher got nothing right that was not cut off",
+        path.display()
+    );
+    Ok(files::hash(&serde_json::to_vec(&recorded)?))
+}
+
+/// The model that a policy is held to: itself before the first update. With
+/// an adapter, that is the base beside it.
+pub(super) fn reference(model: &Model) -> Decoder {
+    let decoder = &model.decoder;
+    if decoder.adapter().is_some() {
+        return decoder.without_adapter();
+    }
+    Decoder::new(
+        decoder.config().clone(),
+        decoder.weights().duplicate().frozen(),
+    )
+}
+
 /// Hash of the problems an arm met, in their order; `None` where it met
 /// demonstrations instead.
 fn problem_order(run: &Run, settings: &ArmSettings, seed: u64, steps: u64) -> Option<String> {
-    let AlgorithmSettings::Grpo(grpo) = &settings.algorithm else {
-        return None;
-    };
-    let phases = steps.div_ceil(grpo.steps_per_generation as u64);
-    let count = phases * grpo.prompts_per_generation as u64;
-    Some(ArmLab::problem_order(&run.mix, seed, count))
+    let count = settings.algorithm.build().problems_met(steps);
+    (count > 0).then(|| ArmLab::problem_order(&run.mix, seed, count))
 }
 
 /// The demonstrations and where they come from: recorded elsewhere, worked by

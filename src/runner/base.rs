@@ -113,6 +113,7 @@ pub(super) fn obtain(
         };
         let algorithm = algorithms::Sft {
             batch_size: pretraining.batch_size,
+            ..algorithms::Sft::default()
         };
         let workshop = bases.join(format!("{identity}.training"));
         let progress: ProgressBar = run.progress(name);

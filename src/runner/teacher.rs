@@ -114,7 +114,9 @@ fn reinforce(
         run.definition().tasks.validation_problems,
     );
     lab.rewards = Some(&rewards);
+    lab.budget_tokens = training.micro_batch_tokens;
     let algorithm = algorithm.build();
+    lab.reference = algorithm.needs_reference().then(|| arm::reference(model));
     train(
         &Job {
             decoder: &model.decoder,

@@ -4,15 +4,18 @@
 //! Two labs: [`PretrainingLab`] for pre-training, whose demonstrations are generated
 //! documents, and [`ArmLab`] for everything that follows.
 
-use algorithms::{Demonstration, Lab, LabError, Metrics, Prompt, Rollout};
+use algorithms::{
+    Demonstration, Example, Lab, LabError, Metrics, Prompt, RewardPart, Rollout, Scorer,
+    TokenScores,
+};
 use anyhow::Result;
 use rand::seq::SliceRandom;
-use rewards::{Scored, WeightedRewards};
+use rewards::{BatchScores, Scored, WeightedRewards};
 
 use super::forward;
 use super::trainer::Source;
 use crate::generation::{self, Completion, Key, Sampling};
-use crate::model::Model;
+use crate::model::{Decoder, Model};
 use crate::random::stream;
 use crate::tasks::corpus::Corpus;
 use crate::tasks::{Mix, Problem, Split, grading};
@@ -57,6 +60,18 @@ fn other(error: impl Into<anyhow::Error>) -> LabError {
     LabError::Other(error.into().into())
 }
 
+/// What each reward said of one completion.
+fn parts(scores: &BatchScores, index: usize) -> Vec<RewardPart> {
+    scores
+        .columns
+        .iter()
+        .map(|column| RewardPart {
+            weight: column.weight,
+            value: column.scores[index].value,
+        })
+        .collect()
+}
+
 /// Mean negative log-probability of the completions' tokens, in nats.
 fn held_out_loss(model: &Model, demonstrations: &[Demonstration]) -> f64 {
     let _guard = tch::no_grad_guard();
@@ -66,13 +81,13 @@ fn held_out_loss(model: &Model, demonstrations: &[Demonstration]) -> f64 {
             prompt: d.prompt.clone(),
             completion: d.completion.clone(),
             weights: vec![1.0; d.completion.len()],
-            sampled_logprobs: None,
+            ..algorithms::Example::default()
         })
         .collect();
     let mut sum = 0.0;
     let mut count = 0.0;
     for rows in forward::micro_batches(&examples, VALIDATION_TOKENS) {
-        let (tokens, _) = forward::score(&model.decoder, &rows, 1.0);
+        let (tokens, _) = forward::score(&model.decoder, &rows, 1.0, false);
         sum -= tokens.logprobs_N.sum(tch::Kind::Double).double_value(&[]);
         count += tokens.logprobs_N.size()[0] as f64;
     }
@@ -182,6 +197,10 @@ pub struct ArmLab<'a> {
     pub held_out: Vec<Demonstration>,
     /// Problems of a validation.
     pub validation_problems: u64,
+    /// What the policy is held to, where the algorithm asks for it.
+    pub reference: Option<Decoder>,
+    /// Tokens, padding included, of one forward pass over rollouts.
+    pub budget_tokens: usize,
     /// Metrics since they were last taken.
     metrics: Metrics,
     generated: (u64, u64),
@@ -205,6 +224,8 @@ impl<'a> ArmLab<'a> {
             demonstrations: Vec::new(),
             held_out: Vec::new(),
             validation_problems,
+            reference: None,
+            budget_tokens: VALIDATION_TOKENS,
             metrics: Metrics::new(),
             generated: (0, 0),
         }
@@ -226,7 +247,7 @@ impl<'a> ArmLab<'a> {
         group: usize,
         texts: &[String],
         completions: &[Completion],
-    ) -> Result<Vec<Option<f64>>, LabError> {
+    ) -> Result<BatchScores, LabError> {
         let Some(rewards) = self.rewards else {
             return Err(other(anyhow::anyhow!(
                 "the arm samples rollouts but has no reward: add [arm.NAME.reward.correct]"
@@ -242,7 +263,7 @@ impl<'a> ArmLab<'a> {
         );
         let scores = rewards.score(&batch).map_err(other)?;
         self.metrics.extend(scores.metrics());
-        Ok(scores.totals)
+        Ok(scores)
     }
 }
 
@@ -289,17 +310,40 @@ impl Lab for ArmLab<'_> {
             .map(|completion| self.model.text.decode(&completion.tokens))
             .collect::<Result<Vec<_>>>()
             .map_err(other)?;
-        let totals = self.score(&problems, group, &texts, &completions)?;
+        let scores = self.score(&problems, group, &texts, &completions)?;
         Ok(completions
             .into_iter()
-            .zip(totals)
-            .map(|(completion, reward)| Rollout {
+            .enumerate()
+            .map(|(index, completion)| Rollout {
                 truncated: completion.truncated(),
                 completion: completion.tokens,
                 logprobs: completion.logprobs,
-                reward,
+                reward: scores.totals[index],
+                parts: parts(&scores, index),
             })
             .collect())
+    }
+
+    fn scores(
+        &mut self,
+        scorer: Scorer,
+        examples: &[Example],
+    ) -> Result<Vec<TokenScores>, LabError> {
+        let decoder = match scorer {
+            Scorer::Policy => &self.model.decoder,
+            Scorer::Reference => self.reference.as_ref().ok_or(LabError::NoScores(scorer))?,
+        };
+        let temperature = self.sampling.temperature;
+        Ok(forward::scores(
+            decoder,
+            examples,
+            temperature,
+            self.budget_tokens,
+        ))
+    }
+
+    fn max_completion_length(&self) -> Option<usize> {
+        Some(self.sampling.max_new_tokens)
     }
 
     fn demonstrations(&mut self, step: u64, count: usize) -> Result<Vec<Demonstration>, LabError> {

@@ -108,7 +108,7 @@ pub fn train(job: &Job<'_>, source: &mut dyn Source) -> Result<Ending> {
             );
         }
         let batch = at.pending.remove(0);
-        let outcome = update(job, &batch, &mut optimizer, at.step);
+        let outcome = update(job, &batch, &mut optimizer, at.step)?;
         let mut metrics = at.collection.clone();
         metrics.extend(outcome.metrics);
         if outcome.skipped {
@@ -163,7 +163,7 @@ struct Outcome {
 }
 
 /// Forward, backward, clip and update over one batch.
-fn update(job: &Job<'_>, batch: &Batch, optimizer: &mut State, step: u64) -> Outcome {
+fn update(job: &Job<'_>, batch: &Batch, optimizer: &mut State, step: u64) -> Result<Outcome> {
     let rate = job.training.rate(step);
     let mut metrics = Metrics::from([(
         "learning_rate".to_owned(),
@@ -173,10 +173,10 @@ fn update(job: &Job<'_>, batch: &Batch, optimizer: &mut State, step: u64) -> Out
         // Every group of the update was all alike: there is nothing to learn
         // from, and moving the weights by old momentum would not be learning.
         metrics.insert("nothing_to_train".to_owned(), 1.0);
-        return Outcome {
+        return Ok(Outcome {
             metrics,
             skipped: false,
-        };
+        });
     }
     let weights = job.decoder.trainable();
     let leaves = weights.leaves();
@@ -185,8 +185,13 @@ fn update(job: &Job<'_>, batch: &Batch, optimizer: &mut State, step: u64) -> Out
     let mut entropy_sum = 0.0;
     let mut token_sum = 0.0;
     for rows in forward::micro_batches(&batch.examples, job.training.micro_batch_tokens) {
-        let (tokens, entropy) = forward::score(job.decoder, &rows, job.temperature);
-        let (loss, sums) = job.algorithm.loss(&tokens, batch.normaliser);
+        let (tokens, entropy) = forward::score(
+            job.decoder,
+            &rows,
+            job.temperature,
+            job.algorithm.needs_entropies(),
+        );
+        let (loss, sums) = job.algorithm.loss(&tokens, batch)?;
         let count = tokens.logprobs_N.size()[0] as f64;
         entropy_sum += entropy * count;
         token_sum += count;
@@ -207,10 +212,10 @@ fn update(job: &Job<'_>, batch: &Batch, optimizer: &mut State, step: u64) -> Out
     metrics.insert("loss".to_owned(), loss_sum);
     metrics.insert("entropy".to_owned(), entropy_sum / token_sum);
     let Some(gradient_P) = gradient_P else {
-        return Outcome {
+        return Ok(Outcome {
             metrics,
             skipped: false,
-        };
+        });
     };
     let norm = gradient_P
         .square()
@@ -224,7 +229,7 @@ fn update(job: &Job<'_>, batch: &Batch, optimizer: &mut State, step: u64) -> Out
         let scale = (job.training.max_grad_norm / (norm + 1e-6)).min(1.0);
         optimizer.update(weights, &(gradient_P * scale), job.training, rate);
     }
-    Outcome { metrics, skipped }
+    Ok(Outcome { metrics, skipped })
 }
 
 /// Adds one update to the budget.

@@ -2,8 +2,8 @@
 //! prompt, as rollouts of an RL step are sampled.
 //!
 //! The clock runs over reading the prompts and sampling; loading and packing
-//! the weights, and a short warm-up, come before it. Every prompt is read for
-//! itself, as the peers' scripts do, though they are all alike.
+//! the weights, and a short warm-up, come before it. A prompt is read once for
+//! its group and for each group anew, though all prompts are alike here.
 
 use std::path::Path;
 use std::time::Instant;
@@ -36,6 +36,9 @@ pub(super) struct Rollout {
     /// Completions.
     #[arg(long, default_value_t = 32)]
     batch: usize,
+    /// Completions of one prompt; the last group may be smaller.
+    #[arg(long, default_value_t = 8)]
+    group: usize,
     /// Tokens of each completion; end tokens are not drawn before.
     #[arg(long, default_value_t = 64)]
     new_tokens: usize,
@@ -82,7 +85,7 @@ impl Rollout {
             let (config, text) = (&stored.config, &stored.text);
             Engine::switched(config, text, source, device, precision, switches)
         })?;
-        let tokens = stored.text.encode_prompt(QUESTION)?;
+        let tokens = UserError::blame(stored.text.encode_prompt(QUESTION))?;
         let sampling = Sampling {
             max_new_tokens: self.new_tokens,
             min_new_tokens: self.new_tokens,
@@ -92,14 +95,20 @@ impl Rollout {
             .check()
             .map_err(|error| UserError(format!("--new-tokens: {error}")))?;
         let mut lengths = stream(0, "bench lengths", &[]);
-        let prompts: Vec<Prompt> = (0..self.batch as u64)
-            .map(|index| Prompt {
+        let keys: Vec<Key> = (0..self.batch as u64)
+            .map(|index| Key {
+                seed: 0,
+                purpose: "bench",
+                indices: vec![index],
+            })
+            .collect();
+        // A cap is a prompt's: of mixed lengths each completion is its own group.
+        let group = if self.mixed { 1 } else { self.group.max(1) };
+        let prompts: Vec<Prompt> = keys
+            .chunks(group)
+            .map(|keys| Prompt {
                 tokens: tokens.clone(),
-                keys: vec![Key {
-                    seed: 0,
-                    purpose: "bench",
-                    indices: vec![index],
-                }],
+                keys: keys.to_vec(),
                 max_new_tokens: self
                     .mixed
                     .then(|| lengths.random_range(SHORTEST.min(self.new_tokens)..=self.new_tokens)),
@@ -135,6 +144,7 @@ impl Rollout {
                     "sampled_tokens": sampled,
                     "peak_gb": (peak / 1e7).round() / 100.0,
                     "batch": self.batch,
+                    "group": group,
                     "new_tokens": self.new_tokens,
                     "mixed": self.mixed,
                     "dtype": precision.to_string(),

@@ -8,10 +8,10 @@
 use anyhow::{Context, Result};
 use tch::{Device, Kind, Tensor};
 use torch_ext::cpu::{
-    Batch, HeadNorms, KvCache, PAGE, PackedGateUp, PackedLinear, Rotary, rms_norm,
+    Batch, HeadNorms, KvCache, PAGE, PackedGateUp, PackedLinear, Rotary, gather_rows, rms_norm,
 };
 
-use super::{GATE_UP, Names, Network, QKV, Room, RowId, Source, embed, ids, when};
+use super::{GATE_UP, Names, Network, QKV, Room, RowId, Source, when};
 use crate::generation::precision::Precision;
 use crate::model::{ModelConfig, rope};
 
@@ -191,10 +191,10 @@ impl Kernels {
 
     /// Runs the tokens of the batch and returns the logits `[L, V]` behind
     /// those at the places `last`.
-    fn forward(&mut self, ids_N: &Tensor, rotary: Option<&Rotary>, last: &[i64]) -> Tensor {
+    fn forward(&mut self, ids: &[i64], rotary: Option<&Rotary>, last: &[i64]) -> Tensor {
         let eps = self.config.rms_norm_eps;
         let rotary = rotary.unwrap_or(&self.pages.growing);
-        let mut x_ND = embed(&self.embedding_VD, ids_N);
+        let mut x_ND = gather_rows(&self.embedding_VD, ids);
         for (index, layer) in self.layers.iter().enumerate() {
             let normed_ND = rms_norm(&x_ND, &layer.input_norm_D, eps, self.kind);
             let qkv = layer.qkv.forward(&normed_ND, Kind::Float);
@@ -216,7 +216,7 @@ impl Kernels {
         let x_LD = if last.len() as i64 == x_ND.size()[0] {
             x_ND
         } else {
-            x_ND.index_select(0, &Tensor::from_slice(last))
+            gather_rows(&x_ND, last)
         };
         let normed_LD = rms_norm(&x_LD, &self.norm_D, eps, self.kind);
         self.head.forward(&normed_LD, Kind::Float)
@@ -246,7 +246,7 @@ impl Network for Kernels {
                 if !waiting.is_empty()
                     && (own.is_some() || waiting.len() + part.len() > TOKENS_AT_ONCE)
                 {
-                    logits.push(self.forward(&Tensor::from_slice(&waiting), None, &last));
+                    logits.push(self.forward(&waiting, None, &last));
                     waiting.clear();
                     last.clear();
                     self.batch.clear();
@@ -257,7 +257,7 @@ impl Network for Kernels {
                     last.push(waiting.len() as i64 - 1);
                 }
                 if own.is_some() {
-                    logits.push(self.forward(&Tensor::from_slice(&waiting), own.as_ref(), &last));
+                    logits.push(self.forward(&waiting, own.as_ref(), &last));
                     waiting.clear();
                     last.clear();
                     self.batch.clear();
@@ -265,7 +265,7 @@ impl Network for Kernels {
             }
         }
         if !waiting.is_empty() {
-            logits.push(self.forward(&Tensor::from_slice(&waiting), None, &last));
+            logits.push(self.forward(&waiting, None, &last));
         }
         Ok(Tensor::cat(&logits, 0))
     }
@@ -304,9 +304,9 @@ impl Network for Kernels {
         for &(row, _) in rows {
             self.extend(row, 1)?;
         }
-        let ids_N = ids(rows.iter().map(|&(_, token)| token), Device::Cpu);
+        let ids: Vec<i64> = rows.iter().map(|&(_, token)| token).collect();
         let last: Vec<i64> = (0..rows.len() as i64).collect();
-        Ok(self.forward(&ids_N, None, &last))
+        Ok(self.forward(&ids, None, &last))
     }
 
     fn device(&self) -> Device {

@@ -1,6 +1,7 @@
 #include "linear.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "dispatch.h"
 #include "numbers.h"
@@ -9,39 +10,63 @@
 namespace qinglan {
 namespace {
 
-// Rows that pass a panel together, so that its weights are read once for all of
-// them.
-constexpr int64_t kRows = 4;
+// Rows that pass a panel together. Two rows times 32 outputs are 8 vectors of
+// AVX2, which has 16.
+constexpr int64_t kRows = 2;
+
+// 8 numbers, a vector of AVX2; the compiler makes do with what the machine has.
+// Those in memory need not be aligned.
+typedef float Floats __attribute__((vector_size(32)));
+typedef uint32_t Words __attribute__((vector_size(32)));
+typedef float LooseFloats __attribute__((vector_size(32), aligned(4), may_alias));
+typedef uint32_t LooseWords __attribute__((vector_size(32), aligned(4), may_alias));
 
 struct Tile {
   float sums[kRows][kPanel];
 };
 
-QINGLAN_CLONES void tile_float(const Linear& call, const float* weights, int64_t row, int64_t rows,
-                               Tile& tile) {
-  const float* x = static_cast<const float*>(call.x) + row * call.inputs;
-  for (int64_t k = 0; k < call.inputs; ++k) {
-    const float* w = weights + k * kPanel;
-    for (int64_t r = 0; r < rows; ++r) {
-      const float value = x[r * call.inputs + k];
-      for (int64_t j = 0; j < kPanel; ++j) tile.sums[r][j] += w[j] * value;
-    }
-  }
-}
-
-QINGLAN_CLONES void tile_bf16(const Linear& call, const uint16_t* weights, int64_t row, int64_t rows,
-                              Tile& tile) {
-  const uint16_t* x = static_cast<const uint16_t*>(call.x) + row * call.inputs;
-  for (int64_t k = 0; k < call.inputs; k += 2) {
-    const uint16_t* w = weights + k * kPanel;
-    for (int64_t r = 0; r < rows; ++r) {
-      const float first = from_bf16(x[r * call.inputs + k]);
-      const float second = k + 1 < call.inputs ? from_bf16(x[r * call.inputs + k + 1]) : 0.0f;
-      for (int64_t j = 0; j < kPanel; ++j) {
-        tile.sums[r][j] += from_bf16(w[2 * j]) * first;
-        tile.sums[r][j] += from_bf16(w[2 * j + 1]) * second;
+// `rows` is a constant so that the sums stay in registers.
+template <int64_t rows>
+inline __attribute__((always_inline)) void add_rows(const Linear& call, const void* weights, int64_t row,
+                                                    Tile& tile) {
+  Floats sums[rows][4] = {};
+  if (call.bf16) {
+    const uint16_t* x = static_cast<const uint16_t*>(call.x) + row * call.inputs;
+    for (int64_t k = 0; k < call.inputs; k += 2) {
+      const auto* both = reinterpret_cast<const LooseWords*>(static_cast<const uint16_t*>(weights) + k * kPanel);
+      const Words pairs[4] = {both[0], both[1], both[2], both[3]};
+#pragma GCC unroll 4
+      for (int64_t r = 0; r < rows; ++r) {
+        const float first = from_bf16(x[r * call.inputs + k]);
+        const float second = k + 1 < call.inputs ? from_bf16(x[r * call.inputs + k + 1]) : 0.0f;
+#pragma GCC unroll 4
+        for (int64_t v = 0; v < 4; ++v) {
+          sums[r][v] += (Floats)(pairs[v] << 16) * first;
+          sums[r][v] += (Floats)(pairs[v] & 0xffff0000u) * second;
+        }
       }
     }
+  } else {
+    const float* x = static_cast<const float*>(call.x) + row * call.inputs;
+    for (int64_t k = 0; k < call.inputs; ++k) {
+      const auto* both = reinterpret_cast<const LooseFloats*>(static_cast<const float*>(weights) + k * kPanel);
+      const Floats w[4] = {both[0], both[1], both[2], both[3]};
+#pragma GCC unroll 4
+      for (int64_t r = 0; r < rows; ++r) {
+        const float value = x[r * call.inputs + k];
+#pragma GCC unroll 4
+        for (int64_t v = 0; v < 4; ++v) sums[r][v] += w[v] * value;
+      }
+    }
+  }
+  std::memcpy(tile.sums, sums, sizeof sums);
+}
+
+QINGLAN_CLONES void add_tile(const Linear& call, const void* weights, int64_t row, int64_t rows, Tile& tile) {
+  if (rows == kRows) {
+    add_rows<kRows>(call, weights, row, tile);
+  } else {
+    add_rows<1>(call, weights, row, tile);
   }
 }
 
@@ -99,15 +124,12 @@ void pack_panel(const Pack& call, int64_t panel) {
 }  // namespace
 
 void linear_panel_plain(const Linear& call, int64_t panel) {
-  const int64_t start = panel * panel_length(call.inputs, call.bf16);
+  const int64_t bytes = panel_length(call.inputs, call.bf16) * (call.bf16 ? 2 : 4);
+  const char* weights = static_cast<const char*>(call.packed) + panel * bytes;
   for (int64_t row = 0; row < call.rows; row += kRows) {
     const int64_t rows = std::min(kRows, call.rows - row);
-    Tile tile = {};
-    if (call.bf16) {
-      tile_bf16(call, static_cast<const uint16_t*>(call.packed) + start, row, rows, tile);
-    } else {
-      tile_float(call, static_cast<const float*>(call.packed) + start, row, rows, tile);
-    }
+    Tile tile;
+    add_tile(call, weights, row, rows, tile);
     finish(call, panel, row, rows, tile);
   }
 }

@@ -12,6 +12,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
+#include <system_error>
 #include <thread>
 
 namespace qinglan {
@@ -52,7 +53,7 @@ class Pool {
       work();
       return;
     }
-    for (; threads_ < helpers; ++threads_) std::thread([this] { serve(); }).detach();
+    helpers = std::min(helpers, hire(helpers));
     work_ = &work;
     error_ = nullptr;
     state_ = State{state_.load().serial + 1, uint16_t(helpers), 0};
@@ -72,6 +73,17 @@ class Pool {
   }
 
  private:
+  // How many threads there are after trying for so many.
+  int64_t hire(int64_t wanted) {
+    try {
+      for (; threads_ < wanted; ++threads_) std::thread([this] { serve(); }).detach();
+    } catch (const std::system_error&) {
+      // A system out of threads has these to work with.
+    }
+    return threads_;
+  }
+
+  // A helper's life.
   void serve() {
     uint32_t done = state_.load().serial - 1;
     for (;;) {

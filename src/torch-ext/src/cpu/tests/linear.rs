@@ -33,6 +33,34 @@ fn a_linear_layer_agrees_with_torch_for_every_number_of_rows() {
 }
 
 #[test]
+fn logits_that_are_larger_than_the_cache_agree_with_torch() {
+    for kind in KINDS {
+        let weight = noise(&[8192, 33], 16);
+        let layer = PackedLinear::new(&weight, None, kind);
+        let x = noise(&[40, 33], 17).to_kind(kind);
+        let expected = rounded(&x, kind).matmul(&rounded(&weight, kind).tr());
+        assert!(difference(&layer.forward(&x, Kind::Float), &expected) < 2e-6);
+    }
+}
+
+#[test]
+fn several_threads_may_use_a_layer_at_once() {
+    let layer = PackedLinear::new(&noise(&[512, 203], 18), None, Kind::Float);
+    std::thread::scope(|scope| {
+        for seed in 0..4 {
+            let layer = &layer;
+            scope.spawn(move || {
+                let x = noise(&[23, 203], seed);
+                let first = layer.forward(&x, Kind::Float);
+                for _ in 0..200 {
+                    assert_eq!(layer.forward(&x, Kind::Float), first);
+                }
+            });
+        }
+    });
+}
+
+#[test]
 fn a_layer_adds_to_the_residual_stream() {
     each_implementation(|| {
         for (outputs, inputs) in SHAPES {

@@ -1,0 +1,514 @@
+//! Checkpoints from outside the lab: looked at, sampled from, brought in and
+//! written out, started from; and what is wrong with them named.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use qinglan::model::Stored;
+use tch::Device;
+
+use crate::support::{Bench, Ended, TINY, finished, json as read_json, text};
+
+/// A model of the finished run.
+fn trained() -> PathBuf {
+    finished().run.join("arms/grpo/seed-1/model")
+}
+
+fn lines(ended: &Ended) -> Vec<Value> {
+    ended
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+fn hash(folder: &Path) -> String {
+    let model = Stored::open(folder).unwrap().load(Device::Cpu).unwrap();
+    model.decoder.weights().hash()
+}
+
+#[test]
+fn a_model_answers_prompts_and_problems_the_same_for_the_same_seed() {
+    let bench = Bench::new(TINY);
+    let model = trained();
+    let model = model.to_str().unwrap();
+    let of_prompts = [
+        "sample",
+        "--model",
+        model,
+        "--prompt",
+        "A + 3 = D",
+        "--prompt",
+        "A + 1 = B",
+        "--samples",
+        "3",
+        "--max-new-tokens",
+        "12",
+        "--dtype",
+        "float32",
+    ];
+    let first = bench.qinglan(&of_prompts).done();
+    let answers = lines(&first);
+    assert_eq!(answers.len(), 6);
+    assert_eq!(first.stdout, bench.qinglan(&of_prompts).done().stdout);
+    for answer in &answers {
+        assert!(answer["tokens"].as_u64().unwrap() <= 12);
+        assert!(answer["logprob"].as_f64().unwrap() <= 0.0);
+    }
+    let other = [&of_prompts[..], &["--seed", "1"]].concat();
+    assert_ne!(first.stdout, bench.qinglan(&other).done().stdout);
+    let of_task = [
+        "sample",
+        "--model",
+        model,
+        "--task",
+        "alphabet_arithmetic",
+        "--problems",
+        "4",
+        "--instruction",
+        "{problem} ?",
+        "--max-new-tokens",
+        "12",
+    ];
+    let answers = lines(&bench.qinglan(&of_task).done());
+    assert_eq!(answers.len(), 4);
+    for answer in &answers {
+        assert!(answer["correct"].is_boolean());
+        assert!(answer["prompt"].as_str().unwrap().ends_with(" ?"));
+        assert_eq!(answer["task"], "alphabet_arithmetic");
+    }
+}
+
+#[test]
+fn a_model_goes_out_and_comes_in_unchanged() {
+    let bench = Bench::new(TINY);
+    let model = trained();
+    let out = bench.path("exported");
+    let from = model.to_str().unwrap();
+    bench
+        .qinglan(&["model", "export", from, out.to_str().unwrap()])
+        .done();
+    assert_eq!(hash(&out), hash(&model));
+    bench
+        .qinglan(&["model", "import", out.to_str().unwrap(), "--name", "own"])
+        .done();
+    let cached = bench.path("cache/qinglan/models/own");
+    assert_eq!(hash(&cached), hash(&model));
+    let told = bench.qinglan(&["model", "inspect", "own", "--json"]).done();
+    let told: Value = serde_json::from_str(&told.stdout).unwrap();
+    assert_eq!(told["config"]["model_type"], "llama");
+    assert_eq!(told["formats"]["F32"], 11);
+    // Rounded to bfloat16 it is half as large and no longer the same.
+    let half = bench.path("half");
+    let dtype = ["--dtype", "bfloat16"];
+    let export = ["model", "export", "own", half.to_str().unwrap()];
+    bench.qinglan(&[&export[..], &dtype].concat()).done();
+    let size = |folder: &Path| {
+        std::fs::metadata(folder.join("model.safetensors"))
+            .unwrap()
+            .len()
+    };
+    assert!(size(&half) * 2 < size(&out) + 4096);
+    assert_ne!(hash(&half), hash(&model));
+    assert_eq!(
+        read_json(&half.join("config.json"))["torch_dtype"],
+        "bfloat16"
+    );
+    // Neither overwrites what is there.
+    for again in [
+        vec!["model", "export", from, out.to_str().unwrap()],
+        vec!["model", "import", out.to_str().unwrap(), "--name", "own"],
+    ] {
+        assert_eq!(bench.qinglan(&again).code, Some(2));
+    }
+}
+
+#[test]
+fn a_bench_prints_one_line_of_json() {
+    let bench = Bench::new(TINY);
+    let model = trained();
+    let command = [
+        "bench",
+        "rollout",
+        "--model",
+        model.to_str().unwrap(),
+        "--batch",
+        "6",
+        "--new-tokens",
+        "9",
+        "--json",
+        "--device",
+        "cpu",
+    ];
+    // The lab's own vocabulary has no word for the bench's question.
+    let refused = bench.qinglan(&command);
+    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+    let Some(reference) = references() else {
+        return;
+    };
+    let path = reference.join("qwen2");
+    let mut command = command;
+    command[3] = path.to_str().unwrap();
+    for (more, sampled) in [
+        (&[][..], Some(54)),
+        (&["--mixed"], None),
+        (&["--group", "4"], Some(54)),
+    ] {
+        let told = lines(&bench.qinglan(&[&command[..], more].concat()).done());
+        assert_eq!(told.len(), 1);
+        assert!(told[0]["tokens_per_second"].as_f64().unwrap() > 0.0);
+        assert!(told[0]["peak_gb"].as_f64().unwrap() > 0.0);
+        if let Some(sampled) = sampled {
+            assert_eq!(told[0]["sampled_tokens"], sampled);
+        }
+    }
+}
+
+#[test]
+fn an_experiment_starts_from_a_model_that_is_there() {
+    let model = trained();
+    let bench = Bench::new(&started_from(&model));
+    let run = bench.run("run", &[]).done();
+    assert!(run.stdout.contains("lora"), "{}", run.stdout);
+    let out = bench.path("run");
+    let manifest = read_json(&out.join("manifest.json"));
+    let base = hash(&model);
+    for arm in manifest["arm_runs"].as_array().unwrap() {
+        assert_eq!(arm["initial_weights"], json!(base), "{arm}");
+    }
+    // The base stays where it is; an adapter is saved as one.
+    assert!(!out.join("arms/base/seed-1/model").exists());
+    assert!(out.join("arms/sft/seed-1/model/config.json").exists());
+    let adapter = out.join("arms/lora/seed-1/adapter");
+    assert_eq!(read_json(&adapter.join("adapter_config.json"))["r"], 2);
+    assert!(!out.join("arms/lora/seed-1/model").exists());
+    // Merged, it is another model than its base.
+    let merged = bench.path("merged");
+    let export = [
+        "model",
+        "export",
+        model.to_str().unwrap(),
+        merged.to_str().unwrap(),
+    ];
+    let with = ["--adapter", adapter.to_str().unwrap()];
+    bench.qinglan(&[&export[..], &with].concat()).done();
+    assert_ne!(hash(&merged), base);
+}
+
+/// A definition over a model that is there.
+fn started_from(model: &Path) -> String {
+    format!(
+        r#"[experiment]
+name = "started"
+title = "From a model that is there"
+hypothesis = "None: it is only as large as a test needs."
+seeds = [1]
+
+[tasks]
+names = ["alphabet_arithmetic"]
+validation_problems = 8
+
+[base]
+model = "{}"
+
+[teacher]
+seed = 3
+traces = {{ worked = true, problems = 20, held_out = 4 }}
+
+[rollout]
+temperature = 1.0
+max_new_tokens = 30
+
+[evaluation]
+samples = 1
+temperature = 1.0
+max_new_tokens = 30
+
+[training]
+learning_rate = 1e-3
+validation_steps = 10
+
+[arm.sft]
+algorithm.sft = {{ batch_size = 4 }}
+training = {{ steps = 4 }}
+
+[arm.lora]
+algorithm.sft = {{ batch_size = 4 }}
+lora = {{ r = 2, alpha = 4.0 }}
+training = {{ steps = 4 }}
+
+[arm.grpo]
+algorithm.grpo = {{ prompts_per_generation = 2, num_generations = 4, steps_per_generation = 1 }}
+reward = {{ correct = 1.0 }}
+training = {{ steps = 2 }}
+
+[arm.held]
+algorithm.grpo = {{ prompts_per_generation = 2, num_generations = 4, steps_per_generation = 1, num_iterations = 2, beta = 0.1, loss_type = "dr_grpo" }}
+reward = {{ correct = 1.0, format = 0.5 }}
+lora = {{ r = 2, alpha = 4.0, target_modules = ["q_proj"] }}
+training = {{ steps = 4 }}
+
+[arm.gspo]
+algorithm.grpo = {{ prompts_per_generation = 2, num_generations = 4, importance_sampling_level = "sequence", old_logprobs = "recomputed", num_iterations = 2, entropy_coef = 0.01 }}
+reward = {{ correct = 1.0, format = 0.5 }}
+training = {{ steps = 2 }}
+
+[arm.rloo]
+algorithm.rloo = {{ prompts_per_generation = 2, num_generations = 4 }}
+reward = {{ correct = 1.0, format = 0.5 }}
+training = {{ steps = 2 }}
+
+[arm.rft]
+algorithm.rft = {{ prompts_per_generation = 2, num_generations = 4 }}
+reward = {{ correct = 1.0, format = 0.5 }}
+training = {{ steps = 2 }}
+"#,
+        model.display()
+    )
+}
+
+/// The reference models, where they are.
+fn references() -> Option<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/fixtures/models");
+    if folder.is_dir() {
+        return Some(folder.canonicalize().unwrap());
+    }
+    println!("skipped: {} is not there", folder.display());
+    None
+}
+
+#[test]
+fn the_reference_models_are_met_and_a_difference_is_exit_code_1() {
+    let Some(references) = references() else {
+        return;
+    };
+    let bench = Bench::new(TINY);
+    let all = bench.qinglan(&["conformance", "logits", references.to_str().unwrap()]);
+    assert_eq!(all.code, Some(0), "{}{}", all.stdout, all.stderr);
+    assert_eq!(all.stdout.matches("greedy continuations").count(), 5);
+    let mut expected = read_json(&references.join("qwen3/expected.json"));
+    expected["rows"][1]["loss"] = json!(expected["rows"][1]["loss"].as_f64().unwrap() + 1e-3);
+    bench.write("expected.json", &expected.to_string());
+    let path = bench.path("expected.json");
+    let model = references.join("qwen3");
+    let command = [
+        "conformance",
+        "logits",
+        model.to_str().unwrap(),
+        "--expected",
+    ];
+    let other = bench.qinglan(&[&command[..], &[path.to_str().unwrap()]].concat());
+    assert_eq!(other.code, Some(1), "{}", other.stderr);
+    assert!(
+        other.stdout.contains("losses: first at row 1"),
+        "{}",
+        other.stdout
+    );
+}
+
+#[test]
+fn the_reference_losses_are_met_and_a_difference_is_exit_code_1() {
+    let Some(references) = references() else {
+        return;
+    };
+    let bench = Bench::new(TINY);
+    let file = references.join("../losses.json");
+    let all = bench.qinglan(&["conformance", "losses", file.to_str().unwrap()]);
+    assert_eq!(all.code, Some(0), "{}{}", all.stdout, all.stderr);
+    let mut changed = read_json(&file);
+    let loss = changed["cases"][7]["loss"].as_f64().unwrap();
+    changed["cases"][7]["loss"] = json!(loss + 1e-6);
+    let path = bench.write("losses.json", &changed.to_string());
+    let other = bench.qinglan(&["conformance", "losses", path.to_str().unwrap()]);
+    assert_eq!(other.code, Some(1), "{}", other.stderr);
+    assert_eq!(other.stdout.matches("DIFFERS").count(), 1);
+}
+
+/// A copy of the trained model with one thing wrong in it.
+fn broken(bench: &Bench, name: &str, breaks: impl FnOnce(&Path)) -> PathBuf {
+    let folder = bench.path(name);
+    std::fs::create_dir(&folder).unwrap();
+    for entry in std::fs::read_dir(trained()).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, folder.join(path.file_name().unwrap())).unwrap();
+    }
+    breaks(&folder);
+    folder
+}
+
+fn set(folder: &Path, file: &str, key: &str, value: Value) {
+    let path = folder.join(file);
+    let mut content = read_json(&path);
+    content[key] = value;
+    std::fs::write(path, content.to_string()).unwrap();
+}
+
+const WEIGHTS: &str = "model.safetensors";
+
+/// What breaks a model's folder.
+type Break = Box<dyn Fn(&Path)>;
+
+/// Keeps only the first bytes of the weights.
+fn cut(keep: fn(usize) -> usize) -> Break {
+    Box::new(move |folder| {
+        let path = folder.join(WEIGHTS);
+        let bytes = std::fs::read(&path).unwrap();
+        std::fs::write(path, &bytes[..keep(bytes.len())]).unwrap();
+    })
+}
+
+/// Sets a key of the configuration.
+fn config(key: &'static str, value: Value) -> Break {
+    Box::new(move |folder| set(folder, "config.json", key, value.clone()))
+}
+
+/// Gives a tensor another name of the same length.
+fn rename(from: &'static str, to: &'static str) -> Break {
+    assert_eq!(from.len(), to.len());
+    Box::new(move |folder| {
+        let path = folder.join(WEIGHTS);
+        let mut bytes = std::fs::read(&path).unwrap();
+        let at = bytes
+            .windows(from.len())
+            .position(|part| part == from.as_bytes())
+            .unwrap();
+        bytes[at..at + from.len()].copy_from_slice(to.as_bytes());
+        std::fs::write(path, bytes).unwrap();
+    })
+}
+
+/// Writes a file into the folder.
+fn put(name: &'static str, content: String) -> Break {
+    Box::new(move |folder| std::fs::write(folder.join(name), &content).unwrap())
+}
+
+/// Removes a file, and leaves the index of shards that are not there.
+fn without(name: &'static str) -> Break {
+    Box::new(move |folder| std::fs::remove_file(folder.join(name)).unwrap())
+}
+
+#[test]
+fn what_is_wrong_with_a_model_is_named_with_its_file() {
+    let bench = Bench::new(TINY);
+    let shards = json!({"weight_map": {"model.norm.weight": "model-00001-of-00002.safetensors"}});
+    let absent_shard: Break = Box::new(move |folder| {
+        without(WEIGHTS)(folder);
+        put("model.safetensors.index.json", shards.to_string())(folder);
+    });
+    let yarn = json!({"rope_type": "yarn", "factor": 4.0});
+    let cases: Vec<(Break, &[&str])> = vec![
+        (
+            config("model_type", json!("mamba")),
+            &["config.json", "mamba"],
+        ),
+        (
+            config("rope_scaling", yarn),
+            &["config.json", "rope_scaling", "yarn"],
+        ),
+        (
+            config("quantization_config", json!({"quant_method": "gptq"})),
+            &["quantization_config", "gptq"],
+        ),
+        (
+            config("num_hidden_layers", json!(2)),
+            &["model.layers.1.", "missing"],
+        ),
+        (
+            config("intermediate_size", json!(80)),
+            &["mlp.gate_proj.weight", "[64, 32]", "[80, 32]"],
+        ),
+        (
+            config("vocab_size", json!(100)),
+            &["tokenizer.json", "100 rows"],
+        ),
+        (
+            rename("model.norm.weight", "model.nrom.weight"),
+            &["model.norm.weight", "missing"],
+        ),
+        (
+            config("num_hidden_layers", json!(0)),
+            &["num_hidden_layers"],
+        ),
+        (cut(|all| all - 8), &[WEIGHTS]),
+        (cut(|_| 100), &[WEIGHTS]),
+        (cut(|_| 0), &[WEIGHTS]),
+        (
+            absent_shard,
+            &[
+                "model.safetensors.index.json",
+                "model-00001-of-00002.safetensors",
+            ],
+        ),
+        (
+            put("chat_template.jinja", "{% if %}".to_owned()),
+            &["chat_template.jinja", "line 1"],
+        ),
+        (without("tokenizer.json"), &["tokenizer.json"]),
+    ];
+    for (index, (breaks, words)) in cases.into_iter().enumerate() {
+        let name = format!("case-{index}");
+        let folder = broken(&bench, &name, |folder| breaks(folder));
+        let ended = bench.qinglan(&["model", "inspect", folder.to_str().unwrap()]);
+        assert_eq!(ended.code, Some(2), "{name}: {}", ended.stderr);
+        assert_eq!(ended.stdout, "", "{name}");
+        assert!(
+            !ended.stderr.contains("panicked"),
+            "{name}: {}",
+            ended.stderr
+        );
+        for word in words.iter().chain(&[folder.to_str().unwrap()]) {
+            assert!(
+                ended.stderr.contains(word),
+                "{name}: {word:?} in {}",
+                ended.stderr
+            );
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_sampled_is_refused_before_anything_is_written() {
+    let bench = Bench::new(TINY);
+    let model = trained();
+    let long = "A ".repeat(200);
+    let raising = broken(&bench, "raising", |folder| {
+        let text = "{{ raise_exception('no user turn') }}";
+        std::fs::write(folder.join("chat_template.jinja"), text).unwrap();
+    });
+    let own = model.to_str().unwrap();
+    for (arguments, words) in [
+        (
+            vec!["--model", own, "--prompt", &long],
+            &["201 tokens", "160"][..],
+        ),
+        (
+            vec!["--model", own, "--prompt", "A", "--temperature=-1"],
+            &["temperature"],
+        ),
+        (
+            vec!["--model", own, "--prompt", "A", "--top-p", "0"],
+            &["top_p"],
+        ),
+        (vec!["--model", own], &["--prompt"]),
+        (vec!["--model", own, "--task", "sudoku"], &["sudoku"]),
+        (vec!["--model", own, "--prompt", "quixotic"], &["quixotic"]),
+        (
+            vec!["--model", "nowhere", "--prompt", "A"],
+            &["nowhere", "model import"],
+        ),
+        (
+            vec!["--model", raising.to_str().unwrap(), "--prompt", "A"],
+            &["no user turn"],
+        ),
+    ] {
+        let out = bench.path("out.jsonl");
+        let to = ["--out", out.to_str().unwrap()];
+        let ended = bench.qinglan(&[&["sample"], &arguments[..], &to].concat());
+        assert_eq!(ended.code, Some(2), "{arguments:?}: {}", ended.stderr);
+        for word in words {
+            assert!(ended.stderr.contains(word), "{word:?} in {}", ended.stderr);
+        }
+        assert!(!out.exists() || text(&out).is_empty(), "{arguments:?}");
+    }
+}
