@@ -38,6 +38,13 @@ mkdir -p "$out"
 record="$out/record.md"
 failed=0
 
+# What was printed, without the folders of this machine.
+bare() {
+    local given
+    given=$(realpath -q "${fixtures:-.}")
+    sed -e "s#${given:-$PWD}/##g" -e "s#$torch#PYTORCH#g" -e "s#$PWD#.#g" -e "s#$HOME#~#g"
+}
+
 # Writes a command and what it printed into the record.
 step() {
     local title=$1
@@ -46,10 +53,10 @@ step() {
     printf '\n## %s\n\n```text\n' "$title" >> "$record"
     local begun=$SECONDS status=0
     "$@" > "$out/.step" 2> "$out/.step.err" || status=$?
-    cat "$out/.step" >> "$record"
+    bare < "$out/.step" >> "$record"
     if [ $status -ne 0 ]; then
         failed=$((failed + 1))
-        tail -n 40 "$out/.step.err" >> "$record"
+        tail -n 40 "$out/.step.err" | bare >> "$record"
     fi
     printf '```\n\nExit code %d after %d s.\n' "$status" "$((SECONDS - begun))" >> "$record"
     rm -f "$out/.step" "$out/.step.err"
