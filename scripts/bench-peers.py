@@ -2,7 +2,7 @@
 """Time this lab beside its peers, in alternation on one machine, and write the
 table of docs/PERFORMANCE.md.
 
-    scripts/bench-peers.py [--rounds N] [--only rollout] [--peers PYTHON] [--scripts DIR]
+    scripts/bench-peers.py [--rounds N] [--peers PYTHON] [--scripts DIR]
 
 Needs the release binary, SmolLM2-135M-Instruct (`make smollm2`), and the peers:
 a Python with torch, transformers and llama-cpp-python (default

@@ -46,6 +46,8 @@ for text in texts:
         max_new_tokens=24,
         do_sample=False,
         eos_token_id=None,
+        # transformers applies a checkpoint's own penalty even without sampling.
+        repetition_penalty=1.0,
         temperature=None,
         top_p=None,
         top_k=None,

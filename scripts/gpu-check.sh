@@ -15,6 +15,7 @@ fixtures=""
 model=""
 out="docs/results/$(date +%F)-gpu-check"
 while [ $# -gt 0 ]; do
+    [ $# -ge 2 ] || { echo "error: $1 has no value" >&2; exit 2; }
     case "$1" in
         --binary) binary=$2 ;;
         --fixtures) fixtures=$2 ;;
@@ -22,7 +23,7 @@ while [ $# -gt 0 ]; do
         --out) out=$2 ;;
         *) echo "error: $1 is not an option; see the head of this script" >&2; exit 2 ;;
     esac
-    shift 2 || { echo "error: an option has no value" >&2; exit 2; }
+    shift 2
 done
 
 # Only PyTorch's own folder is named. Its libraries say where NVIDIA's are, and
@@ -42,7 +43,7 @@ failed=0
 bare() {
     local given
     given=$(realpath -q "${fixtures:-.}")
-    sed -e "s#${given:-$PWD}/##g" -e "s#$torch#PYTORCH#g" -e "s#$PWD#.#g" -e "s#$HOME#~#g"
+    sed -e "s#${given:-$PWD}/##g" -e "s#$torch#PYTORCH#g" -e "s#${run:-/nowhere}#RUN#g" -e "s#$PWD#.#g" -e "s#$HOME#~#g"
 }
 
 # Writes a command and what it printed into the record.
@@ -93,8 +94,39 @@ if [ -n "$model" ]; then
     step "Rollouts, batch 32, float32" "${rollout[@]}" --batch 32 --new-tokens 64 --dtype float32
     step "Rollouts, 256 of 8 to 512 tokens" "${rollout[@]}" --batch 256 --new-tokens 512 --mixed
     run=$(mktemp -d)
+    # Under a name of its own, so that no path of this machine enters a manifest.
+    models="${XDG_CACHE_HOME:-$HOME/.cache}/qinglan/models"
+    name=gpu-check
+    case "$model" in *.gguf) name=gpu-check.gguf ;; esac
+    mkdir -p "$models"
+    ln -sfn "$(realpath "$model")" "$models/$name"
+    if python3 -c 'import transformers' 2>/dev/null; then
+        "$binary" model export "$model" "$run/folder" > /dev/null 2>&1
+        step "transformers' generate on this GPU, batch 32" python3 -c '
+import json, sys, time, torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+folder, batch, tokens = sys.argv[1], 32, 64
+tokenizer = AutoTokenizer.from_pretrained(folder)
+model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).cuda()
+chat = [{"role": "user", "content": "What is 17 + 25? Think step by step."}]
+text = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+x = tokenizer([text] * batch, return_tensors="pt").to("cuda")
+with torch.inference_mode():
+    model.generate(**x, max_new_tokens=4, min_new_tokens=4)
+    rates = []
+    for _ in range(3):
+        torch.cuda.synchronize()
+        begun = time.perf_counter()
+        model.generate(**x, max_new_tokens=tokens, min_new_tokens=tokens, do_sample=True)
+        torch.cuda.synchronize()
+        rates.append(round(batch * tokens / (time.perf_counter() - begun), 1))
+print(json.dumps({"peer": "transformers", "dtype": "bfloat16", "batch": batch, "new_tokens": tokens,
+                  "tokens_per_second": sorted(rates)[1]}))' "$run/folder"
+    else
+        left_out "transformers' generate" "python3 has no transformers"
+    fi
     step "A short paired run" "$binary" run experiments/definitions/smollm2.toml --device cuda \
-        --out "$run/smollm2" --set "base.model=\"$(realpath "$model")\"" ${GPU_CHECK_SETTINGS:-}
+        --out "$run/smollm2" --set "base.model=\"$name\"" ${GPU_CHECK_SETTINGS:-}
     cp "$run/smollm2/report.html" "$run/smollm2/manifest.json" "$out/" 2>/dev/null
     rm -rf "$run"
 else

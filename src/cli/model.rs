@@ -45,7 +45,7 @@ struct Import {
     /// A Hugging Face folder or a GGUF file.
     #[arg(value_name = "DIR|GGUF")]
     model: PathBuf,
-    /// Its name in the cache [default: the file's name].
+    /// Its name in the cache [default: that of file or folder, in lower case].
     #[arg(long)]
     name: Option<String>,
     /// Number format of the stored weights.
@@ -124,6 +124,7 @@ impl Inspect {
                     "config": config,
                     "vocabulary": stored.text.tokenizer.get_vocab_size(true),
                     "end_tokens": stored.text.ends,
+                    "generation_config": stored.generation.to_json(),
                     "chat_template": stored.text.chat.is_some(),
                 })
             );
@@ -178,6 +179,7 @@ fn lines(
             ),
         ),
         ("ends with", ends.join(", ")),
+        ("generation", stored.generation.to_json().to_string()),
         (
             "chat template",
             if stored.text.chat.is_some() {
@@ -207,11 +209,13 @@ impl Import {
         let stored = UserError::blame(Stored::open(&self.model))?;
         let name = match self.name {
             Some(name) => name,
-            None => self
-                .model
-                .file_stem()
-                .map(|stem| stem.to_string_lossy().to_lowercase())
-                .context("the model's path has no file name: give it a name with --name")?,
+            None => if self.model.is_dir() {
+                self.model.file_name()
+            } else {
+                self.model.file_stem()
+            }
+            .map(|stem| stem.to_string_lossy().to_lowercase())
+            .context("the model's path has no file name: give it a name with --name")?,
         };
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         if name.starts_with('.') || name.is_empty() || !name.chars().all(plain) {

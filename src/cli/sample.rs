@@ -146,12 +146,13 @@ impl Sample {
         let mut engine = stored.source(|source| {
             Engine::new(&stored.config, &stored.text, source, device, precision)
         })?;
-        let mut out = self.writer()?;
+        UserError::blame(engine.check(&prompts).map_err(anyhow::Error::from))?;
+        let mut out = UserError::blame(self.writer())?;
         for (chunk, asked) in prompts
             .chunks(PROMPTS_AT_ONCE)
             .zip(asked.chunks(PROMPTS_AT_ONCE))
         {
-            let completions = UserError::blame(engine.generate(chunk, &sampling))?;
+            let completions = engine.generate(chunk, &sampling)?;
             for (index, completion) in completions.iter().enumerate() {
                 let asked = &asked[index / self.samples as usize];
                 let text = stored.text.decode(&completion.tokens)?;

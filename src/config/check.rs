@@ -160,6 +160,13 @@ impl Definition {
                 matches!(base.source("teacher.base")?, BaseSource::Model(_)),
                 "teacher has a base to pre-train but no algorithm: add [teacher.algorithm.grpo], or name a model with teacher.base.model"
             );
+            ensure!(
+                !traces.best_only || !teacher.reward.is_empty(),
+                "teacher.traces.best_only needs a [teacher.reward] to tell the best by"
+            );
+            if !teacher.reward.is_empty() {
+                build_rewards(&teacher.reward).context("teacher.reward")?;
+            }
             return Ok(());
         };
         ensure!(

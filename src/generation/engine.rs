@@ -20,13 +20,20 @@ use crate::random::stream;
 /// are as fast as they get.
 const MOST_ROWS: usize = 256;
 
-/// Bytes of cache, at most, that decide how many rows grow at the same time.
-const CACHE_BYTES: usize = 512 << 20;
+/// Bytes of cache, at most, of the rows that grow at the same time; the prompts
+/// that are held for them take up to as much again.
+fn cache_bytes(device: Device) -> usize {
+    match device {
+        Device::Cpu => 512 << 20,
+        _ => 8 << 30,
+    }
+}
 
 /// A model ready to be sampled from.
 pub struct Engine<'a> {
     config: &'a ModelConfig,
     text: &'a Text,
+    device: Device,
     precision: Precision,
     network: Box<dyn Network>,
 }
@@ -76,14 +83,10 @@ impl<'a> Engine<'a> {
         Ok(Self {
             config,
             text,
+            device,
             precision,
             network: network::build(config, source, device, precision, switches)?,
         })
-    }
-
-    /// The number format it samples in.
-    pub fn precision(&self) -> Precision {
-        self.precision
     }
 
     /// Samples completions of each prompt, prompt by prompt, one for each key.
@@ -127,7 +130,8 @@ impl<'a> Engine<'a> {
         .run()
     }
 
-    fn check(&self, prompts: &[Prompt]) -> Result<(), GenerationError> {
+    /// Refuses prompts that cannot be continued.
+    pub fn check(&self, prompts: &[Prompt]) -> Result<(), GenerationError> {
         let context = self.config.context();
         for (index, prompt) in prompts.iter().enumerate() {
             if prompt.tokens.is_empty() {
@@ -172,7 +176,7 @@ impl<'a> Engine<'a> {
             * config.num_hidden_layers
             * (config.num_key_value_heads * config.head_dim) as usize
             * self.precision.kind().elt_size_in_bytes();
-        let rows = (CACHE_BYTES / (token * length))
+        let rows = (cache_bytes(self.device) / (token * length))
             .clamp(1, MOST_ROWS)
             .min(total);
         Room {

@@ -284,13 +284,3 @@ fn kernels_and_operators_compute_the_same_network() {
         }
     }
 }
-
-#[test]
-fn a_device_has_its_network() {
-    let decoder = decoder();
-    let source = |name: &str| Ok(decoder.merged(name));
-    let on = network::Switches::default();
-    let exact = Precision::Float32;
-    let built = network::build(decoder.config(), &source, Device::Cpu, exact, on).unwrap();
-    assert_eq!(built.device(), Device::Cpu);
-}

@@ -11,8 +11,6 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Map, Value, json};
 
-use crate::files;
-
 /// Name of the file in a model folder.
 pub const FILE: &str = "generation_config.json";
 
@@ -77,15 +75,8 @@ impl GenerationConfig {
         })
     }
 
-    /// Writes it into a model folder.
-    pub fn write(&self, folder: &Path) -> Result<()> {
-        let mut text = serde_json::to_vec_pretty(&self.to_json())?;
-        text.push(b'\n');
-        files::write_whole(&folder.join(FILE), &text)
-    }
-
     /// The contents of the file; what is `None` is left out.
-    fn to_json(&self) -> Value {
+    pub fn to_json(&self) -> Value {
         let ends = match &*self.eos_token_id {
             [] => Value::Null,
             [end] => json!(end),
@@ -193,7 +184,7 @@ mod tests {
             ..GenerationConfig::default()
         };
         for config in [full, one_end.clone()] {
-            config.write(folder.path()).unwrap();
+            std::fs::write(folder.path().join(FILE), config.to_json().to_string()).unwrap();
             let read = GenerationConfig::from_folder(folder.path()).unwrap();
             assert_eq!(read, Some(config));
         }

@@ -14,7 +14,7 @@ use serde_json::json;
 use tch::{Device, Tensor};
 
 use super::chat::ChatTemplate;
-use super::generation_config::GenerationConfig;
+use super::generation_config::{self, GenerationConfig};
 use super::gguf::Gguf;
 use super::tensor_files::TensorFiles;
 use super::tokenizer::{self, SpecialTokens};
@@ -39,6 +39,8 @@ pub struct Stored {
     pub config: ModelConfig,
     /// Its text side.
     pub text: Text,
+    /// How its makers sample from it.
+    pub generation: GenerationConfig,
     /// Files that belong to it.
     pub companions: Companions,
     /// Where it lies.
@@ -116,7 +118,11 @@ impl Stored {
                 companions.insert(name.to_owned(), bytes);
             }
         }
-        let of_generation: Vec<i64> = generation.eos_token_id.into_iter().map(i64::from).collect();
+        let of_generation: Vec<i64> = generation
+            .eos_token_id
+            .iter()
+            .map(|&id| i64::from(id))
+            .collect();
         let ends = ends(&config, &of_generation, end)?;
         let files = TensorFiles::open(folder)?;
         let stored = Self {
@@ -128,6 +134,7 @@ impl Stored {
                 ends,
             },
             config,
+            generation,
             companions,
             path: folder.to_owned(),
             adapter: None,
@@ -153,7 +160,17 @@ impl Stored {
         let end = ids.eos.map(i64::from);
         let ends = ends(&config, &[], end)?;
         let template = file.chat_template()?;
-        let companions = gguf_companions(&config, &tokenizer, &special, template)?;
+        let generation = GenerationConfig {
+            eos_token_id: ids.eos.into_iter().collect(),
+            bos_token_id: ids.bos,
+            pad_token_id: ids.pad,
+            ..GenerationConfig::default()
+        };
+        let mut companions = gguf_companions(&config, &tokenizer, &special, template)?;
+        companions.insert(
+            generation_config::FILE.to_owned(),
+            serde_json::to_vec_pretty(&generation.to_json())?,
+        );
         let chat = template
             .map(|source| ChatTemplate::new(source, special))
             .transpose()
@@ -167,6 +184,7 @@ impl Stored {
                 ends,
             },
             config,
+            generation,
             companions,
             path: path.to_owned(),
             adapter: None,
@@ -259,8 +277,8 @@ impl Stored {
     }
 
     /// Calls `with` with a function that gives a parameter, float32 on the
-    /// CPU, an adapter's change included: for generation, which keeps its own form of the weights and need
-    /// not hold these.
+    /// CPU, an adapter's change included. For generation, which keeps its own
+    /// form of the weights and need not hold these.
     pub fn source<R>(
         &self,
         with: impl FnOnce(&dyn Fn(&str) -> Result<Tensor>) -> Result<R>,

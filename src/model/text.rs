@@ -89,7 +89,7 @@ impl Text {
     /// Tokens that a completion spends before its answer.
     ///
     /// Those between the think tags, up to the end where the block is never
-    /// closed. A model that writes no think block thinks in the open: of a
+    /// closed and from the beginning where the prompt has opened it. A model that writes no think block thinks in the open: of a
     /// completion with an answer mark, the tokens before it. With neither, all
     /// tokens where the model is a chat model, and 0 where it is one of the
     /// lab's, which answers at once.
@@ -110,6 +110,9 @@ impl Text {
             let inside = inside.split(grading::END_THINK).next().unwrap_or(inside);
             return self.tokens_of(inside);
         }
+        if let Some(close) = text.find(grading::END_THINK) {
+            return self.tokens_of(&text[..close]);
+        }
         if let Some(answer) = grading::answer_mark(&text) {
             return self.tokens_of(&text[..answer]);
         }
@@ -117,17 +120,19 @@ impl Text {
     }
 
     /// Tokens between tags that are tokens of their own; `None` where there
-    /// is no such opening tag.
+    /// is neither. A closing tag alone ends a block that the prompt has opened.
     fn between_tags(&self, tokens: &[i64]) -> Option<usize> {
         let place = |tag: &str| {
             let id = self.tokenizer.token_to_id(tag).map(i64::from)?;
             tokens.iter().position(|&token| token == id)
         };
-        let open = place(grading::THINK)?;
-        let close = place(grading::END_THINK)
-            .filter(|&close| close > open)
-            .unwrap_or(tokens.len());
-        Some(close - open - 1)
+        let open = place(grading::THINK);
+        let close = place(grading::END_THINK).filter(|&close| open.is_none_or(|open| close > open));
+        if open.is_none() && close.is_none() {
+            return None;
+        }
+        let first = open.map_or(0, |open| open + 1);
+        Some(close.unwrap_or(tokens.len()) - first)
     }
 
     fn tokens_of(&self, text: &str) -> usize {
@@ -136,8 +141,14 @@ impl Text {
             .map_or(0, |encoding| encoding.get_ids().len())
     }
 
-    /// Refuses a tokenizer whose ids go beyond a model's embedding.
+    /// Refuses token ids that go beyond a model's embedding.
     pub fn check(&self, vocab_size: i64) -> Result<()> {
+        for id in self.ends.iter().chain([&self.end]) {
+            ensure!(
+                (0..vocab_size).contains(id),
+                "the end token id {id} lies outside the vocabulary of {vocab_size}; mend eos_token_id in config.json or generation_config.json"
+            );
+        }
         let highest = self
             .tokenizer
             .get_vocab(true)
@@ -185,6 +196,7 @@ mod tests {
         };
         assert_eq!(count("<think> A 1 B </think> true"), 3);
         assert_eq!(count("<think> A 1 B"), 3);
+        assert_eq!(count("A 1 B </think> true"), 3);
         assert_eq!(count("true"), 0);
     }
 

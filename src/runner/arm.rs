@@ -79,7 +79,14 @@ pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
     let algorithm = settings.algorithm.build();
     lab.reference = algorithm.needs_reference().then(|| reference(&model));
     let identity = identity(
-        &["arm", name, &initial_weights, &seed.to_string(), &shown],
+        &[
+            "arm",
+            name,
+            &initial_weights,
+            &seed.to_string(),
+            &shown,
+            &reading(run, &model)?,
+        ],
         &(
             settings,
             &training,
@@ -143,6 +150,19 @@ fn show(run: &Run, lab: &mut ArmLab<'_>) -> Result<String> {
         path.display()
     );
     Ok(files::hash(&serde_json::to_vec(&recorded)?))
+}
+
+/// Hash of what decides a training besides settings and weights: how the model
+/// is asked and rotated, and what computes it.
+pub(super) fn reading(run: &Run, model: &Model) -> Result<String> {
+    let device = run.request.device;
+    let format = run.definition().rollout.dtype.resolve(device);
+    let parts = (
+        model.decoder.config().to_json("float32"),
+        &model.companions,
+        format!("{device:?} {format}"),
+    );
+    Ok(files::hash(&serde_json::to_vec(&parts)?))
 }
 
 /// The model that a policy is held to: itself before the first update. With

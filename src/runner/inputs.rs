@@ -35,19 +35,13 @@ fn read(definition: &Definition, definition_folder: &Path) -> Result<Inputs> {
     let (text, context) = reader(&definition.base, "base", definition_folder)?;
     for item in &mut items {
         item.prompt = mix.ask(&item.task, &item.prompt);
-        let place = || format!("tasks.norms: item {} of {}", item.item_id, item.task);
-        let tokens = text.encode_prompt(&item.prompt).with_context(place)?.len();
-        ensure!(
-            tokens < context,
-            "{}: it has {tokens} tokens, the model's context holds {context}",
-            place()
-        );
     }
+    readable(&items, &text, context)?;
     if let Some(teacher) = &definition.teacher
         && let Some(base) = &teacher.base
     {
-        // That it can be opened is all that is asked here.
-        reader(base, "teacher.base", definition_folder)?;
+        let (text, context) = reader(base, "teacher.base", definition_folder)?;
+        readable(&items, &text, context).context("teacher.base")?;
     }
     if let Some(teacher) = &definition.teacher
         && let Some(file) = &teacher.traces.file
@@ -58,6 +52,20 @@ fn read(definition: &Definition, definition_folder: &Path) -> Result<Inputs> {
         traces::check(&recorded, &text, context, &path).context("teacher.traces.file")?;
     }
     Ok(Inputs { mix, items, norms })
+}
+
+/// Refuses items that a model cannot read.
+fn readable(items: &[EvaluationItem], text: &Text, context: usize) -> Result<()> {
+    for item in items {
+        let place = || format!("tasks.norms: item {} of {}", item.item_id, item.task);
+        let tokens = text.encode_prompt(&item.prompt).with_context(place)?.len();
+        ensure!(
+            tokens < context,
+            "{}: it has {tokens} tokens, the model's context holds {context}",
+            place()
+        );
+    }
+    Ok(())
 }
 
 /// How a base reads and writes, and the tokens that its context holds.

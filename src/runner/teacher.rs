@@ -62,7 +62,6 @@ pub(super) fn make(run: &Run) -> Result<Done> {
         None => None,
     };
     progress.set_message("traces");
-    folder::save(&model, &at.join("model"))?;
     let traces = sample(run, settings, &model)?;
     traces::write(&at.join(TRACES), &traces)?;
     arm::write_evaluation(run, &model, "teacher", None, seed, &at)?;
@@ -97,7 +96,12 @@ fn reinforce(
         .definition()
         .training_of(&settings.training, "teacher.training")?;
     let identity = identity(
-        &["teacher", initial_weights, &seed.to_string()],
+        &[
+            "teacher",
+            initial_weights,
+            &seed.to_string(),
+            &arm::reading(run, model)?,
+        ],
         &(
             settings,
             &training,
@@ -154,7 +158,10 @@ fn sample_split(
     count: u64,
 ) -> Result<Vec<Recorded>> {
     let group = settings.traces.samples;
-    let rewards = build_rewards(&settings.reward)?;
+    // A teacher that is shown as it is may be rewarded for nothing.
+    let rewards = (!settings.reward.is_empty())
+        .then(|| build_rewards(&settings.reward))
+        .transpose()?;
     let sampling = &run.definition().rollout;
     let problems: Vec<Problem> = (0..count)
         .map(|index| run.mix.problem(settings.seed, split, index))
@@ -181,7 +188,10 @@ fn sample_split(
             .collect::<Result<Vec<_>>>()?;
         let cap = sampling.max_new_tokens;
         let scored = scored(model, chunk, group, &texts, &completions, cap);
-        let totals = rewards.score(&scored)?.totals;
+        let totals = match &rewards {
+            Some(rewards) => rewards.score(&scored)?.totals,
+            None => vec![None; texts.len()],
+        };
         for (offset, problem) in chunk.iter().enumerate() {
             let mut candidates: Vec<usize> = (offset * group..(offset + 1) * group)
                 .filter(|&index| {

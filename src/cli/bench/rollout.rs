@@ -2,7 +2,7 @@
 //! prompt, as rollouts of an RL step are sampled.
 //!
 //! The clock runs over reading the prompts and sampling; loading and packing
-//! the weights, and a short warm-up, come before it. A prompt is read once for
+//! the weights, and one such run to warm up, come before it. A prompt is read once for
 //! its group and for each group anew, though all prompts are alike here.
 
 use std::path::Path;
@@ -114,12 +114,7 @@ impl Rollout {
                     .then(|| lengths.random_range(SHORTEST.min(self.new_tokens)..=self.new_tokens)),
             })
             .collect();
-        let warm_up = Sampling {
-            max_new_tokens: 4.min(self.new_tokens),
-            min_new_tokens: 0,
-            ..sampling.clone()
-        };
-        engine.generate(&prompts, &warm_up)?;
+        engine.generate(&prompts, &sampling)?;
         let mut sampled = 0;
         let mut rates = Vec::new();
         let mut seconds = Vec::new();

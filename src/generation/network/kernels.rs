@@ -308,8 +308,4 @@ impl Network for Kernels {
         let last: Vec<i64> = (0..rows.len() as i64).collect();
         Ok(self.forward(&ids, None, &last))
     }
-
-    fn device(&self) -> Device {
-        Device::Cpu
-    }
 }

@@ -58,9 +58,6 @@ pub trait Network {
     /// Appends a token to each of the rows and returns the logits `[B, V]`,
     /// float32, behind them, in the order given.
     fn step(&mut self, rows: &[(RowId, i64)]) -> Result<Tensor>;
-
-    /// Where the logits lie.
-    fn device(&self) -> Device;
 }
 
 /// The network for a device, without room yet.

@@ -501,10 +501,6 @@ impl Network for Operators {
         let wanted = ids(rows.iter().map(|(row, _)| row.0 as i64), self.device);
         Ok(logits_BV.index_select(0, &wanted))
     }
-
-    fn device(&self) -> Device {
-        self.device
-    }
 }
 
 /// Rotates each head's first half against its second; `x` is `[N, heads, E]`,
