@@ -148,6 +148,17 @@ fn a_bench_prints_one_line_of_json() {
         return;
     };
     let path = reference.join("qwen2");
+    for more in [
+        ["--batch", "0"],
+        ["--batch", "99999999999"],
+        ["--new-tokens", "100000"],
+        ["--group", "0"],
+    ] {
+        let model = path.to_str().unwrap();
+        let wrong = bench.qinglan(&[&["bench", "rollout", "--model", model], &more[..]].concat());
+        assert_eq!(wrong.code, Some(2), "{more:?}: {}", wrong.stderr);
+        assert!(wrong.stderr.contains(more[0]), "{}", wrong.stderr);
+    }
     let mut command = command;
     command[3] = path.to_str().unwrap();
     for (more, sampled) in [
@@ -305,6 +316,66 @@ fn the_reference_models_are_met_and_a_difference_is_exit_code_1() {
         "{}",
         other.stdout
     );
+}
+
+#[test]
+fn an_expected_file_that_would_compare_nothing_is_refused() {
+    let Some(references) = references() else {
+        return;
+    };
+    let bench = Bench::new(TINY);
+    let model = references.join("qwen2");
+    let whole = read_json(&model.join("expected.json"));
+    let mut empty = whole.clone();
+    empty["rows"] = json!([]);
+    let mut unknown = whole.clone();
+    unknown["rows"][0]["grad_norms"]["nope"] = json!(1.0);
+    let mut short = whole.clone();
+    short["rows"][1]["logits_last"] = json!([0.0]);
+    let mut beyond = whole;
+    beyond["rows"][2]["input_ids"][0] = json!(100_000);
+    for (name, content) in [
+        ("rows", empty),
+        ("gradient norms", unknown),
+        ("logits", short),
+        ("token ids", beyond),
+    ] {
+        let path = bench.write("expected.json", &content.to_string());
+        let model = model.to_str().unwrap();
+        let command = [
+            "conformance",
+            "logits",
+            model,
+            "--expected",
+            path.to_str().unwrap(),
+        ];
+        let refused = bench.qinglan(&command);
+        assert_eq!(refused.code, Some(2), "{name}: {}", refused.stderr);
+        for word in [name, "expected.json"] {
+            assert!(refused.stderr.contains(word), "{}", refused.stderr);
+        }
+    }
+}
+
+#[test]
+fn a_teacher_that_is_there_is_shown_as_it_is() {
+    let model = trained();
+    let definition = started_from(&model);
+    let (head, tail) = definition.split_once("[arm.lora]").unwrap();
+    assert!(tail.contains("[arm.rft]"));
+    let head = head.replace(
+        "traces = { worked = true, problems = 20, held_out = 4 }",
+        &format!(
+            "base.model = \"{}\"\ntraces = {{ problems = 20, held_out = 4 }}",
+            model.display()
+        ),
+    );
+    let bench = Bench::new(&head);
+    let run = bench.run("run", &[]).done();
+    assert!(run.stdout.contains("teacher"), "{}", run.stdout);
+    let traces = text(&bench.path("run/teacher/traces.jsonl"));
+    assert!(traces.lines().count() > 10);
+    assert!(!bench.path("run/teacher/model").exists());
 }
 
 #[test]
@@ -491,6 +562,10 @@ fn what_cannot_be_sampled_is_refused_before_anything_is_written() {
             &["top_p"],
         ),
         (vec!["--model", own], &["--prompt"]),
+        (
+            vec!["--model", own, "--prompt", "A", "--samples", "99999999999"],
+            &["99999999999"],
+        ),
         (vec!["--model", own, "--task", "sudoku"], &["sudoku"]),
         (vec!["--model", own, "--prompt", "quixotic"], &["quixotic"]),
         (

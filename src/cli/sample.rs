@@ -17,6 +17,9 @@ use crate::tasks::{self, Mix, Proportions, Split, grading};
 /// Prompts that are sampled together; bounds what is lost when one stops early.
 const PROMPTS_AT_ONCE: usize = 256;
 
+/// Completions of one call, at most.
+const MOST_COMPLETIONS: u64 = 10_000_000;
+
 /// Arguments of `qinglan sample`.
 #[derive(Args)]
 pub(super) struct Sample {
@@ -51,7 +54,7 @@ pub(super) struct Sample {
     #[arg(long, default_value_t = 0)]
     min_new_tokens: usize,
     /// Divides the logits; 0 takes the likeliest token.
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
     temperature: f64,
     /// Draw from the so many likeliest tokens only; 0 is all.
     #[arg(long, default_value_t = 0)]
@@ -171,11 +174,10 @@ impl Sample {
                         .map(|(_, _, answer)| grading::grade(answer, &text)),
                     completion: text,
                 };
-                writeln!(out, "{}", serde_json::to_string(&line)?)?;
+                writeln!(out, "{}", serde_json::to_string(&line)?).with_context(|| self.place())?;
             }
         }
-        out.flush()?;
-        Ok(())
+        out.flush().with_context(|| self.place())
     }
 
     /// What the flags ask.
@@ -188,10 +190,16 @@ impl Sample {
             asked.extend(self.of_task(task)?);
         }
         if asked.is_empty() {
-            bail!("nothing to sample: give --prompt, --file or --task");
+            bail!("nothing to sample: give --prompt, a --file that is not empty, or --task");
         }
         if self.samples == 0 {
             bail!("--samples 0: ask for at least one of each prompt");
+        }
+        let total = (asked.len() as u64).saturating_mul(self.samples);
+        if total > MOST_COMPLETIONS {
+            bail!(
+                "{total} completions are asked for, at most {MOST_COMPLETIONS} are sampled at a time"
+            );
         }
         Ok(asked)
     }
@@ -206,6 +214,9 @@ impl Sample {
             && !instruction.contains(tasks::PROBLEM)
         {
             bail!("--instruction does not hold {}", tasks::PROBLEM);
+        }
+        if self.problems.is_some_and(|count| count > MOST_COMPLETIONS) {
+            bail!("--problems: at most {MOST_COMPLETIONS} are sampled at a time");
         }
         let mix = Mix::new(&[name], Proportions::default())?.asking(instructions);
         let asked = |prompt, id, answer| Asked {
@@ -246,6 +257,17 @@ impl Sample {
                 })
             })
             .collect()
+    }
+
+    /// Where the output goes, for a failure to write it.
+    fn place(&self) -> String {
+        match &self.out {
+            None => "writing to standard output".to_owned(),
+            Some(path) => format!(
+                "writing {}: it holds a part of the completions",
+                path.display()
+            ),
+        }
     }
 
     fn writer(&self) -> Result<Box<dyn Write>> {

@@ -128,6 +128,14 @@ impl Definition {
 
     fn check_teacher(&self, teacher: &TeacherSettings) -> Result<()> {
         let traces = &teacher.traces;
+        let shown = traces
+            .problems
+            .max(traces.held_out)
+            .saturating_mul(traces.samples as u64);
+        ensure!(
+            shown <= 10_000_000,
+            "teacher.traces asks for {shown} samples, at most 10,000,000 are taken"
+        );
         ensure!(
             !(traces.file.is_some() && traces.worked),
             "teacher.traces has both a recording (file) and worked solutions: keep one of them"

@@ -144,7 +144,43 @@ impl Reference {
             .with_context(|| format!("{} is no expected.json", path.display()))?;
         let model = Stored::open(model)?.load(device)?;
         let vocabulary = model.decoder.config().vocab_size;
+        ensure!(
+            !expected.rows.is_empty(),
+            "{} has no rows: nothing would be compared",
+            path.display()
+        );
+        let context = model.decoder.config().context();
         for (index, row) in expected.rows.iter().enumerate() {
+            let length = row.input_ids.len();
+            ensure!(
+                length < context
+                    && row.next_token_logprobs.len() + 1 == length
+                    && row.entropy.len() == length
+                    && row.logits_last.len() as i64 == vocabulary,
+                "{}: row {index} has {length} ids, {} log-probabilities, {} entropies and {} logits; \
+                 one log-probability fewer than ids, an entropy for each and a logit for each of {vocabulary} tokens are wanted, \
+                 of fewer ids than the context of {context}",
+                path.display(),
+                row.next_token_logprobs.len(),
+                row.entropy.len(),
+                row.logits_last.len()
+            );
+            let names = model.decoder.weights().entries();
+            for entry in names {
+                ensure!(
+                    row.grad_norms.contains_key(&entry.name),
+                    "{}: row {index} has no gradient norm of {}",
+                    path.display(),
+                    entry.name
+                );
+            }
+            ensure!(
+                row.grad_norms.len() == names.len(),
+                "{}: row {index} has gradient norms of {} tensors, the model has {}",
+                path.display(),
+                row.grad_norms.len(),
+                names.len()
+            );
             let known = |id: &i64| (0..vocabulary).contains(id);
             ensure!(
                 row.input_ids.len() > 2 && row.input_ids.iter().all(known),

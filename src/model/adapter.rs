@@ -182,7 +182,14 @@ impl Adapter {
         let weights = Weights::read(entries, device, |entry, values| {
             let (module, side) = parse_name(&entry.name)
                 .with_context(|| format!("{} is no adapter's name", entry.name))?;
-            stored.read_f32(module, side, values)
+            stored.read_f32(module, side, values)?;
+            let finite = values.iter().all(|value| value.is_finite());
+            ensure!(
+                finite,
+                "tensor {} holds numbers that are not finite",
+                entry.name
+            );
+            Ok(())
         })?;
         Self::over(base, stored.config, matrices, weights)
     }

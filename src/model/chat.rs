@@ -6,8 +6,9 @@
 //! `{% generation %}` around what the assistant wrote. Templates come with
 //! models from strangers: they reach nothing but the conversation, and the steps
 //! and the text of a rendering are bounded. Not bounded is what one step does
-//! with a list made to hold itself a million times over; printing one hangs
-//! here as it does in Python.
+//! with a list made to hold itself a million times over: printing one hangs, as
+//! it does in Python, and printing a namespace that holds itself ends the
+//! process.
 //!
 //! Deliberately absent: messages that are not text (images, calls of tools),
 //! and templates of other names than the default one. `strftime_now` gives the

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use memmap2::Mmap;
 use serde_json::json;
 use tch::{Device, Tensor};
@@ -65,9 +65,11 @@ impl Stored {
         {
             Self::open_gguf(path)
         } else if path.exists() {
-            bail!("it is neither a Hugging Face folder nor a .gguf file");
+            Err(anyhow!(
+                "it is neither a Hugging Face folder nor a .gguf file"
+            ))
         } else {
-            bail!("there is no such file or folder");
+            Err(anyhow!("there is no such file or folder"))
         };
         stored.with_context(|| format!("the model {}", path.display()))
     }
@@ -75,6 +77,7 @@ impl Stored {
     /// The model of that name: a path, from `folder` on where it is relative,
     /// else a name in `cache`.
     pub fn find(name: &str, folder: &Path, cache: &Path) -> Result<PathBuf> {
+        ensure!(!name.is_empty(), "the model's name is empty");
         let path = folder.join(name);
         if path.exists() {
             return Ok(path);

@@ -11,8 +11,9 @@ use experiments::norms::{NormItem, Norms, conditions};
 
 use super::{UserError, models_folder, traces};
 use crate::config::{BUILTIN_NORMS, BaseSettings, BaseSource, Definition};
+use crate::model::text::encode;
 use crate::model::{Stored, Text};
-use crate::tasks::{EvaluationItem, Mix};
+use crate::tasks::{EvaluationItem, Mix, squeeze};
 
 /// Problems to train on, items to evaluate, and how long people took for them.
 pub(super) struct Inputs {
@@ -59,6 +60,14 @@ fn readable(items: &[EvaluationItem], text: &Text, context: usize) -> Result<()>
     for item in items {
         let place = || format!("tasks.norms: item {} of {}", item.item_id, item.task);
         let tokens = text.encode_prompt(&item.prompt).with_context(place)?.len();
+        // A tokenizer without a word for everything may drop what it lacks.
+        let ids = encode(&text.tokenizer, &item.prompt, false).with_context(place)?;
+        ensure!(
+            squeeze(&text.decode(&ids)?) == squeeze(&item.prompt),
+            "{}: the model's tokenizer loses a part of {:?}; take another model or other tasks",
+            place(),
+            item.prompt
+        );
         ensure!(
             tokens < context,
             "{}: it has {tokens} tokens, the model's context holds {context}",

@@ -8,7 +8,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
 use rand::RngExt;
 use serde_json::json;
@@ -26,6 +26,9 @@ const QUESTION: &str = "What is 17 + 25? Think step by step.";
 
 /// Shortest completion of a mixed batch; the longest is `--new-tokens`.
 const SHORTEST: usize = 8;
+
+/// Most completions of a batch; more would measure the memory of the list.
+const MOST_COMPLETIONS: usize = 1_000_000;
 
 /// Arguments of `qinglan bench rollout`.
 #[derive(Args)]
@@ -72,6 +75,32 @@ enum Part {
 }
 
 impl Rollout {
+    /// Refuses what could not be measured as it would be reported; `room` is
+    /// what the context holds beside the prompt.
+    fn check(&self, room: usize) -> Result<()> {
+        ensure!(
+            (1..=MOST_COMPLETIONS).contains(&self.batch),
+            "--batch {}: give a number from 1 to {MOST_COMPLETIONS}",
+            self.batch
+        );
+        ensure!(
+            self.group > 0,
+            "--group 0: a group has at least one completion"
+        );
+        ensure!(self.repeats > 0, "--repeats 0: nothing would be measured");
+        ensure!(
+            self.new_tokens <= room,
+            "--new-tokens {}: the model's context has room for {room} beside the prompt",
+            self.new_tokens
+        );
+        ensure!(
+            !self.mixed || self.new_tokens >= SHORTEST,
+            "--new-tokens {}: mixed lengths begin at {SHORTEST}",
+            self.new_tokens
+        );
+        Ok(())
+    }
+
     pub(super) fn execute(self) -> Result<()> {
         let device = UserError::blame(self.device.resolve())?;
         let path = UserError::blame(Stored::find(&self.model, Path::new(""), &models_folder()?))?;
@@ -86,6 +115,9 @@ impl Rollout {
             Engine::switched(config, text, source, device, precision, switches)
         })?;
         let tokens = UserError::blame(stored.text.encode_prompt(QUESTION))?;
+        UserError::blame(
+            self.check(stored.config.context() - tokens.len().min(stored.config.context())),
+        )?;
         let sampling = Sampling {
             max_new_tokens: self.new_tokens,
             min_new_tokens: self.new_tokens,
@@ -103,7 +135,7 @@ impl Rollout {
             })
             .collect();
         // A cap is a prompt's: of mixed lengths each completion is its own group.
-        let group = if self.mixed { 1 } else { self.group.max(1) };
+        let group = if self.mixed { 1 } else { self.group };
         let prompts: Vec<Prompt> = keys
             .chunks(group)
             .map(|keys| Prompt {
@@ -111,14 +143,14 @@ impl Rollout {
                 keys: keys.to_vec(),
                 max_new_tokens: self
                     .mixed
-                    .then(|| lengths.random_range(SHORTEST.min(self.new_tokens)..=self.new_tokens)),
+                    .then(|| lengths.random_range(SHORTEST..=self.new_tokens)),
             })
             .collect();
         engine.generate(&prompts, &sampling)?;
         let mut sampled = 0;
         let mut rates = Vec::new();
         let mut seconds = Vec::new();
-        for _ in 0..self.repeats.max(1) {
+        for _ in 0..self.repeats {
             device::synchronize(device);
             let started = Instant::now();
             let completions = engine.generate(&prompts, &sampling)?;
