@@ -5,7 +5,7 @@ QUICKSTART := experiments/definitions/quickstart.toml
 .PHONY: help build quickstart smollm2 test check bench-peers gpu-check libtorch
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 quickstart: build ## run the main experiment, print its table and write its report
 	target/release/qinglan run $(QUICKSTART) --out runs/quickstart --resume
