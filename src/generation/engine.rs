@@ -42,10 +42,10 @@ pub struct Engine<'a> {
 struct Growing {
     /// Place among all completions.
     index: usize,
+    /// Place of its prompt.
+    prompt: usize,
     row: RowId,
     stream: ChaCha8Rng,
-    /// Tokens it may still take.
-    cap: usize,
     /// The last token, not yet in the cache.
     last: i64,
 }
@@ -240,13 +240,12 @@ impl Schedule<'_> {
             while let (Some(held), false) = (self.held.front_mut(), self.free.is_empty()) {
                 if let (Some(sample), Some(row)) = (held.waiting.next(), self.free.pop()) {
                     self.network.fork(held.row, row)?;
-                    let prompt = &self.prompts[held.prompt];
-                    let key = &prompt.keys[sample];
+                    let key = &self.prompts[held.prompt].keys[sample];
                     begun.push(Growing {
                         index: self.firsts[held.prompt] + sample,
+                        prompt: held.prompt,
                         row,
                         stream: stream(key.seed, key.purpose, &key.indices),
-                        cap: self.caps[held.prompt],
                         last: 0,
                     });
                     logits.push(held.logits_1V.shallow_clone());
@@ -259,9 +258,10 @@ impl Schedule<'_> {
                 }
             }
             for growing in &begun {
+                let cap = self.caps[growing.prompt];
                 self.completions[growing.index] = Some(Completion {
-                    tokens: Vec::with_capacity(growing.cap),
-                    logprobs: Vec::with_capacity(growing.cap),
+                    tokens: Vec::with_capacity(cap),
+                    logprobs: Vec::with_capacity(cap),
                     finish: Finish::Length,
                 });
             }
@@ -327,10 +327,7 @@ impl Schedule<'_> {
                 }
             })
             .collect();
-        let prompts_of: Vec<usize> = rows
-            .iter()
-            .map(|growing| self.firsts.partition_point(|&first| first <= growing.index) - 1)
-            .collect();
+        let prompts_of: Vec<usize> = rows.iter().map(|growing| growing.prompt).collect();
         let read = |row: usize| self.prompts[prompts_of[row]].tokens.as_slice();
         let drawn = sampling::draw(logits_BV, &sampled, &read, self.sampling, self.ends)?;
         for (mut growing, (token, logprob)) in rows.into_iter().zip(drawn) {
@@ -340,10 +337,11 @@ impl Schedule<'_> {
             };
             completion.tokens.push(token);
             completion.logprobs.push(logprob);
+            let full = completion.tokens.len() >= self.caps[growing.prompt];
             let finish = self
                 .stops
                 .after(&completion.tokens)?
-                .or_else(|| (completion.tokens.len() >= growing.cap).then_some(Finish::Length));
+                .or_else(|| full.then_some(Finish::Length));
             if let Some(finish) = finish {
                 completion.finish = finish;
                 self.network.leave(growing.row);

@@ -6,11 +6,12 @@
 //! all. Both read their weights by checkpoint name, so that they serve a
 //! policy in training as well as a file that is only sampled from.
 
+mod attention;
 mod kernels;
 mod operators;
 
 use anyhow::Result;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 pub use kernels::Kernels;
 pub use operators::{Operators, Switches};
@@ -100,15 +101,4 @@ const GATE_UP: [&str; 2] = ["mlp.gate_proj", "mlp.up_proj"];
 /// The parameter where the configuration has it.
 fn when(present: bool, read: impl FnOnce() -> Result<Tensor>) -> Result<Option<Tensor>> {
     present.then(read).transpose()
-}
-
-/// Token ids as a tensor `[N]`.
-fn ids(tokens: impl Iterator<Item = i64>, device: Device) -> Tensor {
-    let ids: Vec<i64> = tokens.collect();
-    Tensor::from_slice(&ids).to_device(device)
-}
-
-/// Rows `[N, D]` of an embedding in whatever format it is kept, as float32.
-fn embed(embedding_VD: &Tensor, ids_N: &Tensor) -> Tensor {
-    embedding_VD.index_select(0, ids_N).to_kind(Kind::Float)
 }

@@ -12,9 +12,9 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result};
 use tch::{Device, Kind, TchError, Tensor};
 use torch_ext::cuda_graph::{self, Graph};
-use torch_ext::flash_attention::{self, CacheLayout};
 
-use super::{GATE_UP, Names, Network, QKV, Room, RowId, Source, embed, ids, when};
+use super::attention::{Attention, Look, rotate};
+use super::{GATE_UP, Names, Network, QKV, Room, RowId, Source, when};
 use crate::generation::precision::Precision;
 use crate::model::{ModelConfig, rope};
 
@@ -158,14 +158,6 @@ pub struct Operators {
     recorded: BTreeMap<usize, Recorded>,
 }
 
-/// Which tokens a pass runs and what they may look at.
-enum Look<'a> {
-    /// Whole prompts laid end to end, each of so many tokens.
-    Prompts(&'a [i64]),
-    /// One token a slot, of the first slots, at the given lengths.
-    Step(&'a Tensor),
-}
-
 impl Operators {
     /// Puts the weights on the device.
     pub fn new(
@@ -233,7 +225,7 @@ impl Operators {
         let norm = |x: &Tensor, weight: &Tensor| {
             x.rms_norm(weight.size()[0], Some(weight), config.rms_norm_eps)
         };
-        let mut attention = Attention::new(self, look);
+        let mut attention = Attention::new(look, self.switches.flash_attention, self.device);
         let mut x_ND = embed(&self.embedding_VD, ids_N);
         for (index, layer) in self.layers.iter().enumerate() {
             let normed_ND = norm(&x_ND, &layer.input_norm_D).to_kind(self.kind);
@@ -258,25 +250,7 @@ impl Operators {
             let _ = values_RSKE
                 .shallow_clone()
                 .index_put_(&place, &v_NKE, false);
-            let mixed_NHE = match &mut attention {
-                Attention::Packed { starts_B1, longest } => {
-                    flash_attention::packed(&q_NHE, &k_NKE, &v_NKE, starts_B1, *longest)?
-                }
-                Attention::Prompts(lengths) => attend_prompts(&q_NHE, &k_NKE, &v_NKE, lengths),
-                Attention::Flash { seen_B, layout } => {
-                    let rows = q_NHE.size()[0];
-                    let (keys, values) =
-                        (keys_RSKE.narrow(0, 0, rows), values_RSKE.narrow(0, 0, rows));
-                    let layout = match layout {
-                        Some(layout) => layout,
-                        None => layout.insert(CacheLayout::of(&keys)?),
-                    };
-                    flash_attention::decode(&q_NHE.unsqueeze(1), &keys, &values, seen_B, layout)?
-                }
-                Attention::Cached(lengths_B) => {
-                    attend_cached(&q_NHE, &keys_RSKE, &values_RSKE, lengths_B)
-                }
-            };
+            let mixed_NHE = attention.mix((&q_NHE, &k_NKE, &v_NKE), (&keys_RSKE, &values_RSKE))?;
             let merged_NX = mixed_NHE.reshape([-1, heads * width]);
             x_ND += layer.output.of(&merged_NX).to_kind(Kind::Float);
             let normed_ND = norm(&x_ND, &layer.post_norm_D).to_kind(self.kind);
@@ -389,45 +363,6 @@ impl From<TchError> for Lost {
     }
 }
 
-/// How one pass attends; what all layers share of it.
-enum Attention<'a> {
-    Packed {
-        starts_B1: Tensor,
-        longest: i64,
-    },
-    Prompts(&'a [i64]),
-    Flash {
-        seen_B: Tensor,
-        layout: Option<CacheLayout>,
-    },
-    Cached(&'a Tensor),
-}
-
-impl<'a> Attention<'a> {
-    fn new(network: &Operators, look: &Look<'a>) -> Self {
-        let flash = network.switches.flash_attention;
-        match look {
-            Look::Prompts(lengths) if flash => {
-                let ends = lengths.iter().scan(0i32, |end, length| {
-                    *end += *length as i32;
-                    Some(*end)
-                });
-                let starts: Vec<i32> = std::iter::once(0).chain(ends).collect();
-                Self::Packed {
-                    starts_B1: Tensor::from_slice(&starts).to_device(network.device),
-                    longest: lengths.iter().copied().max().unwrap_or(0),
-                }
-            }
-            Look::Prompts(lengths) => Self::Prompts(lengths),
-            Look::Step(lengths_B) if flash => Self::Flash {
-                seen_B: (*lengths_B + 1).to_kind(Kind::Int),
-                layout: None,
-            },
-            Look::Step(lengths_B) => Self::Cached(lengths_B),
-        }
-    }
-}
-
 impl Network for Operators {
     fn make_room(&mut self, room: Room) {
         if room == self.slots.room {
@@ -503,66 +438,13 @@ impl Network for Operators {
     }
 }
 
-/// Rotates each head's first half against its second; `x` is `[N, heads, E]`,
-/// the tables `[N, E/2]`.
-fn rotate(x: &Tensor, cos_NE: &Tensor, sin_NE: &Tensor) -> Tensor {
-    let halves = x.chunk(2, -1);
-    let (cos, sin) = (cos_NE.unsqueeze(1), sin_NE.unsqueeze(1));
-    let first = &halves[0] * &cos - &halves[1] * &sin;
-    let second = &halves[1] * &cos + &halves[0] * &sin;
-    Tensor::cat(&[first, second], -1)
+/// Token ids as a tensor `[N]`.
+fn ids(tokens: impl Iterator<Item = i64>, device: Device) -> Tensor {
+    let ids: Vec<i64> = tokens.collect();
+    Tensor::from_slice(&ids).to_device(device)
 }
 
-/// Causal attention within each prompt, `[N, H, E]`.
-fn attend_prompts(q_NHE: &Tensor, k_NKE: &Tensor, v_NKE: &Tensor, lengths: &[i64]) -> Tensor {
-    let shared = q_NHE.size()[1] != k_NKE.size()[1];
-    let mut first = 0;
-    let parts: Vec<Tensor> = lengths
-        .iter()
-        .map(|&length| {
-            let part = |x: &Tensor| x.narrow(0, first, length).transpose(0, 1).unsqueeze(0);
-            let (q, k, v) = (part(q_NHE), part(k_NKE), part(v_NKE));
-            first += length;
-            Tensor::scaled_dot_product_attention(
-                &q,
-                &k,
-                &v,
-                None::<Tensor>,
-                0.0,
-                true,
-                None,
-                shared,
-            )
-            .squeeze_dim(0)
-            .transpose(0, 1)
-        })
-        .collect();
-    Tensor::cat(&parts, 0)
-}
-
-/// One query a slot against the slot's positions `0..=length`, `[B, H, E]`.
-fn attend_cached(
-    q_BHE: &Tensor,
-    keys_RSKE: &Tensor,
-    values_RSKE: &Tensor,
-    lengths_B: &Tensor,
-) -> Tensor {
-    let (rows, heads, width) = q_BHE.size3().expect("queries are [B, H, E]");
-    let (_, seen, kv, _) = keys_RSKE.size4().expect("keys are [R, S, K, E]");
-    let cached = |all: &Tensor| all.narrow(0, 0, rows).permute([0, 2, 1, 3]);
-    let blocked_B11S = Tensor::arange(seen, (Kind::Int64, q_BHE.device()))
-        .view([1, 1, 1, seen])
-        .gt_tensor(&lengths_B.view([rows, 1, 1, 1]));
-    // Query heads that share a key head stand side by side, so keys are read
-    // once for all of them and never repeated in memory.
-    let q_BKGE = q_BHE.view([rows, kv, heads / kv, width]) * (width as f64).sqrt().recip();
-    let scores_BKGS = q_BKGE
-        .matmul(&cached(keys_RSKE).transpose(2, 3))
-        .to_kind(Kind::Float)
-        .masked_fill(&blocked_B11S, f64::NEG_INFINITY)
-        .softmax(-1, Kind::Float)
-        .to_kind(q_BHE.kind());
-    scores_BKGS
-        .matmul(&cached(values_RSKE))
-        .view([rows, heads, width])
+/// Rows `[N, D]` of an embedding in whatever format it is kept, as float32.
+fn embed(embedding_VD: &Tensor, ids_N: &Tensor) -> Tensor {
+    embedding_VD.index_select(0, ids_N).to_kind(Kind::Float)
 }

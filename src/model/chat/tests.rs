@@ -1,3 +1,5 @@
+//! What templates render to, and what is refused.
+
 use serde_json::json;
 
 use super::*;

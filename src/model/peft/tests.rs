@@ -1,3 +1,5 @@
+//! Adapters' folders: what reads back, and what is refused by key.
+
 use super::*;
 
 fn matrices() -> Vec<Matrix> {

@@ -1,3 +1,5 @@
+//! Folders of tensors: what reads back, and what lies in a file.
+
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};

@@ -1,3 +1,5 @@
+//! Recorded work held to the same work not recorded; skipped without a GPU.
+
 use std::sync::{Mutex, MutexGuard};
 
 use tch::{Device, Kind, TchError, Tensor};

@@ -1,3 +1,5 @@
+//! Flash attention held to attention in float64; skipped without a GPU.
+
 use tch::{Device, Kind, Tensor};
 
 use super::{CacheLayout, decode, packed};

@@ -1,3 +1,5 @@
+//! The cache and its attention held to libtorch's operators.
+
 use super::*;
 
 const EPS: f64 = 1e-6;

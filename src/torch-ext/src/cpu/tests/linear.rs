@@ -1,3 +1,5 @@
+//! Packed products held to libtorch's operators.
+
 use super::*;
 
 /// Outputs and inputs: whole panels, tails of both, an odd number of inputs.

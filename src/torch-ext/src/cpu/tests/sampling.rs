@@ -1,3 +1,5 @@
+//! The draw of a token held to a plain reference.
+
 use super::*;
 
 /// What `sample` computes, by sorting: tokens that stay, with their probabilities.
