@@ -13,7 +13,7 @@ use crate::config::{ArmSettings, TeacherSettings, build_rewards};
 use crate::evaluator;
 use crate::files;
 use crate::model::{Adapter, Decoder, Model, folder};
-use crate::training::{ArmLab, Ending, Job, checkpoint, train};
+use crate::training::{ArmLab, Ending, Job, Learner, checkpoint, train};
 
 /// Lets a model answer the evaluation and writes its records.
 pub(super) fn write_evaluation(
@@ -97,13 +97,15 @@ pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
     let progress = run.progress(&format!("{name} seed {seed}"));
     let ending = train(
         &Job {
-            decoder: &model.decoder,
-            algorithm: algorithm.as_ref(),
-            training: &training,
-            temperature: if settings.algorithm.imitates() {
-                1.0
-            } else {
-                run.definition().rollout.temperature
+            learner: Learner {
+                decoder: &model.decoder,
+                algorithm: algorithm.as_ref(),
+                training: &training,
+                temperature: if settings.algorithm.imitates() {
+                    1.0
+                } else {
+                    run.definition().rollout.temperature
+                },
             },
             folder: &at,
             identity: &identity,

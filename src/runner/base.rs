@@ -15,7 +15,7 @@ use crate::config::{BaseSettings, BaseSource};
 use crate::files;
 use crate::model::{Decoder, Model, Stored, Text, Weights, folder, vocabulary};
 use crate::tasks::corpus::Corpus;
-use crate::training::{Ending, Job, PretrainingLab, TrainingSettings, train};
+use crate::training::{Ending, Job, Learner, PretrainingLab, TrainingSettings, train};
 
 /// Documents of the held-out loss.
 const HELD_OUT: u64 = 256;
@@ -121,10 +121,12 @@ pub(super) fn obtain(
             PretrainingLab::new(&model, &corpus, seed, pretraining.focus_weight, HELD_OUT)?;
         let ending = train(
             &Job {
-                decoder: &model.decoder,
-                algorithm: &algorithm,
-                training: &training,
-                temperature: 1.0,
+                learner: Learner {
+                    decoder: &model.decoder,
+                    algorithm: &algorithm,
+                    training: &training,
+                    temperature: 1.0,
+                },
                 folder: &workshop,
                 identity: &identity,
                 stop: &run.request.stop,

@@ -13,7 +13,7 @@ use crate::generation::{self, Key};
 use crate::model::{Model, Stored, folder};
 use crate::tasks::{Problem, Split, grading};
 use crate::training::lab::scored;
-use crate::training::{ArmLab, Ending, Job, train};
+use crate::training::{ArmLab, Ending, Job, Learner, train};
 
 /// Name of the traces in the teacher's folder.
 pub(super) const TRACES: &str = "traces.jsonl";
@@ -123,10 +123,12 @@ fn reinforce(
     lab.reference = algorithm.needs_reference().then(|| arm::reference(model));
     train(
         &Job {
-            decoder: &model.decoder,
-            algorithm: algorithm.as_ref(),
-            training: &training,
-            temperature: run.definition().rollout.temperature,
+            learner: Learner {
+                decoder: &model.decoder,
+                algorithm: algorithm.as_ref(),
+                training: &training,
+                temperature: run.definition().rollout.temperature,
+            },
             folder: &run.teacher_folder(),
             identity: &identity,
             stop: &run.request.stop,

@@ -11,7 +11,9 @@ pub mod metrics;
 pub mod optimizer;
 pub mod settings;
 pub mod trainer;
+pub mod update;
 
 pub use lab::{ArmLab, PretrainingLab};
 pub use settings::{Optimizer, Schedule, Training, TrainingSettings};
 pub use trainer::{Ending, Job, Source, train};
+pub use update::{Learner, Outcome};

@@ -1,24 +1,22 @@
 //! The step loop.
 //!
-//! Order of one update: collect where nothing is pending, forward and backward
-//! micro-batch by micro-batch, clip, update, log, validate, checkpoint. A loss
+//! Order of one update: collect where nothing is pending, update, log,
+//! validate, checkpoint. An update itself is [`Learner`]'s; a loss
 //! or gradient that is not finite skips the update and is counted.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use algorithms::{Algorithm, Batch, Lab, Metrics};
+use algorithms::{Batch, Lab, Metrics};
 use anyhow::{Context, Result, bail};
 use experiments::manifest::Budget;
 use indicatif::ProgressBar;
-use tch::{Kind, Tensor};
 
 use super::checkpoint::{self, Progress};
-use super::forward;
 use super::metrics::MetricsLog;
 use super::optimizer::State;
-use super::settings::Training;
+use super::update::Learner;
 use crate::model::Decoder;
 
 /// Updates skipped in a row after which a run stops.
@@ -38,14 +36,8 @@ pub trait Source: Lab {
 
 /// One training: a policy, an algorithm, and where to keep what comes of it.
 pub struct Job<'a> {
-    /// The policy; its weights are updated in place.
-    pub decoder: &'a Decoder,
-    /// What to train on, and towards what.
-    pub algorithm: &'a dyn Algorithm,
-    /// Settings of the loop.
-    pub training: &'a Training,
-    /// Temperature at which rollouts are sampled and scored; 1 for imitation.
-    pub temperature: f64,
+    /// The policy, its algorithm, and the settings of the loop.
+    pub learner: Learner<'a>,
     /// Folder for `metrics.jsonl` and checkpoints.
     pub folder: &'a Path,
     /// Hash of everything that determines the training.
@@ -70,7 +62,7 @@ pub enum Ending {
 pub fn train(job: &Job<'_>, source: &mut dyn Source) -> Result<Ending> {
     std::fs::create_dir_all(job.folder)
         .with_context(|| format!("creating {}", job.folder.display()))?;
-    let weights = job.decoder.trainable();
+    let weights = job.learner.decoder.trainable();
     let (mut at, mut optimizer) = match checkpoint::load(job.folder, job.identity, weights)? {
         Some(stored) => stored,
         None => (
@@ -86,16 +78,16 @@ pub fn train(job: &Job<'_>, source: &mut dyn Source) -> Result<Ending> {
         ),
     };
     let mut log = MetricsLog::open(&job.folder.join("metrics.jsonl"), at.step)?;
-    job.progress.set_length(job.training.steps);
+    job.progress.set_length(job.learner.training.steps);
     job.progress.set_position(at.step);
     if at.step == 0 {
         log.write(0, &source.validate()?)?;
     }
     let mut skipped_in_a_row = 0;
-    while at.step < job.training.steps {
+    while at.step < job.learner.training.steps {
         let started = Instant::now();
         if at.pending.is_empty() {
-            let collected = job.algorithm.collect(at.step, source)?;
+            let collected = job.learner.algorithm.collect(at.step, source)?;
             at.pending = collected.batches;
             at.collection = collected.metrics;
             at.collection.extend(source.take_metrics());
@@ -103,12 +95,12 @@ pub fn train(job: &Job<'_>, source: &mut dyn Source) -> Result<Ending> {
         if at.pending.is_empty() {
             bail!(
                 "{} collected no batch at update {}",
-                job.algorithm.name(),
+                job.learner.algorithm.name(),
                 at.step
             );
         }
         let batch = at.pending.remove(0);
-        let outcome = update(job, &batch, &mut optimizer, at.step)?;
+        let outcome = job.learner.update(&batch, &mut optimizer, at.step)?;
         let mut metrics = at.collection.clone();
         metrics.extend(outcome.metrics);
         if outcome.skipped {
@@ -128,7 +120,12 @@ pub fn train(job: &Job<'_>, source: &mut dyn Source) -> Result<Ending> {
             skipped_in_a_row = 0;
         }
         at.step += 1;
-        spend(&mut at.budget, &batch, source.take_generated(), job.decoder);
+        spend(
+            &mut at.budget,
+            &batch,
+            source.take_generated(),
+            job.learner.decoder,
+        );
         at.budget.optimizer_steps = at.step;
         at.budget.seconds += started.elapsed().as_secs_f64();
         let tokens = at.budget.trained_tokens + at.budget.generated_tokens;
@@ -140,13 +137,17 @@ pub fn train(job: &Job<'_>, source: &mut dyn Source) -> Result<Ending> {
         job.progress.set_position(at.step);
         job.progress
             .set_message(format!("{:.0} tok/s", tokens as f64 / seconds.max(1e-9)));
-        let last = at.step == job.training.steps;
-        if last || at.step.is_multiple_of(job.training.validation_steps) {
+        let last = at.step == job.learner.training.steps;
+        if last
+            || at
+                .step
+                .is_multiple_of(job.learner.training.validation_steps)
+        {
             metrics.extend(source.validate()?);
         }
         log.write(at.step, &metrics)?;
         let asked_to_stop = job.stop.load(Ordering::SeqCst) && !last;
-        if asked_to_stop || at.step.is_multiple_of(job.training.save_steps) {
+        if asked_to_stop || at.step.is_multiple_of(job.learner.training.save_steps) {
             checkpoint::save(job.folder, &at, weights, &optimizer)?;
         }
         if asked_to_stop {
@@ -154,82 +155,6 @@ pub fn train(job: &Job<'_>, source: &mut dyn Source) -> Result<Ending> {
         }
     }
     Ok(Ending::Finished(at.budget))
-}
-
-/// What one update did.
-struct Outcome {
-    metrics: Metrics,
-    skipped: bool,
-}
-
-/// Forward, backward, clip and update over one batch.
-fn update(job: &Job<'_>, batch: &Batch, optimizer: &mut State, step: u64) -> Result<Outcome> {
-    let rate = job.training.rate(step);
-    let mut metrics = Metrics::from([(
-        "learning_rate".to_owned(),
-        job.training.learning_rate * rate,
-    )]);
-    if batch.examples.is_empty() {
-        // Every group of the update was all alike: there is nothing to learn
-        // from, and moving the weights by old momentum would not be learning.
-        metrics.insert("nothing_to_train".to_owned(), 1.0);
-        return Ok(Outcome {
-            metrics,
-            skipped: false,
-        });
-    }
-    let weights = job.decoder.trainable();
-    let leaves = weights.leaves();
-    let mut gradient_P: Option<Tensor> = None;
-    let mut loss_sum = 0.0;
-    let mut entropy_sum = 0.0;
-    let mut token_sum = 0.0;
-    for rows in forward::micro_batches(&batch.examples, job.training.micro_batch_tokens) {
-        let (tokens, entropy) = forward::score(
-            job.decoder,
-            &rows,
-            job.temperature,
-            job.algorithm.needs_entropies(),
-        );
-        let (loss, sums) = job.algorithm.loss(&tokens, batch)?;
-        let count = tokens.logprobs_N.size()[0] as f64;
-        entropy_sum += entropy * count;
-        token_sum += count;
-        loss_sum += loss.double_value(&[]);
-        for (name, value) in sums {
-            *metrics.entry(name).or_insert(0.0) += value;
-        }
-        let parts: Vec<Tensor> = Tensor::run_backward(&[loss], &leaves, false, false)
-            .iter()
-            .map(|gradient| gradient.reshape([-1]))
-            .collect();
-        let flat_P = Tensor::cat(&parts, 0);
-        gradient_P = Some(match gradient_P {
-            Some(sum) => sum + flat_P,
-            None => flat_P,
-        });
-    }
-    metrics.insert("loss".to_owned(), loss_sum);
-    metrics.insert("entropy".to_owned(), entropy_sum / token_sum);
-    let Some(gradient_P) = gradient_P else {
-        return Ok(Outcome {
-            metrics,
-            skipped: false,
-        });
-    };
-    let norm = gradient_P
-        .square()
-        .sum(Kind::Double)
-        .sqrt()
-        .double_value(&[]);
-    metrics.insert("grad_norm".to_owned(), norm);
-    let skipped = !(norm.is_finite() && loss_sum.is_finite());
-    if !skipped {
-        // PyTorch's clip_grad_norm_ adds the same 1e-6.
-        let scale = (job.training.max_grad_norm / (norm + 1e-6)).min(1.0);
-        optimizer.update(weights, &(gradient_P * scale), job.training, rate);
-    }
-    Ok(Outcome { metrics, skipped })
 }
 
 /// Adds one update to the budget.
