@@ -96,13 +96,7 @@ impl Definition {
         shape
             .check()
             .map_err(|error| anyhow::anyhow!("{place}.shape.{error}"))?;
-        pretraining
-            .training
-            .resolve(
-                &TrainingSettings::default(),
-                &format!("{place}.pretraining.training"),
-            )
-            .map_err(anyhow::Error::msg)?;
+        pretraining.resolve(&format!("{place}.pretraining.training"))?;
         ensure!(
             pretraining.batch_size > 0,
             "{place}.pretraining.batch_size = 0: an update needs a document"

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use overrides::apply_overrides;
 
 use crate::evaluator::EvaluationSettings;
-use crate::generation::Sampling;
+use crate::generation::{PrecisionChoice, Sampling};
 use crate::model::{LoraSettings, ModelShape};
 use crate::tasks::Proportions;
 use crate::tasks::corpus::Shares;
@@ -174,6 +174,19 @@ pub struct Pretraining {
     pub corpus: Shares,
     /// The step loop.
     pub training: TrainingSettings,
+}
+
+impl Pretraining {
+    /// The settings of the step loop; `place` names their table in messages.
+    /// Small models gain nothing from bfloat16, so float32 is the default here.
+    pub fn resolve(&self, place: &str) -> Result<Training> {
+        let inherited = TrainingSettings {
+            dtype: Some(PrecisionChoice::Float32),
+            ..TrainingSettings::default()
+        };
+        let resolved = self.training.resolve(&inherited, place);
+        resolved.map_err(anyhow::Error::msg)
+    }
 }
 
 fn focus_weight() -> f64 {

@@ -19,6 +19,7 @@ use crate::generation::{Engine, Key, Precision, Prompt, Sampling};
 use crate::model::chat::Message;
 use crate::model::text::encode;
 use crate::model::{Decoder, Model, Stored};
+use crate::training::network::{Keep, Network, Packed};
 
 /// What an `expected.json` holds.
 #[derive(Debug, Deserialize)]
@@ -271,19 +272,14 @@ fn forward(
     index: usize,
     all: &mut Comparisons,
 ) -> Result<()> {
-    let device = decoder.device();
     let length = row.input_ids.len() as i64;
-    let ids_1T = Tensor::from_slice(&row.input_ids)
-        .view([1, -1])
-        .to_device(device);
-    let positions_T = Tensor::arange(length, (Kind::Int64, device));
-    let logits_TV = decoder.logits_at(&ids_1T, &positions_T);
+    let network = Network::learning(decoder, Precision::Float32, Keep::Everything);
+    let packed = Packed::sequence(&row.input_ids, decoder.device());
+    let pass = network.read(&packed);
+    let logits_TV = network.logits(&pass);
     let logprobs_TV = logits_TV.log_softmax(-1, Kind::Float);
-    let next_T1 = ids_1T.view([-1, 1]).narrow(0, 1, length - 1);
-    let chosen_T = logprobs_TV
-        .narrow(0, 0, length - 1)
-        .gather(1, &next_T1, false)
-        .squeeze_dim(1);
+    let scored = network.score(&pass, 1.0);
+    let chosen_T = &scored.logprobs_N;
     let loss = -chosen_T.mean(Kind::Float);
     let place = |what: &str| format!("row {index}, {what}");
     let deviation = (loss.double_value(&[]) - row.loss).abs();
@@ -291,7 +287,7 @@ fn forward(
     let detached = logprobs_TV.detach().to_kind(Kind::Double);
     let entropy_T = -(detached.exp() * &detached).sum_dim_intlist(-1, false, Kind::Double);
     for (what, ours, theirs) in [
-        ("log-probabilities", &chosen_T, &row.next_token_logprobs),
+        ("log-probabilities", chosen_T, &row.next_token_logprobs),
         ("entropies", &entropy_T, &row.entropy),
         (
             "last logits",
@@ -312,22 +308,19 @@ fn forward(
             });
         }
     }
-    gradients(decoder, &loss, row, index, all)
+    let share = -1.0 / (length - 1) as f64;
+    network.backward(pass, &scored, &chosen_T.full_like(share), None);
+    gradients(decoder, &network.into_gradient(), row, index, all)
 }
 
 fn gradients(
     decoder: &Decoder,
-    loss: &Tensor,
+    flat_P: &Tensor,
     row: &ExpectedRow,
     index: usize,
     all: &mut Comparisons,
 ) -> Result<()> {
     let weights = decoder.weights();
-    let parts: Vec<Tensor> = Tensor::run_backward(&[loss], &weights.leaves(), false, false)
-        .iter()
-        .map(|gradient| gradient.reshape([-1]))
-        .collect();
-    let flat_P = Tensor::cat(&parts, 0);
     for entry in weights.entries() {
         let theirs = row.grad_norms.get(&entry.name).with_context(|| {
             format!(

@@ -5,6 +5,7 @@ use tch::{Device, Tensor};
 use super::network::{self, Kernels, Network, Operators, Room, RowId};
 use super::*;
 use crate::model::{Architecture, Decoder, ModelShape, Text, Weights, rope::RopeScaling};
+use crate::training::network::logits;
 
 fn decoder_of(architecture: Architecture) -> Decoder {
     let mut config = ModelShape::tiny().config(12, 1, 2, 0);
@@ -115,13 +116,9 @@ fn reported_log_probabilities_are_those_of_a_plain_forward_pass() {
         for completion in sample(&decoder, &prompts(&[&[3, 4, 5]], 6), &sampling()) {
             let mut ids = vec![3i64, 4, 5];
             ids.extend(&completion.tokens);
-            let ids_BT = Tensor::from_slice(&ids).view([1, -1]);
-            let places: Vec<i64> = (2..2 + completion.tokens.len() as i64).collect();
-            let logprobs = decoder
-                .logits_at(&ids_BT, &Tensor::from_slice(&places))
-                .log_softmax(-1, tch::Kind::Float);
+            let logprobs = logits(&decoder, &ids).log_softmax(-1, tch::Kind::Float);
             for (row, (&token, &reported)) in
-                (0i64..).zip(completion.tokens.iter().zip(&completion.logprobs))
+                (2i64..).zip(completion.tokens.iter().zip(&completion.logprobs))
             {
                 let plain = logprobs.double_value(&[row, token]);
                 assert!((plain - f64::from(reported)).abs() < 1e-5);

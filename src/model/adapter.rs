@@ -74,14 +74,16 @@ impl LoraSettings {
     }
 }
 
-/// What an adapter adds to one leaf: rows from `first` on.
+/// What an adapter adds to the rows of one leaf from `first` on: the product of
+/// two of its parameters, times its scale.
 #[derive(Debug)]
-struct Part {
-    first: i64,
-    /// `[r, in]`.
-    down: Tensor,
-    /// `[rows, r]`.
-    up: Tensor,
+pub struct Part {
+    /// The leaf's first row that it adds to.
+    pub first: i64,
+    /// Name of A, `[r, in]`.
+    pub down: String,
+    /// Name of B, `[rows, r]`.
+    pub up: String,
 }
 
 /// The adapter of a decoder.
@@ -90,9 +92,8 @@ pub struct Adapter {
     config: AdapterConfig,
     matrices: Vec<Matrix>,
     weights: Weights,
+    /// By the leaf's name without its kind: `model.layers.0.self_attn.qkv`.
     parts: BTreeMap<String, Vec<Part>>,
-    /// Rows of every leaf that is adapted.
-    rows: BTreeMap<String, i64>,
 }
 
 /// The products inside the layers of a network, in layout order.
@@ -224,21 +225,14 @@ impl Adapter {
             .collect();
         let size = |name: &String| outputs.get(name).copied().unwrap_or_default();
         let mut parts: BTreeMap<String, Vec<Part>> = BTreeMap::new();
-        let mut rows = BTreeMap::new();
         for matrix in &matrices {
             let (leaf, neighbours) = joined(&matrix.name);
             let before = neighbours.iter().take_while(|name| **name != matrix.name);
             let first = before.map(size).sum();
-            rows.insert(leaf.clone(), neighbours.iter().map(size).sum());
-            let own = |side| {
-                let name = tensor_name(&matrix.name, side);
-                let leaf = weights.leaf(&name).map(Tensor::shallow_clone);
-                leaf.with_context(|| format!("the adapter has no {name}"))
-            };
             parts.entry(leaf).or_default().push(Part {
                 first,
-                down: own(Side::A)?,
-                up: own(Side::B)?,
+                down: tensor_name(&matrix.name, Side::A),
+                up: tensor_name(&matrix.name, Side::B),
             });
         }
         Ok(Self {
@@ -246,7 +240,6 @@ impl Adapter {
             matrices,
             weights,
             parts,
-            rows,
         })
     }
 
@@ -255,28 +248,25 @@ impl Adapter {
         &self.weights
     }
 
-    /// `plain` with what the adapter adds to the leaf's product of `x`.
-    pub(super) fn add(&self, plain: Tensor, x: &Tensor, leaf: &str) -> Tensor {
-        let Some(parts) = self.parts.get(leaf) else {
-            return plain;
-        };
-        let total = self.rows[leaf];
-        parts.iter().fold(plain, |sum, part| {
-            let rows = part.up.size()[0];
-            let change = x
-                .linear(&part.down, None::<Tensor>)
-                .linear(&part.up, None::<Tensor>)
-                * self.config.scale();
-            sum + change.constant_pad_nd([part.first, total - part.first - rows])
-        })
+    /// What it adds to a leaf, named without its kind.
+    pub fn parts(&self, leaf: &str) -> &[Part] {
+        self.parts.get(leaf).map_or(&[], Vec::as_slice)
+    }
+
+    /// What the product of a part's two parameters is multiplied by.
+    pub fn scale(&self) -> f64 {
+        self.config.scale()
     }
 
     /// What the adapter adds to a parameter of the network, where it does.
     pub(super) fn change(&self, name: &str) -> Option<Tensor> {
         let module = name.strip_suffix(".weight")?;
-        let of = |side| self.weights.leaf(&tensor_name(module, side));
+        let of = |side| {
+            let vector_P = self.weights.flat();
+            self.weights.view(vector_P, &tensor_name(module, side))
+        };
         let (down, up) = (of(Side::A)?, of(Side::B)?);
-        Some(up.detach().matmul(&down.detach()) * self.config.scale())
+        Some(up.matmul(&down) * self.scale())
     }
 }
 
@@ -284,6 +274,7 @@ impl Adapter {
 mod tests {
     use super::*;
     use crate::model::{Decoder, ModelShape};
+    use crate::training::network;
 
     fn settings(modules: &[&str]) -> LoraSettings {
         LoraSettings {
@@ -300,8 +291,7 @@ mod tests {
     }
 
     fn logits(decoder: &Decoder) -> Tensor {
-        let ids = Tensor::from_slice(&[3i64, 7, 11, 5]).view([1, 4]);
-        decoder.logits_at(&ids, &Tensor::from_slice(&[0i64, 1, 2, 3]))
+        network::logits(decoder, &[3, 7, 11, 5])
     }
 
     #[test]
@@ -320,13 +310,13 @@ mod tests {
         assert_eq!(logits(&adapted).detach(), before);
         // Two layers; q: 2*16 + 16*2, down: 2*32 + 16*2.
         assert_eq!(adapted.trainable().count(), 2 * (64 + 96));
-        let loss = logits(&adapted).square().sum(tch::Kind::Float);
-        let leaves = adapted.trainable().leaves();
-        let gradients = Tensor::run_backward(&[loss], &leaves, false, false);
+        let gradient_P = network::gradient(&adapted, &[3, 7, 11, 5]);
         // With B zero, only B has a gradient.
-        for (name, gradient) in adapted.trainable().leaf_names().zip(gradients) {
+        let trained = adapted.trainable();
+        for entry in trained.entries() {
+            let gradient = trained.view(&gradient_P, &entry.name).unwrap();
             let moved = gradient.abs().max().double_value(&[]) > 0.0;
-            assert_eq!(moved, name.contains("lora_B"), "{name}");
+            assert_eq!(moved, entry.name.contains("lora_B"), "{}", entry.name);
         }
     }
 

@@ -6,8 +6,8 @@
 //!
 //! Matrices that read the same input lie next to each other, so the decoder
 //! multiplies by them at once: queries, keys and values as one matrix, gate and
-//! up projection as another. These joined views are the leaves of the autograd
-//! graph; the checkpoint's names are views for everybody else.
+//! up projection as another. These joined views are called leaves; the
+//! checkpoint's names are views for everybody else.
 
 use std::collections::BTreeMap;
 
@@ -57,7 +57,7 @@ pub struct Weights {
     flat: Tensor,
     entries: Vec<Entry>,
     views: BTreeMap<String, Tensor>,
-    leaves: Vec<(String, Tensor)>,
+    leaves: BTreeMap<String, Leaf>,
 }
 
 /// Checkpoint names, within a layer, that are read as one matrix.
@@ -97,21 +97,27 @@ pub(super) fn joined(module: &str) -> (String, Vec<String>) {
     (module.to_owned(), vec![module.to_owned()])
 }
 
-/// Leaves over the flat buffer, in its order: parameters of one leaf name are
+/// Where a leaf lies in the flat buffer.
+#[derive(Debug, Clone)]
+struct Leaf {
+    name: String,
+    offset: i64,
+    shape: Vec<i64>,
+}
+
+/// The leaves of a layout, in its order: parameters of one leaf name are
 /// neighbours, and their rows follow each other.
-fn leaves(flat: &Tensor, entries: &[Entry]) -> Vec<(String, Tensor)> {
+fn leaves(entries: &[Entry]) -> Vec<Leaf> {
     entries
         .chunk_by(|a, b| leaf_name(&a.name) == leaf_name(&b.name))
         .map(|parts| {
             let mut shape = parts[0].shape.clone();
             shape[0] = parts.iter().map(|part| part.shape[0]).sum();
-            let length = parts.iter().map(Entry::len).sum();
-            let leaf = flat
-                .narrow(0, parts[0].offset, length)
-                .view(shape.as_slice())
-                .detach()
-                .set_requires_grad(true);
-            (leaf_name(&parts[0].name), leaf)
+            Leaf {
+                name: leaf_name(&parts[0].name),
+                offset: parts[0].offset,
+                shape,
+            }
         })
         .collect()
 }
@@ -251,7 +257,10 @@ impl Weights {
                 (entry.name.clone(), view)
             })
             .collect();
-        let leaves = leaves(&flat, &entries);
+        let leaves = leaves(&entries)
+            .into_iter()
+            .map(|leaf| (leaf.name.clone(), leaf))
+            .collect();
         Self {
             flat,
             entries,
@@ -266,14 +275,10 @@ impl Weights {
         Self::over(&self.flat.copy(), self.entries.clone())
     }
 
-    /// The same parameters, in the same memory, that no gradient reaches.
+    /// The same parameters, in the same memory.
     #[must_use]
-    pub fn frozen(&self) -> Self {
-        let mut shared = Self::over(&self.flat, self.entries.clone());
-        for (_, leaf) in &mut shared.leaves {
-            *leaf = leaf.detach();
-        }
-        shared
+    pub fn share(&self) -> Self {
+        Self::over(&self.flat, self.entries.clone())
     }
 
     /// The parameter of that name; the layout and the decoder agree on names,
@@ -297,22 +302,13 @@ impl Weights {
         &self.entries
     }
 
-    /// The leaves of the autograd graph, in the order of the flat buffer.
-    pub fn leaves(&self) -> Vec<&Tensor> {
-        self.leaves.iter().map(|(_, leaf)| leaf).collect()
-    }
-
-    /// Names of the leaves, in the same order.
-    pub fn leaf_names(&self) -> impl Iterator<Item = &str> {
-        self.leaves.iter().map(|(name, _)| name.as_str())
-    }
-
-    /// The leaf of that name, where the layout has one.
-    pub fn leaf(&self, name: &str) -> Option<&Tensor> {
-        self.leaves
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, leaf)| leaf)
+    /// A leaf's part of a vector `[P]` that is laid out as the weights are:
+    /// the weights themselves, their gradient, a copy in another format.
+    /// `None` where the layout has no leaf of that name.
+    pub fn view(&self, vector_P: &Tensor, leaf: &str) -> Option<Tensor> {
+        let Leaf { offset, shape, .. } = self.leaves.get(leaf)?;
+        let part = vector_P.narrow(0, *offset, shape.iter().product());
+        Some(part.view(shape.as_slice()))
     }
 
     /// Number of parameters.
@@ -376,16 +372,18 @@ mod tests {
     #[test]
     fn leaves_cover_the_buffer_in_order_and_join_what_reads_the_same() {
         let weights = Weights::random(&config(), 1, Device::Cpu);
-        let parts: Vec<Tensor> = weights
-            .leaves()
-            .iter()
-            .map(|leaf| leaf.detach().reshape([-1]))
-            .collect();
-        assert_eq!(Tensor::cat(&parts, 0), *weights.flat());
-        let qkv = weights.leaf("model.layers.1.self_attn.qkv.weight").unwrap();
+        let mut end = 0;
+        for leaf in leaves(weights.entries()) {
+            assert_eq!(leaf.offset, end, "{}", leaf.name);
+            end += leaf.shape.iter().product::<i64>();
+        }
+        assert_eq!(end, weights.count());
+        let qkv = "model.layers.1.self_attn.qkv.weight";
+        let qkv = weights.view(weights.flat(), qkv).unwrap();
         assert_eq!(qkv.size(), [16 + 8 + 8, 16]);
         let keys = weights.get("model.layers.1.self_attn.k_proj.weight");
-        assert_eq!(qkv.detach().narrow(0, 16, 8), *keys);
+        assert_eq!(qkv.narrow(0, 16, 8), *keys);
+        assert!(weights.view(weights.flat(), "no.such.weight").is_none());
     }
 
     #[test]

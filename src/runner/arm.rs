@@ -76,6 +76,7 @@ pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
     };
     lab.rewards = rewards.as_ref();
     lab.budget_tokens = training.micro_batch_tokens;
+    lab.precision = training.dtype.resolve(run.request.device);
     let algorithm = settings.algorithm.build();
     lab.reference = algorithm.needs_reference().then(|| reference(&model));
     let identity = identity(
@@ -174,10 +175,7 @@ pub(super) fn reference(model: &Model) -> Decoder {
     if decoder.adapter().is_some() {
         return decoder.without_adapter();
     }
-    Decoder::new(
-        decoder.config().clone(),
-        decoder.weights().duplicate().frozen(),
-    )
+    Decoder::new(decoder.config().clone(), decoder.weights().duplicate())
 }
 
 /// Hash of the problems an arm met, in their order; `None` where it met

@@ -15,7 +15,7 @@ use crate::config::{BaseSettings, BaseSource};
 use crate::files;
 use crate::model::{Decoder, Model, Stored, Text, Weights, folder, vocabulary};
 use crate::tasks::corpus::Corpus;
-use crate::training::{Ending, Job, Learner, PretrainingLab, TrainingSettings, train};
+use crate::training::{Ending, Job, Learner, PretrainingLab, train};
 
 /// Documents of the held-out loss.
 const HELD_OUT: u64 = 256;
@@ -74,10 +74,7 @@ pub(super) fn obtain(
     let config = vocabulary::config(shape)?;
     let tasks = &run.definition().tasks.names;
     let corpus = Corpus::new(tasks, pretraining.corpus)?;
-    let training = pretraining
-        .training
-        .resolve(&TrainingSettings::default(), name)
-        .map_err(anyhow::Error::msg)?;
+    let training = pretraining.resolve(name)?;
     let mut texts = blake3::Hasher::new();
     for index in 0..HASHED_DOCUMENTS {
         let document = corpus.document(seed, index);

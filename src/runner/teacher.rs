@@ -119,6 +119,7 @@ fn reinforce(
     );
     lab.rewards = Some(&rewards);
     lab.budget_tokens = training.micro_batch_tokens;
+    lab.precision = training.dtype.resolve(run.request.device);
     let algorithm = algorithm.build();
     lab.reference = algorithm.needs_reference().then(|| arm::reference(model));
     train(

@@ -39,6 +39,7 @@ fn main() {
         // Its headers are not ours to warn about.
         .flag_if_supported("-Wno-unused-parameter")
         .files([
+            "csrc/adamw.cpp",
             "csrc/attention.cpp",
             "csrc/dispatch.cpp",
             "csrc/flash_attention.cpp",
@@ -46,7 +47,11 @@ fn main() {
             "csrc/memory.cpp",
             "csrc/norm.cpp",
             "csrc/parallel.cpp",
+            "csrc/product.cpp",
             "csrc/sampling.cpp",
+            "csrc/training_attention.cpp",
+            "csrc/training_layers.cpp",
+            "csrc/training_scores.cpp",
         ])
         .compile("qinglan_plain");
     build_cuda_graph(&libraries.join(".."));

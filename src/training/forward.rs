@@ -1,139 +1,132 @@
-//! From examples to log-probabilities: rows sorted by length, cut into
-//! micro-batches by a token budget, and only the trained positions sent
-//! through the head.
+//! From examples to scores: rows cut into micro-batches by a token budget, laid
+//! end to end without padding, and only their completions' tokens sent through
+//! the head.
 
 use algorithms::{Example, TokenBatch, TokenScores};
 use tch::{Device, Kind, Tensor};
 
+use super::network::{Network, Packed, Scored, tokens_of};
+use crate::generation::Precision;
 use crate::model::Decoder;
 
-/// Cuts examples into micro-batches of at most `budget` tokens, padding
-/// included; a single longer example makes a micro-batch of its own. Rows of
-/// like length go together, so little is padded.
+/// Cuts examples into micro-batches that read at most `budget` tokens each; a
+/// single longer example makes a micro-batch of its own. A prompt that
+/// neighbours share counts once, and so do its tokens.
 pub fn micro_batches(examples: &[Example], budget: usize) -> Vec<Vec<&Example>> {
-    let length = |example: &Example| example.prompt.len() + example.completion.len();
-    let mut sorted: Vec<&Example> = examples.iter().collect();
-    // Stable, so equal lengths keep their order and a rerun sums in the same order.
-    sorted.sort_by_key(|example| std::cmp::Reverse(length(example)));
     let mut batches: Vec<Vec<&Example>> = Vec::new();
-    let mut longest = 0;
-    for example in sorted {
-        match batches.last_mut() {
-            Some(batch) if (batch.len() + 1) * longest <= budget => batch.push(example),
-            _ => {
-                longest = length(example);
-                batches.push(vec![example]);
+    let mut tokens = 0;
+    for example in examples {
+        if let Some(batch) = batches.last_mut() {
+            let more = tokens_of(example, batch.last().copied());
+            if tokens + more <= budget {
+                tokens += more;
+                batch.push(example);
+                continue;
             }
         }
+        tokens = tokens_of(example, None);
+        batches.push(vec![example]);
     }
     batches
 }
 
-/// Log-probabilities of the completion tokens of one micro-batch, laid end to
-/// end, and their mean entropy in nats. `temperature` divides the logits as it
-/// did when rollouts were sampled. With `entropies`, the entropy of each token's
-/// distribution is in the batch, with gradient.
-pub fn score(
-    decoder: &Decoder,
-    rows: &[&Example],
-    temperature: f64,
-    entropies: bool,
-) -> (TokenBatch, f64) {
-    let device = decoder.device();
-    let pad = decoder.config().filler();
-    // The last completion token is predicted, never read.
-    let width = |row: &Example| row.prompt.len() + row.completion.len() - 1;
-    let time = rows.iter().map(|row| width(row)).max().unwrap_or(0);
-    let mut ids = Vec::with_capacity(rows.len() * time);
-    let mut positions = Vec::new();
-    let mut targets = Vec::new();
-    let mut weights = Vec::new();
+/// What a loss reads of one micro-batch: the scores, which carry gradient so
+/// far as to be differentiated by, and what the rows say of their tokens.
+pub fn token_batch(rows: &[&Example], scored: &Scored, entropies: bool) -> TokenBatch {
+    let device = scored.logprobs_N.device();
+    let count = scored.logprobs_N.size()[0] as usize;
+    let mut weights: Vec<f32> = Vec::with_capacity(count);
     let mut sampled: Vec<f32> = Vec::new();
     let mut reference: Vec<f32> = Vec::new();
     let mut entropy_weights: Vec<f32> = Vec::new();
-    for (row_index, row) in rows.iter().enumerate() {
-        let first = row_index * time + row.prompt.len() - 1;
-        positions.extend((first..first + row.completion.len()).map(|p| p as i64));
-        targets.extend_from_slice(&row.completion);
+    for row in rows {
         weights.extend_from_slice(&row.weights);
         sampled.extend(row.sampled_logprobs.iter().flatten());
         reference.extend(row.reference_logprobs.iter().flatten());
         entropy_weights.extend(row.entropy_weights.iter().flatten());
-        ids.extend_from_slice(&row.prompt);
-        ids.extend_from_slice(&row.completion[..row.completion.len() - 1]);
-        ids.resize((row_index + 1) * time, pad);
     }
-    let ids_BT = Tensor::from_slice(&ids)
-        .view([rows.len() as i64, time as i64])
-        .to_device(device);
-    let positions_N = Tensor::from_slice(&positions).to_device(device);
-    let targets_N1 = Tensor::from_slice(&targets).unsqueeze(1).to_device(device);
-    let raw_NV = decoder.logits_at(&ids_BT, &positions_N);
-    let logits_NV = if (temperature - 1.0).abs() > f64::EPSILON && temperature > 0.0 {
-        raw_NV / temperature
-    } else {
-        raw_NV
-    };
-    let logprobs_NV = logits_NV.log_softmax(-1, Kind::Float);
-    let entropies_N = entropies.then(|| entropy_of(&logprobs_NV));
-    let entropy = tch::no_grad(|| {
-        entropy_of(&logprobs_NV.detach())
-            .mean(Kind::Double)
-            .double_value(&[])
-    });
     let of_all = |values: &[f32]| {
-        (values.len() == targets.len()).then(|| Tensor::from_slice(values).to_device(device))
+        (values.len() == count).then(|| Tensor::from_slice(values).to_device(device))
     };
-    let tokens = TokenBatch {
-        logprobs_N: logprobs_NV.gather(1, &targets_N1, false).squeeze_dim(1),
+    let leaf = |values_N: &Tensor| values_N.detach().set_requires_grad(true);
+    TokenBatch {
+        logprobs_N: leaf(&scored.logprobs_N),
         weights_N: Tensor::from_slice(&weights).to_device(device),
         lengths: rows.iter().map(|row| row.completion.len() as i64).collect(),
         sampled_logprobs_N: of_all(&sampled),
         reference_logprobs_N: of_all(&reference),
-        entropies_N,
+        entropies_N: entropies.then(|| leaf(&scored.entropies_N)),
         entropy_weights_N: of_all(&entropy_weights),
-    };
-    (tokens, entropy)
+    }
 }
 
-/// Entropy `[N]` in nats of distributions given as log-probabilities `[N, V]`.
-fn entropy_of(logprobs_NV: &Tensor) -> Tensor {
-    -(logprobs_NV.exp() * logprobs_NV).sum_dim_intlist(-1, false, Kind::Float)
-}
-
-/// What a decoder says of the examples' completions, in their order, without
-/// gradient; `budget` as for [`micro_batches`].
+/// What a decoder says of the examples' completions, in their order; `budget`
+/// as for [`micro_batches`].
 pub fn scores(
     decoder: &Decoder,
+    precision: Precision,
     examples: &[Example],
     temperature: f64,
     budget: usize,
 ) -> Vec<TokenScores> {
-    let _guard = tch::no_grad_guard();
-    let mut scores: Vec<Option<TokenScores>> = vec![None; examples.len()];
-    // Micro-batches are sorted; where an example stands in memory tells its place.
-    let place = |example: &Example| {
-        examples
-            .iter()
-            .position(|known| std::ptr::eq(known, example))
-    };
+    let network = Network::reading(decoder, precision);
+    let mut scores = Vec::with_capacity(examples.len());
     for rows in micro_batches(examples, budget) {
-        let (tokens, _) = score(decoder, &rows, temperature, true);
-        let logprobs = floats(&tokens.logprobs_N);
-        let entropies = tokens.entropies_N.as_ref().map(floats).unwrap_or_default();
+        let packed = Packed::new(&rows, decoder.device());
+        let scored = network.score(&network.read(&packed), temperature);
+        let logprobs = floats(&scored.logprobs_N);
+        let entropies = floats(&scored.entropies_N);
         let mut first = 0;
         for row in rows {
             let range = first..first + row.completion.len();
             first = range.end;
-            if let Some(place) = place(row) {
-                scores[place] = Some(TokenScores {
-                    logprobs: logprobs[range.clone()].to_vec(),
-                    entropies: entropies[range].to_vec(),
-                });
-            }
+            scores.push(TokenScores {
+                logprobs: logprobs[range.clone()].to_vec(),
+                entropies: entropies[range].to_vec(),
+            });
         }
     }
-    scores.into_iter().flatten().collect()
+    scores
+}
+
+/// How well a decoder foretells the examples' completions.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Foretold {
+    /// Mean negative log-probability of a token, in nats.
+    pub loss: f64,
+    /// Share of tokens that are the likeliest where they stand.
+    pub accuracy: f64,
+}
+
+/// How well a decoder foretells the tokens that the examples weigh; `None`
+/// where they weigh none.
+pub fn foretell(
+    decoder: &Decoder,
+    precision: Precision,
+    examples: &[Example],
+    budget: usize,
+) -> Option<Foretold> {
+    let network = Network::reading(decoder, precision);
+    let (mut sum, mut right, mut count) = (0.0, 0.0, 0.0);
+    for rows in micro_batches(examples, budget) {
+        let packed = Packed::new(&rows, decoder.device());
+        let scored = network.score(&network.read(&packed), 1.0);
+        let weights: Vec<f32> = rows.iter().flat_map(|row| &row.weights).copied().collect();
+        let trained_N = Tensor::from_slice(&weights)
+            .to_device(decoder.device())
+            .ne(0.0);
+        let total = |values_N: &Tensor| {
+            let kept_N = values_N.masked_fill(&trained_N.logical_not(), 0.0);
+            kept_N.sum(Kind::Double).double_value(&[])
+        };
+        sum -= total(&scored.logprobs_N);
+        right += total(&scored.best_N.to_kind(Kind::Float));
+        count += trained_N.sum(Kind::Double).double_value(&[]);
+    }
+    (count > 0.0).then_some(Foretold {
+        loss: sum / count,
+        accuracy: right / count,
+    })
 }
 
 fn floats(tensor: &Tensor) -> Vec<f32> {
@@ -159,49 +152,73 @@ mod tests {
         }
     }
 
+    fn decoder() -> Decoder {
+        let config = ModelShape::tiny().config(20, 1, 2, 0);
+        Decoder::new(config.clone(), Weights::random(&config, 5, Device::Cpu))
+    }
+
     #[test]
     fn a_budget_bounds_every_micro_batch_and_loses_nothing() {
-        let examples: Vec<Example> = (1..12).map(|n| example(3, n)).collect();
+        let examples: Vec<Example> = (1..12).map(|n| example(1 + n % 3, n)).collect();
         let batches = micro_batches(&examples, 30);
         assert!(batches.len() > 1);
-        assert_eq!(batches.iter().map(Vec::len).sum::<usize>(), examples.len());
+        let together: Vec<&Example> = batches.iter().flatten().copied().collect();
+        assert_eq!(together, examples.iter().collect::<Vec<_>>());
         for batch in &batches {
-            let longest = batch.iter().map(|e| e.completion.len() + 3).max().unwrap();
-            assert!(batch.len() == 1 || batch.len() * longest <= 30);
+            assert!(batch.len() == 1 || Packed::new(batch, Device::Cpu).tokens() <= 30);
         }
+        assert_eq!(micro_batches(&examples, 1).len(), examples.len());
     }
 
     #[test]
-    fn packing_rows_together_changes_no_log_probability() {
-        let config = ModelShape::tiny().config(20, 1, 2, 0);
-        let decoder = Decoder::new(config.clone(), Weights::random(&config, 5, Device::Cpu));
-        let (short, long) = (example(2, 3), example(4, 9));
-        let _guard = tch::no_grad_guard();
-        let (together, _) = score(&decoder, &[&long, &short], 1.0, false);
-        let (alone, _) = score(&decoder, &[&short], 1.0, false);
-        let tail = together.logprobs_N.narrow(0, 9, 3);
-        let difference = (tail - alone.logprobs_N).abs().max().double_value(&[]);
-        assert!(difference < 1e-5);
-        assert_eq!(together.weights_N.size(), [12]);
+    fn a_shared_prompt_counts_once_in_each_micro_batch() {
+        let examples = vec![example(10, 6); 8];
+        let sizes: Vec<usize> = micro_batches(&examples, 25).iter().map(Vec::len).collect();
+        assert_eq!(sizes, [3, 3, 2]);
     }
 
     #[test]
-    fn scores_come_back_in_the_order_of_the_examples() {
-        let config = ModelShape::tiny().config(20, 1, 2, 0);
-        let decoder = Decoder::new(config.clone(), Weights::random(&config, 5, Device::Cpu));
-        let examples = [example(2, 3), example(4, 9), example(3, 1), example(2, 3)];
-        let together = scores(&decoder, &examples, 0.7, 20);
+    fn scores_do_not_depend_on_who_else_is_in_the_batch() {
+        let decoder = decoder();
+        let examples = [
+            example(2, 3),
+            example(6, 9),
+            example(6, 1),
+            example(6, 4),
+            example(2, 3),
+        ];
+        let together = scores(&decoder, Precision::Float32, &examples, 0.7, 100);
+        let apart = scores(&decoder, Precision::Float32, &examples, 0.7, 1);
         assert_eq!(together.len(), examples.len());
-        for (example, scores) in examples.iter().zip(&together) {
-            let _guard = tch::no_grad_guard();
-            let (tokens, entropy) = score(&decoder, &[example], 0.7, false);
-            let alone = floats(&tokens.logprobs_N);
-            for (a, b) in scores.logprobs.iter().zip(&alone) {
+        for ((example, a), b) in examples.iter().zip(&together).zip(&apart) {
+            assert_eq!(a.logprobs.len(), example.completion.len());
+            for (a, b) in a.logprobs.iter().zip(&b.logprobs) {
                 assert!((a - b).abs() < 1e-5);
             }
-            let mean = scores.entropies.iter().sum::<f32>() / scores.entropies.len() as f32;
-            assert!((f64::from(mean) - entropy).abs() < 1e-5);
-            assert_eq!(scores.logprobs.len(), example.completion.len());
+            for (a, b) in a.entropies.iter().zip(&b.entropies) {
+                assert!((a - b).abs() < 1e-5);
+            }
         }
+    }
+
+    #[test]
+    fn what_is_foretold_counts_the_tokens_that_have_weight() {
+        let decoder = decoder();
+        let mut row = example(4, 6);
+        let scores = scores(
+            &decoder,
+            Precision::Float32,
+            std::slice::from_ref(&row),
+            1.0,
+            99,
+        );
+        row.weights = vec![0.0, 1.0, 0.0, 2.0, 0.0, 0.0];
+        let of = |rows: &[Example]| foretell(&decoder, Precision::Float32, rows, 99);
+        let expected = -f64::from(scores[0].logprobs[1] + scores[0].logprobs[3]) / 2.0;
+        let foretold = of(std::slice::from_ref(&row)).unwrap();
+        assert!((foretold.loss - expected).abs() < 1e-6);
+        assert!([0.0, 0.5, 1.0].contains(&foretold.accuracy));
+        row.weights = vec![0.0; 6];
+        assert_eq!(of(&[row]), None);
     }
 }

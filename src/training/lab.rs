@@ -14,7 +14,7 @@ use rewards::{BatchScores, Scored, WeightedRewards};
 
 use super::forward;
 use super::trainer::Source;
-use crate::generation::{self, Completion, Key, Sampling};
+use crate::generation::{self, Completion, Key, Precision, Sampling};
 use crate::model::{Decoder, Model};
 use crate::random::stream;
 use crate::tasks::corpus::Corpus;
@@ -72,26 +72,27 @@ fn parts(scores: &BatchScores, index: usize) -> Vec<RewardPart> {
         .collect()
 }
 
-/// Mean negative log-probability of the completions' tokens, in nats.
-fn held_out_loss(model: &Model, demonstrations: &[Demonstration]) -> f64 {
-    let _guard = tch::no_grad_guard();
-    let examples: Vec<algorithms::Example> = demonstrations
+/// How well the model foretells demonstrations that it is not trained on.
+fn held_out(model: &Model, precision: Precision, demonstrations: &[Demonstration]) -> Metrics {
+    let examples: Vec<Example> = demonstrations
         .iter()
-        .map(|d| algorithms::Example {
+        .map(|d| Example {
             prompt: d.prompt.clone(),
             completion: d.completion.clone(),
             weights: vec![1.0; d.completion.len()],
-            ..algorithms::Example::default()
+            ..Example::default()
         })
         .collect();
-    let mut sum = 0.0;
-    let mut count = 0.0;
-    for rows in forward::micro_batches(&examples, VALIDATION_TOKENS) {
-        let (tokens, _) = forward::score(&model.decoder, &rows, 1.0, false);
-        sum -= tokens.logprobs_N.sum(tch::Kind::Double).double_value(&[]);
-        count += tokens.logprobs_N.size()[0] as f64;
-    }
-    sum / count
+    let foretold = forward::foretell(&model.decoder, precision, &examples, VALIDATION_TOKENS);
+    foretold.map_or_else(Metrics::new, |foretold| {
+        Metrics::from([
+            ("validation/loss".to_owned(), foretold.loss),
+            (
+                "validation/mean_token_accuracy".to_owned(),
+                foretold.accuracy,
+            ),
+        ])
+    })
 }
 
 /// Pre-training: an endless list of generated documents.
@@ -164,10 +165,7 @@ impl Lab for PretrainingLab<'_> {
 
 impl Source for PretrainingLab<'_> {
     fn validate(&mut self) -> Result<Metrics> {
-        Ok(Metrics::from([(
-            "validation/loss".to_owned(),
-            held_out_loss(self.model, &self.held_out),
-        )]))
+        Ok(held_out(self.model, Precision::Float32, &self.held_out))
     }
 
     fn take_metrics(&mut self) -> Metrics {
@@ -201,6 +199,8 @@ pub struct ArmLab<'a> {
     pub reference: Option<Decoder>,
     /// Tokens, padding included, of one forward pass over rollouts.
     pub budget_tokens: usize,
+    /// Number format in which the policy is trained and scored.
+    pub precision: Precision,
     /// Metrics since they were last taken.
     metrics: Metrics,
     generated: (u64, u64),
@@ -226,6 +226,7 @@ impl<'a> ArmLab<'a> {
             validation_problems,
             reference: None,
             budget_tokens: VALIDATION_TOKENS,
+            precision: Precision::Float32,
             metrics: Metrics::new(),
             generated: (0, 0),
         }
@@ -336,6 +337,7 @@ impl Lab for ArmLab<'_> {
         let temperature = self.sampling.temperature;
         Ok(forward::scores(
             decoder,
+            self.precision,
             examples,
             temperature,
             self.budget_tokens,
@@ -403,10 +405,7 @@ impl Source for ArmLab<'_> {
             ),
         ]);
         if !self.held_out.is_empty() {
-            metrics.insert(
-                "validation/loss".to_owned(),
-                held_out_loss(self.model, &self.held_out),
-            );
+            metrics.extend(held_out(self.model, self.precision, &self.held_out));
         }
         Ok(metrics)
     }

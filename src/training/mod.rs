@@ -8,6 +8,7 @@ pub mod checkpoint;
 pub mod forward;
 pub mod lab;
 pub mod metrics;
+pub mod network;
 pub mod optimizer;
 pub mod settings;
 pub mod trainer;

@@ -1,19 +1,20 @@
 //! AdamW and Muon over the flat parameter vector.
 //!
 //! AdamW: Loshchilov & Hutter 2019 (arXiv 1711.05101), betas .9 and .999,
-//! epsilon 1e-8, in PyTorch's form. Muon: Jordan et al. 2024, momentum .95 with
+//! epsilon 1e-8, PyTorch's own; matrices decay, norms and biases do not. Muon: Jordan et al. 2024, momentum .95 with
 //! Nesterov, five Newton-Schulz iterations with the published coefficients;
 //! matrices of one shape are orthogonalised together.
 
 use std::collections::BTreeMap;
 
 use tch::{Kind, Tensor};
+use torch_ext::{AdamW, Quartet};
 
 use super::settings::{Optimizer, Training};
 use crate::model::Weights;
+use crate::model::weights::Entry;
 
-const BETA_1: f64 = 0.9;
-const BETA_2: f64 = 0.999;
+const BETAS: (f64, f64) = (0.9, 0.999);
 const EPSILON: f64 = 1e-8;
 const MUON_MOMENTUM: f64 = 0.95;
 /// Coefficients of the quintic iteration, from the source.
@@ -40,83 +41,87 @@ impl State {
         }
     }
 
-    /// One update of the weights by a gradient `[P]` that is already clipped.
-    /// `rate` is the schedule's share of the peak learning rate.
+    /// One update of the weights by `scale` times a gradient `[P]`, which is
+    /// used up. `rate` is the schedule's share of the peak learning rate.
     pub fn update(
         &mut self,
         weights: &Weights,
         gradient_P: &Tensor,
+        scale: f64,
         training: &Training,
         rate: f64,
     ) {
         let _guard = tch::no_grad_guard();
         self.updates += 1;
-        let matrices = match training.optimizer {
-            Optimizer::Adamw => BTreeMap::new(),
-            Optimizer::Muon => hidden_matrices(weights),
-        };
-        // Muon's momentum lives where AdamW would keep its first moment, so it
-        // must be advanced before AdamW's rule touches that vector.
-        let orthogonal = self.advance_momentum(&matrices, gradient_P);
-
         let learning_rate = training.learning_rate * rate;
-        let _ = self.first_P.lerp_(gradient_P, 1.0 - BETA_1);
-        let _ = self.second_P.g_mul_scalar_(BETA_2);
-        let _ = self
-            .second_P
-            .addcmul_(&(gradient_P * (1.0 - BETA_2)), gradient_P);
-        let correction_1 = 1.0 - BETA_1.powf(self.updates as f64);
-        let correction_2 = 1.0 - BETA_2.powf(self.updates as f64);
-        let denominator_P = self.second_P.sqrt() / correction_2.sqrt() + EPSILON;
-        let step_P = &self.first_P / denominator_P * (learning_rate / correction_1);
-
-        for (offset, length, momentum, direction) in orthogonal {
-            let scaled = direction * (training.muon_learning_rate * rate);
-            step_P
-                .narrow(0, offset, length)
-                .copy_(&scaled.reshape([-1]));
-            self.first_P
-                .narrow(0, offset, length)
-                .copy_(&momentum.reshape([-1]));
+        let orthogonal = match training.optimizer {
+            Optimizer::Adamw => BTreeMap::new(),
+            Optimizer::Muon => {
+                let matrices = hidden_matrices(weights);
+                self.orthogonalised(weights, &matrices, gradient_P, scale, training, rate);
+                matrices
+            }
+        };
+        let is_left = |entry: &Entry| !orthogonal.values().flatten().any(|&o| o == entry.offset);
+        for decays in [true, false] {
+            let adamw = AdamW {
+                step: self.updates,
+                learning_rate,
+                betas: BETAS,
+                weight_decay: if decays { training.weight_decay } else { 0.0 },
+                epsilon: EPSILON,
+                divisor: 1.0 / scale,
+            };
+            let part = |of: &Tensor, entry: &Entry| of.narrow(0, entry.offset, entry.len());
+            let quartets: Vec<Quartet> = weights
+                .entries()
+                .iter()
+                .filter(|entry| is_left(entry) && (entry.shape.len() == 2) == decays)
+                .map(|entry| {
+                    [weights.flat(), gradient_P, &self.first_P, &self.second_P]
+                        .map(|of| part(of, entry))
+                })
+                .collect();
+            adamw
+                .update(&quartets)
+                .expect("parts of vectors of one layout are of one shape and kind");
         }
-        if training.weight_decay > 0.0 {
-            decay(weights, learning_rate * training.weight_decay);
-        }
-        let _ = weights.flat().shallow_clone().g_sub_(&step_P);
     }
 
-    /// New momentum and update direction of each matrix: (offset, length, momentum, direction).
-    fn advance_momentum(
+    /// Muon's update of the matrices inside layers. Their momentum lies where
+    /// AdamW keeps its first moment.
+    fn orthogonalised(
         &self,
+        weights: &Weights,
         matrices: &BTreeMap<Vec<i64>, Vec<i64>>,
         gradient_P: &Tensor,
-    ) -> Vec<(i64, i64, Tensor, Tensor)> {
-        let mut advanced = Vec::new();
+        scale: f64,
+        training: &Training,
+        rate: f64,
+    ) {
+        let decay = 1.0 - training.learning_rate * rate * training.weight_decay;
         for (shape, offsets) in matrices {
             let length: i64 = shape.iter().product();
+            let part = |of: &Tensor, offset: i64| of.narrow(0, offset, length);
             let stack = |from: &Tensor| {
                 let parts: Vec<Tensor> = offsets
                     .iter()
-                    .map(|&offset| from.narrow(0, offset, length).view(shape.as_slice()))
+                    .map(|&offset| part(from, offset).view(shape.as_slice()))
                     .collect();
                 Tensor::stack(&parts, 0)
             };
-            let gradients = stack(gradient_P);
+            let gradients = stack(gradient_P) * scale;
             let momentum = stack(&self.first_P) * MUON_MOMENTUM + &gradients;
             let looked_ahead = gradients + &momentum * MUON_MOMENTUM;
             let growth = (shape[0] as f64 / shape[1] as f64).max(1.0).sqrt();
-            let directions = orthogonalise(&looked_ahead) * growth;
-            for (index, &offset) in offsets.iter().enumerate() {
-                let index = index as i64;
-                advanced.push((
-                    offset,
-                    length,
-                    momentum.select(0, index),
-                    directions.select(0, index),
-                ));
+            let step = orthogonalise(&looked_ahead) * (growth * training.muon_learning_rate * rate);
+            for (index, &offset) in (0i64..).zip(offsets) {
+                part(&self.first_P, offset).copy_(&momentum.select(0, index).reshape([-1]));
+                let mut own = part(weights.flat(), offset);
+                let _ = own.g_mul_scalar_(decay);
+                let _ = own.g_sub_(&step.select(0, index).reshape([-1]));
             }
         }
-        advanced
     }
 }
 
@@ -132,18 +137,6 @@ fn hidden_matrices(weights: &Weights) -> BTreeMap<Vec<i64>, Vec<i64>> {
         }
     }
     by_shape
-}
-
-/// Shrinks matrices, never norms.
-fn decay(weights: &Weights, amount: f64) {
-    for entry in weights.entries() {
-        if entry.shape.len() == 2 {
-            let _ = weights
-                .flat()
-                .narrow(0, entry.offset, entry.len())
-                .g_mul_scalar_(1.0 - amount);
-        }
-    }
 }
 
 /// Brings the singular values of each matrix of a stack close to 1.
@@ -194,15 +187,15 @@ mod tests {
 
     #[test]
     fn adamw_makes_the_steps_of_pytorch() {
-        // Reference by hand for one element with gradients 0.5 then -0.25:
+        // Reference by hand for one element with gradients 0.5 then half of -0.5:
         // step 1 moves by lr * 0.5 / (0.5 + eps); step 2 by the bias-corrected ratio.
         let weights = weights();
         let before = weights.flat().double_value(&[0]);
         let mut state = State::new(&weights);
         let training = training(Optimizer::Adamw);
         let gradient = |value: f64| weights.flat().full_like(value);
-        state.update(&weights, &gradient(0.5), &training, 1.0);
-        state.update(&weights, &gradient(-0.25), &training, 1.0);
+        state.update(&weights, &gradient(0.5), 1.0, &training, 1.0);
+        state.update(&weights, &gradient(-0.5), 0.5, &training, 1.0);
         let m = 0.9 * (0.1 * 0.5) + 0.1 * -0.25;
         let v: f64 = 0.999 * (0.001 * 0.25) + 0.001 * 0.0625;
         let second = 0.01 * (m / (1.0 - 0.81)) / ((v / (1.0 - 0.998_001)).sqrt() + 1e-8);
@@ -216,7 +209,7 @@ mod tests {
         let before = weights.duplicate();
         let mut state = State::new(&weights);
         let gradient = weights.flat().copy();
-        state.update(&weights, &gradient, &training(Optimizer::Muon), 1.0);
+        state.update(&weights, &gradient, 1.0, &training(Optimizer::Muon), 1.0);
         let name = "model.layers.0.self_attn.q_proj.weight";
         let step = before.get(name) - weights.get(name);
         let (_, singular, _) = (step / 0.02).svd(true, true);
@@ -231,7 +224,7 @@ mod tests {
         let mut training = training(Optimizer::Adamw);
         training.weight_decay = 0.5;
         let before = weights.duplicate();
-        state.update(&weights, &weights.flat().zeros_like(), &training, 1.0);
+        state.update(&weights, &weights.flat().zeros_like(), 1.0, &training, 1.0);
         let ratio =
             |name: &str| weights.get(name).double_value(&[0]) / before.get(name).double_value(&[0]);
         assert!((ratio("model.norm.weight") - 1.0).abs() < 1e-7);

@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::generation::PrecisionChoice;
+
 /// How the learning rate falls after the warm-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -50,8 +52,12 @@ pub struct TrainingSettings {
     pub weight_decay: Option<f64>,
     /// Gradients of a larger norm are scaled down to it.
     pub max_grad_norm: Option<f64>,
-    /// Tokens, padding included, of one forward and backward pass.
+    /// Tokens of one forward and backward pass; a shared prompt counts once.
     pub micro_batch_tokens: Option<usize>,
+    /// Number format of matrix products; weights, gradients and sums stay float32.
+    pub dtype: Option<PrecisionChoice>,
+    /// Whether a layer's inside is computed a second time rather than kept.
+    pub gradient_checkpointing: Option<bool>,
     /// Updates between checkpoints.
     pub save_steps: Option<u64>,
     /// Updates between validations.
@@ -73,6 +79,8 @@ pub struct Training {
     pub weight_decay: f64,
     pub max_grad_norm: f64,
     pub micro_batch_tokens: usize,
+    pub dtype: PrecisionChoice,
+    pub gradient_checkpointing: bool,
     pub save_steps: u64,
     pub validation_steps: u64,
 }
@@ -103,6 +111,11 @@ impl TrainingSettings {
                 .micro_batch_tokens
                 .or(b.micro_batch_tokens)
                 .unwrap_or(8192),
+            dtype: a.dtype.or(b.dtype).unwrap_or_default(),
+            gradient_checkpointing: a
+                .gradient_checkpointing
+                .or(b.gradient_checkpointing)
+                .unwrap_or(false),
             save_steps: a.save_steps.or(b.save_steps).unwrap_or(500),
             validation_steps: a.validation_steps.or(b.validation_steps).unwrap_or(50),
         };

@@ -4,11 +4,12 @@
 //! What it deliberately does not do: collect, log, or decide what becomes of a
 //! run whose updates are skipped.
 
-use algorithms::{Algorithm, Batch, Metrics};
+use algorithms::{Algorithm, Batch, Example, Metrics};
 use anyhow::Result;
 use tch::{Kind, Tensor};
 
 use super::forward;
+use super::network::{Keep, Network, Packed, Scored};
 use super::optimizer::State;
 use super::settings::Training;
 use crate::model::Decoder;
@@ -35,6 +36,16 @@ pub struct Outcome {
     pub skipped: bool,
 }
 
+/// What an update adds up over its micro-batches.
+#[derive(Default)]
+struct Sums {
+    loss: f64,
+    entropy: f64,
+    right: f64,
+    tokens: f64,
+    metrics: Metrics,
+}
+
 impl Learner<'_> {
     /// Forward, backward, clip and update over one batch; `step` counts
     /// updates from 0 and places the learning rate.
@@ -53,57 +64,83 @@ impl Learner<'_> {
                 skipped: false,
             });
         }
-        let weights = self.decoder.trainable();
-        let leaves = weights.leaves();
-        let mut gradient_P: Option<Tensor> = None;
-        let mut loss_sum = 0.0;
-        let mut entropy_sum = 0.0;
-        let mut token_sum = 0.0;
-        for rows in forward::micro_batches(&batch.examples, self.training.micro_batch_tokens) {
-            let (tokens, entropy) = forward::score(
-                self.decoder,
-                &rows,
-                self.temperature,
-                self.algorithm.needs_entropies(),
-            );
-            let (loss, sums) = self.algorithm.loss(&tokens, batch)?;
-            let count = tokens.logprobs_N.size()[0] as f64;
-            entropy_sum += entropy * count;
-            token_sum += count;
-            loss_sum += loss.double_value(&[]);
-            for (name, value) in sums {
-                *metrics.entry(name).or_insert(0.0) += value;
-            }
-            let parts: Vec<Tensor> = Tensor::run_backward(&[loss], &leaves, false, false)
-                .iter()
-                .map(|gradient| gradient.reshape([-1]))
-                .collect();
-            let flat_P = Tensor::cat(&parts, 0);
-            gradient_P = Some(match gradient_P {
-                Some(sum) => sum + flat_P,
-                None => flat_P,
-            });
-        }
-        metrics.insert("loss".to_owned(), loss_sum);
-        metrics.insert("entropy".to_owned(), entropy_sum / token_sum);
-        let Some(gradient_P) = gradient_P else {
-            return Ok(Outcome {
-                metrics,
-                skipped: false,
-            });
-        };
-        let norm = gradient_P
-            .square()
-            .sum(Kind::Double)
-            .sqrt()
-            .double_value(&[]);
+        let (gradient_P, sums) = self.gradient(batch)?;
+        metrics.extend(sums.metrics);
+        metrics.insert("loss".to_owned(), sums.loss);
+        metrics.insert("entropy".to_owned(), sums.entropy / sums.tokens);
+        metrics.insert("mean_token_accuracy".to_owned(), sums.right / sums.tokens);
+        let norm = norm(&gradient_P);
         metrics.insert("grad_norm".to_owned(), norm);
-        let skipped = !(norm.is_finite() && loss_sum.is_finite());
+        let skipped = !(norm.is_finite() && sums.loss.is_finite());
         if !skipped {
             // PyTorch's clip_grad_norm_ adds the same 1e-6.
             let scale = (self.training.max_grad_norm / (norm + 1e-6)).min(1.0);
-            optimizer.update(weights, &(gradient_P * scale), self.training, rate);
+            let weights = self.decoder.trainable();
+            optimizer.update(weights, &gradient_P, scale, self.training, rate);
         }
         Ok(Outcome { metrics, skipped })
     }
+
+    /// The gradient `[P]` of the batch's loss, micro-batch by micro-batch.
+    fn gradient(&self, batch: &Batch) -> Result<(Tensor, Sums)> {
+        let keep = if self.training.gradient_checkpointing {
+            Keep::Inputs
+        } else {
+            Keep::Everything
+        };
+        let precision = self.training.dtype.resolve(self.decoder.device());
+        let network = Network::learning(self.decoder, precision, keep);
+        let mut sums = Sums::default();
+        for rows in forward::micro_batches(&batch.examples, self.training.micro_batch_tokens) {
+            let packed = Packed::new(&rows, self.decoder.device());
+            let pass = network.read(&packed);
+            let scored = network.score(&pass, self.temperature);
+            let (to_logprobs_N, to_entropies_N) = self.loss(&rows, &scored, batch, &mut sums)?;
+            network.backward(pass, &scored, &to_logprobs_N, to_entropies_N.as_ref());
+        }
+        Ok((network.into_gradient(), sums))
+    }
+
+    /// Adds the micro-batch's loss to the sums; the gradients of its scores,
+    /// `[N]` each.
+    fn loss(
+        &self,
+        rows: &[&Example],
+        scored: &Scored,
+        batch: &Batch,
+        sums: &mut Sums,
+    ) -> Result<(Tensor, Option<Tensor>)> {
+        let tokens = forward::token_batch(rows, scored, self.algorithm.needs_entropies());
+        let (loss, metrics) = self.algorithm.loss(&tokens, batch)?;
+        let total = |values_N: &Tensor| values_N.sum(Kind::Double).double_value(&[]);
+        sums.loss += loss.double_value(&[]);
+        sums.entropy += total(&scored.entropies_N);
+        sums.right += total(&scored.best_N);
+        sums.tokens += scored.logprobs_N.size()[0] as f64;
+        for (name, value) in metrics {
+            *sums.metrics.entry(name).or_insert(0.0) += value;
+        }
+        let leaves: Vec<&Tensor> = std::iter::once(&tokens.logprobs_N)
+            .chain(&tokens.entropies_N)
+            .collect();
+        let mut gradients = Tensor::run_backward(&[loss], &leaves, false, false);
+        let to_entropies_N = tokens.entropies_N.is_some().then(|| gradients.remove(1));
+        Ok((gradients.remove(0), to_entropies_N))
+    }
+}
+
+/// Euclidean norm, summed in double precision a part at a time, so that no
+/// second vector of the length is in memory.
+fn norm(gradient_P: &Tensor) -> f64 {
+    const PART: i64 = 1 << 20;
+    let count = gradient_P.numel() as i64;
+    let squares = |first: i64| {
+        let part = gradient_P.narrow(0, first, PART.min(count - first));
+        part.square().sum(Kind::Double).double_value(&[])
+    };
+    (0..count)
+        .step_by(PART as usize)
+        .map(squares)
+        .sum::<f64>()
+        .sqrt()
 }

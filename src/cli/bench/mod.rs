@@ -1,7 +1,10 @@
 //! `qinglan bench`: how fast this machine samples and trains, measured in a
 //! way that a script can set beside its peers.
 
+mod grpo;
 mod rollout;
+mod sft;
+mod training;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
@@ -17,12 +20,18 @@ pub(super) struct Bench {
 enum What {
     /// Sample completions of a fixed length and count tokens per second.
     Rollout(rollout::Rollout),
+    /// Make GRPO updates, from prompts to updated weights, and time each.
+    Grpo(grpo::GrpoBench),
+    /// Make SFT updates on worked sums of mixed length, and time each.
+    Sft(sft::SftBench),
 }
 
 impl Bench {
     pub(super) fn execute(self) -> Result<()> {
         match self.what {
             What::Rollout(rollout) => rollout.execute(),
+            What::Grpo(grpo) => grpo.execute(),
+            What::Sft(sft) => sft.execute(),
         }
     }
 }

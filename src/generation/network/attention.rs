@@ -58,9 +58,11 @@ impl<'a> Attention<'a> {
         (keys_RSKE, values_RSKE): (&Tensor, &Tensor),
     ) -> Result<Tensor> {
         Ok(match self {
-            Self::Packed { starts_B1, longest } => {
-                flash_attention::packed(q_NHE, k_NKE, v_NKE, starts_B1, *longest)?
-            }
+            Self::Packed { starts_B1, longest } => flash_attention::packed(
+                [q_NHE, k_NKE, v_NKE],
+                [starts_B1, starts_B1],
+                [*longest, *longest],
+            )?,
             Self::Prompts(lengths) => attend_prompts(q_NHE, k_NKE, v_NKE, lengths),
             Self::Flash { seen_B, layout } => {
                 let rows = q_NHE.size()[0];

@@ -5,24 +5,26 @@
 #include <cstdint>
 #include <cstring>
 
+#include "dispatch.h"
+
 namespace qinglan {
 
-inline float from_bits(uint32_t bits) {
+QINGLAN_INSIDE float from_bits(uint32_t bits) {
   float value;
   std::memcpy(&value, &bits, sizeof value);
   return value;
 }
 
-inline uint32_t to_bits(float value) {
+QINGLAN_INSIDE uint32_t to_bits(float value) {
   uint32_t bits;
   std::memcpy(&bits, &value, sizeof bits);
   return bits;
 }
 
-inline float from_bf16(uint16_t half) { return from_bits(uint32_t(half) << 16); }
+QINGLAN_INSIDE float from_bf16(uint16_t half) { return from_bits(uint32_t(half) << 16); }
 
 // To nearest, ties to even; a NaN stays one.
-inline uint16_t to_bf16(float value) {
+QINGLAN_INSIDE uint16_t to_bf16(float value) {
   const uint32_t bits = to_bits(value);
   const uint32_t rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
   const uint32_t nan = (bits >> 16) | 0x40;
@@ -32,7 +34,7 @@ inline uint16_t to_bf16(float value) {
 // exp(x) for x <= 88, within 2 units in the last place; exactly 0 below -87.
 // x = n ln 2 + r with |r| <= ln 2 / 2; the polynomial is exp's Taylor series
 // with the last coefficients fitted to that interval.
-inline float exp_fast(float x) {
+QINGLAN_INSIDE float exp_fast(float x) {
   // Adding 1.5 * 2^23 leaves the nearest whole number in the low bits.
   const float shifted = x * 1.44269504f + 12582912.0f;
   const float n = shifted - 12582912.0f;

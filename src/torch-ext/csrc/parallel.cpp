@@ -7,6 +7,7 @@
 #include "parallel.h"
 
 #include <ATen/Parallel.h>
+#include <dlfcn.h>
 
 #include <algorithm>
 #include <chrono>
@@ -153,6 +154,33 @@ class Pool {
   std::atomic<int> asleep_{0};
 };
 
+// OpenMP's own entry, by which libtorch's products start their threads. Looked
+// up rather than linked to, so that there is never a second OpenMP beside the
+// one that libtorch has brought.
+using Parallel = void (*)(void (*)(void*), void*, unsigned, unsigned);
+
+Parallel openmp() {
+  static const Parallel entry = reinterpret_cast<Parallel>(dlsym(RTLD_DEFAULT, "GOMP_parallel"));
+  return entry;
+}
+
+struct Job {
+  const std::function<void()>* work;
+  std::mutex lock;
+  std::exception_ptr error;
+};
+
+// One thread's part of a job; no exception may leave it.
+void take_part(void* data) {
+  Job& job = *static_cast<Job*>(data);
+  try {
+    (*job.work)();
+  } catch (...) {
+    const std::lock_guard<std::mutex> lock(job.lock);
+    job.error = std::current_exception();
+  }
+}
+
 }  // namespace
 
 void on_threads(int64_t most, const std::function<void()>& work) {
@@ -162,6 +190,21 @@ void on_threads(int64_t most, const std::function<void()>& work) {
     return;
   }
   Pool::get().run(threads - 1, work);
+}
+
+void on_product_threads(int64_t most, const std::function<void()>& work) {
+  const int64_t threads = std::min<int64_t>(most, at::get_num_threads());
+  if (threads <= 1 || at::in_parallel_region()) {
+    work();
+    return;
+  }
+  if (openmp() == nullptr) {
+    on_threads(most, work);
+    return;
+  }
+  Job job{&work, {}, nullptr};
+  openmp()(take_part, &job, unsigned(threads), 0);
+  if (job.error) std::rethrow_exception(job.error);
 }
 
 }  // namespace qinglan

@@ -30,6 +30,11 @@ class Tasks {
 // Runs `work` once on each of at most `most` threads and waits for all.
 void on_threads(int64_t most, const std::function<void()>& work);
 
+// The same on the threads that libtorch's products run on. Kernels between two
+// products use these: the products' threads look for work for a while after one
+// and would take the time of others.
+void on_product_threads(int64_t most, const std::function<void()>& work);
+
 // How many threads work of so many nanoseconds is worth: what handing some of it
 // over costs must stay small beside it.
 inline int64_t worth(double nanoseconds) { return 1 + int64_t(nanoseconds / 4000.0); }

@@ -1,7 +1,7 @@
 //! Attention over sequences of different lengths, on CUDA, without padding.
 //!
 //! Two uses of one operator of libtorch: `packed` for training and scoring,
-//! where every sequence attends to itself, and `decode` for generation, where
+//! where every sequence attends to itself up to each query, and `decode` for generation, where
 //! one query a sequence attends to what its cache holds. Keys and values have
 //! as many heads as they have; nothing repeats them. There is no fallback
 //! here: on another device, or in 32 bits, the operator refuses with an error.
@@ -34,28 +34,23 @@ unsafe extern "C" {
     ) -> *const c_char;
 }
 
-/// Causal attention of each packed sequence to itself, with its gradient.
+/// Causal attention of packed sequences, with its gradient: queries, keys and
+/// values, where the queries' and the keys' sequences begin, and the longest of
+/// each.
 ///
-/// `starts_B1` (int32, on the device) holds where each sequence begins, and the
-/// end: sequences of 3, 1 and 4 tokens are `[0, 3, 4, 8]`, and N is 8.
-/// `longest` is at least the longest of them, 4. The kernel trusts both: they
-/// are not read back to be checked.
+/// `starts` (int32, on the device) hold where each sequence begins, and the
+/// end: sequences of 3, 1 and 4 tokens are `[0, 3, 4, 8]`. A sequence may have
+/// more keys than queries: the queries are then its last tokens. `longest` are
+/// at least the longest of them. The kernel trusts all of these: they are not
+/// read back to be checked.
 ///
-/// `query_NHE` is `[N, H, E]`, the others `[N, K, E]` with K dividing H.
+/// Queries are `[N, H, E]`, the others `[N', K, E]` with K dividing H.
 pub fn packed(
-    query_NHE: &Tensor,
-    key_NKE: &Tensor,
-    value_NKE: &Tensor,
-    starts_B1: &Tensor,
-    longest: i64,
+    tensors: [&Tensor; 3],
+    starts: [&Tensor; 2],
+    longest: [i64; 2],
 ) -> Result<Tensor, TchError> {
-    attend(
-        [query_NHE, key_NKE, value_NKE],
-        [starts_B1, starts_B1],
-        None,
-        [longest, longest],
-        true,
-    )
+    attend(tensors, starts, None, longest, true)
 }
 
 /// Where the rows of a cache of one layout begin, for [`decode`].

@@ -1,16 +1,19 @@
 //! What tch does not reach of libtorch, and the only `unsafe` of the project:
 //! opening libtorch's CUDA half at run time, mapping files, kernels for
-//! sampling on the CPU, and on CUDA graphs and flash attention.
+//! sampling and training on the CPU, CUDA graphs, flash attention, and a fused
+//! AdamW.
 //!
 //! Everything exported is safe. Wrong shapes, types or devices are errors of
 //! the caller's program; the CPU's kernels panic on them, as tch does, and
 //! what may be absent (CUDA graphs, flash attention) returns an error.
 
+mod adamw;
 pub mod cpu;
 pub mod cuda_graph;
 mod cuda_half;
 pub mod flash_attention;
 mod map;
 
+pub use adamw::{AdamW, Quartet};
 pub use cuda_half::{NoCuda, libtorch_folder, open_cuda};
 pub use map::map_file;

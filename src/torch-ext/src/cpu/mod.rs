@@ -18,6 +18,7 @@ mod linear;
 mod memory;
 mod norm;
 mod sampling;
+pub mod training;
 
 pub use cache::{Batch, HeadNorms, KvCache, PAGE, Rotary};
 pub use linear::{PackedGateUp, PackedLinear};

@@ -68,7 +68,7 @@ fn packed_sequences_attend_to_themselves_and_so_do_their_gradients() {
         let (slope, slope_64) = twins(&[tokens, heads, width], kind, gpu.device);
 
         let starts_B1 = Tensor::from_slice(&starts(&lengths)).to_device(gpu.device);
-        let output = packed(&query, &key, &value, &starts_B1, 300).unwrap();
+        let output = packed([&query, &key, &value], [&starts_B1; 2], [300; 2]).unwrap();
         (&output * slope.detach()).sum(Kind::Float).backward();
 
         let parts: Vec<Tensor> = starts(&lengths)
@@ -170,7 +170,7 @@ fn a_tensor_on_the_host_is_refused_in_words() {
     let tensor = |shape: &[i64]| Tensor::zeros(shape, (Kind::BFloat16, Device::Cpu));
     let starts_B1 = Tensor::from_slice(&[0_i32, 4]);
     let key = tensor(&[4, 3, 64]);
-    let error = packed(&tensor(&[4, 9, 64]), &key, &key, &starts_B1, 4).unwrap_err();
+    let error = packed([&tensor(&[4, 9, 64]), &key, &key], [&starts_B1; 2], [4; 2]).unwrap_err();
     assert!(error.to_string().contains("CPU"), "{error}");
 }
 

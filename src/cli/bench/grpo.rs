@@ -1,0 +1,181 @@
+//! `qinglan bench grpo`: optimizer updates of GRPO, from prompts to updated
+//! weights, with completions of a fixed length and a reward that costs nothing.
+
+use algorithms::{Algorithm, Demonstration, Grpo, Lab, LabError, Metrics, Prompt, Rollout};
+use anyhow::{Result, ensure};
+use clap::Args;
+use serde_json::json;
+
+use super::training::{Shared, check_count};
+use crate::generation::{self, Key, Sampling};
+use crate::model::Model;
+use crate::runner::UserError;
+use crate::training::Learner;
+use crate::training::optimizer::State;
+
+/// Arguments of `qinglan bench grpo`.
+#[derive(Args)]
+pub(super) struct GrpoBench {
+    #[command(flatten)]
+    shared: Shared,
+    /// Problems of one update.
+    #[arg(long, default_value_t = 8)]
+    prompts: usize,
+    /// Completions of each problem.
+    #[arg(long, default_value_t = 8)]
+    generations: usize,
+    /// Tokens of each completion; end tokens are not drawn before.
+    #[arg(long, default_value_t = 64)]
+    new_tokens: usize,
+}
+
+/// Sums to work out, and a reward that tells completions apart and costs nothing.
+struct Sums<'a> {
+    model: &'a Model,
+    sampling: Sampling,
+    sampled: usize,
+}
+
+/// What problem `index` asks.
+fn question(index: u64) -> String {
+    format!(
+        "What is {} + {}? Think step by step.",
+        17 + index,
+        25 + 3 * index
+    )
+}
+
+fn other(error: anyhow::Error) -> LabError {
+    LabError::Other(error.into())
+}
+
+impl Lab for Sums<'_> {
+    fn prompts(&mut self, phase: u64, count: usize) -> Result<Vec<Prompt>, LabError> {
+        let first = phase * count as u64;
+        (first..first + count as u64)
+            .map(|problem| {
+                let tokens = self.model.text.encode_prompt(&question(problem));
+                let tokens = tokens.map_err(other)?;
+                Ok(Prompt { problem, tokens })
+            })
+            .collect()
+    }
+
+    fn rollouts(
+        &mut self,
+        step: u64,
+        prompts: &[Prompt],
+        group: usize,
+    ) -> Result<Vec<Rollout>, LabError> {
+        let tokens: Vec<Vec<i64>> = prompts.iter().map(|prompt| prompt.tokens.clone()).collect();
+        let keys = |index: usize| {
+            let key = |sample| Key {
+                seed: 0,
+                purpose: "bench",
+                indices: vec![step, index as u64, sample],
+            };
+            (0..group as u64).map(key).collect()
+        };
+        let completions =
+            generation::generate(self.model, &tokens, &self.sampling, keys).map_err(other)?;
+        completions
+            .into_iter()
+            .map(|completion| {
+                self.sampled += completion.tokens.len();
+                let text = self.model.text.decode(&completion.tokens).map_err(other)?;
+                Ok(Rollout {
+                    truncated: completion.truncated(),
+                    completion: completion.tokens,
+                    logprobs: completion.logprobs,
+                    reward: Some((text.chars().count() % 5) as f64),
+                    parts: Vec::new(),
+                })
+            })
+            .collect()
+    }
+
+    fn demonstrations(&mut self, _: u64, _: usize) -> Result<Vec<Demonstration>, LabError> {
+        Err(LabError::NoDemonstrations)
+    }
+}
+
+impl GrpoBench {
+    pub(super) fn execute(self) -> Result<()> {
+        check_count("prompts", self.prompts)?;
+        check_count("new-tokens", self.new_tokens)?;
+        let algorithm = Grpo {
+            prompts_per_generation: self.prompts,
+            num_generations: self.generations,
+            ..Grpo::default()
+        };
+        algorithm
+            .check()
+            .map_err(|error| UserError(format!("--{}", error.replacen('_', "-", 1))))?;
+        check_count("generations", self.generations)?;
+        let mut bench = self.shared.begin(1e-6)?;
+        let longest = bench.model.text.encode_prompt(&question(1 << 20))?.len();
+        let room = bench
+            .model
+            .decoder
+            .config()
+            .context()
+            .saturating_sub(longest);
+        UserError::blame((|| {
+            ensure!(
+                self.new_tokens <= room,
+                "--new-tokens {}: the model's context has room for {room} beside the prompt",
+                self.new_tokens
+            );
+            Ok(())
+        })())?;
+        let mut optimizer = State::new(bench.model.decoder.trainable());
+        let mut sampled = 0;
+        let mut rollout_seconds = Vec::new();
+        for step in 0..self.shared.steps as u64 {
+            let metrics = bench.step(|bench| self.step(bench, &algorithm, &mut optimizer, step))?;
+            sampled += metrics.0;
+            rollout_seconds.push((metrics.1 * 100.0).round() / 100.0);
+        }
+        let own = json!({
+            "prompts": self.prompts,
+            "generations": self.generations,
+            "new_tokens": self.new_tokens,
+            "sampled_tokens": sampled,
+            "rollout_seconds": rollout_seconds,
+        });
+        bench.report("grpo", own)
+    }
+
+    /// One update; the tokens that were sampled, and the seconds that took.
+    fn step(
+        &self,
+        bench: &super::training::Bench,
+        algorithm: &Grpo,
+        optimizer: &mut State,
+        step: u64,
+    ) -> Result<(usize, f64)> {
+        let started = std::time::Instant::now();
+        let mut lab = Sums {
+            model: &bench.model,
+            sampling: Sampling {
+                max_new_tokens: self.new_tokens,
+                min_new_tokens: self.new_tokens,
+                dtype: self.shared.dtype,
+                ..Sampling::default()
+            },
+            sampled: 0,
+        };
+        let collected = algorithm.collect(step, &mut lab)?;
+        let rollout = started.elapsed().as_secs_f64();
+        let learner = Learner {
+            decoder: &bench.model.decoder,
+            algorithm,
+            training: &bench.training,
+            temperature: 1.0,
+        };
+        let _: Metrics = learner
+            .update(&collected.batches[0], optimizer, step)?
+            .metrics;
+        Ok((lab.sampled, rollout))
+    }
+}

@@ -1,0 +1,260 @@
+//! The decoder as training runs it: over sequences laid end to end, forward and
+//! backward, in float32 or in bfloat16 beside float32 weights.
+//!
+//! Architecture: Touvron et al. 2023 (arXiv 2302.13971) as transformers
+//! implements it, so that what is saved loads there. How Llama, Qwen2 and Qwen3
+//! differ is said by [`ModelConfig`]: biases and the norms of query and key
+//! heads are present or absent, the rest is one code.
+//!
+//! The way back is written out layer by layer, not recorded by autograd. So
+//! what is kept for it is what it needs and nothing else, gradients are summed
+//! into one float32 vector where they fall, and a layer can be kept as its
+//! input alone and computed again.
+//!
+//! In bfloat16 the operands of matrix products are rounded, and what lies
+//! between the products of one layer; weights, gradients, the residual stream,
+//! norms, softmaxes and scores stay float32. How generation runs the same
+//! network is [`crate::generation`]'s matter.
+//!
+//! Axes: S tokens laid end to end, D width of the residual stream, C channels
+//! of queries, keys and values, F width of the feed-forward layer, N tokens
+//! that are scored, V vocabulary, P all parameters.
+
+mod attention;
+mod head;
+mod layer;
+mod linear;
+mod packed;
+mod portable;
+
+pub use head::Scored;
+pub use packed::Packed;
+pub(crate) use packed::tokens_of;
+
+use tch::{Device, Kind, Tensor};
+
+use crate::generation::Precision;
+use crate::model::{Decoder, ModelConfig, Weights};
+use attention::Batch;
+use head::Head;
+use layer::{Layer, Saved};
+
+/// What is kept of each layer for the way back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// Nothing: there is no way back.
+    Nothing,
+    /// Its input; the rest is computed a second time (activation checkpointing).
+    Inputs,
+    /// All that its gradient needs.
+    Everything,
+}
+
+/// A decoder made ready to compute in one precision. In bfloat16 it holds a
+/// rounded copy of the weights as they were when it was made, so it lives no
+/// longer than one update.
+pub struct Network<'a> {
+    config: &'a ModelConfig,
+    embedding_VD: Tensor,
+    /// Where reading a token adds its gradient; absent where it is frozen.
+    embedding_gradient_VD: Option<Tensor>,
+    layers: Vec<Layer>,
+    head: Head,
+    keep: Keep,
+    gradient_P: Option<Tensor>,
+}
+
+/// A forward pass over one batch: what the head reads, and what was kept.
+pub struct Pass<'a> {
+    packed: &'a Packed,
+    batch: Batch<'a>,
+    x_SD: Tensor,
+    saved: Vec<Saved>,
+}
+
+/// Where the parameters of a network are found, and their gradients.
+struct Parameters<'a> {
+    weights: &'a Weights,
+    /// The weights as products take them, in the layout of the weights.
+    operands_P: Tensor,
+    /// In the layout of what is trained; absent where nothing is.
+    gradient_P: Option<Tensor>,
+    adapter: Option<&'a crate::model::Adapter>,
+    kind: Kind,
+}
+
+impl Parameters<'_> {
+    /// A leaf in float32, as it is trained.
+    fn master(&self, leaf: &str) -> Option<Tensor> {
+        self.weights.view(self.weights.flat(), leaf)
+    }
+
+    /// A leaf as products take it.
+    fn operand(&self, leaf: &str) -> Option<Tensor> {
+        self.weights.view(&self.operands_P, leaf)
+    }
+
+    /// Where a leaf's gradient is summed; absent where it is frozen.
+    fn gradient(&self, leaf: &str) -> Option<Tensor> {
+        let trained = self
+            .gradient_P
+            .as_ref()
+            .filter(|_| self.adapter.is_none())?;
+        self.weights.view(trained, leaf)
+    }
+}
+
+/// The layout of a configuration has every leaf that the network reads.
+fn present(tensor: Option<Tensor>) -> Tensor {
+    tensor.expect("the layout of a configuration has every leaf the network reads")
+}
+
+impl<'a> Network<'a> {
+    /// A network to read with.
+    pub fn reading(decoder: &'a Decoder, precision: Precision) -> Self {
+        Self::new(decoder, precision, Keep::Nothing)
+    }
+
+    /// A network that also goes back, with gradients that begin at 0.
+    pub fn learning(decoder: &'a Decoder, precision: Precision, keep: Keep) -> Self {
+        Self::new(decoder, precision, keep)
+    }
+
+    fn new(decoder: &'a Decoder, precision: Precision, keep: Keep) -> Self {
+        let (config, weights) = (decoder.config(), decoder.weights());
+        let kind = precision.kind();
+        let learns = keep != Keep::Nothing;
+        let parameters = Parameters {
+            weights,
+            operands_P: weights.flat().to_kind(kind),
+            gradient_P: learns.then(|| decoder.trainable().flat().zeros_like()),
+            adapter: decoder.adapter(),
+            kind,
+        };
+        let embedding = "model.embed_tokens.weight";
+        Self {
+            embedding_VD: present(parameters.master(embedding)),
+            embedding_gradient_VD: parameters.gradient(embedding),
+            layers: (0..config.num_hidden_layers)
+                .map(|index| Layer::new(config, &parameters, index))
+                .collect(),
+            head: Head::new(config, &parameters),
+            gradient_P: parameters.gradient_P,
+            config,
+            keep,
+        }
+    }
+
+    /// The gradient so far of everything that is trained, `[P]`, float32.
+    ///
+    /// # Panics
+    /// If the network was made to read only.
+    pub fn into_gradient(self) -> Tensor {
+        self.gradient_P
+            .expect("a network that learns has a gradient")
+    }
+
+    /// Reads a batch.
+    pub fn read<'b>(&self, packed: &'b Packed) -> Pass<'b> {
+        let _guard = tch::no_grad_guard();
+        let batch = Batch::new(self.config, packed);
+        let mut x_SD = self.embedding_VD.index_select(0, &packed.ids_S);
+        let mut saved = Vec::new();
+        for layer in &self.layers {
+            let (next_SD, kept) = layer.forward(x_SD, &batch, self.keep);
+            saved.extend(kept);
+            x_SD = next_SD;
+        }
+        Pass {
+            packed,
+            batch,
+            x_SD,
+            saved,
+        }
+    }
+
+    /// What the batch's targets score under the logits divided by `temperature`.
+    pub fn score(&self, pass: &Pass<'_>, temperature: f64) -> Scored {
+        let _guard = tch::no_grad_guard();
+        let x_ND = pass.x_SD.index_select(0, &pass.packed.sources_N);
+        self.head.score(x_ND, &pass.packed.targets_N, temperature)
+    }
+
+    /// Logits `[S, V]` after every token, float32.
+    pub fn logits(&self, pass: &Pass<'_>) -> Tensor {
+        let _guard = tch::no_grad_guard();
+        self.head.logits(&pass.x_SD)
+    }
+
+    /// Adds to the gradients what comes back from those of the scores, `[N]`
+    /// each, without graph; entropies may have none.
+    pub fn backward(
+        &self,
+        pass: Pass<'_>,
+        scored: &Scored,
+        logprob_gradient_N: &Tensor,
+        entropy_gradient_N: Option<&Tensor>,
+    ) {
+        let _guard = tch::no_grad_guard();
+        let x_gradient_ND = self.head.backward(
+            scored,
+            &pass.packed.targets_N,
+            logprob_gradient_N,
+            entropy_gradient_N,
+        );
+        let mut gradient_SD = pass.x_SD.zeros_like();
+        let _ = gradient_SD.index_add_(0, &pass.packed.sources_N, &x_gradient_ND);
+        drop(pass.x_SD);
+        for (layer, saved) in self.layers.iter().zip(pass.saved).rev() {
+            layer.backward(saved, &pass.batch, &gradient_SD);
+        }
+        if let Some(embedding_gradient_VD) = &self.embedding_gradient_VD {
+            // As in transformers, reading the padding token teaches it nothing,
+            // even where it is the end token too.
+            if let Some(padding) = self.config.pad_token_id {
+                let read_S1 = pass.packed.ids_S.ne(padding).unsqueeze(1);
+                let _ = gradient_SD.g_mul_(&read_S1);
+            }
+            let mut sum = embedding_gradient_VD.shallow_clone();
+            let _ = sum.index_add_(0, &pass.packed.ids_S, &gradient_SD);
+        }
+    }
+}
+
+/// Gradient `[P]` of the mean log-probability of one sequence's tokens but the first.
+#[cfg(test)]
+pub(crate) fn gradient(decoder: &Decoder, ids: &[i64]) -> Tensor {
+    let network = Network::learning(decoder, Precision::Float32, Keep::Everything);
+    let packed = Packed::sequence(ids, decoder.device());
+    let pass = network.read(&packed);
+    let scored = network.score(&pass, 1.0);
+    let share = 1.0 / (ids.len() - 1) as f64;
+    network.backward(pass, &scored, &scored.logprobs_N.full_like(share), None);
+    network.into_gradient()
+}
+
+/// Logits `[T, V]` of one sequence, float32.
+#[cfg(test)]
+pub(crate) fn logits(decoder: &Decoder, ids: &[i64]) -> Tensor {
+    let network = Network::reading(decoder, Precision::Float32);
+    let packed = Packed::sequence(ids, decoder.device());
+    network.logits(&network.read(&packed))
+}
+
+/// Whether the kernels serve a tensor's device; elsewhere libtorch's operators do.
+fn has_kernels(device: Device) -> bool {
+    #[cfg(test)]
+    if PORTABLE.with(std::cell::Cell::get) {
+        return false;
+    }
+    device == Device::Cpu
+}
+
+#[cfg(test)]
+thread_local! {
+    /// Set by the test that holds libtorch's operators to the kernels.
+    static PORTABLE: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,205 @@
+//! The network against itself: shared or apart, kept or computed again, by
+//! kernels or by libtorch's operators, and against differences. Against
+//! transformers it is held by `qinglan conformance logits`.
+
+use algorithms::Example;
+use tch::{Device, Kind, Tensor};
+
+use super::*;
+use crate::model::{Adapter, Architecture, LoraSettings, ModelShape, Weights};
+
+const FAMILIES: [Architecture; 3] = [
+    Architecture::Llama,
+    Architecture::Qwen2,
+    Architecture::Qwen3,
+];
+
+fn decoder(architecture: Architecture) -> Decoder {
+    let mut config = ModelShape::tiny().config(20, 1, 2, 0);
+    config.architecture = architecture;
+    config.attention_bias = architecture == Architecture::Llama;
+    config.mlp_bias = architecture == Architecture::Llama;
+    config.tie_word_embeddings = architecture == Architecture::Qwen2;
+    let weights = Weights::random(&config, 5, Device::Cpu);
+    // Norms and biases that are not 1 and 0, so that each of them matters.
+    let flat = weights.flat();
+    let wave = (Tensor::arange(flat.numel() as i64, (Kind::Float, Device::Cpu)) * 0.7).sin() * 0.1;
+    let _ = flat.shallow_clone().g_add_(&wave);
+    Decoder::new(config, weights)
+}
+
+fn adapted(architecture: Architecture) -> Decoder {
+    let plain = decoder(architecture);
+    let settings = LoraSettings {
+        r: 2,
+        alpha: 4.0,
+        target_modules: ["q_proj", "v_proj", "o_proj", "up_proj", "down_proj"]
+            .map(str::to_owned)
+            .to_vec(),
+    };
+    let adapter = Adapter::random(plain.weights().entries(), &settings, 1, Device::Cpu).unwrap();
+    let flat = adapter.weights().flat();
+    let wave = (Tensor::arange(flat.numel() as i64, (Kind::Float, Device::Cpu)) * 1.3).cos() * 0.2;
+    let _ = flat.shallow_clone().g_add_(&wave);
+    plain.with_adapter(adapter)
+}
+
+fn rows() -> Vec<Example> {
+    let row = |prompt: &[i64], completion: &[i64]| Example {
+        prompt: prompt.to_vec(),
+        completion: completion.to_vec(),
+        weights: vec![1.0; completion.len()],
+        ..Example::default()
+    };
+    vec![
+        row(&[3, 4, 5, 6, 11], &[7, 8, 2]),
+        row(&[3, 4, 5, 6, 11], &[9]),
+        row(&[3, 4, 5, 6, 11], &[12, 13, 14, 15, 2]),
+        row(&[5, 7], &[4, 4]),
+        row(&[9, 8, 7, 6, 5, 4], &[16, 17, 18]),
+    ]
+}
+
+/// How strongly each score is pushed.
+fn upstream(count: i64, turn: f64) -> Tensor {
+    (Tensor::arange(count, (Kind::Float, Device::Cpu)) * 1.7 + turn).sin()
+}
+
+fn objective(scored: &Scored) -> f64 {
+    let count = scored.logprobs_N.size()[0];
+    let pushed =
+        &scored.logprobs_N * upstream(count, 0.2) + &scored.entropies_N * upstream(count, 0.9);
+    pushed.sum(Kind::Double).double_value(&[])
+}
+
+/// Scores of the rows at temperature 0.8, and the gradient of [`objective`].
+fn run(decoder: &Decoder, rows: &[&Example], precision: Precision, keep: Keep) -> (Scored, Tensor) {
+    let network = Network::learning(decoder, precision, keep);
+    let packed = Packed::new(rows, Device::Cpu);
+    let pass = network.read(&packed);
+    let scored = network.score(&pass, 0.8);
+    let count = scored.logprobs_N.size()[0];
+    let to_entropies = upstream(count, 0.9);
+    network.backward(pass, &scored, &upstream(count, 0.2), Some(&to_entropies));
+    (scored, network.into_gradient())
+}
+
+fn largest_difference(a: &Tensor, b: &Tensor) -> f64 {
+    (a - b).abs().max().double_value(&[])
+}
+
+#[test]
+fn the_gradient_of_every_parameter_is_that_of_differences() {
+    let all = FAMILIES
+        .map(decoder)
+        .into_iter()
+        .chain(FAMILIES.map(adapted));
+    for decoder in all {
+        let rows = rows();
+        let rows: Vec<&Example> = rows.iter().collect();
+        let (_, gradient_P) = run(&decoder, &rows, Precision::Float32, Keep::Everything);
+        let at = |step_P: &Tensor, by: f64| {
+            let flat = decoder.trainable().flat();
+            let before = flat.copy();
+            let _ = flat.shallow_clone().g_add_(&(step_P * by));
+            let network = Network::reading(&decoder, Precision::Float32);
+            let packed = Packed::new(&rows, Device::Cpu);
+            let value = objective(&network.score(&network.read(&packed), 0.8));
+            flat.shallow_clone().copy_(&before);
+            value
+        };
+        for entry in decoder.trainable().entries() {
+            // Along the gradient of one parameter, the slope is its norm.
+            let own = gradient_P.narrow(0, entry.offset, entry.len());
+            let norm = own.norm().double_value(&[]);
+            assert!(norm > 1e-4, "{} has no effect", entry.name);
+            let step_P = gradient_P.zeros_like();
+            step_P
+                .narrow(0, entry.offset, entry.len())
+                .copy_(&(own / norm));
+            let slope = (at(&step_P, 1e-3) - at(&step_P, -1e-3)) / 2e-3;
+            assert!(
+                (slope - norm).abs() < 2e-2 * norm + 2e-3,
+                "{}: {slope} for {norm}",
+                entry.name
+            );
+        }
+    }
+}
+
+#[test]
+fn rows_together_sharing_prompts_are_rows_apart() {
+    for decoder in FAMILIES.map(decoder) {
+        let rows = rows();
+        let together: Vec<&Example> = rows.iter().collect();
+        let network = Network::reading(&decoder, Precision::Float32);
+        let packed = Packed::new(&together, Device::Cpu);
+        let all = network.score(&network.read(&packed), 0.8);
+        let mut first = 0;
+        for row in &rows {
+            let packed = Packed::new(&[row], Device::Cpu);
+            let alone = network.score(&network.read(&packed), 0.8);
+            let count = row.completion.len() as i64;
+            let part = all.logprobs_N.narrow(0, first, count);
+            assert!(largest_difference(&part, &alone.logprobs_N) < 1e-5);
+            first += count;
+        }
+    }
+}
+
+#[test]
+fn what_is_computed_again_gives_the_same_bits() {
+    for decoder in FAMILIES
+        .map(decoder)
+        .into_iter()
+        .chain(FAMILIES.map(adapted))
+    {
+        let rows = rows();
+        let rows: Vec<&Example> = rows.iter().collect();
+        for precision in [Precision::Float32, Precision::Bfloat16] {
+            let (_, kept_P) = run(&decoder, &rows, precision, Keep::Everything);
+            let (_, again_P) = run(&decoder, &rows, precision, Keep::Inputs);
+            assert_eq!(kept_P, again_P);
+        }
+    }
+}
+
+#[test]
+fn bfloat16_stays_near_float32_and_weights_are_not_rounded() {
+    for decoder in FAMILIES
+        .map(decoder)
+        .into_iter()
+        .chain(FAMILIES.map(adapted))
+    {
+        let before = decoder.weights().hash();
+        let rows = rows();
+        let rows: Vec<&Example> = rows.iter().collect();
+        let (wide, wide_P) = run(&decoder, &rows, Precision::Float32, Keep::Everything);
+        let (narrow, narrow_P) = run(&decoder, &rows, Precision::Bfloat16, Keep::Everything);
+        assert_eq!(narrow_P.kind(), Kind::Float);
+        assert!(largest_difference(&wide.logprobs_N, &narrow.logprobs_N) < 0.1);
+        let angle = wide_P.dot(&narrow_P).double_value(&[])
+            / (wide_P.norm().double_value(&[]) * narrow_P.norm().double_value(&[]));
+        assert!(angle > 0.995, "{angle}");
+        assert_eq!(decoder.weights().hash(), before);
+    }
+}
+
+#[test]
+fn libtorch_s_operators_compute_what_the_kernels_do() {
+    for decoder in FAMILIES.map(decoder) {
+        let rows = rows();
+        let rows: Vec<&Example> = rows.iter().collect();
+        let (kernels, kernels_P) = run(&decoder, &rows, Precision::Float32, Keep::Everything);
+        let (portable, portable_P) = PORTABLE.with(|switch| {
+            switch.set(true);
+            let result = run(&decoder, &rows, Precision::Float32, Keep::Everything);
+            switch.set(false);
+            result
+        });
+        assert!(largest_difference(&kernels.logprobs_N, &portable.logprobs_N) < 1e-5);
+        assert!(largest_difference(&kernels.entropies_N, &portable.entropies_N) < 1e-5);
+        assert_eq!(kernels.best_N, portable.best_N);
+        assert!(largest_difference(&kernels_P, &portable_P) < 1e-4);
+    }
+}
