@@ -95,6 +95,10 @@ pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
         ),
     )?;
     let progress = run.progress(&format!("{name} seed {seed}"));
+    let save_policy = |at: &Path| match model.decoder.adapter() {
+        Some(adapter) => adapter.save(at),
+        None => folder::save(&model, at),
+    };
     let ending = train(
         &Job {
             learner: Learner {
@@ -108,6 +112,7 @@ pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
                 },
             },
             folder: &at,
+            save_policy: &save_policy,
             identity: &identity,
             stop: &run.request.stop,
             progress: &progress,
@@ -118,10 +123,11 @@ pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
         return Ok(Done::Interrupted);
     };
     progress.set_message("evaluation");
-    match model.decoder.adapter() {
-        Some(adapter) => adapter.save(&at.join("adapter"))?,
-        None => folder::save(&model, &at.join("model"))?,
-    }
+    let trained = match model.decoder.adapter() {
+        Some(_) => "adapter",
+        None => "model",
+    };
+    save_policy(&at.join(trained))?;
     write_evaluation(run, &model, name, Some(seed), seed, &at)?;
     checkpoint::clear(&at)?;
     progress.finish_and_clear();

@@ -18,6 +18,7 @@ mod traces;
 
 pub use base::{cache_folder, models_folder};
 
+use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -99,6 +100,8 @@ impl Request {
     pub fn run(self) -> Result<RunEnding> {
         let inputs = Inputs::read(&self.definition, &self.definition_folder)?;
         self.claim_directory()?;
+        let _alone = self.lock_directory()?;
+        files::remove_leftovers(&self.out)?;
         let run = Arc::new(Run::new(self, inputs));
         let jobs = jobs(&run);
         let threads = run.request.definition.experiment.threads;
@@ -141,6 +144,21 @@ impl Request {
             })),
             Ok(()) => Ok(()),
         }
+    }
+
+    /// Keeps other processes out of the run directory for as long as the file
+    /// is open: two that go on with one run would write over each other.
+    fn lock_directory(&self) -> Result<File> {
+        let path = self.out.join(DEFINITION_FILE);
+        let file = File::open(&path).with_context(|| format!("reading {}", path.display()))?;
+        // Some file systems know no locks; there nobody is kept out.
+        if let Err(TryLockError::WouldBlock) = file.try_lock() {
+            bail!(UserError(format!(
+                "another process is working on the run in {}; wait for it, or give another folder with --out",
+                self.out.display()
+            )));
+        }
+        Ok(file)
     }
 
     /// Whether the run directory is this experiment's already; refuses one

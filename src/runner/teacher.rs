@@ -130,6 +130,7 @@ fn reinforce(
                 temperature: run.definition().rollout.temperature,
             },
             folder: &run.teacher_folder(),
+            save_policy: &|at| folder::save(model, at),
             identity: &identity,
             stop: &run.request.stop,
             progress,
