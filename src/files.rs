@@ -5,7 +5,7 @@
 //! process that was killed leaves them, and [`remove_leftovers`] removes them.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, IntoInnerError, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -33,7 +33,9 @@ pub fn write_whole_with(
     let written = (|| -> Result<()> {
         let mut file = BufWriter::with_capacity(1 << 20, File::create(&aside)?);
         write(&mut file)?;
-        file.into_inner()?.sync_all()?;
+        // The cause itself, so that a full disk can be told from other errors.
+        let file = file.into_inner().map_err(IntoInnerError::into_error)?;
+        file.sync_all()?;
         std::fs::rename(&aside, path)?;
         sync_folder(folder)?;
         Ok(())

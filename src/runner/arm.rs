@@ -95,10 +95,6 @@ pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
         ),
     )?;
     let progress = run.progress(&format!("{name} seed {seed}"));
-    let save_policy = |at: &Path| match model.decoder.adapter() {
-        Some(adapter) => adapter.save(at),
-        None => folder::save(&model, at),
-    };
     let ending = train(
         &Job {
             learner: Learner {
@@ -112,7 +108,7 @@ pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
                 },
             },
             folder: &at,
-            save_policy: &save_policy,
+            save_policy: &|at| save_trained(&model, at),
             identity: &identity,
             stop: &run.request.stop,
             progress: &progress,
@@ -123,11 +119,8 @@ pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
         return Ok(Done::Interrupted);
     };
     progress.set_message("evaluation");
-    let trained = match model.decoder.adapter() {
-        Some(_) => "adapter",
-        None => "model",
-    };
-    save_policy(&at.join(trained))?;
+    let adapted = model.decoder.adapter().is_some();
+    save_trained(&model, &at.join(if adapted { "adapter" } else { "model" }))?;
     write_evaluation(run, &model, name, Some(seed), seed, &at)?;
     checkpoint::clear(&at)?;
     progress.finish_and_clear();
@@ -144,6 +137,14 @@ pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
     }
     .write(&at)?;
     Ok(Done::Finished)
+}
+
+/// Writes what was trained: the adapter where there is one, else the model.
+fn save_trained(model: &Model, at: &Path) -> Result<()> {
+    match model.decoder.adapter() {
+        Some(adapter) => adapter.save(at),
+        None => folder::save(model, at),
+    }
 }
 
 /// Gives the lab its demonstrations; the hash of what is shown.

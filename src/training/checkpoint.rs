@@ -5,8 +5,8 @@
 //! - `weights.safetensors`: what is trained, one vector `weights`;
 //! - `optimizer.safetensors`: its moments, the vectors `first` and `second`;
 //! - `reference.safetensors`: the reference model's weights, where it follows the policy;
-//! - `state.msgpack`: [`Progress`], batches not yet trained on included. MessagePack
-//!   keeps numbers that are not finite, which JSON cannot;
+//! - `state.msgpack`: [`Progress`], batches not yet trained on included, in a
+//!   format that keeps numbers that are not finite, as JSON does not;
 //! - `manifest.json`: the hash of each of them, written last.
 //!
 //! The folder is written under another name, each file and the folder synced,
@@ -121,7 +121,7 @@ pub fn save(at: &Path, snapshot: &Snapshot<'_>, keep_last: u64) -> Result<()> {
     }
     result.with_context(|| {
         format!(
-            "writing {}: earlier checkpoints are untouched; make room, then go on with --resume",
+            "writing {} (earlier checkpoints are untouched; go on from them with --resume)",
             whole.display()
         )
     })?;

@@ -107,18 +107,7 @@ pub fn train(job: &Job<'_>, source: &mut dyn Source) -> Result<Ending> {
         at.step += 1;
         let mut metrics = at.collection.clone();
         metrics.extend(outcome.metrics);
-        if outcome.skipped {
-            at.skipped += 1;
-            at.skipped_in_a_row += 1;
-        } else {
-            at.skipped_in_a_row = 0;
-        }
-        if metrics.contains_key("nothing_to_train") {
-            if at.idle == 0 {
-                guards::warn_idle(job.folder, at.step, &at.collection);
-            }
-            at.idle += 1;
-        }
+        count(&mut at, outcome.skipped, &metrics, job.folder);
         if let Some((sync, reference)) = followed(algorithm, source)?
             && at.step.is_multiple_of(sync.steps)
         {
@@ -152,8 +141,7 @@ pub fn train(job: &Job<'_>, source: &mut dyn Source) -> Result<Ending> {
             }
             metrics.extend(validation);
         }
-        log.write(at.step, &metrics)
-            .context("earlier checkpoints are untouched; make room, then go on with --resume")?;
+        log.write(at.step, &metrics)?;
         let asked_to_stop = job.stop.load(Ordering::SeqCst) && !last;
         if last || asked_to_stop || at.step.is_multiple_of(training.save_steps) {
             // The log first: a checkpoint never knows of updates that it lacks.
@@ -192,6 +180,23 @@ fn begin(job: &Job<'_>, source: &dyn Source) -> Result<(Progress, State)> {
         ..Progress::default()
     };
     Ok((progress, State::new(weights)))
+}
+
+/// Counts an update that changed nothing, and says so where it is the first
+/// with nothing to train on.
+fn count(at: &mut Progress, skipped: bool, metrics: &Metrics, folder: &Path) {
+    if skipped {
+        at.skipped += 1;
+        at.skipped_in_a_row += 1;
+    } else {
+        at.skipped_in_a_row = 0;
+    }
+    if metrics.contains_key("nothing_to_train") {
+        if at.idle == 0 {
+            guards::warn_idle(folder, at.step, &at.collection);
+        }
+        at.idle += 1;
+    }
 }
 
 /// How the reference model follows the policy, and its weights; `None` where

@@ -218,6 +218,6 @@ fn a_disk_without_room_leaves_earlier_checkpoints_as_they_are() {
         reference: None,
     };
     let refused = save(folder.path(), &snapshot, 1).unwrap_err().to_string();
-    assert!(refused.contains("make room") && refused.contains("--resume"));
+    assert!(refused.contains("untouched") && refused.contains("--resume"));
     assert_eq!(loaded(folder.path()), 10);
 }
