@@ -27,9 +27,9 @@ fn definition() -> String {
 
 /// When to kill.
 enum Moment {
-    /// Somewhere in the updates of a base, a teacher or an arm.
+    /// So many updates of a base, a teacher or an arm after those that are logged.
     Update(PathBuf, usize),
-    /// So long after a model was written: among traces and evaluations.
+    /// So long after a file is there: among traces and evaluations.
     After(PathBuf, Duration),
     /// While a checkpoint is being written.
     Checkpoint,
@@ -55,22 +55,63 @@ fn half_written(folder: &Path) -> Vec<String> {
     found
 }
 
+/// What a bench held before a process was started in it.
+struct Before {
+    half_written: Vec<String>,
+    updates: usize,
+}
+
+impl Before {
+    fn of(bench: &Bench, moment: &Moment) -> Self {
+        let updates = match moment {
+            Moment::Update(at, _) => logged(bench, at),
+            _ => 0,
+        };
+        Self {
+            half_written: all_half_written(bench),
+            updates,
+        }
+    }
+
+    /// What the process that was started has left half written.
+    fn new_half_written(&self, bench: &Bench) -> Vec<String> {
+        let mut now = all_half_written(bench);
+        now.retain(|name| !self.half_written.contains(name));
+        now
+    }
+}
+
+fn all_half_written(bench: &Bench) -> Vec<String> {
+    ["run", "cache"]
+        .iter()
+        .flat_map(|folder| half_written(&bench.path(folder)))
+        .collect()
+}
+
+/// Lines in the log of a training.
+fn logged(bench: &Bench, at: &Path) -> usize {
+    if at.as_os_str() == "base" {
+        return base_updates(bench);
+    }
+    updates(&bench.path("run").join(at).join("metrics.jsonl"))
+}
+
 impl Moment {
-    fn is_there(&self, bench: &Bench) -> bool {
+    fn is_there(&self, bench: &Bench, before: &Before) -> bool {
+        let run = bench.path("run");
         match self {
-            Self::Update(at, count) if at.as_os_str() == "base" => {
-                base_updates(bench) > *count || bench.path("run/teacher/metrics.jsonl").exists()
-            }
             Self::Update(at, count) => {
-                let at = bench.path("run").join(at);
-                updates(&at.join("metrics.jsonl")) > *count || at.join("outcome.json").exists()
+                let over = match at.to_str() {
+                    Some("base") => run.join("teacher/metrics.jsonl").exists(),
+                    _ => run.join(at).join("outcome.json").exists(),
+                };
+                over || logged(bench, at) > before.updates + count
             }
-            Self::After(at, _) => bench.path("run").join(at).exists(),
-            Self::Checkpoint => ["run", "cache"].iter().any(|folder| {
-                half_written(&bench.path(folder))
-                    .iter()
-                    .any(|name| name.starts_with(".checkpoint-"))
-            }),
+            Self::After(at, _) => run.join(at).exists(),
+            Self::Checkpoint => before
+                .new_half_written(bench)
+                .iter()
+                .any(|name| name.starts_with(".checkpoint-")),
             Self::Time(_) => true,
         }
     }
@@ -84,7 +125,7 @@ impl Moment {
 
     fn name(&self) -> String {
         match self {
-            Self::Update(at, count) => format!("update {count} of {}", at.display()),
+            Self::Update(at, count) => format!("{count} more updates of {}", at.display()),
             Self::After(at, delay) => format!("{delay:?} after {}", at.display()),
             Self::Checkpoint => "a checkpoint being written".to_owned(),
             Self::Time(delay) => format!("{delay:?} after the start"),
@@ -98,33 +139,33 @@ fn moments(seed: u64) -> Vec<Moment> {
     let mut within = |length: u64| random.random_range(0..length);
     let mut moments = Vec::new();
     for _ in 0..3 {
-        moments.push(Moment::Update("base".into(), within(95) as usize));
+        moments.push(Moment::Update("base".into(), within(25) as usize));
         moments.push(Moment::Checkpoint);
-        moments.push(Moment::Time(Duration::from_millis(within(1500))));
+        moments.push(Moment::Time(Duration::from_millis(within(2000))));
     }
-    let mut after = |at: &str| Moment::After(at.into(), Duration::from_millis(within(800)));
-    moments.push(after("arms/base/seed-1/model"));
-    moments.push(after("arms/base/seed-2/model"));
-    moments.push(after("teacher/metrics.jsonl"));
-    moments.push(after("teacher/model"));
+    moments.push(Moment::Update("teacher".into(), within(3) as usize));
+    moments.push(Moment::Update("teacher".into(), within(3) as usize));
+    let mut after = |at: &str| Moment::After(at.into(), Duration::from_millis(within(1500)));
     moments.push(after("teacher/model"));
     moments.push(after("teacher/traces.jsonl"));
+    moments.push(after("arms/base/seed-1/model"));
+    moments.push(after("arms/base/seed-2/model"));
     // Seeds of an arm are trained side by side.
-    for (arm, steps) in [("grpo", 40), ("sft", 20)] {
+    for arm in ["grpo", "sft"] {
         for seed in [1, 2] {
             let at = format!("arms/{arm}/seed-{seed}");
-            moments.push(Moment::Update(at.into(), within(steps) as usize));
+            moments.push(Moment::Update(at.into(), within(6) as usize));
             moments.push(Moment::Checkpoint);
         }
         for seed in [1, 2] {
             let at = format!("arms/{arm}/seed-{seed}/model");
-            let delay = Duration::from_millis(within(800));
+            let delay = Duration::from_millis(within(1500));
             moments.push(Moment::After(at.into(), delay));
         }
     }
     for seed in [1, 2] {
         let at = format!("arms/sft/seed-{seed}/outcome.json");
-        let delay = Duration::from_millis(within(800));
+        let delay = Duration::from_millis(within(1500));
         moments.push(Moment::After(at.into(), delay));
     }
     moments.push(Moment::Time(Duration::from_millis(within(800))));
@@ -164,13 +205,20 @@ fn thirty_kills_at_random_moments_change_no_bit() {
     let mut bench = Bench::new(&definition());
     for (number, moment) in (1..).zip(&moments) {
         loop {
+            let before = Before::of(&bench, moment);
             let mut running = bench.start("run", &["--resume"]);
-            if running.reaches(|| moment.is_there(&bench)) {
+            if running.reaches(|| moment.is_there(&bench, &before)) {
                 sleep(moment.delay());
                 running.signal("KILL");
             }
             let ended = running.end();
             if ended.code.is_none() {
+                println!(
+                    "kill {number:2}, {}: half written {:?}, evaluated or sampled {:?}",
+                    moment.name(),
+                    before.new_half_written(&bench),
+                    between(&bench.path("run"))
+                );
                 break;
             }
             // It was quicker than its killer; the next one begins from nothing.
@@ -179,13 +227,6 @@ fn thirty_kills_at_random_moments_change_no_bit() {
             assert_whole(&bench);
             bench = Bench::new(&definition());
         }
-        let left = [bench.path("run"), bench.path("cache")].map(|at| half_written(&at));
-        println!(
-            "kill {number:2}, {}: half written {:?}, evaluated or sampled {:?}",
-            moment.name(),
-            left.concat(),
-            between(&bench.path("run"))
-        );
     }
     bench.run("run", &["--resume"]).done();
     assert_whole(&bench);
