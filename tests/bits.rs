@@ -195,3 +195,23 @@ fn one_run_directory_has_one_process() {
     first.signal("KILL");
     assert_eq!(first.end().code, None);
 }
+
+#[test]
+fn what_killed_runs_leave_behind_goes_with_the_next_one() {
+    let bench = finished().copy();
+    bench.with_cache_of(finished());
+    std::fs::remove_file(bench.path("run/manifest.json")).unwrap();
+    // Killed after an outcome was written, and in the middle of other files.
+    for name in [
+        "run/arms/sft/seed-1/checkpoint-000020/weights.safetensors",
+        "run/teacher/checkpoint-000010/weights.safetensors",
+        "run/arms/grpo/seed-2/.checkpoint-000010.partial/weights.safetensors",
+        "run/arms/grpo/seed-2/.traces.parquet.17.partial",
+        "run/figures/.figure.svg.17.partial",
+        "run/.report.html.17.partial",
+    ] {
+        bench.write(name, "");
+    }
+    bench.run("run", &["--resume"]).done();
+    assert_same(&bench.path("run"), &finished().run);
+}

@@ -41,6 +41,7 @@ pub(super) fn write_evaluation(
 pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
     let at = run.arm_folder(name, seed);
     if Outcome::read(&at)?.is_some() {
+        checkpoint::clear(&at)?;
         return Ok(Done::Finished);
     }
     let settings = run
@@ -122,7 +123,6 @@ pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
     let adapted = model.decoder.adapter().is_some();
     save_trained(&model, &at.join(if adapted { "adapter" } else { "model" }))?;
     write_evaluation(run, &model, name, Some(seed), seed, &at)?;
-    checkpoint::clear(&at)?;
     progress.finish_and_clear();
     Outcome {
         arm_run: ArmRun {
@@ -136,6 +136,8 @@ pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
         },
     }
     .write(&at)?;
+    // After the outcome: until that is there, they are all there is.
+    checkpoint::clear(&at)?;
     Ok(Done::Finished)
 }
 

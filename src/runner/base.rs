@@ -105,6 +105,7 @@ pub(super) fn obtain(
     let bases = cache_folder()?.join("bases");
     let whole = bases.join(&identity);
     let metrics_file = bases.join(format!("{identity}.metrics.jsonl"));
+    let workshop = bases.join(format!("{identity}.training"));
     std::fs::create_dir_all(&bases).with_context(|| format!("creating {}", bases.display()))?;
     let Some(lock) = lock(&bases.join(format!("{identity}.lock")), &run.request.stop)? else {
         return Ok(None);
@@ -123,7 +124,6 @@ pub(super) fn obtain(
             batch_size: pretraining.batch_size,
             ..algorithms::Sft::default()
         };
-        let workshop = bases.join(format!("{identity}.training"));
         let progress: ProgressBar = run.progress(name);
         let mut lab =
             PretrainingLab::new(&model, &corpus, seed, pretraining.focus_weight, HELD_OUT)?;
@@ -151,6 +151,8 @@ pub(super) fn obtain(
         // The folder last: where it is, everything is.
         files::write_whole(&metrics_file, &metrics)?;
         folder::save(&model, &whole)?;
+    }
+    if workshop.exists() {
         std::fs::remove_dir_all(&workshop)
             .with_context(|| format!("removing {}", workshop.display()))?;
     }

@@ -109,7 +109,7 @@ pub fn save(at: &Path, snapshot: &Snapshot<'_>, keep_last: u64) -> Result<()> {
     let aside = at.join(format!(".{name}.partial"));
     let result = write(&aside, snapshot).and_then(|()| {
         if whole.exists() {
-            std::fs::remove_dir_all(&whole)?;
+            remove(&whole)?;
         }
         std::fs::rename(&aside, &whole)?;
         files::sync_folder(at)?;
@@ -136,8 +136,14 @@ pub fn save(at: &Path, snapshot: &Snapshot<'_>, keep_last: u64) -> Result<()> {
     Ok(())
 }
 
+/// Removes a checkpoint, first by its name: a process killed in the middle
+/// leaves no half of one that would look damaged.
 fn remove(folder: &Path) -> Result<()> {
-    std::fs::remove_dir_all(folder).with_context(|| format!("removing {}", folder.display()))
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    let aside = folder.with_file_name(format!(".{name}.removed.partial"));
+    std::fs::rename(folder, &aside)
+        .and_then(|()| std::fs::remove_dir_all(&aside))
+        .with_context(|| format!("removing {}", folder.display()))
 }
 
 fn write(aside: &Path, snapshot: &Snapshot<'_>) -> Result<()> {
