@@ -1,8 +1,11 @@
 //! Files that are whole or absent: written to a temporary name beside their
 //! place, synced, then renamed.
+//!
+//! Temporary names start with a dot and end in `.partial`. Nobody reads them; a
+//! process that was killed leaves them, and [`remove_leftovers`] removes them.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, IntoInnerError, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -18,7 +21,7 @@ pub fn write_whole_with(
     write: impl FnOnce(&mut BufWriter<File>) -> Result<()>,
 ) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
+    create_folder(folder)?;
     let name = path
         .file_name()
         .with_context(|| format!("{} is not the name of a file", path.display()))?;
@@ -30,7 +33,9 @@ pub fn write_whole_with(
     let written = (|| -> Result<()> {
         let mut file = BufWriter::with_capacity(1 << 20, File::create(&aside)?);
         write(&mut file)?;
-        file.into_inner()?.sync_all()?;
+        // The cause itself, so that a full disk can be told from other errors.
+        let file = file.into_inner().map_err(IntoInnerError::into_error)?;
+        file.sync_all()?;
         std::fs::rename(&aside, path)?;
         sync_folder(folder)?;
         Ok(())
@@ -55,6 +60,72 @@ pub fn sync_folder(folder: &Path) -> std::io::Result<()> {
         folder
     };
     File::open(folder)?.sync_all()
+}
+
+/// Makes what was written to a file last through a crash.
+pub fn sync_file(path: &Path) -> Result<()> {
+    File::open(path)
+        .and_then(|file| file.sync_all())
+        .with_context(|| format!("syncing {}", path.display()))
+}
+
+/// Makes a folder and those above it, so that they last through a crash.
+pub fn create_folder(path: &Path) -> Result<()> {
+    let missing: Vec<&Path> = path
+        .ancestors()
+        .take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists())
+        .collect();
+    let created = std::fs::create_dir_all(path).and_then(|()| {
+        missing
+            .iter()
+            .filter_map(|folder| folder.parent())
+            .try_for_each(sync_folder)
+    });
+    created.with_context(|| format!("creating {}", path.display()))
+}
+
+/// Whether a name is one that a file or folder has while it is written.
+fn is_temporary(name: &str) -> bool {
+    name.starts_with('.') && name.ends_with(".partial")
+}
+
+/// Removes what a killed process left half written in a folder and below it.
+/// Nobody else may be writing there.
+pub fn remove_leftovers(folder: &Path) -> Result<()> {
+    sweep(folder, "", true)
+}
+
+/// Removes what a killed process left half written of the file or folder of
+/// that name, in a folder where others may be writing other names.
+pub fn remove_leftovers_of(folder: &Path, name: &str) -> Result<()> {
+    sweep(folder, &format!(".{name}."), false)
+}
+
+fn sweep(folder: &Path, prefix: &str, deep: bool) -> Result<()> {
+    let entries =
+        std::fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))?;
+    for entry in entries {
+        let entry = entry.with_context(|| format!("reading {}", folder.display()))?;
+        let path = entry.path();
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        // The entry's own kind: a link is never followed out of the folder.
+        let is_folder = entry
+            .file_type()
+            .with_context(|| format!("reading {}", path.display()))?
+            .is_dir();
+        if is_temporary(&name) && name.starts_with(prefix) {
+            let removed = if is_folder {
+                std::fs::remove_dir_all(&path)
+            } else {
+                std::fs::remove_file(&path)
+            };
+            removed.with_context(|| format!("removing {}", path.display()))?;
+        } else if is_folder && deep {
+            sweep(&path, prefix, deep)?;
+        }
+    }
+    Ok(())
 }
 
 /// First 16 hex digits of the blake3 hash of some bytes.
@@ -84,5 +155,27 @@ mod tests {
         assert!(write_whole(&blocked, b"new").is_err());
         assert_eq!(std::fs::read(&path).unwrap(), b"old");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn leftovers_go_and_everything_else_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        create_folder(&at("a/.b.12.partial/c")).unwrap();
+        for name in [
+            "a/.kept",
+            "a/kept.partial",
+            ".d.12.partial",
+            ".dd.12.partial",
+        ] {
+            std::fs::write(at(name), b"").unwrap();
+        }
+        remove_leftovers_of(folder.path(), "d").unwrap();
+        remove_leftovers_of(folder.path(), "b").unwrap();
+        assert!(at("a/.b.12.partial/c").exists() && at(".dd.12.partial").exists());
+        assert!(!at(".d.12.partial").exists());
+        remove_leftovers(folder.path()).unwrap();
+        assert!(!at("a/.b.12.partial").exists() && !at(".dd.12.partial").exists());
+        assert!(at("a/.kept").exists() && at("a/kept.partial").exists());
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::support::{Bench, Finished, TINY, final_weights, finished, json as read_json, text};
+use crate::support::{Bench, TINY, files_below, final_weights, finished, json as read_json, text};
 
 /// A run without what the clock and the machine say: weights, hashes of
 /// records, metrics, tables.
@@ -66,9 +66,20 @@ fn without_seconds(markdown: &str) -> String {
     format!("{before}\n{}\n{after}", budgets.join("\n"))
 }
 
-fn assert_same(run: &Path, other: &Finished) {
-    assert_eq!(final_weights(run), final_weights(&other.run));
-    let (here, there) = (essence(run), essence(&other.run));
+/// Holds a run to another: the same files, the same bits where neither clock
+/// nor machine has a say.
+pub(crate) fn assert_same(run: &Path, other: &Path) {
+    assert_eq!(final_weights(run), final_weights(other));
+    let names = files_below(other);
+    assert_eq!(files_below(run), names);
+    for name in names {
+        let kind = name.extension().unwrap_or_default();
+        if kind == "safetensors" || kind == "parquet" {
+            let read = |run: &Path| std::fs::read(run.join(&name)).unwrap();
+            assert!(read(run) == read(other), "{} differs", name.display());
+        }
+    }
+    let (here, there) = (essence(run), essence(other));
     assert_eq!(
         here.keys().collect::<Vec<_>>(),
         there.keys().collect::<Vec<_>>()
@@ -86,17 +97,17 @@ fn the_same_seeds_give_the_same_bits_elsewhere_and_side_by_side() {
     for (out, running) in both {
         let ended = running.end().done();
         assert!(ended.stdout.contains("A tiny experiment"));
-        assert_same(&bench.path(out), finished());
+        assert_same(&bench.path(out), &finished().run);
     }
 }
 
 /// Updates in a log of metrics so far.
-fn updates(log: &Path) -> usize {
+pub(crate) fn updates(log: &Path) -> usize {
     std::fs::read_to_string(log).map_or(0, |text| text.lines().count())
 }
 
 /// Logs of the bases that are being made in a bench's cache.
-fn base_updates(bench: &Bench) -> usize {
+pub(crate) fn base_updates(bench: &Bench) -> usize {
     let Ok(bases) = std::fs::read_dir(bench.path("cache/qinglan/bases")) else {
         return 0;
     };
@@ -123,7 +134,7 @@ fn ctrl_c_leaves_a_run_that_resumes_to_the_same_bits() {
     let log = bench.path("run/arms/grpo/seed-1/metrics.jsonl");
     interrupt(&|| updates(&log) > 3);
     bench.run("run", &["--resume"]).done();
-    assert_same(&bench.path("run"), finished());
+    assert_same(&bench.path("run"), &finished().run);
 }
 
 #[test]
@@ -149,5 +160,58 @@ fn a_killed_run_resumes_to_the_same_bits() {
         kill(&|| updates(&log) > 7);
     }
     bench.run("run", &["--resume"]).done();
-    assert_same(&bench.path("run"), finished());
+    assert_same(&bench.path("run"), &finished().run);
+}
+
+#[test]
+fn ctrl_c_wakes_a_run_that_waits_for_another_s_base() {
+    let bench = Bench::new(TINY);
+    let mut makes = bench.start("here", &[]);
+    makes.wait_until(|| base_updates(&bench) > 3);
+    // Stopped in the middle, it keeps its bases to itself.
+    makes.signal("STOP");
+    let mut waits = bench.start("there", &[]);
+    waits.wait_until(|| bench.path("there/definition.toml").exists());
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    waits.signal("TERM");
+    let ended = waits.end();
+    assert_eq!(ended.code, Some(130), "{}", ended.stderr);
+    makes.signal("KILL");
+    assert_eq!(makes.end().code, None);
+}
+
+#[test]
+fn one_run_directory_has_one_process() {
+    let bench = Bench::new(TINY);
+    let mut first = bench.start("run", &[]);
+    first.wait_until(|| base_updates(&bench) > 3);
+    let second = bench.run("run", &["--resume"]);
+    assert_eq!(second.code, Some(2), "{}", second.stderr);
+    assert!(
+        second.stderr.contains("another process"),
+        "{}",
+        second.stderr
+    );
+    first.signal("KILL");
+    assert_eq!(first.end().code, None);
+}
+
+#[test]
+fn what_killed_runs_leave_behind_goes_with_the_next_one() {
+    let bench = finished().copy();
+    bench.with_cache_of(finished());
+    std::fs::remove_file(bench.path("run/manifest.json")).unwrap();
+    // Killed after an outcome was written, and in the middle of other files.
+    for name in [
+        "run/arms/sft/seed-1/checkpoint-000020/weights.safetensors",
+        "run/teacher/checkpoint-000010/weights.safetensors",
+        "run/arms/grpo/seed-2/.checkpoint-000010.partial/weights.safetensors",
+        "run/arms/grpo/seed-2/.traces.parquet.17.partial",
+        "run/figures/.figure.svg.17.partial",
+        "run/.report.html.17.partial",
+    ] {
+        bench.write(name, "");
+    }
+    bench.run("run", &["--resume"]).done();
+    assert_same(&bench.path("run"), &finished().run);
 }

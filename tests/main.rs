@@ -9,4 +9,5 @@ mod command_line;
 mod human;
 mod models;
 mod run;
+mod safety;
 mod support;

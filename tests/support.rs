@@ -220,6 +220,17 @@ impl Running {
         }
     }
 
+    /// Waits until `ready` holds; false where the process ended before it did.
+    pub(crate) fn reaches(&mut self, ready: impl Fn() -> bool) -> bool {
+        while !ready() {
+            if self.child.try_wait().unwrap().is_some() {
+                return false;
+            }
+            sleep(Duration::from_micros(500));
+        }
+        true
+    }
+
     /// Sends a signal by its name.
     pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill")

@@ -138,7 +138,7 @@ fn whole(
     fill: impl FnOnce(&mut BufWriter<File>) -> Result<(), RecordError>,
 ) -> Result<(), RecordError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let temporary = path.with_file_name(format!(".{name}.{}.part", std::process::id()));
+    let temporary = path.with_file_name(format!(".{name}.{}.partial", std::process::id()));
     let written = fill_and_rename(path, &temporary, fill);
     if written.is_err() {
         // The first error is the one to tell; what is left here is read by nobody.

@@ -98,6 +98,10 @@ impl Definition {
             .map_err(|error| anyhow::anyhow!("{place}.shape.{error}"))?;
         pretraining.resolve(&format!("{place}.pretraining.training"))?;
         ensure!(
+            pretraining.training.keep_best != Some(true),
+            "{place}.pretraining.training.keep_best = true: a base is what its last update left, and nothing else of it is kept; remove the key"
+        );
+        ensure!(
             pretraining.batch_size > 0,
             "{place}.pretraining.batch_size = 0: an update needs a document"
         );
@@ -196,6 +200,10 @@ impl Definition {
         if let Some(lora) = &arm.lora {
             lora.check()
                 .map_err(|error| anyhow::anyhow!("arm.{name}.lora.{error}"))?;
+            ensure!(
+                arm.algorithm.build().reference_sync().is_none(),
+                "arm.{name}: sync_ref_model = true with lora: the reference is the model without its adapter, which does not change; remove one of the two"
+            );
         }
         self.check_training(
             &format!("arm.{name}"),

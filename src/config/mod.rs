@@ -330,14 +330,7 @@ impl AlgorithmSettings {
             Self::Rloo(rloo) => rloo.check(),
             Self::ReinforcePlusPlus(reinforce) => reinforce.check(),
             Self::Rft(rft) => rft.check(),
-        }?;
-        if self.build().reference_sync().is_some() {
-            return Err(
-                "sync_ref_model = true is not supported: the reference model stays as it is"
-                    .to_owned(),
-            );
         }
-        Ok(())
     }
 }
 

@@ -138,3 +138,26 @@ fn overrides_change_the_text_and_are_checked_like_it() {
     assert!(format!("{:#}", Definition::parse(&misspelt).unwrap_err()).contains("step"));
     assert!(apply_overrides(SMALL, &["steps".to_owned()]).is_err());
 }
+
+#[test]
+fn a_reference_follows_where_there_is_one_of_its_own() {
+    let following = "num_generations = 4, beta = 0.1, sync_ref_model = true";
+    let text = SMALL.replace("num_generations = 4", following);
+    assert!(Definition::parse(&text).is_ok());
+    let refused = refusal(|_| text.replace("[arm.rl]", "[arm.rl]\nlora = { r = 2, alpha = 4.0 }"));
+    assert!(
+        refused.contains("arm.rl") && refused.contains("sync_ref_model"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn settings_of_keeping_are_checked() {
+    let none = refusal(|text| text.replace("[training]", "[training]\nkeep_last = 0"));
+    assert!(none.contains("keep_last"), "{none}");
+    let base = refusal(|text| text.replace("{ steps = 4,", "{ steps = 4, keep_best = true,"));
+    assert!(
+        base.contains("base.pretraining.training.keep_best"),
+        "{base}"
+    );
+}

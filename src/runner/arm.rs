@@ -41,6 +41,7 @@ pub(super) fn write_evaluation(
 pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
     let at = run.arm_folder(name, seed);
     if Outcome::read(&at)?.is_some() {
+        checkpoint::clear(&at)?;
         return Ok(Done::Finished);
     }
     let settings = run
@@ -109,6 +110,7 @@ pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
                 },
             },
             folder: &at,
+            save_policy: &|at| save_trained(&model, at),
             identity: &identity,
             stop: &run.request.stop,
             progress: &progress,
@@ -119,12 +121,9 @@ pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
         return Ok(Done::Interrupted);
     };
     progress.set_message("evaluation");
-    match model.decoder.adapter() {
-        Some(adapter) => adapter.save(&at.join("adapter"))?,
-        None => folder::save(&model, &at.join("model"))?,
-    }
+    let adapted = model.decoder.adapter().is_some();
+    save_trained(&model, &at.join(if adapted { "adapter" } else { "model" }))?;
     write_evaluation(run, &model, name, Some(seed), seed, &at)?;
-    checkpoint::clear(&at)?;
     progress.finish_and_clear();
     Outcome {
         arm_run: ArmRun {
@@ -138,7 +137,17 @@ pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
         },
     }
     .write(&at)?;
+    // After the outcome: until that is there, they are all there is.
+    checkpoint::clear(&at)?;
     Ok(Done::Finished)
+}
+
+/// Writes what was trained: the adapter where there is one, else the model.
+fn save_trained(model: &Model, at: &Path) -> Result<()> {
+    match model.decoder.adapter() {
+        Some(adapter) => adapter.save(at),
+        None => folder::save(model, at),
+    }
 }
 
 /// Gives the lab its demonstrations; the hash of what is shown.

@@ -1,8 +1,10 @@
 //! Base models: pre-trained once for everything that determines them, kept in
 //! the user's cache, and evaluated as an arm of their own.
 
-use std::fs::File;
-use std::path::PathBuf;
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use experiments::manifest::ArmRun;
@@ -27,6 +29,9 @@ const HASHED_DOCUMENTS: u64 = 256;
 /// Part of a base's hash; raised with every change of the decoder or the
 /// optimizer that changes bits, so that old bases are not taken for new ones.
 const ARITHMETIC: &str = "2";
+
+/// Time between two looks at a base that somebody else is making.
+const LOCK_PATIENCE: Duration = Duration::from_millis(50);
 
 /// A base that is there.
 pub(super) struct Base {
@@ -97,8 +102,12 @@ pub(super) fn obtain(
     let bases = cache_folder()?.join("bases");
     let whole = bases.join(&identity);
     let metrics_file = bases.join(format!("{identity}.metrics.jsonl"));
+    let workshop = bases.join(format!("{identity}.training"));
     std::fs::create_dir_all(&bases).with_context(|| format!("creating {}", bases.display()))?;
-    let lock = lock(&bases.join(format!("{identity}.lock")))?;
+    let Some(lock) = lock(&bases.join(format!("{identity}.lock")), &run.request.stop)? else {
+        return Ok(None);
+    };
+    files::remove_leftovers_of(&bases, &identity)?;
     if !whole.join("config.json").exists() {
         let model = Model {
             decoder: Decoder::new(
@@ -112,7 +121,6 @@ pub(super) fn obtain(
             batch_size: pretraining.batch_size,
             ..algorithms::Sft::default()
         };
-        let workshop = bases.join(format!("{identity}.training"));
         let progress: ProgressBar = run.progress(name);
         let mut lab =
             PretrainingLab::new(&model, &corpus, seed, pretraining.focus_weight, HELD_OUT)?;
@@ -125,6 +133,7 @@ pub(super) fn obtain(
                     temperature: 1.0,
                 },
                 folder: &workshop,
+                save_policy: &|at| folder::save(&model, at),
                 identity: &identity,
                 stop: &run.request.stop,
                 progress: &progress,
@@ -139,6 +148,8 @@ pub(super) fn obtain(
         // The folder last: where it is, everything is.
         files::write_whole(&metrics_file, &metrics)?;
         folder::save(&model, &whole)?;
+    }
+    if workshop.exists() {
         std::fs::remove_dir_all(&workshop)
             .with_context(|| format!("removing {}", workshop.display()))?;
     }
@@ -149,12 +160,23 @@ pub(super) fn obtain(
     }))
 }
 
-/// Waits for other runs, and other jobs of this one, that make the same base.
-fn lock(path: &std::path::Path) -> Result<File> {
+/// Waits for other runs, and other jobs of this one, that make the same base;
+/// `None` where the user asked to stop before they were done.
+fn lock(path: &Path, stop: &AtomicBool) -> Result<Option<File>> {
     let file = File::create(path).with_context(|| format!("creating {}", path.display()))?;
-    file.lock()
-        .with_context(|| format!("locking {}", path.display()))?;
-    Ok(file)
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(Some(file)),
+            // Asked again and again: a lock that is waited for hears no Ctrl-C.
+            Err(TryLockError::WouldBlock) if !stop.load(Ordering::SeqCst) => {
+                std::thread::sleep(LOCK_PATIENCE);
+            }
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => {
+                return Err(error).with_context(|| format!("locking {}", path.display()));
+            }
+        }
+    }
 }
 
 /// The job of one seed's base: obtain it and let it answer the evaluation.
@@ -213,4 +235,27 @@ pub(super) fn load(run: &Run, seed: u64, device: Device) -> Result<(Model, Outco
         path.display()
     );
     Ok((model, outcome))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waits_for_a_base_gets_it_or_hears_the_user() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("base.lock");
+        let stop = AtomicBool::new(false);
+        let held = lock(&path, &stop).unwrap().unwrap();
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(|| lock(&path, &stop).unwrap().is_some());
+            std::thread::sleep(LOCK_PATIENCE);
+            stop.store(true, Ordering::SeqCst);
+            assert!(!waits.join().unwrap());
+        });
+        drop(held);
+        // Nobody in the way: what is there is taken, so that the step loop can
+        // say where it stopped.
+        assert!(lock(&path, &stop).unwrap().is_some());
+    }
 }

@@ -18,6 +18,7 @@ mod traces;
 
 pub use base::{cache_folder, models_folder};
 
+use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -97,8 +98,15 @@ impl Request {
 
     /// Trains, evaluates, compares and reports.
     pub fn run(self) -> Result<RunEnding> {
+        let out = self.out.clone();
+        self.go().map_err(|error| with_room(error, &out))
+    }
+
+    fn go(self) -> Result<RunEnding> {
         let inputs = Inputs::read(&self.definition, &self.definition_folder)?;
         self.claim_directory()?;
+        let _alone = self.lock_directory()?;
+        files::remove_leftovers(&self.out)?;
         let run = Arc::new(Run::new(self, inputs));
         let jobs = jobs(&run);
         let threads = run.request.definition.experiment.threads;
@@ -127,12 +135,8 @@ impl Request {
         let stored = self.out.join(DEFINITION_FILE);
         let claimed = files::write_whole(&stored, self.text.as_bytes());
         // A place that cannot be written was a wrong --out; a full disk is a failure.
-        let full = |error: &anyhow::Error| {
-            let kind = error.root_cause().downcast_ref().map(io::Error::kind);
-            kind == Some(io::ErrorKind::StorageFull)
-        };
         match claimed {
-            Err(error) if full(&error) => Err(error),
+            Err(error) if is_full(&error) => Err(error),
             Err(error) => UserError::blame(Err(error).with_context(|| {
                 format!(
                     "{} cannot be a run directory; give another folder with --out",
@@ -141,6 +145,21 @@ impl Request {
             })),
             Ok(()) => Ok(()),
         }
+    }
+
+    /// Keeps other processes out of the run directory for as long as the file
+    /// is open: two that go on with one run would write over each other.
+    fn lock_directory(&self) -> Result<File> {
+        let path = self.out.join(DEFINITION_FILE);
+        let file = File::open(&path).with_context(|| format!("reading {}", path.display()))?;
+        // Some file systems know no locks; there nobody is kept out.
+        if let Err(TryLockError::WouldBlock) = file.try_lock() {
+            bail!(UserError(format!(
+                "another process is working on the run in {}; wait for it, or give another folder with --out",
+                self.out.display()
+            )));
+        }
+        Ok(file)
     }
 
     /// Whether the run directory is this experiment's already; refuses one
@@ -172,6 +191,27 @@ impl Request {
             )));
         }
         Ok(false)
+    }
+}
+
+/// Whether a disk took no more.
+fn is_full(error: &anyhow::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|error| matches!(error.kind(), FileTooLarge | QuotaExceeded | StorageFull))
+}
+
+/// Names the way out of a full disk.
+fn with_room(error: anyhow::Error, out: &Path) -> anyhow::Error {
+    if is_full(&error) {
+        error.context(format!(
+            "there is no room left for {}; make room, then go on with the same command and --resume",
+            out.display()
+        ))
+    } else {
+        error
     }
 }
 

@@ -13,7 +13,7 @@ use crate::generation::{self, Key};
 use crate::model::{Model, Stored, folder};
 use crate::tasks::{Problem, Split, grading};
 use crate::training::lab::scored;
-use crate::training::{ArmLab, Ending, Job, Learner, train};
+use crate::training::{ArmLab, Ending, Job, Learner, checkpoint, train};
 
 /// Name of the traces in the teacher's folder.
 pub(super) const TRACES: &str = "traces.jsonl";
@@ -25,6 +25,7 @@ const PROMPTS_AT_ONCE: usize = 128;
 pub(super) fn make(run: &Run) -> Result<Done> {
     let at = run.teacher_folder();
     if Outcome::read(&at)?.is_some() {
+        checkpoint::clear(&at)?;
         return Ok(Done::Finished);
     }
     let settings = run
@@ -65,7 +66,6 @@ pub(super) fn make(run: &Run) -> Result<Done> {
     let traces = sample(run, settings, &model)?;
     traces::write(&at.join(TRACES), &traces)?;
     arm::write_evaluation(run, &model, "teacher", None, seed, &at)?;
-    crate::training::checkpoint::clear(&at)?;
     progress.finish_and_clear();
     Outcome {
         arm_run: ArmRun {
@@ -79,6 +79,7 @@ pub(super) fn make(run: &Run) -> Result<Done> {
         },
     }
     .write(&at)?;
+    checkpoint::clear(&at)?;
     Ok(Done::Finished)
 }
 
@@ -131,6 +132,7 @@ fn reinforce(
                 temperature: run.definition().rollout.temperature,
             },
             folder: &run.teacher_folder(),
+            save_policy: &|at| folder::save(model, at),
             identity: &identity,
             stop: &run.request.stop,
             progress,

@@ -417,4 +417,8 @@ impl Source for ArmLab<'_> {
     fn take_generated(&mut self) -> (u64, u64) {
         std::mem::take(&mut self.generated)
     }
+
+    fn reference(&self) -> Option<&Decoder> {
+        self.reference.as_ref()
+    }
 }

@@ -4,8 +4,10 @@
 //! Nothing here knows which algorithm it serves; what differs between arms is
 //! in the `algorithms` crate. That is what makes the arms comparable.
 
+mod best;
 pub mod checkpoint;
 pub mod forward;
+mod guards;
 pub mod lab;
 pub mod metrics;
 pub mod network;

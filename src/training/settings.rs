@@ -46,7 +46,8 @@ pub struct TrainingSettings {
     pub schedule: Option<Schedule>,
     /// Share of the peak that is left at the end.
     pub final_ratio: Option<f64>,
-    /// Updates over which the learning rate rises from 0.
+    /// Updates over which the learning rate rises from 0; the first of them is
+    /// made at 0.
     pub warmup_steps: Option<u64>,
     /// Decoupled weight decay on matrices; never on norms.
     pub weight_decay: Option<f64>,
@@ -60,6 +61,16 @@ pub struct TrainingSettings {
     pub gradient_checkpointing: Option<bool>,
     /// Updates between checkpoints.
     pub save_steps: Option<u64>,
+    /// Checkpoints that are kept, newest first; 2 leave one to fall back on.
+    pub keep_last: Option<u64>,
+    /// Whether the policy of the best validation is kept as a model in `best/`:
+    /// the one with the lowest held-out loss where that is measured, else with
+    /// the highest accuracy, the earliest of equals. Evaluation items are never
+    /// looked at, and what is evaluated stays the last update's policy.
+    pub keep_best: Option<bool>,
+    /// Updates in a row that may be skipped because a loss or gradient was not
+    /// finite; one more stops the run. 0: the first one stops it.
+    pub max_skipped_updates: Option<u64>,
     /// Updates between validations.
     pub validation_steps: Option<u64>,
 }
@@ -82,6 +93,9 @@ pub struct Training {
     pub dtype: PrecisionChoice,
     pub gradient_checkpointing: bool,
     pub save_steps: u64,
+    pub keep_last: u64,
+    pub keep_best: bool,
+    pub max_skipped_updates: u64,
     pub validation_steps: u64,
 }
 
@@ -117,6 +131,12 @@ impl TrainingSettings {
                 .or(b.gradient_checkpointing)
                 .unwrap_or(false),
             save_steps: a.save_steps.or(b.save_steps).unwrap_or(500),
+            keep_last: a.keep_last.or(b.keep_last).unwrap_or(2),
+            keep_best: a.keep_best.or(b.keep_best).unwrap_or(false),
+            max_skipped_updates: a
+                .max_skipped_updates
+                .or(b.max_skipped_updates)
+                .unwrap_or(10),
             validation_steps: a.validation_steps.or(b.validation_steps).unwrap_or(50),
         };
         training.check(place)?;
@@ -133,6 +153,7 @@ impl Training {
             ("max_grad_norm", self.max_grad_norm),
             ("micro_batch_tokens", self.micro_batch_tokens as f64),
             ("save_steps", self.save_steps as f64),
+            ("keep_last", self.keep_last as f64),
             ("validation_steps", self.validation_steps as f64),
         ];
         for (name, value) in positive {
@@ -155,10 +176,12 @@ impl Training {
         Ok(())
     }
 
-    /// Share of the peak learning rate at update `step`, counted from 0.
+    /// Share of the peak learning rate at update `step`, counted from 0, by the
+    /// formulas of transformers' schedules: a warm-up of `w` updates begins at
+    /// 0, goes up by `1/w` an update, and the peak is first reached at update `w`.
     pub fn rate(&self, step: u64) -> f64 {
         if step < self.warmup_steps {
-            return (step + 1) as f64 / (self.warmup_steps + 1) as f64;
+            return step as f64 / self.warmup_steps as f64;
         }
         let span = self.steps.saturating_sub(self.warmup_steps).max(1) as f64;
         let progress = ((step - self.warmup_steps) as f64 / span).min(1.0);
@@ -208,7 +231,8 @@ mod tests {
         }
         .resolve(&TrainingSettings::default(), "training")
         .unwrap();
-        assert!(training.rate(0) < training.rate(1) && training.rate(1) < 1.0);
+        assert!(training.rate(0).abs() < 1e-12);
+        assert!((training.rate(1) - 0.5).abs() < 1e-12);
         assert!((training.rate(2) - 1.0).abs() < 1e-12);
         assert!((training.rate(10) - 0.1).abs() < 1e-12);
         assert!((training.rate(6) - 0.55).abs() < 1e-12);

@@ -1,26 +1,27 @@
 //! The step loop.
 //!
-//! Order of one update: collect where nothing is pending, update, log,
-//! validate, checkpoint. An update itself is [`Learner`]'s; a loss
-//! or gradient that is not finite skips the update and is counted.
+//! Order of one update: collect where nothing is pending, update, let the
+//! reference model follow, validate, log, checkpoint. An update itself is
+//! [`Learner`]'s; a loss or gradient that is not finite skips the update and is
+//! counted.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use algorithms::{Batch, Lab, Metrics};
+use algorithms::{Algorithm, Batch, Lab, Metrics, ReferenceSync};
 use anyhow::{Context, Result, bail};
 use experiments::manifest::Budget;
 use indicatif::ProgressBar;
+use tch::Tensor;
 
-use super::checkpoint::{self, Progress};
+use super::checkpoint::{self, Progress, Snapshot};
 use super::metrics::MetricsLog;
 use super::optimizer::State;
 use super::update::Learner;
-use crate::model::Decoder;
-
-/// Updates skipped in a row after which a run stops.
-const SKIPS_ALLOWED: u64 = 10;
+use super::{best, guards};
+use crate::files;
+use crate::model::{Decoder, Weights};
 
 /// A lab that also validates and says what it spent.
 pub trait Source: Lab {
@@ -32,14 +33,21 @@ pub trait Source: Lab {
 
     /// Tokens sampled for training, and prompt tokens prefilled for it, since the last call.
     fn take_generated(&mut self) -> (u64, u64);
+
+    /// The model that the policy is held to, where there is one.
+    fn reference(&self) -> Option<&Decoder> {
+        None
+    }
 }
 
 /// One training: a policy, an algorithm, and where to keep what comes of it.
 pub struct Job<'a> {
     /// The policy, its algorithm, and the settings of the loop.
     pub learner: Learner<'a>,
-    /// Folder for `metrics.jsonl` and checkpoints.
+    /// Folder for `metrics.jsonl`, checkpoints, and the best policy.
     pub folder: &'a Path,
+    /// Writes the policy as it is as a folder of that name, whole or not at all.
+    pub save_policy: &'a dyn Fn(&Path) -> Result<()>,
     /// Hash of everything that determines the training.
     pub identity: &'a str,
     /// Set when the user asks to stop.
@@ -58,36 +66,31 @@ pub enum Ending {
 }
 
 /// Runs a training to its end, or to a checkpoint when the user asks to stop.
-/// Goes on from the folder's newest whole checkpoint where there is one.
+/// Goes on from the folder's newest whole checkpoint where there is one. The
+/// last update leaves a checkpoint too, so that what comes after the training
+/// can be interrupted without making updates again.
 pub fn train(job: &Job<'_>, source: &mut dyn Source) -> Result<Ending> {
-    std::fs::create_dir_all(job.folder)
-        .with_context(|| format!("creating {}", job.folder.display()))?;
-    let weights = job.learner.decoder.trainable();
-    let (mut at, mut optimizer) = match checkpoint::load(job.folder, job.identity, weights)? {
-        Some(stored) => stored,
-        None => (
-            Progress {
-                identity: job.identity.to_owned(),
-                step: 0,
-                pending: Vec::new(),
-                collection: Metrics::new(),
-                budget: Budget::default(),
-                skipped: 0,
-            },
-            State::new(weights),
-        ),
-    };
-    let mut log = MetricsLog::open(&job.folder.join("metrics.jsonl"), at.step)?;
-    job.progress.set_length(job.learner.training.steps);
+    files::create_folder(job.folder)?;
+    files::remove_leftovers(job.folder)?;
+    let Learner {
+        decoder,
+        algorithm,
+        training,
+        ..
+    } = job.learner;
+    let weights = decoder.trainable();
+    let (mut at, mut optimizer) = begin(job, source)?;
+    let log_path = job.folder.join("metrics.jsonl");
+    let mut log = MetricsLog::open(&log_path, at.step)?;
+    job.progress.set_length(training.steps);
     job.progress.set_position(at.step);
     if at.step == 0 {
         log.write(0, &source.validate()?)?;
     }
-    let mut skipped_in_a_row = 0;
-    while at.step < job.learner.training.steps {
+    while at.step < training.steps {
         let started = Instant::now();
         if at.pending.is_empty() {
-            let collected = job.learner.algorithm.collect(at.step, source)?;
+            let collected = algorithm.collect(at.step, source)?;
             at.pending = collected.batches;
             at.collection = collected.metrics;
             at.collection.extend(source.take_metrics());
@@ -95,37 +98,22 @@ pub fn train(job: &Job<'_>, source: &mut dyn Source) -> Result<Ending> {
         if at.pending.is_empty() {
             bail!(
                 "{} collected no batch at update {}",
-                job.learner.algorithm.name(),
+                algorithm.name(),
                 at.step
             );
         }
         let batch = at.pending.remove(0);
         let outcome = job.learner.update(&batch, &mut optimizer, at.step)?;
+        at.step += 1;
         let mut metrics = at.collection.clone();
         metrics.extend(outcome.metrics);
-        if outcome.skipped {
-            at.skipped += 1;
-            skipped_in_a_row += 1;
-            if skipped_in_a_row >= SKIPS_ALLOWED {
-                bail!(
-                    "{SKIPS_ALLOWED} updates in a row had a loss or gradient that was not finite, \
-                     the last at update {} over {} examples; lower the learning rate. \
-                     The last checkpoint is in {}",
-                    at.step,
-                    batch.examples.len(),
-                    job.folder.display()
-                );
-            }
-        } else {
-            skipped_in_a_row = 0;
+        count(&mut at, outcome.skipped, &metrics, job.folder);
+        if let Some((sync, reference)) = followed(algorithm, source)?
+            && at.step.is_multiple_of(sync.steps)
+        {
+            follow(reference, weights, sync.mixup_alpha);
         }
-        at.step += 1;
-        spend(
-            &mut at.budget,
-            &batch,
-            source.take_generated(),
-            job.learner.decoder,
-        );
+        spend(&mut at.budget, &batch, source.take_generated(), decoder);
         at.budget.optimizer_steps = at.step;
         at.budget.seconds += started.elapsed().as_secs_f64();
         let tokens = at.budget.trained_tokens + at.budget.generated_tokens;
@@ -137,24 +125,106 @@ pub fn train(job: &Job<'_>, source: &mut dyn Source) -> Result<Ending> {
         job.progress.set_position(at.step);
         job.progress
             .set_message(format!("{:.0} tok/s", tokens as f64 / seconds.max(1e-9)));
-        let last = at.step == job.learner.training.steps;
-        if last
-            || at
-                .step
-                .is_multiple_of(job.learner.training.validation_steps)
-        {
-            metrics.extend(source.validate()?);
+        if at.skipped_in_a_row > training.max_skipped_updates {
+            log.write(at.step, &metrics)?;
+            let in_a_row = at.skipped_in_a_row;
+            return Err(guards::stop(
+                job.folder, at.step, in_a_row, &metrics, &batch,
+            ));
+        }
+        let last = at.step == training.steps;
+        if last || at.step.is_multiple_of(training.validation_steps) {
+            let validation = source.validate()?;
+            if training.keep_best {
+                let (step, save) = (at.step, job.save_policy);
+                best::keep(job.folder, &mut at.best, step, &validation, save)?;
+            }
+            metrics.extend(validation);
         }
         log.write(at.step, &metrics)?;
         let asked_to_stop = job.stop.load(Ordering::SeqCst) && !last;
-        if asked_to_stop || at.step.is_multiple_of(job.learner.training.save_steps) {
-            checkpoint::save(job.folder, &at, weights, &optimizer)?;
+        if last || asked_to_stop || at.step.is_multiple_of(training.save_steps) {
+            // The log first: a checkpoint never knows of updates that it lacks.
+            files::sync_file(&log_path)?;
+            let snapshot = Snapshot {
+                progress: &at,
+                weights,
+                optimizer: &optimizer,
+                reference: followed(algorithm, source)?.map(|(_, reference)| reference),
+            };
+            checkpoint::save(job.folder, &snapshot, training.keep_last)?;
         }
         if asked_to_stop {
             return Ok(Ending::Interrupted);
         }
     }
+    if at.idle + at.skipped == at.step {
+        guards::warn_unmoved(job.folder, at.step, at.idle);
+    }
     Ok(Ending::Finished(at.budget))
+}
+
+/// Where a training stands before its next update.
+fn begin(job: &Job<'_>, source: &dyn Source) -> Result<(Progress, State)> {
+    let Learner {
+        decoder, algorithm, ..
+    } = job.learner;
+    let weights = decoder.trainable();
+    let reference = followed(algorithm, source)?.map(|(_, reference)| reference);
+    if let Some(mut stored) = checkpoint::load(job.folder, job.identity, weights, reference)? {
+        best::confirm(job.folder, &mut stored.0.best);
+        return Ok(stored);
+    }
+    let progress = Progress {
+        identity: job.identity.to_owned(),
+        ..Progress::default()
+    };
+    Ok((progress, State::new(weights)))
+}
+
+/// Counts an update that changed nothing, and says so where it is the first
+/// with nothing to train on.
+fn count(at: &mut Progress, skipped: bool, metrics: &Metrics, folder: &Path) {
+    if skipped {
+        at.skipped += 1;
+        at.skipped_in_a_row += 1;
+    } else {
+        at.skipped_in_a_row = 0;
+    }
+    if metrics.contains_key("nothing_to_train") {
+        if at.idle == 0 {
+            guards::warn_idle(folder, at.step, &at.collection);
+        }
+        at.idle += 1;
+    }
+}
+
+/// How the reference model follows the policy, and its weights; `None` where
+/// it stays as it is.
+fn followed<'a>(
+    algorithm: &dyn Algorithm,
+    source: &'a dyn Source,
+) -> Result<Option<(ReferenceSync, &'a Weights)>> {
+    let Some(sync) = algorithm.reference_sync() else {
+        return Ok(None);
+    };
+    let reference = source.reference().with_context(|| {
+        format!(
+            "{} wants a reference model that follows the policy (sync_ref_model), and there is none",
+            algorithm.name()
+        )
+    })?;
+    Ok(Some((sync, reference.weights())))
+}
+
+/// Moves a reference towards the policy: `(1 - alpha) reference + alpha policy`,
+/// in TRL's order: the reference is scaled, then the policy's share added.
+fn follow(reference: &Weights, policy: &Weights, alpha: f64) {
+    let _guard = tch::no_grad_guard();
+    let mut flat_P = reference.flat().shallow_clone();
+    let share = Tensor::from(alpha as f32).to_device(flat_P.device());
+    let _ = flat_P.g_mul_scalar_(1.0 - alpha);
+    let _ = flat_P.addcmul_(policy.flat(), &share);
 }
 
 /// Adds one update to the budget.
@@ -180,3 +250,6 @@ fn spend(budget: &mut Budget, batch: &Batch, generated: (u64, u64), decoder: &De
     budget.flops +=
         parameters as f64 * (trained_cost * read as f64 + 2.0 * (sampled + prefilled) as f64);
 }
+
+#[cfg(test)]
+mod tests;

@@ -80,9 +80,8 @@ pub fn write_all(
 }
 
 fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(format!(".{}.tmp", std::process::id()));
-    let temporary = PathBuf::from(temporary);
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let temporary = path.with_file_name(format!(".{name}.{}.partial", std::process::id()));
     let written = (|| {
         let mut file = File::create(&temporary)?;
         file.write_all(content)?;
@@ -135,9 +134,12 @@ mod tests {
         fs::create_dir_all(dir.path().join("report.html")).unwrap();
         let error = write_all(&fixture::comparison(), &[], dir.path()).unwrap_err();
         assert!(error.to_string().contains("report.html"), "{error}");
-        let leftover = fs::read_dir(dir.path())
-            .unwrap()
-            .any(|e| e.unwrap().file_name().to_string_lossy().ends_with(".tmp"));
+        let leftover = fs::read_dir(dir.path()).unwrap().any(|e| {
+            e.unwrap()
+                .file_name()
+                .to_string_lossy()
+                .ends_with(".partial")
+        });
         assert!(!leftover);
     }
 
