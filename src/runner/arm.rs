@@ -8,8 +8,9 @@ use experiments::manifest::{ArmRun, Role};
 use experiments::record;
 
 use super::schedule::Done;
-use super::{Outcome, Run, base, identity, teacher, traces};
+use super::{Outcome, Run, base, identity, teacher};
 use crate::config::{ArmSettings, TeacherSettings, build_rewards};
+use crate::demonstrations::{self, Source};
 use crate::evaluator;
 use crate::files;
 use crate::model::{Adapter, Decoder, Model, folder};
@@ -142,16 +143,32 @@ pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
 
 /// Gives the lab its demonstrations; the hash of what is shown.
 fn show(run: &Run, lab: &mut ArmLab<'_>) -> Result<String> {
-    let (recorded, path) = read_traces(run)?;
+    let teacher = run
+        .definition()
+        .teacher
+        .as_ref()
+        .context("the definition has no teacher")?;
+    let (source, path) = source(run, teacher)?;
     let context = lab.model.decoder.config().context();
-    (lab.demonstrations, lab.held_out) =
-        traces::demonstrations(&recorded, &lab.model.text, context, &path)?;
+    let prepared = source.prepare(&teacher.traces, &lab.model.text, context)?;
     ensure!(
-        !lab.demonstrations.is_empty(),
+        !prepared.shown.is_empty(),
         "{} holds no trace to imitate: the teacher got nothing right that was not cut off",
         path.display()
     );
-    Ok(files::hash(&serde_json::to_vec(&recorded)?))
+    // Of a recording, they were said before the run began.
+    if teacher.traces.file.is_none() {
+        for note in &prepared.notes {
+            tracing::warn!("{note}");
+        }
+    }
+    let all = prepared.shown.iter().chain(&prepared.held_out);
+    let all: Vec<_> = all
+        .map(|one| (&one.prompt, &one.completion, &one.weights))
+        .collect();
+    let hash = files::hash(&serde_json::to_vec(&(prepared.shown.len(), all))?);
+    (lab.demonstrations, lab.held_out) = (prepared.shown, prepared.held_out);
+    Ok(hash)
 }
 
 /// Hash of what decides a training besides settings and weights: how the model
@@ -189,25 +206,19 @@ fn problem_order(run: &Run, settings: &ArmSettings, seed: u64, steps: u64) -> Op
 
 /// The demonstrations and where they come from: recorded elsewhere, worked by
 /// the tasks, or sampled by the run's own teacher.
-fn read_traces(run: &Run) -> Result<(Vec<traces::Recorded>, PathBuf)> {
-    let teacher = run
-        .definition()
-        .teacher
-        .as_ref()
-        .context("the definition has no teacher")?;
+fn source(run: &Run, teacher: &TeacherSettings) -> Result<(Source, PathBuf)> {
     if let Some(file) = &teacher.traces.file {
         let path = run.request.definition_folder.join(file);
-        return Ok((
-            traces::recording(&path, teacher.traces.held_out as usize)?,
-            path,
-        ));
+        let held_out = teacher.traces.held_out as usize;
+        return Ok((Source::recording(&path, held_out)?, path));
     }
     if teacher.traces.worked {
-        let worked = traces::worked(&run.mix, teacher.seed, &teacher.traces);
-        return Ok((worked, PathBuf::from("teacher.traces.worked")));
+        let worked = demonstrations::worked(&run.mix, teacher.seed, &teacher.traces);
+        let path = PathBuf::from("teacher.traces.worked");
+        return Ok((Source::of_lab(&path, worked), path));
     }
     let path = run.teacher_folder().join(teacher::TRACES);
-    Ok((traces::read(&path)?, path))
+    Ok((Source::traces(&path)?, path))
 }
 
 /// Roles of all models of a run by name, in the order in which they are shown.

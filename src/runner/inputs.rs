@@ -9,8 +9,9 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use experiments::norms::{NormItem, Norms, conditions};
 
-use super::{UserError, models_folder, traces};
+use super::{UserError, models_folder};
 use crate::config::{BUILTIN_NORMS, BaseSettings, BaseSource, Definition};
+use crate::demonstrations::Source;
 use crate::model::text::encode;
 use crate::model::{Stored, Text};
 use crate::tasks::{EvaluationItem, Mix, squeeze};
@@ -48,9 +49,12 @@ fn read(definition: &Definition, definition_folder: &Path) -> Result<Inputs> {
         && let Some(file) = &teacher.traces.file
     {
         let path = definition_folder.join(file);
-        let recorded = traces::recording(&path, teacher.traces.held_out as usize)
+        let prepared = Source::recording(&path, teacher.traces.held_out as usize)
+            .and_then(|source| source.prepare(&teacher.traces, &text, context))
             .context("teacher.traces.file")?;
-        traces::check(&recorded, &text, context, &path).context("teacher.traces.file")?;
+        for note in prepared.notes {
+            tracing::warn!("{note}");
+        }
     }
     Ok(Inputs { mix, items, norms })
 }

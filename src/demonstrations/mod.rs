@@ -1,0 +1,290 @@
+//! What is imitated: a data set's rows, or the lab's own traces, as token ids
+//! of a model with one weight a completion token.
+//!
+//! Data sets come in TRL's formats: a prompt and a completion, both strings or
+//! both conversations; `messages`, one conversation; or `text`. Which tokens
+//! they become and which of them are trained is held to TRL 1.16. One thing
+//! differs on purpose: TRL cuts off what is longer than `max_length`, which
+//! takes the end token away and teaches never to stop; here a longer row is left
+//! out, counted and named.
+//!
+//! Deliberately absent: tools, images, settings of the chat template in a row,
+//! preferences, and data sets that are token ids already.
+
+mod rows;
+mod tokens;
+mod traces;
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use algorithms::Demonstration;
+use anyhow::{Context, Result, ensure};
+use rayon::prelude::*;
+
+use crate::config::TraceSettings;
+use crate::model::Text;
+use crate::model::chat::Message;
+
+pub(crate) use traces::{Recorded, worked, write};
+
+/// Rows that a warning names one by one.
+const NAMED: usize = 10;
+
+/// One demonstration as it was written.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Body {
+    /// A task's problem, asked as the model is asked problems, and the answer:
+    /// the lab's own traces.
+    Asked { prompt: String, completion: String },
+    /// A prompt and its continuation, both as they stand.
+    Strings { prompt: String, completion: String },
+    /// A conversation, and how it goes on.
+    Turns {
+        prompt: Vec<Message>,
+        completion: Vec<Message>,
+    },
+    /// A whole conversation.
+    Messages(Vec<Message>),
+    /// A text as it stands.
+    Text(String),
+}
+
+impl Body {
+    /// What it is, for errors.
+    fn format(&self) -> &'static str {
+        match self {
+            Self::Asked { .. } => "a problem and its answer",
+            Self::Strings { .. } => "a prompt and a completion, both strings",
+            Self::Turns { .. } => "a prompt and a completion, both conversations",
+            Self::Messages(_) => "a conversation in \"messages\"",
+            Self::Text(_) => "a \"text\"",
+        }
+    }
+
+    fn has_prompt(&self) -> bool {
+        !matches!(self, Self::Messages(_) | Self::Text(_))
+    }
+}
+
+/// A demonstration with its place.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Row {
+    /// What was written.
+    pub(crate) body: Body,
+    /// Whether it is kept for the held-out loss.
+    pub(crate) held_out: bool,
+    /// Its line, or its row in a Parquet file, from 1 on.
+    pub(crate) number: usize,
+}
+
+/// Demonstrations of one source, in order.
+pub(crate) struct Source {
+    path: PathBuf,
+    rows: Vec<Row>,
+}
+
+/// A source as a model reads it.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    /// What is imitated.
+    pub(crate) shown: Vec<Demonstration>,
+    /// What makes the held-out loss.
+    pub(crate) held_out: Vec<Demonstration>,
+    /// What the user should know of it, a sentence each.
+    pub(crate) notes: Vec<String>,
+}
+
+impl Source {
+    /// Reads a data set; its last `held_out` rows are for the held-out loss.
+    pub(crate) fn recording(path: &Path, held_out: usize) -> Result<Self> {
+        let mut rows = rows::read(path)?;
+        ensure!(
+            held_out < rows.len(),
+            "teacher.traces.held_out = {held_out}, but {} holds {} traces: nothing would be left to imitate",
+            path.display(),
+            rows.len()
+        );
+        let first = rows.len() - held_out;
+        for row in &mut rows[first..] {
+            row.held_out = true;
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            rows,
+        })
+    }
+
+    /// Traces that the lab has written itself.
+    pub(crate) fn traces(path: &Path) -> Result<Self> {
+        Ok(Self::of_lab(path, traces::read(path)?))
+    }
+
+    /// The lab's own traces; the path is what errors call them.
+    pub(crate) fn of_lab(path: &Path, traces: Vec<Recorded>) -> Self {
+        let rows = traces.into_iter().enumerate();
+        let rows = rows
+            .map(|(index, trace)| Row {
+                body: Body::Asked {
+                    prompt: trace.prompt,
+                    completion: trace.completion,
+                },
+                held_out: trace.held_out,
+                number: index + 1,
+            })
+            .collect();
+        Self {
+            path: path.to_owned(),
+            rows,
+        }
+    }
+
+    fn place(&self, row: &Row) -> String {
+        let unit = if rows::is_parquet_name(&self.path) {
+            "row"
+        } else {
+            "line"
+        };
+        format!("{}, {unit} {}", self.path.display(), row.number)
+    }
+
+    /// The rows as demonstrations for a model with this text side and context.
+    /// Refuses those that it cannot be shown.
+    pub(crate) fn prepare(
+        &self,
+        settings: &TraceSettings,
+        text: &Text,
+        context: usize,
+    ) -> Result<Prepared> {
+        let limit = settings.max_length.unwrap_or(context);
+        ensure!(
+            limit <= context,
+            "teacher.traces.max_length = {limit}, but the model's context holds {context} tokens"
+        );
+        self.agrees_with(settings, text)?;
+        let made: Vec<Result<Option<tokens::Tokens>>> = self
+            .rows
+            .par_iter()
+            .map(|row| {
+                let tokens = tokens::of(&row.body, settings, text)?;
+                tokens.fits(limit, settings.max_length.is_some())
+            })
+            .collect();
+        let mut prepared = Prepared {
+            shown: Vec::new(),
+            held_out: Vec::new(),
+            notes: Vec::new(),
+        };
+        let mut left_out = Vec::new();
+        let mut merged = Vec::new();
+        let mut ends = false;
+        for (row, tokens) in self.rows.iter().zip(made) {
+            let Some(tokens) = tokens.with_context(|| self.place(row))? else {
+                left_out.push(row.number);
+                continue;
+            };
+            if tokens.merged {
+                merged.push(row.number);
+            }
+            let demonstration = tokens.demonstration;
+            ends |= trained(&demonstration).any(|id| text.ends.contains(&id));
+            if row.held_out {
+                prepared.held_out.push(demonstration);
+            } else {
+                prepared.shown.push(demonstration);
+            }
+        }
+        let path = self.path.display();
+        let (rows, held_out) = (self.rows.len(), self.rows.iter().any(|row| row.held_out));
+        if !left_out.is_empty() {
+            let numbers = named(&left_out);
+            let found = format!(
+                "{path}: {} of {rows} rows are longer than teacher.traces.max_length = {limit} \
+                 tokens and left out: {numbers}",
+                left_out.len()
+            );
+            ensure!(
+                !prepared.shown.is_empty(),
+                "{found}; nothing is left to imitate"
+            );
+            ensure!(
+                !held_out || !prepared.held_out.is_empty(),
+                "{found}; nothing is left for the held-out loss"
+            );
+            prepared.notes.push(found);
+        }
+        if !merged.is_empty() {
+            prepared.notes.push(format!(
+                "{path}: {} of {rows} prompts end within a token, or are rendered otherwise than \
+                 at the beginning of the whole; trained is what differs, as in TRL: {}",
+                merged.len(),
+                named(&merged)
+            ));
+        }
+        if !ends && !prepared.shown.is_empty() {
+            prepared.notes.push(format!(
+                "{path}: no end token of the model is trained, so it may not learn to stop; {}",
+                if settings.assistant_only_loss {
+                    "the chat template closes its {% generation %} blocks before it"
+                } else {
+                    "the chat template writes none of them"
+                }
+            ));
+        }
+        Ok(prepared)
+    }
+
+    /// What a format, the settings and the model say of each other.
+    fn agrees_with(&self, settings: &TraceSettings, text: &Text) -> Result<()> {
+        let Some(row) = self.rows.first() else {
+            return Ok(());
+        };
+        let path = self.path.display();
+        let format = row.body.format();
+        let conversation = matches!(row.body, Body::Turns { .. } | Body::Messages(_));
+        ensure!(
+            settings.completion_only_loss != Some(true) || row.body.has_prompt(),
+            "teacher.traces.completion_only_loss = true, but each row of {path} is {format}, \
+             which has no prompt; remove the setting"
+        );
+        ensure!(
+            !conversation || text.chat.is_some(),
+            "{path}: each row is {format}, but the model has no chat template to write it with; \
+             give \"prompt\" and \"completion\" as strings"
+        );
+        if settings.assistant_only_loss {
+            ensure!(
+                conversation,
+                "teacher.traces.assistant_only_loss = true, but each row of {path} is {format}, \
+                 no conversation; remove the setting"
+            );
+            let marks = text.chat.as_ref().is_some_and(|chat| chat.marks_generation());
+            ensure!(
+                marks,
+                "teacher.traces.assistant_only_loss = true, but the model's chat template has no \
+                 {{% generation %}} blocks, which say what the assistant wrote; put \
+                 {{% generation %}} and {{% endgeneration %}} around it in the model's \
+                 chat_template.jinja, or give \"prompt\" and \"completion\" as conversations, of \
+                 which the completion is trained"
+            );
+        }
+        Ok(())
+    }
+}
+
+/// The tokens of a demonstration that are trained.
+fn trained(demonstration: &Demonstration) -> impl Iterator<Item = i64> {
+    let weighted = demonstration.completion.iter().zip(&demonstration.weights);
+    weighted.filter_map(|(&id, &weight)| (weight != 0.0).then_some(id))
+}
+
+/// The first of some rows, and how many more there are.
+fn named(numbers: &[usize]) -> String {
+    let shown: Vec<String> = numbers.iter().take(NAMED).map(ToString::to_string).collect();
+    let mut text = shown.join(", ");
+    if numbers.len() > NAMED {
+        // Writing to a string cannot fail.
+        let _ = write!(text, " and {} more", numbers.len() - NAMED);
+    }
+    text
+}
