@@ -89,18 +89,22 @@ pub fn read(path: &Path, wanted: &[&str]) -> Result<Dataset, DatasetError> {
     std::io::Read::read_to_end(&mut file, &mut bytes).map_err(io)?;
     // The decoder asserts what a broken file may contradict.
     let read = catch_unwind(AssertUnwindSafe(|| decode(bytes, wanted)));
-    read.unwrap_or_else(|_| Err(Refusal::Broken("its pages contradict each other".to_owned())))
-        .map_err(|refusal| match refusal {
-            Refusal::Broken(detail) => DatasetError::Broken {
-                path: path.into(),
-                detail,
-            },
-            Refusal::Type { column, dtype } => DatasetError::Type {
-                path: path.into(),
-                column,
-                dtype,
-            },
-        })
+    read.unwrap_or_else(|_| {
+        Err(Refusal::Broken(
+            "its pages contradict each other".to_owned(),
+        ))
+    })
+    .map_err(|refusal| match refusal {
+        Refusal::Broken(detail) => DatasetError::Broken {
+            path: path.into(),
+            detail,
+        },
+        Refusal::Type { column, dtype } => DatasetError::Type {
+            path: path.into(),
+            column,
+            dtype,
+        },
+    })
 }
 
 enum Refusal {
@@ -108,14 +112,18 @@ enum Refusal {
     Type { column: String, dtype: String },
 }
 
-fn broken(error: impl ToString) -> Refusal {
+fn broken(detail: impl Into<String>) -> Refusal {
+    Refusal::Broken(detail.into())
+}
+
+fn undecoded(error: impl std::error::Error) -> Refusal {
     Refusal::Broken(error.to_string())
 }
 
 fn decode(bytes: Vec<u8>, wanted: &[&str]) -> Result<Dataset, Refusal> {
     let bytes = Buffer::from(bytes);
     let metadata: FileMetadata =
-        read_metadata(&mut Cursor::new(bytes.as_ref())).map_err(broken)?;
+        read_metadata(&mut Cursor::new(bytes.as_ref())).map_err(undecoded)?;
     let schema = parquet_to_arrow_schema(metadata.schema().fields());
     let columns: Vec<String> = schema.iter_names().map(ToString::to_string).collect();
     let fields: Vec<&Field> = schema
@@ -153,7 +161,11 @@ fn decode(bytes: Vec<u8>, wanted: &[&str]) -> Result<Dataset, Refusal> {
 }
 
 /// The values of one column in one group of rows.
-fn column(bytes: &Buffer<u8>, group: &RowGroupMetadata, field: &Field) -> Result<Vec<Value>, Refusal> {
+fn column(
+    bytes: &Buffer<u8>,
+    group: &RowGroupMetadata,
+    field: &Field,
+) -> Result<Vec<Value>, Refusal> {
     let chunks: Vec<&ColumnChunkMetadata> = group
         .columns_under_root_iter(&field.name)
         .into_iter()
@@ -175,7 +187,8 @@ fn column(bytes: &Buffer<u8>, group: &RowGroupMetadata, field: &Field) -> Result
         pages.push(BasicDecompressor::new(reader(), vec![]));
         types.push(&chunk.descriptor().descriptor.primitive_type);
     }
-    let (arrays, _) = column_iter_to_arrays(pages, types, field.clone(), None).map_err(broken)?;
+    let (arrays, _) =
+        column_iter_to_arrays(pages, types, field.clone(), None).map_err(undecoded)?;
     let mut values = Vec::new();
     for array in &arrays {
         for index in 0..array.len() {
@@ -200,7 +213,7 @@ fn place(chunk: &ColumnChunkMetadata, length: usize) -> Option<Range<usize>> {
 fn check_pages(reader: PageReader, chunk: &ColumnChunkMetadata) -> Result<(), Refusal> {
     let mut values = 0usize;
     for page in reader {
-        let CompressedPage::Data(page) = page.map_err(broken)? else {
+        let CompressedPage::Data(page) = page.map_err(undecoded)? else {
             continue;
         };
         let unpacked = page.uncompressed_size();

@@ -52,6 +52,10 @@ impl TeacherSettings {
 /// assistant_only_loss = true`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a key of the definition"
+)]
 pub struct TraceSettings {
     /// A data set in one of TRL's formats, JSONL or Parquet, in place of
     /// sampling. A relative path starts at the definition's folder.

@@ -12,7 +12,7 @@
 //! preferences, and data sets that are token ids already.
 
 mod rows;
-mod tokens;
+pub(crate) mod tokens;
 mod traces;
 
 use std::fmt::Write;
@@ -22,11 +22,14 @@ use algorithms::Demonstration;
 use anyhow::{Context, Result, ensure};
 use rayon::prelude::*;
 
-use crate::config::TraceSettings;
-use crate::model::Text;
-use crate::model::chat::Message;
+use tokens::{Loss, Tokens};
 
-pub(crate) use traces::{Recorded, worked, write};
+use crate::config::{TeacherSettings, TraceSettings};
+use crate::model::Text;
+use crate::model::chat::{ChatTemplate, Message};
+use crate::tasks::Mix;
+
+pub(crate) use traces::{Recorded, write};
 
 /// Rows that a warning names one by one.
 const NAMED: usize = 10;
@@ -97,7 +100,7 @@ pub(crate) struct Prepared {
 
 impl Source {
     /// Reads a data set; its last `held_out` rows are for the held-out loss.
-    pub(crate) fn recording(path: &Path, held_out: usize) -> Result<Self> {
+    fn recording(path: &Path, held_out: usize) -> Result<Self> {
         let mut rows = rows::read(path)?;
         ensure!(
             held_out < rows.len(),
@@ -115,13 +118,34 @@ impl Source {
         })
     }
 
+    /// What is there before a run begins: a recording, or the tasks' own work;
+    /// `None` where a teacher is still to be sampled.
+    pub(crate) fn ready(
+        teacher: &TeacherSettings,
+        mix: &Mix,
+        definition_folder: &Path,
+    ) -> Result<Option<Self>> {
+        let settings = &teacher.traces;
+        if let Some(file) = &settings.file {
+            let path = definition_folder.join(file);
+            let recording = Self::recording(&path, settings.held_out as usize);
+            return recording.context("teacher.traces.file").map(Some);
+        }
+        if settings.worked {
+            let worked = traces::worked(mix, teacher.seed, settings);
+            let path = Path::new("teacher.traces.worked");
+            return Ok(Some(Self::of_lab(path, worked)));
+        }
+        Ok(None)
+    }
+
     /// Traces that the lab has written itself.
     pub(crate) fn traces(path: &Path) -> Result<Self> {
         Ok(Self::of_lab(path, traces::read(path)?))
     }
 
     /// The lab's own traces; the path is what errors call them.
-    pub(crate) fn of_lab(path: &Path, traces: Vec<Recorded>) -> Self {
+    fn of_lab(path: &Path, traces: Vec<Recorded>) -> Self {
         let rows = traces.into_iter().enumerate();
         let rows = rows
             .map(|(index, trace)| Row {
@@ -139,13 +163,9 @@ impl Source {
         }
     }
 
-    fn place(&self, row: &Row) -> String {
-        let unit = if rows::is_parquet_name(&self.path) {
-            "row"
-        } else {
-            "line"
-        };
-        format!("{}, {unit} {}", self.path.display(), row.number)
+    /// Where they come from.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The rows as demonstrations for a model with this text side and context.
@@ -156,17 +176,17 @@ impl Source {
         text: &Text,
         context: usize,
     ) -> Result<Prepared> {
-        let limit = settings.max_length.unwrap_or(context);
-        ensure!(
-            limit <= context,
-            "teacher.traces.max_length = {limit}, but the model's context holds {context} tokens"
-        );
+        let limit = limit(settings, context)?;
         self.agrees_with(settings, text)?;
-        let made: Vec<Result<Option<tokens::Tokens>>> = self
+        let loss = Loss {
+            completion_only: settings.completion_only_loss,
+            assistant_only: settings.assistant_only_loss,
+        };
+        let made: Vec<Result<Option<Tokens>>> = self
             .rows
             .par_iter()
             .map(|row| {
-                let tokens = tokens::of(&row.body, settings, text)?;
+                let tokens = tokens::of(&row.body, loss, text)?;
                 tokens.fits(limit, settings.max_length.is_some())
             })
             .collect();
@@ -179,7 +199,7 @@ impl Source {
         let mut merged = Vec::new();
         let mut ends = false;
         for (row, tokens) in self.rows.iter().zip(made) {
-            let Some(tokens) = tokens.with_context(|| self.place(row))? else {
+            let Some(tokens) = tokens.with_context(|| rows::place(&self.path, row.number))? else {
                 left_out.push(row.number);
                 continue;
             };
@@ -195,6 +215,15 @@ impl Source {
             }
         }
         let path = self.path.display();
+        if text.chat.is_some()
+            && matches!(self.rows.first(), Some(row) if matches!(row.body, Body::Strings { .. }))
+        {
+            prepared.notes.push(format!(
+                "{path}: prompts are strings and stand as they are, as in TRL, but the model is \
+                 asked through its chat template; give \"prompt\" and \"completion\" as \
+                 conversations to imitate what is evaluated"
+            ));
+        }
         let (rows, held_out) = (self.rows.len(), self.rows.iter().any(|row| row.held_out));
         if !left_out.is_empty() {
             let numbers = named(&left_out);
@@ -258,7 +287,10 @@ impl Source {
                 "teacher.traces.assistant_only_loss = true, but each row of {path} is {format}, \
                  no conversation; remove the setting"
             );
-            let marks = text.chat.as_ref().is_some_and(|chat| chat.marks_generation());
+            let marks = text
+                .chat
+                .as_ref()
+                .is_some_and(ChatTemplate::marks_generation);
             ensure!(
                 marks,
                 "teacher.traces.assistant_only_loss = true, but the model's chat template has no \
@@ -272,6 +304,16 @@ impl Source {
     }
 }
 
+/// Tokens of the longest demonstration for a model of that context.
+pub(crate) fn limit(settings: &TraceSettings, context: usize) -> Result<usize> {
+    let limit = settings.max_length.unwrap_or(context);
+    ensure!(
+        limit <= context,
+        "teacher.traces.max_length = {limit}, but the model's context holds {context} tokens"
+    );
+    Ok(limit)
+}
+
 /// The tokens of a demonstration that are trained.
 fn trained(demonstration: &Demonstration) -> impl Iterator<Item = i64> {
     let weighted = demonstration.completion.iter().zip(&demonstration.weights);
@@ -280,7 +322,11 @@ fn trained(demonstration: &Demonstration) -> impl Iterator<Item = i64> {
 
 /// The first of some rows, and how many more there are.
 fn named(numbers: &[usize]) -> String {
-    let shown: Vec<String> = numbers.iter().take(NAMED).map(ToString::to_string).collect();
+    let shown: Vec<String> = numbers
+        .iter()
+        .take(NAMED)
+        .map(ToString::to_string)
+        .collect();
     let mut text = shown.join(", ");
     if numbers.len() > NAMED {
         // Writing to a string cannot fail.

@@ -40,20 +40,24 @@ pub(super) fn read(path: &Path) -> Result<Vec<Row>> {
     let other = rows.iter().find(|row| row.body.format() != format);
     if let Some(row) = other {
         bail!(
-            "{}: row {} is {}, row {} is {format}; split the file",
-            path.display(),
-            row.number,
+            "{} is {}, but {} is {format}; split the file",
+            place(path, row.number),
             row.body.format(),
-            first.number
+            place(path, first.number)
         );
     }
     Ok(rows)
 }
 
-/// Whether a file is read as Parquet.
-pub(super) fn is_parquet_name(path: &Path) -> bool {
+fn is_parquet_name(path: &Path) -> bool {
     path.extension()
         .is_some_and(|extension| extension.eq_ignore_ascii_case("parquet"))
+}
+
+/// The name of a row, for errors.
+pub(super) fn place(path: &Path, number: usize) -> String {
+    let unit = if is_parquet_name(path) { "row" } else { "line" };
+    format!("{}, {unit} {number}", path.display())
 }
 
 fn of_lines(path: &Path) -> Result<Vec<Row>> {
@@ -71,7 +75,7 @@ fn of_lines(path: &Path) -> Result<Vec<Row>> {
         if line.trim_ascii().is_empty() {
             continue;
         }
-        let place = || format!("{}, line {}", path.display(), index + 1);
+        let place = || place(path, index + 1);
         let line = str::from_utf8(line)
             .map_err(|error| anyhow!("{}: it is not UTF-8: {error}", place()))?;
         let object: Map<String, Value> = serde_json::from_str(line).with_context(|| {
@@ -91,8 +95,7 @@ fn of_parquet(path: &Path) -> Result<Vec<Row>> {
     let columns: Vec<&str> = dataset.columns.iter().map(String::as_str).collect();
     let rows = dataset.rows.iter().enumerate();
     rows.map(|(index, object)| {
-        row(object, &columns, index + 1)
-            .with_context(|| format!("{}, row {}", path.display(), index + 1))
+        row(object, &columns, index + 1).with_context(|| place(path, index + 1))
     })
     .collect()
 }
@@ -166,7 +169,10 @@ fn body(object: &Map<String, Value>, columns: &[&str]) -> Result<Body> {
         "a trace has \"prompt\" and \"completion\", \"messages\", or \"text\"; {}",
         match columns {
             [] => "this has nothing".to_owned(),
-            _ => format!("of them this lacks at least one; it has: {}", columns.join(", ")),
+            _ => format!(
+                "of them this lacks at least one; it has: {}",
+                columns.join(", ")
+            ),
         }
     )
 }

@@ -13,18 +13,26 @@ use serde_json::Map;
 use tokenizers::ModelWrapper;
 
 use super::Body;
-use crate::config::TraceSettings;
 use crate::model::Text;
 use crate::model::chat::{ChatTemplate, Message};
 use crate::model::text::encode;
 
+/// Which tokens are trained.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Loss {
+    /// Whether the prompt is not; by itself, where there is one.
+    pub(crate) completion_only: Option<bool>,
+    /// Whether only what the assistant wrote is.
+    pub(crate) assistant_only: bool,
+}
+
 /// A demonstration, and what was seen while it was made.
 #[derive(Debug)]
-pub(super) struct Tokens {
+pub(crate) struct Tokens {
     /// Ids and weights.
-    pub(super) demonstration: Demonstration,
+    pub(crate) demonstration: Demonstration,
     /// Whether the prompt encoded alone is no beginning of the whole.
-    pub(super) merged: bool,
+    pub(crate) merged: bool,
 }
 
 impl Tokens {
@@ -62,17 +70,17 @@ struct Sequence {
 }
 
 /// The demonstration of one row.
-pub(super) fn of(body: &Body, settings: &TraceSettings, text: &Text) -> Result<Tokens> {
+pub(crate) fn of(body: &Body, loss: Loss, text: &Text) -> Result<Tokens> {
     let Sequence {
         ids,
         prompt,
         merged,
     } = sequence(body, text)?;
-    let completion_only = settings.completion_only_loss.unwrap_or(body.has_prompt());
+    let completion_only = loss.completion_only.unwrap_or(body.has_prompt());
     let mut trained: Vec<bool> = (0..ids.len())
         .map(|place| place > 0 && (place >= prompt || !completion_only))
         .collect();
-    if settings.assistant_only_loss {
+    if loss.assistant_only {
         let written = by_assistant(body, text, ids.len())?;
         ensure!(
             written.contains(&true),
@@ -169,7 +177,12 @@ fn ended(written: &str, text: &Text) -> Result<String> {
     let end = u32::try_from(text.end)
         .ok()
         .and_then(|id| text.tokenizer.id_to_token(id))
-        .with_context(|| format!("the tokenizer has no token of the end token id {}", text.end))?;
+        .with_context(|| {
+            format!(
+                "the tokenizer has no token of the end token id {}",
+                text.end
+            )
+        })?;
     Ok(if written.ends_with(&end) {
         written.to_owned()
     } else {

@@ -74,7 +74,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<Recorded>> {
 
 /// The tasks' own correct work on training problems, and on validation
 /// problems for the held-out loss.
-pub(crate) fn worked(mix: &Mix, seed: u64, settings: &TraceSettings) -> Vec<Recorded> {
+pub(super) fn worked(mix: &Mix, seed: u64, settings: &TraceSettings) -> Vec<Recorded> {
     let of = |split: Split, count: u64| {
         (0..count).map(move |index| {
             let (problem, completion) = mix.solved(seed, split, index);

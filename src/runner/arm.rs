@@ -1,7 +1,7 @@
 //! One arm of one seed: from the seed's base, by the arm's algorithm, to
 //! evaluated trace records.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use experiments::manifest::{ArmRun, Role};
@@ -10,7 +10,7 @@ use experiments::record;
 use super::schedule::Done;
 use super::{Outcome, Run, base, identity, teacher};
 use crate::config::{ArmSettings, TeacherSettings, build_rewards};
-use crate::demonstrations::{self, Source};
+use crate::demonstrations::Source;
 use crate::evaluator;
 use crate::files;
 use crate::model::{Adapter, Decoder, Model, folder};
@@ -148,16 +148,21 @@ fn show(run: &Run, lab: &mut ArmLab<'_>) -> Result<String> {
         .teacher
         .as_ref()
         .context("the definition has no teacher")?;
-    let (source, path) = source(run, teacher)?;
+    let ready = Source::ready(teacher, &run.mix, &run.request.definition_folder)?;
+    // What was ready was also spoken of before the run began.
+    let spoken_of = ready.is_some();
+    let source = match ready {
+        Some(source) => source,
+        None => Source::traces(&run.teacher_folder().join(teacher::TRACES))?,
+    };
     let context = lab.model.decoder.config().context();
     let prepared = source.prepare(&teacher.traces, &lab.model.text, context)?;
     ensure!(
         !prepared.shown.is_empty(),
         "{} holds no trace to imitate: the teacher got nothing right that was not cut off",
-        path.display()
+        source.path().display()
     );
-    // Of a recording, they were said before the run began.
-    if teacher.traces.file.is_none() {
+    if !spoken_of {
         for note in &prepared.notes {
             tracing::warn!("{note}");
         }
@@ -202,23 +207,6 @@ pub(super) fn reference(model: &Model) -> Decoder {
 fn problem_order(run: &Run, settings: &ArmSettings, seed: u64, steps: u64) -> Option<String> {
     let count = settings.algorithm.build().problems_met(steps);
     (count > 0).then(|| ArmLab::problem_order(&run.mix, seed, count))
-}
-
-/// The demonstrations and where they come from: recorded elsewhere, worked by
-/// the tasks, or sampled by the run's own teacher.
-fn source(run: &Run, teacher: &TeacherSettings) -> Result<(Source, PathBuf)> {
-    if let Some(file) = &teacher.traces.file {
-        let path = run.request.definition_folder.join(file);
-        let held_out = teacher.traces.held_out as usize;
-        return Ok((Source::recording(&path, held_out)?, path));
-    }
-    if teacher.traces.worked {
-        let worked = demonstrations::worked(&run.mix, teacher.seed, &teacher.traces);
-        let path = PathBuf::from("teacher.traces.worked");
-        return Ok((Source::of_lab(&path, worked), path));
-    }
-    let path = run.teacher_folder().join(teacher::TRACES);
-    Ok((Source::traces(&path)?, path))
 }
 
 /// Roles of all models of a run by name, in the order in which they are shown.

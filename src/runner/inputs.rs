@@ -11,7 +11,7 @@ use experiments::norms::{NormItem, Norms, conditions};
 
 use super::{UserError, models_folder};
 use crate::config::{BUILTIN_NORMS, BaseSettings, BaseSource, Definition};
-use crate::demonstrations::Source;
+use crate::demonstrations::{self, Source};
 use crate::model::text::encode;
 use crate::model::{Stored, Text};
 use crate::tasks::{EvaluationItem, Mix, squeeze};
@@ -45,15 +45,13 @@ fn read(definition: &Definition, definition_folder: &Path) -> Result<Inputs> {
         let (text, context) = reader(base, "teacher.base", definition_folder)?;
         readable(&items, &text, context).context("teacher.base")?;
     }
-    if let Some(teacher) = &definition.teacher
-        && let Some(file) = &teacher.traces.file
-    {
-        let path = definition_folder.join(file);
-        let prepared = Source::recording(&path, teacher.traces.held_out as usize)
-            .and_then(|source| source.prepare(&teacher.traces, &text, context))
-            .context("teacher.traces.file")?;
-        for note in prepared.notes {
-            tracing::warn!("{note}");
+    if let Some(teacher) = &definition.teacher {
+        demonstrations::limit(&teacher.traces, context)?;
+        if let Some(source) = Source::ready(teacher, &mix, definition_folder)? {
+            let prepared = source.prepare(&teacher.traces, &text, context)?;
+            for note in prepared.notes {
+                tracing::warn!("{note}");
+            }
         }
     }
     Ok(Inputs { mix, items, norms })

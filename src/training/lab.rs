@@ -72,7 +72,8 @@ fn parts(scores: &BatchScores, index: usize) -> Vec<RewardPart> {
         .collect()
 }
 
-/// Mean negative log-probability of the completions' tokens, in nats.
+/// Mean negative log-probability of the completions' tokens that are trained,
+/// in nats; how strongly has no say.
 fn held_out_loss(model: &Model, demonstrations: &[Demonstration]) -> f64 {
     let _guard = tch::no_grad_guard();
     let examples: Vec<algorithms::Example> = demonstrations
@@ -80,7 +81,7 @@ fn held_out_loss(model: &Model, demonstrations: &[Demonstration]) -> f64 {
         .map(|d| algorithms::Example {
             prompt: d.prompt.clone(),
             completion: d.completion.clone(),
-            weights: vec![1.0; d.completion.len()],
+            weights: d.weights.clone(),
             ..algorithms::Example::default()
         })
         .collect();
@@ -88,8 +89,9 @@ fn held_out_loss(model: &Model, demonstrations: &[Demonstration]) -> f64 {
     let mut count = 0.0;
     for rows in forward::micro_batches(&examples, VALIDATION_TOKENS) {
         let (tokens, _) = forward::score(&model.decoder, &rows, 1.0, false);
-        sum -= tokens.logprobs_N.sum(tch::Kind::Double).double_value(&[]);
-        count += tokens.logprobs_N.size()[0] as f64;
+        let trained_N = tokens.logprobs_N.masked_select(&tokens.weights_N.ne(0.0));
+        sum -= trained_N.sum(tch::Kind::Double).double_value(&[]);
+        count += trained_N.size()[0] as f64;
     }
     sum / count
 }
@@ -417,5 +419,40 @@ impl Source for ArmLab<'_> {
 
     fn take_generated(&mut self) -> (u64, u64) {
         std::mem::take(&mut self.generated)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::Device;
+
+    use super::*;
+    use crate::model::stored::Companions;
+    use crate::model::{ModelShape, Text, Weights};
+
+    #[test]
+    fn the_held_out_loss_is_over_trained_tokens_alone() {
+        let text = Text::lab().unwrap();
+        let words = text.tokenizer.get_vocab_size(true) as i64;
+        let config = ModelShape::tiny().config(words, 1, 2, 0);
+        let weights = Weights::random(&config, 5, Device::Cpu);
+        let model = Model {
+            decoder: Decoder::new(config, weights),
+            text,
+            companions: Companions::new(),
+        };
+        let demonstration = |prompt: &[i64], completion: &[i64], weights: &[f32]| Demonstration {
+            prompt: prompt.to_vec(),
+            completion: completion.to_vec(),
+            weights: weights.to_vec(),
+        };
+        let loss = |demonstration| held_out_loss(&model, &[demonstration]);
+        let masked = loss(demonstration(&[1], &[9, 11, 7, 2], &[0.0, 0.0, 1.0, 1.0]));
+        let shorter = loss(demonstration(&[1, 9, 11], &[7, 2], &[1.0, 1.0]));
+        let all = loss(demonstration(&[1], &[9, 11, 7, 2], &[1.0; 4]));
+        let heavier = loss(demonstration(&[1], &[9, 11, 7, 2], &[1.0, 4.0, 1.0, 1.0]));
+        assert!((masked - shorter).abs() < 1e-5, "{masked} {shorter}");
+        assert!((masked - all).abs() > 1e-3, "{masked} {all}");
+        assert!((heavier - all).abs() < 1e-6, "{heavier} {all}");
     }
 }

@@ -32,7 +32,13 @@ fn conversations_come_as_lists_of_objects() {
 fn only_what_is_asked_for_is_read() {
     let dataset = read(&data("messages.parquet"), &["id"]).unwrap();
     let ids: Vec<&Value> = dataset.rows.iter().map(|row| &row["id"]).collect();
-    assert_eq!(ids, [0, 1, 2, 3, 9, 10].map(Value::from).iter().collect::<Vec<_>>());
+    assert_eq!(
+        ids,
+        [0, 1, 2, 3, 9, 10]
+            .map(Value::from)
+            .iter()
+            .collect::<Vec<_>>()
+    );
 }
 
 #[test]

@@ -31,7 +31,10 @@ fn parquet_and_jsonl_say_the_same() {
         .iter()
         .map(ToString::to_string)
         .collect();
-    assert_eq!(of("turns.jsonl", lines.join("\n").as_bytes()).unwrap(), parquet);
+    assert_eq!(
+        of("turns.jsonl", lines.join("\n").as_bytes()).unwrap(),
+        parquet
+    );
 }
 
 #[test]
@@ -62,9 +65,18 @@ fn what_is_wrong_with_a_row_is_named_with_its_line() {
         ),
         (r#"{"text":" "}"#, "text is empty"),
         (r#"{"text":7}"#, "no string"),
-        (r#"{"prompt":"a","completion":[]}"#, "both strings or both lists"),
-        (r#"{"prompt":"a","completion":"b","tools":["c"]}"#, "\"tools\""),
-        (r#"{"prompt":"a","completion":"b","held_out":1}"#, "held_out"),
+        (
+            r#"{"prompt":"a","completion":[]}"#,
+            "both strings or both lists",
+        ),
+        (
+            r#"{"prompt":"a","completion":"b","tools":["c"]}"#,
+            "\"tools\"",
+        ),
+        (
+            r#"{"prompt":"a","completion":"b","held_out":1}"#,
+            "held_out",
+        ),
     ] {
         let error = refusal("a.jsonl", format!("{good}\n\n{bad}\n{good}\n").as_bytes());
         assert!(error.contains("a.jsonl, line 3"), "{error}");
@@ -73,7 +85,10 @@ fn what_is_wrong_with_a_row_is_named_with_its_line() {
     let mut bytes = good.as_bytes().to_vec();
     bytes.extend(b"\n{\"prompt\":\"\xff\",\"completion\":\"b\"}\n");
     let error = refusal("a.jsonl", &bytes);
-    assert!(error.contains("line 2") && error.contains("UTF-8"), "{error}");
+    assert!(
+        error.contains("line 2") && error.contains("UTF-8"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -82,7 +97,7 @@ fn a_file_has_one_format() {
         "a.jsonl",
         b"{\"prompt\":\"a\",\"completion\":\"b\"}\n{\"text\":\"c\"}\n",
     );
-    for word in ["row 2 is a \"text\"", "row 1 is a prompt", "split"] {
+    for word in ["line 2 is a \"text\"", "line 1 is a prompt", "split"] {
         assert!(error.contains(word), "{error}");
     }
     assert!(refusal("a.jsonl", b"\n \n").contains("holds no traces"));
@@ -91,7 +106,8 @@ fn a_file_has_one_format() {
 
 #[test]
 fn columns_that_do_not_count_are_passed_over() {
-    let bytes = br#"{"id":1,"messages":null,"prompt":"a","completion":"b","tools":null,"held_out":true}"#;
+    let bytes =
+        br#"{"id":1,"messages":null,"prompt":"a","completion":"b","tools":null,"held_out":true}"#;
     let rows = of("a.jsonl", bytes).unwrap();
     assert!(rows[0].held_out);
     assert!(matches!(&rows[0].body, Body::Strings { prompt, .. } if prompt == "a"));

@@ -40,8 +40,16 @@ fn text_side(folder: &Path) -> Text {
     }
 }
 
-fn settings(keys: &serde_json::Map<String, serde_json::Value>) -> TraceSettings {
-    serde_json::from_value(keys.clone().into()).unwrap()
+fn loss(settings: &serde_json::Map<String, serde_json::Value>) -> Loss {
+    let key = |name| {
+        settings
+            .get(name)
+            .map(|value: &serde_json::Value| value.as_bool().unwrap())
+    };
+    Loss {
+        completion_only: key("completion_only_loss"),
+        assistant_only: key("assistant_only_loss").unwrap_or(false),
+    }
 }
 
 fn written(rows: &[serde_json::Value]) -> Vec<Body> {
@@ -58,7 +66,7 @@ fn labelled(demonstration: &Demonstration) -> (Vec<i64>, Vec<i64>) {
     let ids = [&*demonstration.prompt, &demonstration.completion].concat();
     let mut labels = vec![-100; demonstration.prompt.len()];
     let completion = demonstration.completion.iter().zip(&demonstration.weights);
-    labels.extend(completion.map(|(&id, &weight)| if weight == 1.0 { id } else { -100 }));
+    labels.extend(completion.map(|(&id, &weight)| if weight > 0.0 { id } else { -100 }));
     (ids, labels)
 }
 
@@ -73,7 +81,7 @@ fn ids_and_labels_are_those_of_trl() {
         let bodies = written(&case.rows);
         assert_eq!(bodies.len(), case.expected.len());
         for (body, expected) in bodies.iter().zip(&case.expected) {
-            let tokens = of(body, &settings(&case.settings), &text).unwrap();
+            let tokens = of(body, loss(&case.settings), &text).unwrap();
             let (ids, labels) = labelled(&tokens.demonstration);
             assert_eq!(ids, expected.input_ids, "{}: {body:?}", case.name);
             // Nothing comes before the first token, so its label is never used.
@@ -90,14 +98,16 @@ fn ids_and_labels_are_those_of_trl() {
 #[test]
 fn the_end_token_is_trained_once() {
     let text = text_side(&data().join("model"));
-    let none = TraceSettings::deserialize(serde_json::json!({})).unwrap();
     for completion in ["4", "4<|im_end|>"] {
         let body = Body::Strings {
             prompt: "2+2=".to_owned(),
             completion: completion.to_owned(),
         };
-        let demonstration = of(&body, &none, &text).unwrap().demonstration;
-        let ends = demonstration.completion.iter().filter(|&&id| id == text.end);
+        let demonstration = of(&body, Loss::default(), &text).unwrap().demonstration;
+        let ends = demonstration
+            .completion
+            .iter()
+            .filter(|&&id| id == text.end);
         assert_eq!(ends.count(), 1);
         assert_eq!(demonstration.completion.last(), Some(&text.end));
         assert_eq!(demonstration.weights, [1.0, 1.0]);
@@ -107,14 +117,13 @@ fn the_end_token_is_trained_once() {
 #[test]
 fn whole_words_do_not_grow_together() {
     let text = Text::lab().unwrap();
-    let none = TraceSettings::deserialize(serde_json::json!({})).unwrap();
     let (prompt, completion) = ("A+3= what".to_owned(), "true".to_owned());
     let strings = Body::Strings {
         prompt: prompt.clone(),
         completion: completion.clone(),
     };
     let asked = Body::Asked { prompt, completion };
-    let of = |body| of(body, &none, &text).unwrap().demonstration;
+    let of = |body| of(body, Loss::default(), &text).unwrap().demonstration;
     assert_eq!(of(&strings), of(&asked));
 }
 
@@ -131,7 +140,10 @@ fn a_prompt_without_room_is_refused_and_a_long_row_left_out_where_asked() {
     assert!(tokens().fits(5, false).unwrap().is_some());
     assert!(tokens().fits(4, true).unwrap().is_none());
     let error = tokens().fits(4, false).unwrap_err().to_string();
-    assert!(error.contains("5 tokens") && error.contains("context"), "{error}");
+    assert!(
+        error.contains("5 tokens") && error.contains("context"),
+        "{error}"
+    );
     for leave_out in [false, true] {
         let error = tokens().fits(3, leave_out).unwrap_err().to_string();
         assert!(error.contains("3 tokens and leaves no room"), "{error}");
