@@ -244,8 +244,9 @@ impl Source {
         }
         if !merged.is_empty() {
             prepared.notes.push(format!(
-                "{path}: {} of {rows} prompts end within a token, or are rendered otherwise than \
-                 at the beginning of the whole; trained is what differs, as in TRL: {}",
+                "{path}: {} of {rows} prompts are other tokens alone than before their completion, \
+                 because they end within a token or the chat template writes them otherwise; the \
+                 completion begins where they differ, as in TRL: {}",
                 merged.len(),
                 named(&merged)
             ));
@@ -334,3 +335,6 @@ fn named(numbers: &[usize]) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;

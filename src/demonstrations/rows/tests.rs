@@ -1,6 +1,7 @@
 use std::fs;
 
 use super::*;
+use crate::demonstrations::tests::data;
 
 fn of(name: &str, bytes: &[u8]) -> Result<Vec<Row>> {
     let folder = tempfile::tempdir().unwrap();
@@ -13,16 +14,10 @@ fn refusal(name: &str, bytes: &[u8]) -> String {
     format!("{:#}", of(name, bytes).unwrap_err())
 }
 
-fn data(name: &str) -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/data/demonstrations")
-        .join(name)
-}
-
 #[test]
 fn parquet_and_jsonl_say_the_same() {
-    let parquet = read(&data("turns.parquet")).unwrap();
-    let cases = fs::read_to_string(data("trl.json")).unwrap();
+    let parquet = read(&data().join("turns.parquet")).unwrap();
+    let cases = fs::read_to_string(data().join("trl.json")).unwrap();
     let cases: Vec<Value> = serde_json::from_str(&cases).unwrap();
     let case = cases.iter().find(|case| case["name"] == "turns").unwrap();
     let lines: Vec<String> = case["rows"]
@@ -111,7 +106,7 @@ fn columns_that_do_not_count_are_passed_over() {
     let rows = of("a.jsonl", bytes).unwrap();
     assert!(rows[0].held_out);
     assert!(matches!(&rows[0].body, Body::Strings { prompt, .. } if prompt == "a"));
-    let error = format!("{:#}", read(&data("messages.parquet")).unwrap_err());
+    let error = format!("{:#}", read(&data().join("messages.parquet")).unwrap_err());
     for word in ["messages.parquet, row 1", "\"weight\""] {
         assert!(error.contains(word), "{error}");
     }

@@ -1,11 +1,10 @@
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
 use super::*;
 use crate::demonstrations::rows;
-use crate::model::tokenizer::{self, SpecialTokens};
+use crate::demonstrations::tests::{data, text_side};
 
 /// What scripts/demonstrations-expected.py recorded of TRL.
 #[derive(Deserialize)]
@@ -20,24 +19,6 @@ struct Case {
 struct Expected {
     input_ids: Vec<i64>,
     labels: Vec<i64>,
-}
-
-fn data() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/demonstrations")
-}
-
-/// The text side of a model folder without weights.
-fn text_side(folder: &Path) -> Text {
-    let special = SpecialTokens::from_folder(folder).unwrap();
-    let tokenizer = tokenizer::load(folder, 1 << 20).unwrap();
-    let end = tokenizer.token_to_id(&special.eos.unwrap()).unwrap();
-    Text {
-        ends: vec![i64::from(end)],
-        end: i64::from(end),
-        pad: None,
-        chat: ChatTemplate::from_folder(folder).unwrap(),
-        tokenizer,
-    }
 }
 
 fn loss(settings: &serde_json::Map<String, serde_json::Value>) -> Loss {
@@ -72,7 +53,7 @@ fn labelled(demonstration: &Demonstration) -> (Vec<i64>, Vec<i64>) {
 
 #[test]
 fn ids_and_labels_are_those_of_trl() {
-    let text = text_side(&data().join("model"));
+    let text = text_side();
     let cases = fs::read_to_string(data().join("trl.json")).unwrap();
     let cases: Vec<Case> = serde_json::from_str(&cases).unwrap();
     let mut masked = 0;
@@ -97,7 +78,7 @@ fn ids_and_labels_are_those_of_trl() {
 
 #[test]
 fn the_end_token_is_trained_once() {
-    let text = text_side(&data().join("model"));
+    let text = text_side();
     for completion in ["4", "4<|im_end|>"] {
         let body = Body::Strings {
             prompt: "2+2=".to_owned(),
