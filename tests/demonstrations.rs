@@ -109,6 +109,7 @@ fn a_conversation_that_the_model_cannot_have_is_refused() {
 #[test]
 fn a_data_set_and_its_settings_must_go_together() {
     let strings = r#"{"prompt":"A+3= what","completion":"D"}"#;
+    let held_out = r#"{"prompt":"A+3= what","completion":"D","held_out":true}"#;
     let whole = r#"{"text":"A+3= D"}"#;
     let turns = conversation("user", "A+3= what", "D");
     for (traces, line, words) in [
@@ -137,6 +138,7 @@ fn a_data_set_and_its_settings_must_go_together() {
             strings,
             &["max_length = 5000", "context holds 160"],
         ),
+        ("", held_out, &["every row", "held out"]),
         ("max_length = 1", strings, &["max_length = 1", "two tokens"]),
         (
             "max_length = 7",

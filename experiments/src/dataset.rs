@@ -1,5 +1,6 @@
 //! Rows of a Parquet data set as JSON values: text, numbers, and lists of
-//! objects, as conversations are stored.
+//! objects, as conversations are stored. It serves whoever trains on them; it
+//! is here because Parquet is.
 //!
 //! Data frames are not used for it, because they hold no objects without a
 //! feature of polars that nothing else here needs; the columns are decoded by

@@ -98,6 +98,17 @@ pub(crate) struct Prepared {
     pub(crate) notes: Vec<String>,
 }
 
+/// What was noticed while rows became tokens.
+#[derive(Default)]
+struct Seen {
+    /// Numbers of the rows that were left out.
+    too_long: Vec<usize>,
+    /// Numbers of the rows whose prompt alone is other tokens.
+    merged: Vec<usize>,
+    /// Whether any end token is trained.
+    ends: bool,
+}
+
 impl Source {
     /// Reads a data set; its last `held_out` rows are for the held-out loss.
     fn recording(path: &Path, held_out: usize) -> Result<Self> {
@@ -112,6 +123,11 @@ impl Source {
         for row in &mut rows[first..] {
             row.held_out = true;
         }
+        ensure!(
+            rows.iter().any(|row| !row.held_out),
+            "every row of {} is held out: nothing would be left to imitate",
+            path.display()
+        );
         Ok(Self {
             path: path.to_owned(),
             rows,
@@ -195,64 +211,83 @@ impl Source {
             held_out: Vec::new(),
             notes: Vec::new(),
         };
-        let mut left_out = Vec::new();
-        let mut merged = Vec::new();
-        let mut ends = false;
+        let mut seen = Seen::default();
         for (row, tokens) in self.rows.iter().zip(made) {
             let Some(tokens) = tokens.with_context(|| rows::place(&self.path, row.number))? else {
-                left_out.push(row.number);
+                seen.too_long.push(row.number);
                 continue;
             };
             if tokens.merged {
-                merged.push(row.number);
+                seen.merged.push(row.number);
             }
             let demonstration = tokens.demonstration;
-            ends |= trained(&demonstration).any(|id| text.ends.contains(&id));
+            seen.ends |= trained(&demonstration).any(|id| text.ends.contains(&id));
             if row.held_out {
                 prepared.held_out.push(demonstration);
             } else {
                 prepared.shown.push(demonstration);
             }
         }
+        if !seen.too_long.is_empty() {
+            let of_both = [
+                (false, prepared.shown.len(), "to imitate"),
+                (true, prepared.held_out.len(), "for the held-out loss"),
+            ];
+            for (held_out, left, what) in of_both {
+                ensure!(
+                    left > 0 || self.rows.iter().all(|row| row.held_out != held_out),
+                    "{}; nothing is left {what}",
+                    self.too_long(&seen, limit)
+                );
+            }
+        }
+        prepared.notes = self.notes(&seen, settings, text, limit);
+        Ok(prepared)
+    }
+
+    fn too_long(&self, seen: &Seen, limit: usize) -> String {
+        format!(
+            "{}: {} of {} rows are longer than teacher.traces.max_length = {limit} tokens and \
+             left out: {}",
+            self.path.display(),
+            seen.too_long.len(),
+            self.rows.len(),
+            named(&seen.too_long)
+        )
+    }
+
+    fn notes(
+        &self,
+        seen: &Seen,
+        settings: &TraceSettings,
+        text: &Text,
+        limit: usize,
+    ) -> Vec<String> {
         let path = self.path.display();
-        if text.chat.is_some()
-            && matches!(self.rows.first(), Some(row) if matches!(row.body, Body::Strings { .. }))
-        {
-            prepared.notes.push(format!(
+        let mut notes = Vec::new();
+        let strings = |row: &Row| matches!(row.body, Body::Strings { .. });
+        if text.chat.is_some() && self.rows.first().is_some_and(strings) {
+            notes.push(format!(
                 "{path}: prompts are strings and stand as they are, as in TRL, but the model is \
                  asked through its chat template; give \"prompt\" and \"completion\" as \
                  conversations to imitate what is evaluated"
             ));
         }
-        let (rows, held_out) = (self.rows.len(), self.rows.iter().any(|row| row.held_out));
-        if !left_out.is_empty() {
-            let numbers = named(&left_out);
-            let found = format!(
-                "{path}: {} of {rows} rows are longer than teacher.traces.max_length = {limit} \
-                 tokens and left out: {numbers}",
-                left_out.len()
-            );
-            ensure!(
-                !prepared.shown.is_empty(),
-                "{found}; nothing is left to imitate"
-            );
-            ensure!(
-                !held_out || !prepared.held_out.is_empty(),
-                "{found}; nothing is left for the held-out loss"
-            );
-            prepared.notes.push(found);
+        if !seen.too_long.is_empty() {
+            notes.push(self.too_long(seen, limit));
         }
-        if !merged.is_empty() {
-            prepared.notes.push(format!(
-                "{path}: {} of {rows} prompts are other tokens alone than before their completion, \
+        if !seen.merged.is_empty() {
+            notes.push(format!(
+                "{path}: {} of {} prompts are other tokens alone than before their completion, \
                  because they end within a token or the chat template writes them otherwise; the \
                  completion begins where they differ, as in TRL: {}",
-                merged.len(),
-                named(&merged)
+                seen.merged.len(),
+                self.rows.len(),
+                named(&seen.merged)
             ));
         }
-        if !ends && !prepared.shown.is_empty() {
-            prepared.notes.push(format!(
+        if !seen.ends && seen.too_long.len() < self.rows.len() {
+            notes.push(format!(
                 "{path}: no end token of the model is trained, so it may not learn to stop; {}",
                 if settings.assistant_only_loss {
                     "the chat template closes its {% generation %} blocks before it"
@@ -261,7 +296,7 @@ impl Source {
                 }
             ));
         }
-        Ok(prepared)
+        notes
     }
 
     /// What a format, the settings and the model say of each other.
