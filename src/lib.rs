@@ -10,6 +10,7 @@
 pub mod cli;
 pub mod config;
 pub mod conformance;
+pub mod demonstrations;
 pub mod device;
 pub mod evaluator;
 pub mod files;

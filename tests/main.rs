@@ -6,6 +6,7 @@
 mod bad_input;
 mod bits;
 mod command_line;
+mod demonstrations;
 mod human;
 mod models;
 mod run;

@@ -11,6 +11,7 @@
 pub mod alignment;
 pub mod comparison;
 pub mod conformance;
+pub mod dataset;
 pub mod figures;
 pub mod manifest;
 pub mod norms;

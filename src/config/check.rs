@@ -138,6 +138,15 @@ impl Definition {
             !(traces.file.is_some() && traces.worked),
             "teacher.traces has both a recording (file) and worked solutions: keep one of them"
         );
+        ensure!(
+            traces.max_length.is_none_or(|length| length >= 2),
+            "teacher.traces.max_length = {}: a prompt and a completion have two tokens at least",
+            traces.max_length.unwrap_or_default()
+        );
+        ensure!(
+            !traces.assistant_only_loss || traces.file.is_some(),
+            "teacher.traces.assistant_only_loss = true needs conversations: name them with teacher.traces.file"
+        );
         if traces.file.is_some() || traces.worked {
             ensure!(
                 teacher.base.is_none() && teacher.algorithm.is_none(),

@@ -6,9 +6,10 @@
 
 mod check;
 mod overrides;
+mod teacher;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use algorithms::{Algorithm, Grpo, ReinforcePlusPlus, Rft, Rloo, Sft};
 use anyhow::{Context, Result, bail};
@@ -17,6 +18,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use overrides::apply_overrides;
+pub use teacher::{TeacherSettings, TraceSettings};
 
 use crate::evaluator::EvaluationSettings;
 use crate::generation::{PrecisionChoice, Sampling};
@@ -191,72 +193,6 @@ impl Pretraining {
 
 fn focus_weight() -> f64 {
     1.0
-}
-
-/// `[teacher]`: a base of its own trained by reinforcement, or a recording.
-///
-/// Worked examples: `[teacher.traces] file = "traces.jsonl"` alone; or
-/// `[teacher.traces] worked = true, problems = 1500`, the tasks' own worked
-/// solutions; or `[teacher.base.shape]`, `[teacher.base.pretraining]`,
-/// `[teacher.algorithm.grpo]`, `[teacher.reward.correct]`, and
-/// `[teacher.traces] problems = 1500, samples = 2, only_correct = true`; or
-/// `[teacher.base] model = "…"` and no algorithm, a reasoner as it is.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TeacherSettings {
-    /// The base it starts from.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub base: Option<BaseSettings>,
-    /// How it is trained; a model that is there may be shown as it is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub algorithm: Option<AlgorithmSettings>,
-    /// What it is rewarded for.
-    #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
-    pub reward: toml::Table,
-    /// What differs from `[training]`.
-    #[serde(default)]
-    pub training: TrainingSettings,
-    /// One teacher serves all seeds of the arms; this is its own.
-    #[serde(default)]
-    pub seed: u64,
-    /// What the students are shown of it.
-    pub traces: TraceSettings,
-}
-
-impl TeacherSettings {
-    /// Whether the teacher is a model of the experiment, evaluated like others.
-    pub fn is_model(&self) -> bool {
-        self.base.is_some()
-    }
-}
-
-/// `[teacher.traces]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TraceSettings {
-    /// A recording, JSONL with `prompt` and `completion`, in place of sampling.
-    /// A relative path starts at the definition's folder.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub file: Option<PathBuf>,
-    /// The tasks' own correct work, as a rule writes it, in place of sampling.
-    #[serde(default)]
-    pub worked: bool,
-    /// Training problems that are shown.
-    #[serde(default)]
-    pub problems: u64,
-    /// Samples of each.
-    #[serde(default = "one")]
-    pub samples: usize,
-    /// Whether wrong and truncated ones are left out.
-    #[serde(default)]
-    pub only_correct: bool,
-    /// Whether only the sample with the highest reward of each problem is kept.
-    #[serde(default)]
-    pub best_only: bool,
-    /// Validation problems whose traces make the held-out loss. Of a recording,
-    /// the last so many lines.
-    #[serde(default)]
-    pub held_out: u64,
 }
 
 /// `[arm.NAME]`.

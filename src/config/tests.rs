@@ -97,7 +97,7 @@ fn unknown_names_come_with_near_ones() {
 
 #[test]
 fn what_is_missing_or_contradictory_is_named() {
-    let cases: [(&str, &str, &str); 9] = [
+    let cases: [(&str, &str, &str); 10] = [
         ("[base.shape]", "[basis.shape]", "base"),
         ("seeds = [1, 2]", "seeds = []", "experiment.seeds"),
         ("seeds = [1, 2]", "seeds = [1, 1]", "twice"),
@@ -111,6 +111,11 @@ fn what_is_missing_or_contradictory_is_named() {
             "num_generations",
         ),
         ("heads = 2", "heads = 5", "width"),
+        (
+            "file = \"traces.jsonl\"",
+            "worked = true\nproblems = 5\nassistant_only_loss = true",
+            "teacher.traces.assistant_only_loss",
+        ),
     ];
     for (from, to, expected) in cases {
         let refused = refusal(|text| text.replacen(from, to, 1));

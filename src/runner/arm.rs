@@ -1,15 +1,16 @@
 //! One arm of one seed: from the seed's base, by the arm's algorithm, to
 //! evaluated trace records.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use experiments::manifest::{ArmRun, Role};
 use experiments::record;
 
 use super::schedule::Done;
-use super::{Outcome, Run, base, identity, teacher, traces};
+use super::{Outcome, Run, base, identity, teacher};
 use crate::config::{ArmSettings, TeacherSettings, build_rewards};
+use crate::demonstrations::Source;
 use crate::evaluator;
 use crate::files;
 use crate::model::{Adapter, Decoder, Model, folder};
@@ -152,16 +153,37 @@ fn save_trained(model: &Model, at: &Path) -> Result<()> {
 
 /// Gives the lab its demonstrations; the hash of what is shown.
 fn show(run: &Run, lab: &mut ArmLab<'_>) -> Result<String> {
-    let (recorded, path) = read_traces(run)?;
+    let teacher = run
+        .definition()
+        .teacher
+        .as_ref()
+        .context("the definition has no teacher")?;
+    let ready = Source::ready(teacher, &run.mix, &run.request.definition_folder)?;
+    // What was ready was also spoken of before the run began.
+    let spoken_of = ready.is_some();
+    let source = match ready {
+        Some(source) => source,
+        None => Source::traces(&run.teacher_folder().join(teacher::TRACES))?,
+    };
     let context = lab.model.decoder.config().context();
-    (lab.demonstrations, lab.held_out) =
-        traces::demonstrations(&recorded, &lab.model.text, context, &path)?;
+    let prepared = source.prepare(&teacher.traces, &lab.model.text, context)?;
     ensure!(
-        !lab.demonstrations.is_empty(),
+        !prepared.shown.is_empty(),
         "{} holds no trace to imitate: the teacher got nothing right that was not cut off",
-        path.display()
+        source.path().display()
     );
-    Ok(files::hash(&serde_json::to_vec(&recorded)?))
+    if !spoken_of {
+        for note in &prepared.notes {
+            tracing::warn!("{note}");
+        }
+    }
+    let all = prepared.shown.iter().chain(&prepared.held_out);
+    let all: Vec<_> = all
+        .map(|one| (&one.prompt, &one.completion, &one.weights))
+        .collect();
+    let hash = files::hash(&serde_json::to_vec(&(prepared.shown.len(), all))?);
+    (lab.demonstrations, lab.held_out) = (prepared.shown, prepared.held_out);
+    Ok(hash)
 }
 
 /// Hash of what decides a training besides settings and weights: how the model
@@ -192,29 +214,6 @@ pub(super) fn reference(model: &Model) -> Decoder {
 fn problem_order(run: &Run, settings: &ArmSettings, seed: u64, steps: u64) -> Option<String> {
     let count = settings.algorithm.build().problems_met(steps);
     (count > 0).then(|| ArmLab::problem_order(&run.mix, seed, count))
-}
-
-/// The demonstrations and where they come from: recorded elsewhere, worked by
-/// the tasks, or sampled by the run's own teacher.
-fn read_traces(run: &Run) -> Result<(Vec<traces::Recorded>, PathBuf)> {
-    let teacher = run
-        .definition()
-        .teacher
-        .as_ref()
-        .context("the definition has no teacher")?;
-    if let Some(file) = &teacher.traces.file {
-        let path = run.request.definition_folder.join(file);
-        return Ok((
-            traces::recording(&path, teacher.traces.held_out as usize)?,
-            path,
-        ));
-    }
-    if teacher.traces.worked {
-        let worked = traces::worked(&run.mix, teacher.seed, &teacher.traces);
-        return Ok((worked, PathBuf::from("teacher.traces.worked")));
-    }
-    let path = run.teacher_folder().join(teacher::TRACES);
-    Ok((traces::read(&path)?, path))
 }
 
 /// Roles of all models of a run by name, in the order in which they are shown.

@@ -9,8 +9,9 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use experiments::norms::{NormItem, Norms, conditions};
 
-use super::{UserError, models_folder, traces};
+use super::{UserError, models_folder};
 use crate::config::{BUILTIN_NORMS, BaseSettings, BaseSource, Definition};
+use crate::demonstrations::{self, Source};
 use crate::model::text::encode;
 use crate::model::{Stored, Text};
 use crate::tasks::{EvaluationItem, Mix, squeeze};
@@ -44,13 +45,14 @@ fn read(definition: &Definition, definition_folder: &Path) -> Result<Inputs> {
         let (text, context) = reader(base, "teacher.base", definition_folder)?;
         readable(&items, &text, context).context("teacher.base")?;
     }
-    if let Some(teacher) = &definition.teacher
-        && let Some(file) = &teacher.traces.file
-    {
-        let path = definition_folder.join(file);
-        let recorded = traces::recording(&path, teacher.traces.held_out as usize)
-            .context("teacher.traces.file")?;
-        traces::check(&recorded, &text, context, &path).context("teacher.traces.file")?;
+    if let Some(teacher) = &definition.teacher {
+        demonstrations::limit(&teacher.traces, context)?;
+        if let Some(source) = Source::ready(teacher, &mix, definition_folder)? {
+            let prepared = source.prepare(&teacher.traces, &text, context)?;
+            for note in prepared.notes {
+                tracing::warn!("{note}");
+            }
+        }
     }
     Ok(Inputs { mix, items, norms })
 }

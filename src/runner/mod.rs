@@ -14,7 +14,6 @@ mod inputs;
 pub mod provenance;
 pub mod schedule;
 mod teacher;
-mod traces;
 
 pub use base::{cache_folder, models_folder};
 

@@ -6,9 +6,9 @@ use experiments::manifest::ArmRun;
 use indicatif::ProgressBar;
 
 use super::schedule::Done;
-use super::traces::{self, Recorded};
 use super::{Outcome, Run, arm, base, identity};
 use crate::config::{AlgorithmSettings, TeacherSettings, build_rewards};
+use crate::demonstrations::{self, Recorded};
 use crate::generation::{self, Key};
 use crate::model::{Model, Stored, folder};
 use crate::tasks::{Problem, Split, grading};
@@ -64,7 +64,7 @@ pub(super) fn make(run: &Run) -> Result<Done> {
     };
     progress.set_message("traces");
     let traces = sample(run, settings, &model)?;
-    traces::write(&at.join(TRACES), &traces)?;
+    demonstrations::write(&at.join(TRACES), &traces)?;
     arm::write_evaluation(run, &model, "teacher", None, seed, &at)?;
     progress.finish_and_clear();
     Outcome {
@@ -226,7 +226,6 @@ fn sample_split(
                 completion: texts[index].clone(),
                 task: Some(problem.task.to_owned()),
                 held_out: split == Split::Validation,
-                line: 0,
             }));
         }
     }

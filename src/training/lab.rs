@@ -79,7 +79,7 @@ fn held_out(model: &Model, precision: Precision, demonstrations: &[Demonstration
         .map(|d| Example {
             prompt: d.prompt.clone(),
             completion: d.completion.clone(),
-            weights: vec![1.0; d.completion.len()],
+            weights: d.weights.clone(),
             ..Example::default()
         })
         .collect();

@@ -1,42 +1,35 @@
-//! Demonstrations as files: what a teacher wrote, JSONL, one object a line.
-//!
-//! The same reader takes the lab's own traces and a recording made elsewhere.
+//! The lab's own traces: what a teacher of the experiment wrote, and the tasks'
+//! worked solutions. JSONL, one object a line.
 
 use std::path::Path;
 
-use algorithms::Demonstration;
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::config::TraceSettings;
 use crate::files;
-use crate::model::Text;
 use crate::tasks::{Mix, Split};
 
 /// One demonstration.
 ///
 /// Worked example:
 /// `{"prompt":"A+3= what","completion":"<think> A + 3 ? A 1 B 2 C 3 D </think> D","held_out":false}`.
-/// Only `prompt` and `completion` are needed; other keys are passed over.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Recorded {
+pub(crate) struct Recorded {
     /// The problem's text.
-    pub prompt: String,
+    pub(crate) prompt: String,
     /// What the teacher wrote, without an end token.
-    pub completion: String,
+    pub(crate) completion: String,
     /// Task, where known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub task: Option<String>,
+    pub(crate) task: Option<String>,
     /// Whether it is of a validation problem and kept for the held-out loss.
     #[serde(default)]
-    pub held_out: bool,
-    /// Its line in the file it was read from.
-    #[serde(skip)]
-    pub line: usize,
+    pub(crate) held_out: bool,
 }
 
 /// Writes traces.
-pub(super) fn write(path: &Path, traces: &[Recorded]) -> Result<()> {
+pub(crate) fn write(path: &Path, traces: &[Recorded]) -> Result<()> {
     let mut text = String::new();
     for trace in traces {
         text.push_str(&serde_json::to_string(trace)?);
@@ -55,7 +48,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<Recorded>> {
             continue;
         }
         let place = || format!("{}, line {}", path.display(), index + 1);
-        let mut trace: Recorded = serde_json::from_str(line).with_context(|| {
+        let trace: Recorded = serde_json::from_str(line).with_context(|| {
             format!(
                 "{}: a trace is a JSON object with \"prompt\" and \"completion\"",
                 place()
@@ -71,30 +64,12 @@ pub(super) fn read(path: &Path) -> Result<Vec<Recorded>> {
             "{}: the completion is empty; remove the line",
             place()
         );
-        trace.line = index + 1;
         traces.push(trace);
     }
     if traces.is_empty() {
         bail!("{} holds no traces", path.display());
     }
     Ok(traces)
-}
-
-/// Reads a recording made elsewhere; its last `held_out` traces are for the
-/// held-out loss.
-pub(super) fn recording(path: &Path, held_out: usize) -> Result<Vec<Recorded>> {
-    let mut recorded = read(path)?;
-    ensure!(
-        held_out < recorded.len(),
-        "teacher.traces.held_out = {held_out}, but {} holds {} traces: nothing would be left to imitate",
-        path.display(),
-        recorded.len()
-    );
-    let first = recorded.len() - held_out;
-    for trace in &mut recorded[first..] {
-        trace.held_out = true;
-    }
-    Ok(recorded)
 }
 
 /// The tasks' own correct work on training problems, and on validation
@@ -108,59 +83,12 @@ pub(super) fn worked(mix: &Mix, seed: u64, settings: &TraceSettings) -> Vec<Reco
                 completion,
                 task: Some(problem.task.to_owned()),
                 held_out: split == Split::Validation,
-                line: 0,
             }
         })
     };
     of(Split::Train, settings.problems)
         .chain(of(Split::Validation, settings.held_out))
         .collect()
-}
-
-/// Refuses a trace that a model with this text side and context cannot be shown.
-pub(super) fn check(traces: &[Recorded], text: &Text, context: usize, path: &Path) -> Result<()> {
-    for trace in traces {
-        let place = || format!("{}, line {}", path.display(), trace.line);
-        let prompt = text.encode_prompt(&trace.prompt).with_context(place)?;
-        let completion = text
-            .encode_completion(&trace.completion)
-            .with_context(place)?;
-        let tokens = prompt.len() + completion.len();
-        ensure!(
-            tokens <= context,
-            "{}: prompt and completion have {tokens} tokens, the model's context holds {context}; \
-             leave the trace out or use a longer context",
-            place(),
-        );
-    }
-    Ok(())
-}
-
-/// Traces as token ids of a model, those to imitate and those held out.
-pub(super) fn demonstrations(
-    traces: &[Recorded],
-    text: &Text,
-    context: usize,
-    path: &Path,
-) -> Result<(Vec<Demonstration>, Vec<Demonstration>)> {
-    check(traces, text, context, path)?;
-    let mut shown = Vec::new();
-    let mut held_out = Vec::new();
-    for trace in traces {
-        let prompt = text.encode_prompt(&trace.prompt)?;
-        let completion = text.encode_completion(&trace.completion)?;
-        let demonstration = Demonstration {
-            weights: vec![1.0; completion.len()],
-            prompt,
-            completion,
-        };
-        if trace.held_out {
-            held_out.push(demonstration);
-        } else {
-            shown.push(demonstration);
-        }
-    }
-    Ok((shown, held_out))
 }
 
 #[cfg(test)]
@@ -176,7 +104,6 @@ mod tests {
             completion: "D".to_owned(),
             task: None,
             held_out: true,
-            line: 1,
         };
         write(&path, std::slice::from_ref(&trace)).unwrap();
         assert_eq!(read(&path).unwrap(), [trace]);
