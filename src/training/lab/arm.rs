@@ -1,8 +1,5 @@
-//! The lab as the algorithms see it: problems in the seed's order, rollouts
-//! scored by the arm's rewards, demonstrations in the seed's order.
-//!
-//! Two labs: [`PretrainingLab`] for pre-training, whose demonstrations are generated
-//! documents, and [`ArmLab`] for everything that follows.
+//! The lab of an arm or a teacher: problems to sample and reward, demonstrations
+//! to imitate, problems to validate on.
 
 use algorithms::{
     Demonstration, Example, Lab, LabError, Metrics, Prompt, RewardPart, Rollout, Scorer,
@@ -10,55 +7,15 @@ use algorithms::{
 };
 use anyhow::Result;
 use rand::seq::SliceRandom;
-use rewards::{BatchScores, Scored, WeightedRewards};
+use rewards::{BatchScores, WeightedRewards};
 
-use super::forward;
-use super::trainer::Source;
+use super::{VALIDATION_TOKENS, held_out_loss, other, scored};
 use crate::generation::{self, Completion, Key, Sampling};
 use crate::model::{Decoder, Model};
 use crate::random::stream;
-use crate::tasks::corpus::Corpus;
 use crate::tasks::{Mix, Problem, Split, grading};
-
-/// Documents of the held-out loss are those from here on: far beyond any that
-/// a training reaches.
-const HELD_OUT_FROM: u64 = 1 << 40;
-
-/// Tokens of one forward pass of a validation; bounds memory.
-const VALIDATION_TOKENS: usize = 8192;
-
-/// Completions as rewards see them, `group` for each problem.
-pub fn scored<'a>(
-    model: &Model,
-    problems: &'a [Problem],
-    group: usize,
-    texts: &'a [String],
-    completions: &[Completion],
-    max_new_tokens: usize,
-) -> Vec<Scored<'a>> {
-    completions
-        .iter()
-        .enumerate()
-        .map(|(index, completion)| {
-            let problem = &problems[index / group];
-            Scored {
-                task: problem.task,
-                problem: &problem.id,
-                prompt: &problem.prompt,
-                completion: &texts[index],
-                expected: Some(&problem.answer),
-                reasoning_tokens: model.text.reasoning_tokens(&completion.tokens),
-                completion_tokens: completion.tokens.len(),
-                max_new_tokens,
-                truncated: completion.truncated(),
-            }
-        })
-        .collect()
-}
-
-fn other(error: impl Into<anyhow::Error>) -> LabError {
-    LabError::Other(error.into().into())
-}
+use crate::training::forward;
+use crate::training::trainer::Source;
 
 /// What each reward said of one completion.
 fn parts(scores: &BatchScores, index: usize) -> Vec<RewardPart> {
@@ -70,113 +27,6 @@ fn parts(scores: &BatchScores, index: usize) -> Vec<RewardPart> {
             value: column.scores[index].value,
         })
         .collect()
-}
-
-/// Mean negative log-probability of the completions' tokens, in nats.
-fn held_out_loss(model: &Model, demonstrations: &[Demonstration]) -> f64 {
-    let _guard = tch::no_grad_guard();
-    let examples: Vec<algorithms::Example> = demonstrations
-        .iter()
-        .map(|d| algorithms::Example {
-            prompt: d.prompt.clone(),
-            completion: d.completion.clone(),
-            weights: vec![1.0; d.completion.len()],
-            ..algorithms::Example::default()
-        })
-        .collect();
-    let mut sum = 0.0;
-    let mut count = 0.0;
-    for rows in forward::micro_batches(&examples, VALIDATION_TOKENS) {
-        let (tokens, _) = forward::score(&model.decoder, &rows, 1.0, false);
-        sum -= tokens.logprobs_N.sum(tch::Kind::Double).double_value(&[]);
-        count += tokens.logprobs_N.size()[0] as f64;
-    }
-    sum / count
-}
-
-/// Pre-training: an endless list of generated documents.
-pub struct PretrainingLab<'a> {
-    model: &'a Model,
-    documents: &'a Corpus,
-    seed: u64,
-    focus_weight: f32,
-    held_out: Vec<Demonstration>,
-}
-
-impl<'a> PretrainingLab<'a> {
-    /// The documents of a seed. Tokens in a document's focus count
-    /// `focus_weight` times.
-    pub fn new(
-        model: &'a Model,
-        documents: &'a Corpus,
-        seed: u64,
-        focus_weight: f64,
-        held_out: u64,
-    ) -> Result<Self> {
-        let mut lab = Self {
-            model,
-            documents,
-            seed,
-            focus_weight: focus_weight as f32,
-            held_out: Vec::new(),
-        };
-        lab.held_out = (HELD_OUT_FROM..HELD_OUT_FROM + held_out)
-            .map(|index| lab.demonstration(index))
-            .collect::<Result<_>>()?;
-        Ok(lab)
-    }
-
-    fn demonstration(&self, index: u64) -> Result<Demonstration> {
-        let document = self.documents.document(self.seed, index);
-        let completion = self.model.text.encode_completion(&document.completion)?;
-        let mut weights = vec![1.0; completion.len()];
-        for place in document.focus {
-            weights[place] = self.focus_weight;
-        }
-        Ok(Demonstration {
-            prompt: self.model.text.encode_prompt(&document.prompt)?,
-            completion,
-            weights,
-        })
-    }
-}
-
-impl Lab for PretrainingLab<'_> {
-    fn prompts(&mut self, _: u64, _: usize) -> Result<Vec<Prompt>, LabError> {
-        Err(other(anyhow::anyhow!(
-            "pre-training has documents, not problems"
-        )))
-    }
-
-    fn rollouts(&mut self, _: u64, _: &[Prompt], _: usize) -> Result<Vec<Rollout>, LabError> {
-        Err(other(anyhow::anyhow!(
-            "pre-training has documents, not rollouts"
-        )))
-    }
-
-    fn demonstrations(&mut self, step: u64, count: usize) -> Result<Vec<Demonstration>, LabError> {
-        let first = step * count as u64;
-        (first..first + count as u64)
-            .map(|index| self.demonstration(index).map_err(other))
-            .collect()
-    }
-}
-
-impl Source for PretrainingLab<'_> {
-    fn validate(&mut self) -> Result<Metrics> {
-        Ok(Metrics::from([(
-            "validation/loss".to_owned(),
-            held_out_loss(self.model, &self.held_out),
-        )]))
-    }
-
-    fn take_metrics(&mut self) -> Metrics {
-        Metrics::new()
-    }
-
-    fn take_generated(&mut self) -> (u64, u64) {
-        (0, 0)
-    }
 }
 
 /// An arm: problems, rewards, and demonstrations where it imitates.
