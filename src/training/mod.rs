@@ -5,6 +5,7 @@
 //! in the `algorithms` crate. That is what makes the arms comparable.
 
 pub mod checkpoint;
+mod events;
 pub mod forward;
 pub mod lab;
 pub mod metrics;
