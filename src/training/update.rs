@@ -71,9 +71,7 @@ impl Learner<'_> {
             entropy_sum += entropy * count;
             token_sum += count;
             loss_sum += loss.double_value(&[]);
-            for (name, value) in sums {
-                *metrics.entry(name).or_insert(0.0) += value;
-            }
+            algorithms::add_metrics(&mut metrics, sums);
             let parts: Vec<Tensor> = Tensor::run_backward(&[loss], &leaves, false, false)
                 .iter()
                 .map(|gradient| gradient.reshape([-1]))
