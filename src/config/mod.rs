@@ -65,6 +65,14 @@ pub struct Experiment {
     /// and several trainings side by side; a run's bits depend on this number.
     #[serde(default = "one")]
     pub threads: usize,
+    /// Whether what policies write while they are trained is kept, as Parquet
+    /// in the arm's folder `completions`. TRL's default is not to.
+    #[serde(default = "yes")]
+    pub log_completions: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn one() -> usize {

@@ -13,7 +13,7 @@ use crate::config::{ArmSettings, TeacherSettings, build_rewards};
 use crate::evaluator;
 use crate::files;
 use crate::model::{Adapter, Decoder, Model, folder};
-use crate::training::{ArmLab, Ending, Job, Learner, checkpoint, train};
+use crate::training::{ArmLab, CompletionLog, Ending, Job, Learner, checkpoint, train};
 
 /// Lets a model answer the evaluation and writes its records.
 pub(super) fn write_evaluation(
@@ -76,6 +76,7 @@ pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
     };
     lab.rewards = rewards.as_ref();
     lab.budget_tokens = training.micro_batch_tokens;
+    lab.completions = completion_log(run, &at, training.steps);
     let algorithm = settings.algorithm.build();
     lab.reference = algorithm.needs_reference().then(|| reference(&model));
     let identity = identity(
@@ -138,6 +139,12 @@ pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
     }
     .write(&at)?;
     Ok(Done::Finished)
+}
+
+/// Where a training in that folder keeps completions, where it is to.
+pub(super) fn completion_log(run: &Run, at: &Path, steps: u64) -> Option<CompletionLog> {
+    let wanted = run.definition().experiment.log_completions;
+    wanted.then(|| CompletionLog::new(&at.join("completions"), steps))
 }
 
 /// Gives the lab its demonstrations; the hash of what is shown.

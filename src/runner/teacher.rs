@@ -119,6 +119,7 @@ fn reinforce(
     );
     lab.rewards = Some(&rewards);
     lab.budget_tokens = training.micro_batch_tokens;
+    lab.completions = arm::completion_log(run, &run.teacher_folder(), training.steps);
     let algorithm = algorithm.build();
     lab.reference = algorithm.needs_reference().then(|| arm::reference(model));
     train(

@@ -14,7 +14,7 @@ pub mod settings;
 pub mod trainer;
 pub mod update;
 
-pub use lab::{ArmLab, PretrainingLab};
+pub use lab::{ArmLab, CompletionLog, PretrainingLab};
 pub use settings::{Optimizer, Schedule, Training, TrainingSettings};
 pub use trainer::{Ending, Job, Source, train};
 pub use update::{Learner, Outcome};

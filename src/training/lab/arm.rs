@@ -9,8 +9,8 @@ use anyhow::Result;
 use rand::seq::SliceRandom;
 use rewards::{BatchScores, WeightedRewards};
 
-use super::{VALIDATION_TOKENS, held_out_loss, other, scored};
-use crate::generation::{self, Completion, Key, Sampling};
+use super::{CompletionLog, VALIDATION_TOKENS, held_out_loss, other, scored};
+use crate::generation::{self, Key, Sampling};
 use crate::model::{Decoder, Model};
 use crate::random::stream;
 use crate::tasks::{Mix, Problem, Split, grading};
@@ -51,8 +51,10 @@ pub struct ArmLab<'a> {
     pub reference: Option<Decoder>,
     /// Tokens, padding included, of one forward pass over rollouts.
     pub budget_tokens: usize,
-    /// Metrics since they were last taken.
-    metrics: Metrics,
+    /// Where completions are kept; absent where nobody wants to see them.
+    pub completions: Option<CompletionLog>,
+    /// What the rewards said of the collection that is going on.
+    scores: Option<BatchScores>,
     generated: (u64, u64),
 }
 
@@ -76,7 +78,8 @@ impl<'a> ArmLab<'a> {
             validation_problems,
             reference: None,
             budget_tokens: VALIDATION_TOKENS,
-            metrics: Metrics::new(),
+            completions: None,
+            scores: None,
             generated: (0, 0),
         }
     }
@@ -89,31 +92,6 @@ impl<'a> ArmLab<'a> {
             hasher.update(b"\n");
         }
         hasher.finalize().to_hex()[..16].to_owned()
-    }
-
-    fn score(
-        &mut self,
-        problems: &[Problem],
-        group: usize,
-        texts: &[String],
-        completions: &[Completion],
-    ) -> Result<BatchScores, LabError> {
-        let Some(rewards) = self.rewards else {
-            return Err(other(anyhow::anyhow!(
-                "the arm samples rollouts but has no reward: add [arm.NAME.reward.correct]"
-            )));
-        };
-        let batch = scored(
-            self.model,
-            problems,
-            group,
-            texts,
-            completions,
-            self.sampling.max_new_tokens,
-        );
-        let scores = rewards.score(&batch).map_err(other)?;
-        self.metrics.extend(scores.metrics());
-        Ok(scores)
     }
 }
 
@@ -160,8 +138,18 @@ impl Lab for ArmLab<'_> {
             .map(|completion| self.model.text.decode(&completion.tokens))
             .collect::<Result<Vec<_>>>()
             .map_err(other)?;
-        let scores = self.score(&problems, group, &texts, &completions)?;
-        Ok(completions
+        let Some(rewards) = self.rewards else {
+            return Err(other(anyhow::anyhow!(
+                "the arm samples rollouts but has no reward: add [arm.NAME.reward.correct]"
+            )));
+        };
+        let cap = self.sampling.max_new_tokens;
+        let batch = scored(self.model, &problems, group, &texts, &completions, cap);
+        let scores = rewards.score(&batch).map_err(other)?;
+        if let Some(log) = &mut self.completions {
+            log.add(step, prompts, &batch, &scores);
+        }
+        let rollouts = completions
             .into_iter()
             .enumerate()
             .map(|(index, completion)| Rollout {
@@ -171,7 +159,18 @@ impl Lab for ArmLab<'_> {
                 reward: scores.totals[index],
                 parts: parts(&scores, index),
             })
-            .collect())
+            .collect();
+        match &mut self.scores {
+            Some(earlier) => earlier.append(scores),
+            None => self.scores = Some(scores),
+        }
+        Ok(rollouts)
+    }
+
+    fn advantages(&mut self, prompt: &Prompt, advantages: &[f64]) {
+        if let Some(log) = &mut self.completions {
+            log.tell(prompt.problem, advantages);
+        }
     }
 
     fn scores(
@@ -261,8 +260,12 @@ impl Source for ArmLab<'_> {
         Ok(metrics)
     }
 
-    fn take_metrics(&mut self) -> Metrics {
-        std::mem::take(&mut self.metrics)
+    fn take_metrics(&mut self) -> Result<Metrics> {
+        if let Some(log) = &mut self.completions {
+            log.write()?;
+        }
+        let scores = self.scores.take();
+        Ok(scores.map_or_else(Metrics::new, |s| s.metrics().into_iter().collect()))
     }
 
     fn take_generated(&mut self) -> (u64, u64) {

@@ -5,9 +5,11 @@
 //! documents, and [`ArmLab`] for everything that follows.
 
 mod arm;
+mod completions;
 mod pretraining;
 
 pub use arm::ArmLab;
+pub use completions::CompletionLog;
 pub use pretraining::PretrainingLab;
 
 use algorithms::{Demonstration, LabError};

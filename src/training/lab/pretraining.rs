@@ -89,8 +89,8 @@ impl Source for PretrainingLab<'_> {
         )]))
     }
 
-    fn take_metrics(&mut self) -> Metrics {
-        Metrics::new()
+    fn take_metrics(&mut self) -> Result<Metrics> {
+        Ok(Metrics::new())
     }
 
     fn take_generated(&mut self) -> (u64, u64) {
