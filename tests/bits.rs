@@ -6,7 +6,10 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::support::{Bench, Finished, TINY, final_weights, finished, json as read_json, text};
+use crate::metrics::assert_events_are_the_log;
+use crate::support::{
+    Bench, Finished, TINY, files_below, final_weights, finished, json as read_json, text,
+};
 
 /// A run without what the clock and the machine say: weights, hashes of
 /// records, metrics, tables.
@@ -90,6 +93,15 @@ fn the_same_seeds_give_the_same_bits_elsewhere_and_side_by_side() {
     }
 }
 
+/// What an interruption must not leave twice, or lose.
+fn assert_logs_are_whole(run: &Path) {
+    for at in ["teacher", "arms/grpo/seed-1", "arms/sft/seed-2"] {
+        assert_events_are_the_log(&run.join(at));
+    }
+    let completions = |run: &Path| files_below(&run.join("arms/grpo/seed-1/completions"));
+    assert_eq!(completions(run), completions(&finished().run));
+}
+
 /// Updates in a log of metrics so far.
 fn updates(log: &Path) -> usize {
     std::fs::read_to_string(log).map_or(0, |text| text.lines().count())
@@ -124,6 +136,7 @@ fn ctrl_c_leaves_a_run_that_resumes_to_the_same_bits() {
     interrupt(&|| updates(&log) > 3);
     bench.run("run", &["--resume"]).done();
     assert_same(&bench.path("run"), finished());
+    assert_logs_are_whole(&bench.path("run"));
 }
 
 #[test]
@@ -150,4 +163,5 @@ fn a_killed_run_resumes_to_the_same_bits() {
     }
     bench.run("run", &["--resume"]).done();
     assert_same(&bench.path("run"), finished());
+    assert_logs_are_whole(&bench.path("run"));
 }

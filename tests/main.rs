@@ -7,6 +7,7 @@ mod bad_input;
 mod bits;
 mod command_line;
 mod human;
+mod metrics;
 mod models;
 mod run;
 mod support;
