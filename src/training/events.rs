@@ -102,16 +102,14 @@ pub(super) fn seconds_since_1970() -> f64 {
         .map_or(0.0, |since| since.as_secs_f64())
 }
 
-/// The event files of a folder, in the order of their names.
+/// The event files of a folder, in the order of their names; first those that
+/// a crash left unfinished, whose names begin with a dot.
 fn event_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let read = || format!("reading {}", folder.display());
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).with_context(read)? {
         let entry = entry.with_context(read)?;
-        // One that was not finished is hidden behind a dot, and is not meant.
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if name.starts_with("events.out") && name.contains(MARK) {
+        if entry.file_name().to_string_lossy().contains(MARK) {
             found.push(entry.path());
         }
     }
@@ -246,6 +244,11 @@ mod tests {
         let first = EventFile::begin(folder.path(), &[]).unwrap();
         let second = EventFile::begin(folder.path(), &[]).unwrap();
         assert!(first.path < second.path);
-        assert_eq!(event_files(folder.path()).unwrap(), [second.path]);
+        let unfinished = folder
+            .path()
+            .join(format!(".events.out{MARK}1.qinglan.9.partial"));
+        std::fs::write(unfinished, "half").unwrap();
+        let third = EventFile::begin(folder.path(), &[]).unwrap();
+        assert_eq!(event_files(folder.path()).unwrap(), [third.path]);
     }
 }

@@ -29,8 +29,16 @@ pub struct CompletionLog {
 }
 
 impl CompletionLog {
-    /// The log of a training of that many updates in a folder of its own.
+    /// The log of a training of that many updates in a folder of its own, where
+    /// a file that a crash left unfinished is removed.
     pub fn new(folder: &Path, steps: u64) -> Self {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        for entry in entries {
+            if entry.file_name().to_string_lossy().starts_with('.') {
+                // What cannot be removed is read by nobody.
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
         Self {
             folder: folder.to_owned(),
             span: steps.div_ceil(PHASES).max(1),
@@ -203,6 +211,8 @@ mod tests {
             names
         };
         phases(0..12);
+        std::fs::write(at.join(".step-000007.parquet.1.part"), "half").unwrap();
+        CompletionLog::new(&at, 2000);
         let before = names();
         let expected = ["step-000001", "step-000005", "step-000009"];
         assert_eq!(before, expected.map(|name| format!("{name}.parquet")));
