@@ -229,3 +229,14 @@ fn completions_of_every_phase_are_kept_unless_they_are_not_wanted() {
     bench.run("run", &more).done();
     assert!(!bench.path("run/arms/grpo/seed-1/completions").exists());
 }
+
+#[test]
+fn a_loss_near_zero_is_explained_once_before_it_is_seen() {
+    let told = &finished().ended.stderr;
+    assert_eq!(told.matches("near 0 by construction").count(), 1, "{told}");
+    assert_eq!(
+        told.matches("tensorboard --logdir run").count(),
+        1,
+        "{told}"
+    );
+}

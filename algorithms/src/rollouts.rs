@@ -295,11 +295,15 @@ fn metrics(groups: &[Group]) -> Metrics {
     if rewards.len() > 1 {
         insert("reward_std", standard_deviation(&rewards, 1));
     }
-    let alike = groups.iter().filter(|group| group.is_alike()).count();
-    insert(
-        "frac_reward_zero_std",
-        alike as f64 / groups.len().max(1) as f64,
-    );
+    // A completion by itself is like nothing.
+    let compared = || groups.iter().filter(|group| group.rollouts.len() > 1);
+    if compared().count() > 0 {
+        let alike = compared().filter(|group| group.is_alike()).count();
+        insert(
+            "frac_reward_zero_std",
+            alike as f64 / compared().count() as f64,
+        );
+    }
     let of = |terminated_only: bool| -> Vec<usize> {
         let rollouts = groups.iter().flat_map(|group| &group.rollouts);
         rollouts

@@ -10,7 +10,7 @@ mod overrides;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use algorithms::{Algorithm, Grpo, ReinforcePlusPlus, Rft, Rloo, Sft};
+use algorithms::{Algorithm, Grpo, LossType, ReinforcePlusPlus, Rft, Rloo, Sft};
 use anyhow::{Context, Result, bail};
 use experiments::manifest::Role;
 use indexmap::IndexMap;
@@ -315,6 +315,16 @@ impl AlgorithmSettings {
             Role::Student
         } else {
             Role::Rl
+        }
+    }
+
+    /// Whether its loss is near 0 by construction as long as every rollout
+    /// phase serves one update: ratios of 1 times weights that sum to 0.
+    pub fn loss_is_near_zero(&self) -> bool {
+        match self {
+            Self::Grpo(grpo) => grpo.loss_type != LossType::Cispo,
+            Self::Rloo(_) | Self::ReinforcePlusPlus(_) => true,
+            _ => false,
         }
     }
 

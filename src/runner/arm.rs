@@ -95,6 +95,7 @@ pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
             &run.definition().rollout,
         ),
     )?;
+    run.explain_loss(name, &settings.algorithm);
     let progress = run.progress(&format!("{name} seed {seed}"));
     let ending = train(
         &Job {

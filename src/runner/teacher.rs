@@ -109,6 +109,7 @@ fn reinforce(
             &run.definition().rollout,
         ),
     )?;
+    run.explain_loss("teacher", algorithm);
     let rewards = build_rewards(&settings.reward)?;
     let mut lab = ArmLab::new(
         model,
