@@ -155,14 +155,12 @@ mod tests {
         let table = ParquetReader::new(File::open(&path).unwrap())
             .finish()
             .unwrap();
-        let names: Vec<&str> = table
-            .get_column_names()
-            .into_iter()
-            .map(|name| name.as_str())
-            .collect();
         let expected = "step task problem sample prompt completion reward rewards/correct \
              rewards/cost/work advantage completion_tokens reasoning_tokens truncated";
-        assert_eq!(names, expected.split_whitespace().collect::<Vec<_>>());
+        assert_eq!(
+            table.get_column_names(),
+            expected.split_whitespace().collect::<Vec<_>>()
+        );
         let numbers = |name: &str| -> Vec<Option<f64>> {
             table.column(name).unwrap().f64().unwrap().iter().collect()
         };

@@ -69,11 +69,9 @@ pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
     if settings.algorithm.imitates() {
         shown = show(run, &mut lab)?;
     }
-    let rewards = if settings.reward.is_empty() {
-        None
-    } else {
-        Some(build_rewards(&settings.reward)?)
-    };
+    let rewards = (!settings.reward.is_empty())
+        .then(|| build_rewards(&settings.reward))
+        .transpose()?;
     lab.rewards = rewards.as_ref();
     lab.budget_tokens = training.micro_batch_tokens;
     lab.completions = completion_log(run, &at, training.steps);

@@ -1,4 +1,4 @@
-//! Event files: the metrics as TensorBoard reads them.
+//! Event files: the metrics as `TensorBoard` reads them.
 //!
 //! A file is a sequence of `TFRecord`s, each the length of its content (u64,
 //! little-endian), a checksum of these eight bytes, the content, and a checksum
@@ -215,7 +215,7 @@ mod tests {
         // RFC 3720, B.4: 32 bytes of zeros, and of the numbers from 0.
         let counting: Vec<u8> = (0..32).collect();
         for (bytes, crc) in [(vec![0; 32], 0x8a91_36aa_u32), (counting, 0x46dd_794e)] {
-            let masked = (crc >> 15 | crc << 17).wrapping_add(0xa282_ead8);
+            let masked = crc.rotate_right(15).wrapping_add(0xa282_ead8);
             assert_eq!(masked_checksum(&bytes), masked);
         }
     }

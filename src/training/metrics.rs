@@ -38,7 +38,10 @@ impl MetricsLog {
                 .filter(|(_, line)| step_of(line).is_some_and(|step| step <= updates))
                 .collect::<Vec<(String, Map<String, Value>)>>();
         }
-        let text: String = kept.iter().map(|(text, _)| format!("{text}\n")).collect();
+        let text: String = kept
+            .iter()
+            .flat_map(|(text, _)| [text.as_str(), "\n"])
+            .collect();
         crate::files::write_whole(path, text.as_bytes())?;
         let lines: Vec<&Map<String, Value>> = kept.iter().map(|(_, line)| line).collect();
         let folder = path.parent().unwrap_or(Path::new("."));
