@@ -1,5 +1,5 @@
-//! What a training tells of itself: its metrics are documented, TensorBoard's
-//! copy of them says the same, and completions are kept.
+//! What a training tells of itself: its metrics are documented, the
+//! event file says the same, and completions are kept.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -54,15 +54,17 @@ fn every_algorithm() -> String {
         ("whitened", "reinforce++", "beta = 0.1"),
         ("rft", "rft", "reward_above = -1.0"),
     ];
-    let mut definition = TINY[..arms].replace("seeds = [1, 2]", "seeds = [1]");
-    definition += "[arm.sft]\nalgorithm.sft = { batch_size = 8 }\ntraining = { steps = 2 }\n";
-    for (name, algorithm, settings) in algorithms {
-        definition += &format!(
+    let mut parts = vec![
+        TINY[..arms].replace("seeds = [1, 2]", "seeds = [1]"),
+        "[arm.sft]\nalgorithm.sft = { batch_size = 8 }\ntraining = { steps = 2 }\n".to_owned(),
+    ];
+    parts.extend(algorithms.map(|(name, algorithm, settings)| {
+        format!(
             "[arm.{name}]\nalgorithm.\"{algorithm}\" = {{ {sampled}, {settings} }}\n\
              reward = {{ correct = 1.0, format = 0.1, length_cost = 0.1 }}\ntraining = {{ steps = 4 }}\n"
-        );
-    }
-    definition
+        )
+    }));
+    parts.concat()
 }
 
 #[test]

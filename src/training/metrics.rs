@@ -119,11 +119,28 @@ mod tests {
                 .unwrap();
         }
         drop(log);
+        // A line that a crash cut off within a letter.
+        let mut file = OpenOptions::new().append(true).open(&path).unwrap();
+        file.write_all(b"{\"step\":2,\"rewards/\xc3").unwrap();
         let mut log = MetricsLog::open(&path, 3).unwrap();
         log.write(4, &Metrics::from([("loss".to_owned(), f64::NAN)]))
             .unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         assert_eq!(text.lines().count(), 4);
         assert_eq!(text.lines().last(), Some("{\"step\":4}"));
+    }
+
+    #[test]
+    fn earlier_updates_are_dated_by_the_seconds_of_training() {
+        let line = |text: &str| serde_json::from_str(text).unwrap();
+        let lines: [Map<String, Value>; 3] = [
+            line("{\"step\":0,\"validation/loss\":3.5}"),
+            line("{\"step\":1,\"seconds\":10.0,\"loss\":2.5}"),
+            line("{\"step\":2,\"seconds\":25.0}"),
+        ];
+        let events = dated(&lines.iter().collect::<Vec<_>>(), 1000.0);
+        let times: Vec<(u64, f64)> = events.iter().map(|e| (e.step, e.wall_time)).collect();
+        assert_eq!(times, [(0, 975.0), (1, 985.0), (2, 1000.0)]);
+        assert_eq!(events[1].values, [("seconds", 10.0), ("loss", 2.5)]);
     }
 }
