@@ -154,6 +154,7 @@ fn event_file(folder: &Path) -> PathBuf {
     let mut found: Vec<PathBuf> = files_below(folder)
         .into_iter()
         .filter(|name| name.to_string_lossy().contains(".tfevents."))
+        .filter(|name| folder.join(name).metadata().unwrap().len() > 0)
         .collect();
     assert_eq!(found.len(), 1, "{found:?}");
     folder.join(found.remove(0))

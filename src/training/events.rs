@@ -15,12 +15,14 @@
 //! SessionLog  1 status: enum (START = 1)
 //! ```
 //!
-//! A folder has one such file. It is written anew, under a later name, from the
-//! lines that `metrics.jsonl` keeps when a training is opened, and its
-//! predecessor is removed: whoever reads the folder afterwards sees every
-//! update once, whatever the reader makes of restarts. `TensorBoard`s that are
-//! open meanwhile follow too: the file begins with the start of a session at
-//! step 0, which tells them to forget what they have of the folder.
+//! A folder has one such file with content. It is written anew, under a later
+//! name, from the lines that `metrics.jsonl` keeps when a training is opened,
+//! and its predecessor is emptied: whoever reads the folder afterwards sees
+//! every update once, whatever the reader makes of restarts. A `TensorBoard`
+//! that is open meanwhile follows too: the file begins with the start of a
+//! session at step 0, which tells it to forget what it has of the folder.
+//! Emptied and not removed, because `TensorBoard`'s slower loader never goes on
+//! from a file that has gone; the next opening removes it.
 //!
 //! Values are float32, as the format has them; `metrics.jsonl` has them in
 //! full. The file holds times of the clock, so it is in no manifest and no
@@ -59,7 +61,7 @@ pub(super) struct EventFile {
 
 impl EventFile {
     /// Begins the folder's event file with events that there are already, and
-    /// removes the one before it.
+    /// empties the one before it.
     pub(super) fn begin(folder: &Path, events: &[Event<'_>]) -> Result<Self> {
         let older = event_files(folder)?;
         let mut bytes = record(&version());
@@ -78,7 +80,7 @@ impl EventFile {
         };
         files::write_whole(&path, &bytes)?;
         for path in older {
-            std::fs::remove_file(&path).with_context(|| format!("removing {}", path.display()))?;
+            retire(&path).with_context(|| format!("emptying {}", path.display()))?;
         }
         let file = OpenOptions::new()
             .append(true)
@@ -93,6 +95,15 @@ impl EventFile {
             .write_all(&record(&scalars(event)))
             .with_context(|| format!("writing {}", self.path.display()))
     }
+}
+
+/// Empties an event file, and removes one that is empty or was not finished.
+fn retire(path: &Path) -> std::io::Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    if name.starts_with('.') || path.metadata()?.len() == 0 {
+        return std::fs::remove_file(path);
+    }
+    OpenOptions::new().write(true).open(path)?.set_len(0)
 }
 
 /// The time, in seconds; 0 on a clock set before 1970.
@@ -239,16 +250,18 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_keeps_its_newest_file_alone() {
+    fn only_the_newest_file_of_a_folder_holds_anything() {
         let folder = tempfile::tempdir().unwrap();
         let first = EventFile::begin(folder.path(), &[]).unwrap();
+        let unfinished = format!(".events.out{MARK}1.qinglan.9.partial");
+        std::fs::write(folder.path().join(unfinished), "half").unwrap();
         let second = EventFile::begin(folder.path(), &[]).unwrap();
-        assert!(first.path < second.path);
-        let unfinished = folder
-            .path()
-            .join(format!(".events.out{MARK}1.qinglan.9.partial"));
-        std::fs::write(unfinished, "half").unwrap();
+        let found = event_files(folder.path()).unwrap();
+        assert_eq!(found, [first.path.clone(), second.path.clone()]);
+        assert_eq!(first.path.metadata().unwrap().len(), 0);
         let third = EventFile::begin(folder.path(), &[]).unwrap();
-        assert_eq!(event_files(folder.path()).unwrap(), [third.path]);
+        let found = event_files(folder.path()).unwrap();
+        assert_eq!(found, [second.path, third.path.clone()]);
+        assert!(third.path.metadata().unwrap().len() > 0);
     }
 }
