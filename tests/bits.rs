@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::metrics::assert_events_are_the_log;
 use crate::support::{Bench, TINY, files_below, final_weights, finished, json as read_json, text};
 
 /// A run without what the clock and the machine say: weights, hashes of
@@ -66,12 +67,19 @@ fn without_seconds(markdown: &str) -> String {
     format!("{before}\n{}\n{after}", budgets.join("\n"))
 }
 
+/// The files of a run but the event files, whose names hold the time.
+fn untimed_files(run: &Path) -> Vec<std::path::PathBuf> {
+    let mut names = files_below(run);
+    names.retain(|name| !name.to_string_lossy().contains("events.out.tfevents"));
+    names
+}
+
 /// Holds a run to another: the same files, the same bits where neither clock
 /// nor machine has a say.
 pub(crate) fn assert_same(run: &Path, other: &Path) {
     assert_eq!(final_weights(run), final_weights(other));
-    let names = files_below(other);
-    assert_eq!(files_below(run), names);
+    let names = untimed_files(other);
+    assert_eq!(untimed_files(run), names);
     for name in names {
         let kind = name.extension().unwrap_or_default();
         if kind == "safetensors" || kind == "parquet" {
@@ -99,6 +107,15 @@ fn the_same_seeds_give_the_same_bits_elsewhere_and_side_by_side() {
         assert!(ended.stdout.contains("A tiny experiment"));
         assert_same(&bench.path(out), &finished().run);
     }
+}
+
+/// What an interruption must not leave twice, or lose.
+fn assert_logs_are_whole(run: &Path) {
+    for at in ["teacher", "arms/grpo/seed-1", "arms/sft/seed-2"] {
+        assert_events_are_the_log(&run.join(at));
+    }
+    let completions = |run: &Path| files_below(&run.join("arms/grpo/seed-1/completions"));
+    assert_eq!(completions(run), completions(&finished().run));
 }
 
 /// Updates in a log of metrics so far.
@@ -135,6 +152,7 @@ fn ctrl_c_leaves_a_run_that_resumes_to_the_same_bits() {
     interrupt(&|| updates(&log) > 3);
     bench.run("run", &["--resume"]).done();
     assert_same(&bench.path("run"), &finished().run);
+    assert_logs_are_whole(&bench.path("run"));
 }
 
 #[test]
@@ -161,6 +179,7 @@ fn a_killed_run_resumes_to_the_same_bits() {
     }
     bench.run("run", &["--resume"]).done();
     assert_same(&bench.path("run"), &finished().run);
+    assert_logs_are_whole(&bench.path("run"));
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod bits;
 mod command_line;
 mod demonstrations;
 mod human;
+mod metrics;
 mod models;
 mod run;
 mod safety;

@@ -31,7 +31,8 @@ use crate::advantages::{AdvantageScale, Deviation, decoupled_advantages, group_a
 use crate::lab::scores;
 use crate::policy_loss::{ImportanceSamplingLevel, KlEstimator, LossError, LossType, Objective};
 use crate::rollouts::{
-    Group, OldLogprobs, Plan, forget_old_logprobs, recompute_old_logprobs, rewards_of, token_count,
+    Group, OldLogprobs, Plan, forget_old_logprobs, recompute_old_logprobs, rewards_of,
+    tell_advantages, token_count,
 };
 use crate::{
     Algorithm, Batch, Collected, Example, Lab, LabError, Metrics, ReferenceSync, RewardPart,
@@ -314,7 +315,9 @@ impl Algorithm for Grpo {
     fn collect(&self, step: u64, lab: &mut dyn Lab) -> Result<Collected, LabError> {
         let plan = self.plan();
         let (groups, metrics) = plan.sample(step, lab, self.dynamic_sampling_rounds)?;
-        let mut advantages = self.advantages(&groups)?.into_iter();
+        let advantages = self.advantages(&groups)?;
+        tell_advantages(&groups, &advantages, lab);
+        let mut advantages = advantages.into_iter();
         let batches = plan
             .updates_of(&groups)
             .map(|groups| self.batch(groups, &mut advantages, lab))

@@ -140,6 +140,13 @@ pub trait Lab {
         Err(LabError::NoScores(scorer))
     }
 
+    /// Told what the last samples of a prompt were worth against the others, by
+    /// an algorithm that gives a sample one number; for the record, nothing
+    /// depends on it.
+    fn advantages(&mut self, prompt: &Prompt, advantages: &[f64]) {
+        let _ = (prompt, advantages);
+    }
+
     /// Most tokens a completion may have; `None` where nothing is sampled.
     fn max_completion_length(&self) -> Option<usize> {
         None

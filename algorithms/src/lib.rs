@@ -102,5 +102,24 @@ pub struct ReferenceSync {
     pub steps: u64,
 }
 
-/// Sums for logging, by metric name: the trainer adds them over micro-batches.
+/// Numbers for logging, by metric name: the trainer adds them up over
+/// micro-batches with [`add_metrics`].
 pub type Metrics = BTreeMap<String, f64>;
+
+/// Takes the metrics of one more micro-batch in: their sum, but of a name that
+/// ends in `_min` or `_max` the smaller or the larger.
+///
+/// Worked example: `{loss: 1, x_max: 3}` and `{loss: 2, x_max: 2}` are together
+/// `{loss: 3, x_max: 3}`.
+pub fn add_metrics(metrics: &mut Metrics, more: Metrics) {
+    for (name, value) in more {
+        match metrics.get_mut(&name) {
+            None => {
+                metrics.insert(name, value);
+            }
+            Some(known) if name.ends_with("_min") => *known = known.min(value),
+            Some(known) if name.ends_with("_max") => *known = known.max(value),
+            Some(known) => *known += value,
+        }
+    }
+}

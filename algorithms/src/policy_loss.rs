@@ -27,7 +27,7 @@
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use crate::batch::total;
+use crate::batch::{Rows, total};
 use crate::{Metrics, TokenBatch};
 
 /// How tokens gain and what the sum is divided by.
@@ -177,12 +177,8 @@ impl Objective {
             ),
             _ => {
                 let (low, high) = (1.0 - self.epsilon, 1.0 + self.epsilon_high);
-                let low_N = ratio_N.lt(low).logical_and(&weights_N.lt(0.0));
-                let high_N = ratio_N.gt(high).logical_and(&weights_N.gt(0.0));
-                let (low_share, high_share) = (share(&low_N), share(&high_N));
-                metrics.insert("clip_ratio/low_mean".to_owned(), low_share);
-                metrics.insert("clip_ratio/high_mean".to_owned(), high_share);
-                metrics.insert("clip_ratio/region_mean".to_owned(), low_share + high_share);
+                let share = |mask_N: &Tensor| mask_N.sum(Kind::Double) / token_count;
+                metrics = clip_metrics(&ratio_N, weights_N, (low, high), &tokens.rows(), share);
                 clipped_gain_N(&ratio_N, weights_N, low, high, self.delta)
             }
         };
@@ -207,6 +203,7 @@ impl Objective {
         if let Some(entropy_weights_N) = &tokens.entropy_weights_N {
             let entropies_N = tokens.entropies_N.as_ref();
             let entropies_N = entropies_N.ok_or(LossError::NoEntropies)?;
+            metrics.insert("policy_loss".to_owned(), loss.double_value(&[]));
             loss -= total(&(entropies_N * entropy_weights_N));
         }
         Ok((loss, metrics))
@@ -276,6 +273,36 @@ pub fn kl_N(logprobs_N: &Tensor, reference_logprobs_N: &Tensor, estimator: KlEst
         KlEstimator::K2 => difference_N.square() / 2.0,
         KlEstimator::K3 => (-&difference_N).exp() + difference_N - 1.0,
     }
+}
+
+/// How often the clip bites: where it bounds a token's gain, so above the range
+/// for a positive weight and below it for a negative one. `share` makes a share
+/// of the update of a mask; the smallest and the largest share of a completion
+/// are over the rows given.
+pub(crate) fn clip_metrics(
+    ratio_N: &Tensor,
+    weights_N: &Tensor,
+    (low, high): (f64, f64),
+    rows: &Rows,
+    share: impl Fn(&Tensor) -> Tensor,
+) -> Metrics {
+    let kind = ratio_N.kind();
+    let bites = |mask_N: Tensor, side_N: Tensor| mask_N.logical_and(&side_N).to_kind(kind);
+    let low_N = bites(ratio_N.lt(low), weights_N.lt(0.0));
+    let high_N = bites(ratio_N.gt(high), weights_N.gt(0.0));
+    let number = |value: Tensor| value.double_value(&[]);
+    let (low_share, high_share) = (number(share(&low_N)), number(share(&high_N)));
+    let mut metrics = Metrics::from([
+        ("clip_ratio/low_mean".to_owned(), low_share),
+        ("clip_ratio/high_mean".to_owned(), high_share),
+        ("clip_ratio/region_mean".to_owned(), low_share + high_share),
+    ]);
+    if ratio_N.numel() > 0 {
+        let (low_min, high_max) = (rows.means_B(&low_N).min(), rows.means_B(&high_N).max());
+        metrics.insert("clip_ratio/low_min".to_owned(), number(low_min));
+        metrics.insert("clip_ratio/high_max".to_owned(), number(high_max));
+    }
+    metrics
 }
 
 #[cfg(test)]

@@ -17,9 +17,10 @@ use tch::{Kind, Tensor};
 use crate::advantages::{Deviation, leave_one_out_advantages, normalised};
 use crate::batch::total;
 use crate::checks::{check_advantage_epsilon, check_beta, check_epsilon, check_epsilon_high};
-use crate::policy_loss::{LossError, clipped_gain_N};
+use crate::policy_loss::{LossError, clip_metrics, clipped_gain_N};
 use crate::rollouts::{
     OldLogprobs, Plan, divergences, forget_old_logprobs, recompute_old_logprobs, rewards_of,
+    tell_advantages,
 };
 use crate::{Algorithm, Batch, Collected, Example, Lab, LabError, Metrics, TokenBatch};
 
@@ -167,6 +168,7 @@ impl Algorithm for Rloo {
             forget_old_logprobs(&mut examples);
         }
         let advantages = self.advantages(&rewards, &penalties);
+        tell_advantages(&groups, &advantages, lab);
         for (&place, example) in places.iter().zip(&mut examples) {
             let advantage = advantages.get(place).copied().unwrap_or(0.0);
             example.weights.fill(advantage as f32);
@@ -194,15 +196,9 @@ impl Algorithm for Rloo {
         let gain_N = clipped_gain_N(&ratio_N, &tokens.weights_N, low, high, None);
         // The tokens of a completion gain alike, so their mean is the completion's gain.
         let loss = -total(&rows.means_B(&gain_N)) / batch.normaliser;
-        let share = |mask: &Tensor| mask.sum(Kind::Double).double_value(&[]) / batch.tokens as f64;
-        let low_N = ratio_N.lt(low).logical_and(&tokens.weights_N.lt(0.0));
-        let high_N = ratio_N.gt(high).logical_and(&tokens.weights_N.gt(0.0));
-        let (low_share, high_share) = (share(&low_N), share(&high_N));
-        let metrics = Metrics::from([
-            ("clip_ratio/low_mean".to_owned(), low_share),
-            ("clip_ratio/high_mean".to_owned(), high_share),
-            ("clip_ratio/region_mean".to_owned(), low_share + high_share),
-        ]);
+        // A completion is one action, so shares are of completions.
+        let share = |mask_N: &Tensor| rows.means_B(mask_N).sum(Kind::Double) / batch.normaliser;
+        let metrics = clip_metrics(&ratio_N, &tokens.weights_N, (low, high), &rows, share);
         Ok((loss, metrics))
     }
 

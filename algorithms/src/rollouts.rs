@@ -273,60 +273,54 @@ pub(crate) fn forget_old_logprobs(examples: &mut [Example]) {
     }
 }
 
-/// Metrics of a rollout phase under TRL's names.
-fn metrics(groups: &[Group]) -> Metrics {
-    let rewards = rewards_of(groups);
-    let known_rewards = known(&rewards);
-    let group_count = groups.len().max(1) as f64;
-    let mut deviations = 0.0;
-    let mut alike = 0usize;
+/// Tells the lab what the rollouts were worth against the others, one number a
+/// rollout in the order of the groups.
+pub(crate) fn tell_advantages(groups: &[Group], advantages: &[f64], lab: &mut dyn Lab) {
+    let mut rest = advantages;
     for group in groups {
-        let deviation = standard_deviation(&known(&group.rewards().collect::<Vec<_>>()), 1);
-        deviations += deviation;
-        alike += usize::from(deviation == 0.0);
+        let (own, others) = rest.split_at(group.rollouts.len().min(rest.len()));
+        lab.advantages(&group.prompt, own);
+        rest = others;
     }
-    let rollouts = || groups.iter().flat_map(|group| &group.rollouts);
-    let lengths = || rollouts().map(|rollout| rollout.completion.len());
-    let count = rollouts().count().max(1) as f64;
-    let whole = || rollouts().filter(|rollout| !rollout.truncated);
-    let whole_count = whole().count() as f64;
-    let mut metrics = Metrics::from([
-        ("reward_std".to_owned(), deviations / group_count),
-        (
-            "frac_reward_zero_std".to_owned(),
-            alike as f64 / group_count,
-        ),
-        (
-            "completions/mean_length".to_owned(),
-            lengths().sum::<usize>() as f64 / count,
-        ),
-        (
-            "completions/min_length".to_owned(),
-            lengths().min().unwrap_or(0) as f64,
-        ),
-        (
-            "completions/max_length".to_owned(),
-            lengths().max().unwrap_or(0) as f64,
-        ),
-        (
-            "completions/clipped_ratio".to_owned(),
-            (rollouts().count() - whole().count()) as f64 / count,
-        ),
-    ]);
-    if whole_count > 0.0 {
-        metrics.insert(
-            "completions/mean_terminated_length".to_owned(),
-            whole()
-                .map(|rollout| rollout.completion.len())
-                .sum::<usize>() as f64
-                / whole_count,
+}
+
+/// Metrics of a rollout phase under TRL's names. What has no value is left out.
+fn metrics(groups: &[Group]) -> Metrics {
+    let rewards = known(&rewards_of(groups));
+    let mut metrics = Metrics::new();
+    let mut insert = |name: &str, value: f64| metrics.insert(name.to_owned(), value);
+    if !rewards.is_empty() {
+        insert("reward", rewards.iter().sum::<f64>() / rewards.len() as f64);
+    }
+    if rewards.len() > 1 {
+        insert("reward_std", standard_deviation(&rewards, 1));
+    }
+    // A completion by itself is like nothing.
+    let compared = || groups.iter().filter(|group| group.rollouts.len() > 1);
+    if compared().count() > 0 {
+        let alike = compared().filter(|group| group.is_alike()).count();
+        insert(
+            "frac_reward_zero_std",
+            alike as f64 / compared().count() as f64,
         );
     }
-    if !known_rewards.is_empty() {
-        metrics.insert(
-            "reward".to_owned(),
-            known_rewards.iter().sum::<f64>() / known_rewards.len() as f64,
-        );
+    let of = |terminated_only: bool| -> Vec<usize> {
+        let rollouts = groups.iter().flat_map(|group| &group.rollouts);
+        rollouts
+            .filter(|rollout| !(terminated_only && rollout.truncated))
+            .map(|rollout| rollout.completion.len())
+            .collect()
+    };
+    let (all, terminated) = (of(false), of(true));
+    for (lengths, kind) in [(&all, ""), (&terminated, "terminated_")] {
+        if let (Some(&min), Some(&max)) = (lengths.iter().min(), lengths.iter().max()) {
+            let mean = lengths.iter().sum::<usize>() as f64 / lengths.len() as f64;
+            insert(&format!("completions/mean_{kind}length"), mean);
+            insert(&format!("completions/min_{kind}length"), min as f64);
+            insert(&format!("completions/max_{kind}length"), max as f64);
+        }
     }
+    let clipped = (all.len() - terminated.len()) as f64 / all.len().max(1) as f64;
+    insert("completions/clipped_ratio", clipped);
     metrics
 }

@@ -20,6 +20,7 @@ pub(crate) struct Scripted {
     pub(crate) phases: Vec<u64>,
     pub(crate) sampled: Vec<usize>,
     pub(crate) scored: Vec<(Scorer, usize)>,
+    pub(crate) told: Vec<(u64, Vec<f64>)>,
 }
 
 impl Scripted {
@@ -73,6 +74,10 @@ impl Lab for Scripted {
             }
         };
         Ok(examples.iter().map(score).collect())
+    }
+
+    fn advantages(&mut self, prompt: &Prompt, advantages: &[f64]) {
+        self.told.push((prompt.problem, advantages.to_vec()));
     }
 
     fn max_completion_length(&self) -> Option<usize> {

@@ -6,10 +6,12 @@
 //!
 //! Flow: [`record`] and [`norms`] are read, [`alignment`] and [`statistics`]
 //! turn them into figures with intervals, [`comparison`] arranges them as arms
-//! and contrasts, [`tables`], [`figures`] and [`report`] show them.
+//! and contrasts, [`tables`], [`figures`] and [`report`] show them. Beside it, [`completions`]
+//! keeps what a policy wrote while it was trained.
 
 pub mod alignment;
 pub mod comparison;
+pub mod completions;
 pub mod conformance;
 pub mod dataset;
 pub mod figures;

@@ -8,6 +8,8 @@
 //! RUN/definition.toml                    the definition as it was given, overrides applied
 //! RUN/teacher/…                          the teacher's training and its traces.jsonl
 //! RUN/arms/ARM/seed-S/metrics.jsonl      one object a step: {"step":…, "seconds":…, "loss":…, …}
+//! RUN/arms/ARM/seed-S/events.out.tfevents.*  the same for TensorBoard, in no manifest
+//! RUN/arms/ARM/seed-S/completions/       what was written in training, in no manifest
 //! RUN/arms/ARM/seed-S/traces.parquet     evaluation trace records
 //! RUN/arms/ARM/seed-S/model/             the model, a Hugging Face folder
 //! RUN/arms/base/seed-S/pretraining.jsonl the base's metrics.jsonl, of its pre-training

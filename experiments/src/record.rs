@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+pub(crate) use table::table_error;
+
 /// One sampled answer of one model to one item.
 ///
 /// Worked example, as a line of JSONL:
@@ -133,7 +135,7 @@ fn io_error(path: &Path) -> impl Fn(io::Error) -> RecordError + '_ {
 }
 
 /// Fills a temporary file in the same folder, then gives it its name.
-fn whole(
+pub(crate) fn whole(
     path: &Path,
     fill: impl FnOnce(&mut BufWriter<File>) -> Result<(), RecordError>,
 ) -> Result<(), RecordError> {

@@ -49,6 +49,14 @@ pub struct Column {
 }
 
 impl BatchScores {
+    /// Takes in what the same rewards say of further completions.
+    pub fn append(&mut self, more: Self) {
+        self.totals.extend(more.totals);
+        for (column, more) in self.columns.iter_mut().zip(more.columns) {
+            column.scores.extend(more.scores);
+        }
+    }
+
     /// The metrics of the batch, by name, in the order of the rewards.
     pub fn metrics(&self) -> Vec<(String, f64)> {
         let mut metrics = Vec::new();

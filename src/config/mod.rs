@@ -11,7 +11,7 @@ mod teacher;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use algorithms::{Algorithm, Grpo, ReinforcePlusPlus, Rft, Rloo, Sft};
+use algorithms::{Algorithm, Grpo, LossType, ReinforcePlusPlus, Rft, Rloo, Sft};
 use anyhow::{Context, Result, bail};
 use experiments::manifest::Role;
 use indexmap::IndexMap;
@@ -67,6 +67,14 @@ pub struct Experiment {
     /// and several trainings side by side; a run's bits depend on this number.
     #[serde(default = "one")]
     pub threads: usize,
+    /// Whether what policies write while they are trained is kept, as Parquet
+    /// in the arm's folder `completions`. TRL's default is not to.
+    #[serde(default = "yes")]
+    pub log_completions: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn one() -> usize {
@@ -256,6 +264,16 @@ impl AlgorithmSettings {
             Role::Student
         } else {
             Role::Rl
+        }
+    }
+
+    /// Whether its loss is near 0 by construction as long as every rollout
+    /// phase serves one update: ratios of 1 times weights that sum to 0.
+    pub fn loss_is_near_zero(&self) -> bool {
+        match self {
+            Self::Grpo(grpo) => grpo.loss_type != LossType::Cispo,
+            Self::Rloo(_) | Self::ReinforcePlusPlus(_) => true,
+            _ => false,
         }
     }
 

@@ -14,7 +14,7 @@ use crate::demonstrations::Source;
 use crate::evaluator;
 use crate::files;
 use crate::model::{Adapter, Decoder, Model, folder};
-use crate::training::{ArmLab, Ending, Job, Learner, checkpoint, train};
+use crate::training::{ArmLab, CompletionLog, Ending, Job, Learner, checkpoint, train};
 
 /// Lets a model answer the evaluation and writes its records.
 pub(super) fn write_evaluation(
@@ -71,14 +71,13 @@ pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
     if settings.algorithm.imitates() {
         shown = show(run, &mut lab)?;
     }
-    let rewards = if settings.reward.is_empty() {
-        None
-    } else {
-        Some(build_rewards(&settings.reward)?)
-    };
+    let rewards = (!settings.reward.is_empty())
+        .then(|| build_rewards(&settings.reward))
+        .transpose()?;
     lab.rewards = rewards.as_ref();
     lab.budget_tokens = training.micro_batch_tokens;
     lab.precision = training.dtype.resolve(run.request.device);
+    lab.completions = completion_log(run, &at, training.steps);
     let algorithm = settings.algorithm.build();
     lab.reference = algorithm.needs_reference().then(|| reference(&model));
     let identity = identity(
@@ -97,6 +96,7 @@ pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
             &run.definition().rollout,
         ),
     )?;
+    run.explain_loss(name, &settings.algorithm);
     let progress = run.progress(&format!("{name} seed {seed}"));
     let ending = train(
         &Job {
@@ -149,6 +149,12 @@ fn save_trained(model: &Model, at: &Path) -> Result<()> {
         Some(adapter) => adapter.save(at),
         None => folder::save(model, at),
     }
+}
+
+/// Where a training in that folder keeps completions, where it is to.
+pub(super) fn completion_log(run: &Run, at: &Path, steps: u64) -> Option<CompletionLog> {
+    let wanted = run.definition().experiment.log_completions;
+    wanted.then(|| CompletionLog::new(&at.join("completions"), steps))
 }
 
 /// Gives the lab its demonstrations; the hash of what is shown.

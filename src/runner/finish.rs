@@ -11,14 +11,14 @@ use anyhow::{Context, Result, bail, ensure};
 use experiments::alignment::ceiling::Ceiling;
 use experiments::comparison::build::{DEFAULT_DRAWS, Input, compare};
 use experiments::comparison::items::item_completions;
-use experiments::comparison::{Comparison, Curve};
+use experiments::comparison::{Comparison, Curve, TrainingLog};
 use experiments::manifest::{ArmCard, ArmRun, EvaluationCard, Manifest, Role};
 use experiments::norms::{NormItem, Norms};
 use experiments::record::{self, Trace};
 use experiments::report;
 use serde::{Deserialize, Serialize};
 
-use super::{Outcome, Run, UserError, arm, provenance};
+use super::{Outcome, Run, UserError, arm, learning, provenance};
 use crate::files;
 
 /// Name of the file that makes a run directory whole.
@@ -37,17 +37,6 @@ struct Items {
     items: Vec<NormItem>,
     ceilings: BTreeMap<String, Ceiling>,
 }
-
-/// Metrics whose curves a comparison keeps.
-const CURVES: [&str; 7] = [
-    "validation/accuracy",
-    "validation/reasoning_tokens",
-    "validation/loss",
-    "reward",
-    "loss",
-    "entropy",
-    "completions/clipped_ratio",
-];
 
 /// Writes tables and report, then the manifest.
 pub(super) fn finish(run: &Run) -> Result<()> {
@@ -143,6 +132,8 @@ pub struct Loaded {
     pub traces: Vec<Trace>,
     /// Learning curves.
     pub curves: Vec<Curve>,
+    /// What the logs say of trainings that taught nothing.
+    pub training: Vec<TrainingLog>,
 }
 
 impl Loaded {
@@ -187,12 +178,15 @@ impl Loaded {
         );
         let mut traces = Vec::new();
         let mut curves = Vec::new();
+        let mut training = Vec::new();
         for arm_run in &manifest.arm_runs {
             let folder = at.join(&arm_run.folder);
             traces.extend(record::read(&folder.join("traces.parquet"))?);
             let metrics = folder.join("metrics.jsonl");
             if metrics.exists() {
-                curves.extend(read_curves(&metrics, &arm_run.arm, arm_run.seed)?);
+                let (drawn, log) = learning::read(&metrics, &arm_run.arm, arm_run.seed)?;
+                curves.extend(drawn);
+                training.push(log);
             }
         }
         Ok(Self {
@@ -200,6 +194,7 @@ impl Loaded {
             norms,
             traces,
             curves,
+            training,
         })
     }
 
@@ -220,6 +215,9 @@ impl Loaded {
         for curve in &mut self.curves {
             rename(&mut curve.arm);
         }
+        for log in &mut self.training {
+            rename(&mut log.arm);
+        }
     }
 
     /// Takes in another run's arms, which must have other names and the same evaluation.
@@ -238,6 +236,7 @@ impl Loaded {
         self.manifest.arm_runs.extend(other.manifest.arm_runs);
         self.traces.extend(other.traces);
         self.curves.extend(other.curves);
+        self.training.extend(other.training);
     }
 
     /// The comparison of the run's arms.
@@ -254,6 +253,7 @@ impl Loaded {
             evaluation: manifest.evaluation.clone(),
             arm_runs: &manifest.arm_runs,
             curves: self.curves.clone(),
+            training: &self.training,
             environment: manifest.environment.clone(),
             draws: DEFAULT_DRAWS,
             seed: 0,
@@ -271,32 +271,4 @@ impl Loaded {
 fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
     let bytes = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
     serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged", path.display()))
-}
-
-/// The curves of one `metrics.jsonl`.
-fn read_curves(path: &Path, arm: &str, seed: u64) -> Result<Vec<Curve>> {
-    let text =
-        std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
-    let mut points: BTreeMap<&str, Vec<(u64, f64)>> = BTreeMap::new();
-    for (index, line) in text.lines().enumerate() {
-        let value: serde_json::Value = serde_json::from_str(line)
-            .with_context(|| format!("{}, line {}", path.display(), index + 1))?;
-        let Some(step) = value.get("step").and_then(serde_json::Value::as_u64) else {
-            continue;
-        };
-        for name in CURVES {
-            if let Some(number) = value.get(name).and_then(serde_json::Value::as_f64) {
-                points.entry(name).or_default().push((step, number));
-            }
-        }
-    }
-    Ok(points
-        .into_iter()
-        .map(|(metric, points)| Curve {
-            arm: arm.to_owned(),
-            seed,
-            metric: metric.to_owned(),
-            points,
-        })
-        .collect())
 }

@@ -11,6 +11,7 @@ mod arm;
 mod base;
 pub mod finish;
 mod inputs;
+mod learning;
 pub mod provenance;
 pub mod schedule;
 mod teacher;
@@ -20,8 +21,8 @@ pub use base::{cache_folder, models_folder};
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Once};
 
 use anyhow::{Context, Result, bail};
 use experiments::manifest::ArmRun;
@@ -32,7 +33,7 @@ use tch::Device;
 
 use inputs::Inputs;
 
-use crate::config::{Definition, TeacherSettings};
+use crate::config::{AlgorithmSettings, Definition, TeacherSettings};
 use crate::files;
 use crate::tasks::{EvaluationItem, Mix};
 
@@ -70,6 +71,7 @@ pub(crate) struct Run {
     items: Vec<EvaluationItem>,
     norms: Norms,
     bars: MultiProgress,
+    loss_explained: Once,
 }
 
 /// A problem of the user's making: exit code 2, not 1.
@@ -221,6 +223,7 @@ impl Run {
             items: inputs.items,
             norms: inputs.norms,
             bars: MultiProgress::new(),
+            loss_explained: Once::new(),
             request,
         }
     }
@@ -243,6 +246,23 @@ impl Run {
         }
         bar.set_prefix(name.to_owned());
         bar
+    }
+
+    /// Says, at the first training that it holds for, why its loss looks as if
+    /// nothing happened.
+    fn explain_loss(&self, name: &str, algorithm: &AlgorithmSettings) {
+        if algorithm.loss_is_near_zero() {
+            self.loss_explained.call_once(|| {
+                self.bars.suspend(|| {
+                    eprintln!(
+                        "{name}: the loss of on-policy {} sits near 0 by construction (ratio 1, advantages sum to 0); \
+                         it is the gradient that learns: watch reward and grad_norm, or tensorboard --logdir {}",
+                        algorithm.build().name(),
+                        self.out().display()
+                    );
+                });
+            });
+        }
     }
 
     fn base_folder(&self, seed: u64) -> PathBuf {

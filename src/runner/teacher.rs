@@ -110,6 +110,7 @@ fn reinforce(
             &run.definition().rollout,
         ),
     )?;
+    run.explain_loss("teacher", algorithm);
     let rewards = build_rewards(&settings.reward)?;
     let mut lab = ArmLab::new(
         model,
@@ -121,6 +122,7 @@ fn reinforce(
     lab.rewards = Some(&rewards);
     lab.budget_tokens = training.micro_batch_tokens;
     lab.precision = training.dtype.resolve(run.request.device);
+    lab.completions = arm::completion_log(run, &run.teacher_folder(), training.steps);
     let algorithm = algorithm.build();
     lab.reference = algorithm.needs_reference().then(|| arm::reference(model));
     train(

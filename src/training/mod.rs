@@ -6,6 +6,7 @@
 
 mod best;
 pub mod checkpoint;
+mod events;
 pub mod forward;
 mod guards;
 pub mod lab;
@@ -16,7 +17,7 @@ pub mod settings;
 pub mod trainer;
 pub mod update;
 
-pub use lab::{ArmLab, PretrainingLab};
+pub use lab::{ArmLab, CompletionLog, PretrainingLab};
 pub use settings::{Optimizer, Schedule, Training, TrainingSettings};
 pub use trainer::{Ending, Job, Source, train};
 pub use update::{Learner, Outcome};

@@ -28,8 +28,9 @@ pub trait Source: Lab {
     /// Metrics on problems that are neither trained on nor evaluated.
     fn validate(&mut self) -> Result<Metrics>;
 
-    /// Metrics of the last rollouts beyond those of the algorithm; emptied by the call.
-    fn take_metrics(&mut self) -> Metrics;
+    /// Ends a collection: metrics of its rollouts beyond those of the algorithm,
+    /// and a place to keep what was written.
+    fn take_metrics(&mut self) -> Result<Metrics>;
 
     /// Tokens sampled for training, and prompt tokens prefilled for it, since the last call.
     fn take_generated(&mut self) -> (u64, u64);
@@ -93,7 +94,7 @@ pub fn train(job: &Job<'_>, source: &mut dyn Source) -> Result<Ending> {
             let collected = algorithm.collect(at.step, source)?;
             at.pending = collected.batches;
             at.collection = collected.metrics;
-            at.collection.extend(source.take_metrics());
+            at.collection.extend(source.take_metrics()?);
         }
         if at.pending.is_empty() {
             bail!(

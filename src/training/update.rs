@@ -117,9 +117,7 @@ impl Learner<'_> {
         sums.entropy += total(&scored.entropies_N);
         sums.right += total(&scored.best_N);
         sums.tokens += scored.logprobs_N.size()[0] as f64;
-        for (name, value) in metrics {
-            *sums.metrics.entry(name).or_insert(0.0) += value;
-        }
+        algorithms::add_metrics(&mut sums.metrics, metrics);
         let leaves: Vec<&Tensor> = std::iter::once(&tokens.logprobs_N)
             .chain(&tokens.entropies_N)
             .collect();

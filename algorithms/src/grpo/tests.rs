@@ -46,6 +46,57 @@ fn a_group_without_advantage_is_not_trained_but_counted() {
 }
 
 #[test]
+fn rewards_and_lengths_are_told_as_trl_tells_them() {
+    let mut rollouts = half_alike();
+    rollouts[0].truncated = true;
+    let lengths: Vec<f64> = rollouts.iter().map(|r| r.completion.len() as f64).collect();
+    let mut lab = Scripted::of(rollouts);
+    let metrics = two_by_two().collect(0, &mut lab).unwrap().metrics;
+    let is = |name: &str, value: f64| {
+        assert!((metrics[name] - value).abs() < 1e-12, "{name}: {metrics:?}");
+    };
+    // Rewards 1, 1, 0, 1: the deviation is over all of them, not within groups.
+    is("reward", 0.75);
+    is("reward_std", 0.5);
+    is("frac_reward_zero_std", 0.5);
+    is("completions/mean_length", lengths.iter().sum::<f64>() / 4.0);
+    let terminated = || lengths[1..].iter().copied();
+    is(
+        "completions/min_terminated_length",
+        terminated().fold(f64::INFINITY, f64::min),
+    );
+    is(
+        "completions/max_terminated_length",
+        terminated().fold(0.0, f64::max),
+    );
+    is(
+        "completions/mean_terminated_length",
+        terminated().sum::<f64>() / 3.0,
+    );
+    // Each group is told what its rollouts were worth.
+    assert_eq!(lab.told[0], (0, vec![0.0, 0.0]));
+    let (problem, advantages) = &lab.told[1];
+    assert!(*problem == 1 && advantages[0] < 0.0 && advantages[1] > 0.0);
+    assert_eq!(lab.told.len(), 2);
+}
+
+#[test]
+fn lengths_that_nothing_has_are_left_out() {
+    let mut rollouts = half_alike();
+    for rollout in &mut rollouts {
+        rollout.truncated = true;
+    }
+    let collected = two_by_two()
+        .collect(0, &mut Scripted::of(rollouts))
+        .unwrap();
+    assert!(
+        !collected
+            .metrics
+            .contains_key("completions/mean_terminated_length")
+    );
+}
+
+#[test]
 fn one_rollout_phase_serves_several_updates_and_iterations() {
     let grpo = Grpo {
         steps_per_generation: 2,

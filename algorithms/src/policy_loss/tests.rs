@@ -1,6 +1,7 @@
 //! Each loss by hand, cut in any way, and with infinities where nothing counts.
 
 use super::*;
+use crate::add_metrics;
 use crate::testing::{Rows, values};
 
 const LOSS_TYPES: [LossType; 6] = [
@@ -44,25 +45,32 @@ fn tokens(logprobs: &[f64], sampled: &[f64], weights: &[f64], lengths: &[i64]) -
     }
 }
 
-/// Loss and gradient of the rows cut into `parts` micro-batches.
-fn in_parts(objective: &Objective, rows: &Rows, parts: usize, bonus: f64) -> (f64, Vec<f64>) {
+/// Loss, gradient and metrics of the rows cut into `parts` micro-batches.
+fn in_parts(
+    objective: &Objective,
+    rows: &Rows,
+    parts: usize,
+    bonus: f64,
+) -> (f64, Vec<f64>, Metrics) {
     let count = rows.lengths.len();
     let tokens = rows.tokens() as f64;
     let normaliser = objective.loss_type.normaliser(tokens, count as f64, 11.0);
     let mut sum = 0.0;
     let mut gradient = Vec::new();
+    let mut metrics = Metrics::new();
     for part in 0..parts {
         let (from, to) = (part * count / parts, (part + 1) * count / parts);
         let (mut micro_batch, leaf_N) = rows.cut(from, to, Kind::Double);
         if bonus != 0.0 {
             micro_batch.entropy_weights_N = Some(leaf_N.full_like(bonus / tokens));
         }
-        let (loss, _) = objective.loss(&micro_batch, normaliser, tokens).unwrap();
+        let (loss, more) = objective.loss(&micro_batch, normaliser, tokens).unwrap();
+        add_metrics(&mut metrics, more);
         sum += loss.double_value(&[]);
         let gradients = Tensor::run_backward(&[loss], &[leaf_N], false, false);
         gradient.extend(values(&gradients[0]));
     }
-    (sum, gradient)
+    (sum, gradient, metrics)
 }
 
 #[test]
@@ -84,12 +92,16 @@ fn any_number_of_micro_batches_gives_the_same_update() {
                     delta: loss_type.clips().then_some(1.5),
                     ..objective(loss_type, level)
                 };
-                let (whole_loss, whole) = in_parts(&objective, &rows, 1, bonus);
+                let (whole_loss, whole, told) = in_parts(&objective, &rows, 1, bonus);
                 assert!(whole.iter().any(|derivative| derivative.abs() > 1e-6));
                 for parts in [2, 4, 8] {
-                    let (loss, gradient) = in_parts(&objective, &rows, parts, bonus);
+                    let (loss, gradient, metrics) = in_parts(&objective, &rows, parts, bonus);
                     assert!((loss - whole_loss).abs() < 1e-12);
                     assert_eq!(gradient.len(), whole.len());
+                    assert_eq!(told.len(), metrics.len());
+                    for (name, value) in &metrics {
+                        assert!((value - told[name]).abs() < 1e-9, "{name} in {parts}");
+                    }
                     for (part, whole) in gradient.iter().zip(&whole) {
                         assert!((part - whole).abs() < 1e-12, "{objective:?} in {parts}");
                     }
@@ -249,5 +261,28 @@ fn entropy_is_rewarded_by_its_weight_whatever_the_loss_is_divided_by() {
         let objective = objective(loss_type, ImportanceSamplingLevel::Token);
         let loss = |batch| objective.loss(batch, 7.0, 2.0).unwrap().0.double_value(&[]);
         assert!((loss(&plain) - loss(&rewarded) - 0.3).abs() < 1e-12);
+    }
+}
+
+#[test]
+fn the_extremes_of_the_clip_are_over_completions() {
+    let objective = objective(LossType::Dapo, ImportanceSamplingLevel::Token);
+    // Ratios e^0.5, 1 | e^0.5 | e^-0.5, e^-0.5, e^-0.5, 1.
+    let batch = tokens(
+        &[0.5, 0.0, 0.5, -0.5, -0.5, -0.5, 0.0],
+        &[0.0; 7],
+        &[1.0, 1.0, -1.0, -1.0, -1.0, -1.0, -1.0],
+        &[2, 1, 4],
+    );
+    let (_, metrics) = objective.loss(&batch, 7.0, 7.0).unwrap();
+    for (name, value) in [
+        ("high_mean", 1.0 / 7.0),
+        ("high_max", 0.5),
+        ("low_mean", 3.0 / 7.0),
+        ("low_min", 0.0),
+        ("region_mean", 4.0 / 7.0),
+    ] {
+        let got = metrics[&format!("clip_ratio/{name}")];
+        assert!((got - value).abs() < 1e-12, "{name}: {got}");
     }
 }

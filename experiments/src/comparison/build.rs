@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::ComparisonError;
-use super::{Comparison, ConstantAnswer, Curve, arms, contrasts, further, notes};
+use super::{Comparison, ConstantAnswer, Curve, TrainingLog, arms, contrasts, further, notes};
 use crate::alignment::accuracy::{constant_answers, expected_answer};
 use crate::alignment::contrast::Resampling;
 use crate::alignment::cost::{self, Items};
@@ -48,6 +48,8 @@ pub struct Input<'a> {
     pub arm_runs: &'a [ArmRun],
     /// Learning curves, handed through.
     pub curves: Vec<Curve>,
+    /// What the logs of the trainings say; empty for recorded models.
+    pub training: &'a [TrainingLog],
     /// Environment of the run, handed through.
     pub environment: BTreeMap<String, String>,
     /// Draws of each bootstrap and permutation test ([`DEFAULT_DRAWS`]).

@@ -8,6 +8,7 @@ mod error;
 pub mod further;
 pub mod items;
 mod notes;
+mod training;
 
 use std::collections::BTreeMap;
 
@@ -18,6 +19,7 @@ use crate::manifest::{Budget, EvaluationCard, Role};
 pub use build::{Input, compare};
 pub use error::ComparisonError;
 pub use further::Further;
+pub use training::TrainingLog;
 
 /// One figure with its 95 % interval.
 ///

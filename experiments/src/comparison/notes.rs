@@ -1,10 +1,12 @@
-//! What a reader must know before believing the table: broken pairing, missing
-//! items, truncation, weights that did not move, too few tasks or seeds.
+//! What a reader must know before believing the table: broken pairing, weights
+//! that did not move, trainings that could not teach, missing items,
+//! truncation, too few tasks or seeds.
 //!
 //! A note never changes a figure.
 
 mod grades;
 mod pairing;
+mod training;
 
 use std::collections::BTreeSet;
 
@@ -14,7 +16,8 @@ use super::{ArmFigures, Contrast};
 use crate::alignment::cost::Items;
 use crate::manifest::Role;
 
-/// Share of truncated samples above which an arm is named.
+/// Share of truncated samples above which an arm is named, in its evaluation
+/// and in its training.
 const TRUNCATED_SHARE: f64 = 0.1;
 
 /// Fewest tasks for a figure across tasks to be more than a demonstration (METRICS 5).
@@ -40,8 +43,10 @@ pub(super) fn notes(
 ) -> Vec<String> {
     let mut notes = Vec::new();
     pairing::weights(input, &mut notes);
+    training::unmoved(input, &mut notes);
     pairing::seeds(input, items, &mut notes);
     truncation(arms, &mut notes);
+    training::lessons(input, &mut notes);
     pairing::missing_items(input, items, contrasts, &mut notes);
     norms(input, items, &mut notes);
     records(input, items, &mut notes);

@@ -19,6 +19,10 @@ const MOST: usize = 300;
 /// How to read the curves, for the text beside them.
 pub const EXPLANATION: &str = "Thin lines are training seeds, the thick line their mean over the steps that all seeds have. Nothing is smoothed.";
 
+/// What must be said beside any curve of a loss, after [`EXPLANATION`].
+pub const LOSS_CAUTION: &str = " The loss of an arm that learns on-policy by comparing samples sits near 0 by construction: the \
+     importance ratio is 1 and advantages sum to 0. Its gradient is what learns; the reward shows whether it does.";
+
 /// A figure of a metric.
 #[derive(Debug, Clone)]
 pub struct CurveFigure {

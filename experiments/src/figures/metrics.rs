@@ -40,11 +40,11 @@ const KNOWN: [(&str, &str); 13] = [
     ),
     (
         "reward_std",
-        "Standard deviation of the reward within a problem's group of completions.",
+        "Standard deviation of the reward over the sampled completions.",
     ),
     (
         "frac_reward_zero_std",
-        "Share of groups whose completions all earn the same, and so teach nothing.",
+        "Share of groups whose completions all earn the same, so that comparing them teaches nothing.",
     ),
     ("grad_norm", "Norm of the gradient before clipping."),
     ("learning_rate", "Learning rate."),

@@ -11,7 +11,7 @@ use polars::prelude::{
 
 use super::{RecordError, Trace, io_error, refuse_duplicates};
 
-fn table_error(path: &Path) -> impl Fn(PolarsError) -> RecordError + '_ {
+pub(crate) fn table_error(path: &Path) -> impl Fn(PolarsError) -> RecordError + '_ {
     move |error| RecordError::BadTable {
         path: path.into(),
         detail: error.to_string(),

@@ -94,6 +94,15 @@ mod tests {
     }
 
     #[test]
+    fn a_loss_near_zero_is_explained_where_losses_are_drawn() {
+        let said = |page: &str| page.contains("sits near 0 by construction");
+        assert!(said(&page()));
+        let mut without = fixture::comparison();
+        without.curves.retain(|curve| curve.metric != "loss");
+        assert!(!said(&html(&without, &[])));
+    }
+
+    #[test]
     fn arms_and_scatter_come_first_and_the_further_figures_late() {
         let page = page();
         let order = [

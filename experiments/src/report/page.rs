@@ -119,7 +119,13 @@ fn learning(comparison: &Comparison) -> String {
     if figures.is_empty() {
         return String::new();
     }
-    let mut out = format!("<p>{}</p>\n{}", text(curves::EXPLANATION), grid(&main));
+    let has_loss = figures.iter().any(|curve| curve.metric == "loss");
+    let caution = if has_loss { curves::LOSS_CAUTION } else { "" };
+    let mut out = format!(
+        "<p>{}</p>\n{}",
+        text(&format!("{}{caution}", curves::EXPLANATION)),
+        grid(&main)
+    );
     if !other.is_empty() {
         let metrics = if other.len() == 1 {
             "metric"

@@ -107,8 +107,8 @@ impl Source for Bench<'_> {
         Ok(accuracy.into_iter().collect())
     }
 
-    fn take_metrics(&mut self) -> Metrics {
-        Metrics::new()
+    fn take_metrics(&mut self) -> Result<Metrics> {
+        Ok(Metrics::new())
     }
 
     fn take_generated(&mut self) -> (u64, u64) {

@@ -73,6 +73,7 @@ fn compared(seeds: &[u64]) -> Comparison {
         },
         arm_runs: &[],
         curves: Vec::new(),
+        training: &[],
         environment: BTreeMap::new(),
         draws: 200,
         seed: 0,

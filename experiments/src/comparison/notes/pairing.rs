@@ -11,7 +11,7 @@ use crate::comparison::contrasts::{base_of, planned};
 use crate::comparison::{Contrast, Measure};
 use crate::manifest::{ArmRun, Role};
 
-/// Trained arms of one seed must share initial weights and problem order, and must have moved.
+/// Trained arms of one seed must share initial weights and problem order.
 pub(super) fn weights(input: &Input<'_>, notes: &mut Vec<String>) {
     let trained = |run: &&ArmRun| {
         input
@@ -53,15 +53,6 @@ pub(super) fn weights(input: &Input<'_>, notes: &mut Vec<String>) {
             .collect();
         if orders.len() > 1 {
             notes.push(format!("Not paired: the arms of seed {seed} that train on problems met them in different orders ({}).", named(&names)));
-        }
-        for run in runs
-            .iter()
-            .filter(|run| run.initial_weights == run.final_weights)
-        {
-            notes.push(format!(
-                "{} of seed {seed} ended with the weights it started from: it learned nothing.",
-                run.arm
-            ));
         }
     }
 }

@@ -129,6 +129,7 @@ pub(super) fn input(made: &Made) -> Input<'_> {
         },
         arm_runs: &made.runs,
         curves: Vec::new(),
+        training: &[],
         environment: BTreeMap::new(),
         draws: 200,
         seed: 11,

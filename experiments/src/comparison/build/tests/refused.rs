@@ -59,6 +59,58 @@ fn unfairness_is_noted() {
     }
 }
 
+#[test]
+fn trainings_that_taught_nothing_are_named_and_sound_ones_are_not() {
+    let made = made();
+    let sound = |arm: &str, seed| TrainingLog {
+        arm: arm.into(),
+        seed,
+        updates: 15,
+        moved: 14,
+        skipped: 0,
+        empty: 1,
+        truncated: Some(0.1),
+        alike: Some(0.5),
+    };
+    let notes = |training: &[TrainingLog]| {
+        let input = Input {
+            training,
+            ..input(&made)
+        };
+        compare(input).expect("compared").notes
+    };
+    let fine = notes(&[sound("grpo", 1), sound("grpo", 2)]);
+    assert_eq!(fine, compare(input(&made)).expect("compared").notes);
+    let training = [
+        TrainingLog {
+            skipped: 2,
+            empty: 6,
+            truncated: Some(0.9),
+            ..sound("grpo", 1)
+        },
+        TrainingLog {
+            moved: 0,
+            alike: Some(1.0),
+            ..sound("grpo", 2)
+        },
+    ];
+    let told = notes(&training);
+    let told: Vec<&str> = told.iter().map(String::as_str).collect();
+    for expected in [
+        "Not one of the 15 updates of grpo of seed 2 moved a weight: it learned nothing.",
+        "2 of grpo's 30 updates were skipped because loss or gradient was not finite (seed 1: 2).",
+        "7 of grpo's 30 updates had nothing to train (seed 1: 6, seed 2: 1): no completion of theirs differed from its \
+         group, or all were masked.",
+        "The token cap cut off 50 % of the completions that grpo sampled in training (seed 1: 90 %, seed 2: 10 %): what \
+         would have followed was never rewarded.",
+        "In 75 % of the groups that grpo sampled in training all completions earned the same (seed 1: 50 %, seed 2: 100 \
+         %): comparing them teaches nothing.",
+    ] {
+        assert!(told.contains(&expected), "{expected}: {told:#?}");
+    }
+    assert_eq!(told.len(), fine.len() + 5);
+}
+
 /// Of the 320 samples of base 20 become null, all of them wrong before; grpo has no grade on b.
 #[test]
 fn samples_without_a_grade_are_named_with_what_they_would_change() {

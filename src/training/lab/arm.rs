@@ -1,8 +1,5 @@
-//! The lab as the algorithms see it: problems in the seed's order, rollouts
-//! scored by the arm's rewards, demonstrations in the seed's order.
-//!
-//! Two labs: [`PretrainingLab`] for pre-training, whose demonstrations are generated
-//! documents, and [`ArmLab`] for everything that follows.
+//! The lab of an arm or a teacher: problems to sample and reward, demonstrations
+//! to imitate, problems to validate on.
 
 use algorithms::{
     Demonstration, Example, Lab, LabError, Metrics, Prompt, RewardPart, Rollout, Scorer,
@@ -10,55 +7,15 @@ use algorithms::{
 };
 use anyhow::Result;
 use rand::seq::SliceRandom;
-use rewards::{BatchScores, Scored, WeightedRewards};
+use rewards::{BatchScores, WeightedRewards};
 
-use super::forward;
-use super::trainer::Source;
-use crate::generation::{self, Completion, Key, Precision, Sampling};
+use super::{CompletionLog, VALIDATION_TOKENS, held_out, other, scored};
+use crate::generation::{self, Key, Precision, Sampling};
 use crate::model::{Decoder, Model};
 use crate::random::stream;
-use crate::tasks::corpus::Corpus;
 use crate::tasks::{Mix, Problem, Split, grading};
-
-/// Documents of the held-out loss are those from here on: far beyond any that
-/// a training reaches.
-const HELD_OUT_FROM: u64 = 1 << 40;
-
-/// Tokens of one forward pass of a validation; bounds memory.
-const VALIDATION_TOKENS: usize = 8192;
-
-/// Completions as rewards see them, `group` for each problem.
-pub fn scored<'a>(
-    model: &Model,
-    problems: &'a [Problem],
-    group: usize,
-    texts: &'a [String],
-    completions: &[Completion],
-    max_new_tokens: usize,
-) -> Vec<Scored<'a>> {
-    completions
-        .iter()
-        .enumerate()
-        .map(|(index, completion)| {
-            let problem = &problems[index / group];
-            Scored {
-                task: problem.task,
-                problem: &problem.id,
-                prompt: &problem.prompt,
-                completion: &texts[index],
-                expected: Some(&problem.answer),
-                reasoning_tokens: model.text.reasoning_tokens(&completion.tokens),
-                completion_tokens: completion.tokens.len(),
-                max_new_tokens,
-                truncated: completion.truncated(),
-            }
-        })
-        .collect()
-}
-
-fn other(error: impl Into<anyhow::Error>) -> LabError {
-    LabError::Other(error.into().into())
-}
+use crate::training::forward;
+use crate::training::trainer::Source;
 
 /// What each reward said of one completion.
 fn parts(scores: &BatchScores, index: usize) -> Vec<RewardPart> {
@@ -70,111 +27,6 @@ fn parts(scores: &BatchScores, index: usize) -> Vec<RewardPart> {
             value: column.scores[index].value,
         })
         .collect()
-}
-
-/// How well the model foretells demonstrations that it is not trained on.
-fn held_out(model: &Model, precision: Precision, demonstrations: &[Demonstration]) -> Metrics {
-    let examples: Vec<Example> = demonstrations
-        .iter()
-        .map(|d| Example {
-            prompt: d.prompt.clone(),
-            completion: d.completion.clone(),
-            weights: d.weights.clone(),
-            ..Example::default()
-        })
-        .collect();
-    let foretold = forward::foretell(&model.decoder, precision, &examples, VALIDATION_TOKENS);
-    foretold.map_or_else(Metrics::new, |foretold| {
-        Metrics::from([
-            ("validation/loss".to_owned(), foretold.loss),
-            (
-                "validation/mean_token_accuracy".to_owned(),
-                foretold.accuracy,
-            ),
-        ])
-    })
-}
-
-/// Pre-training: an endless list of generated documents.
-pub struct PretrainingLab<'a> {
-    model: &'a Model,
-    documents: &'a Corpus,
-    seed: u64,
-    focus_weight: f32,
-    held_out: Vec<Demonstration>,
-}
-
-impl<'a> PretrainingLab<'a> {
-    /// The documents of a seed. Tokens in a document's focus count
-    /// `focus_weight` times.
-    pub fn new(
-        model: &'a Model,
-        documents: &'a Corpus,
-        seed: u64,
-        focus_weight: f64,
-        held_out: u64,
-    ) -> Result<Self> {
-        let mut lab = Self {
-            model,
-            documents,
-            seed,
-            focus_weight: focus_weight as f32,
-            held_out: Vec::new(),
-        };
-        lab.held_out = (HELD_OUT_FROM..HELD_OUT_FROM + held_out)
-            .map(|index| lab.demonstration(index))
-            .collect::<Result<_>>()?;
-        Ok(lab)
-    }
-
-    fn demonstration(&self, index: u64) -> Result<Demonstration> {
-        let document = self.documents.document(self.seed, index);
-        let completion = self.model.text.encode_completion(&document.completion)?;
-        let mut weights = vec![1.0; completion.len()];
-        for place in document.focus {
-            weights[place] = self.focus_weight;
-        }
-        Ok(Demonstration {
-            prompt: self.model.text.encode_prompt(&document.prompt)?,
-            completion,
-            weights,
-        })
-    }
-}
-
-impl Lab for PretrainingLab<'_> {
-    fn prompts(&mut self, _: u64, _: usize) -> Result<Vec<Prompt>, LabError> {
-        Err(other(anyhow::anyhow!(
-            "pre-training has documents, not problems"
-        )))
-    }
-
-    fn rollouts(&mut self, _: u64, _: &[Prompt], _: usize) -> Result<Vec<Rollout>, LabError> {
-        Err(other(anyhow::anyhow!(
-            "pre-training has documents, not rollouts"
-        )))
-    }
-
-    fn demonstrations(&mut self, step: u64, count: usize) -> Result<Vec<Demonstration>, LabError> {
-        let first = step * count as u64;
-        (first..first + count as u64)
-            .map(|index| self.demonstration(index).map_err(other))
-            .collect()
-    }
-}
-
-impl Source for PretrainingLab<'_> {
-    fn validate(&mut self) -> Result<Metrics> {
-        Ok(held_out(self.model, Precision::Float32, &self.held_out))
-    }
-
-    fn take_metrics(&mut self) -> Metrics {
-        Metrics::new()
-    }
-
-    fn take_generated(&mut self) -> (u64, u64) {
-        (0, 0)
-    }
 }
 
 /// An arm: problems, rewards, and demonstrations where it imitates.
@@ -201,8 +53,10 @@ pub struct ArmLab<'a> {
     pub budget_tokens: usize,
     /// Number format in which the policy is trained and scored.
     pub precision: Precision,
-    /// Metrics since they were last taken.
-    metrics: Metrics,
+    /// Where completions are kept; absent where nobody wants to see them.
+    pub completions: Option<CompletionLog>,
+    /// What the rewards said of the collection that is going on.
+    scores: Option<BatchScores>,
     generated: (u64, u64),
 }
 
@@ -227,7 +81,8 @@ impl<'a> ArmLab<'a> {
             reference: None,
             budget_tokens: VALIDATION_TOKENS,
             precision: Precision::Float32,
-            metrics: Metrics::new(),
+            completions: None,
+            scores: None,
             generated: (0, 0),
         }
     }
@@ -240,31 +95,6 @@ impl<'a> ArmLab<'a> {
             hasher.update(b"\n");
         }
         hasher.finalize().to_hex()[..16].to_owned()
-    }
-
-    fn score(
-        &mut self,
-        problems: &[Problem],
-        group: usize,
-        texts: &[String],
-        completions: &[Completion],
-    ) -> Result<BatchScores, LabError> {
-        let Some(rewards) = self.rewards else {
-            return Err(other(anyhow::anyhow!(
-                "the arm samples rollouts but has no reward: add [arm.NAME.reward.correct]"
-            )));
-        };
-        let batch = scored(
-            self.model,
-            problems,
-            group,
-            texts,
-            completions,
-            self.sampling.max_new_tokens,
-        );
-        let scores = rewards.score(&batch).map_err(other)?;
-        self.metrics.extend(scores.metrics());
-        Ok(scores)
     }
 }
 
@@ -311,8 +141,18 @@ impl Lab for ArmLab<'_> {
             .map(|completion| self.model.text.decode(&completion.tokens))
             .collect::<Result<Vec<_>>>()
             .map_err(other)?;
-        let scores = self.score(&problems, group, &texts, &completions)?;
-        Ok(completions
+        let Some(rewards) = self.rewards else {
+            return Err(other(anyhow::anyhow!(
+                "the arm samples rollouts but has no reward: add [arm.NAME.reward.correct]"
+            )));
+        };
+        let cap = self.sampling.max_new_tokens;
+        let batch = scored(self.model, &problems, group, &texts, &completions, cap);
+        let scores = rewards.score(&batch).map_err(other)?;
+        if let Some(log) = &mut self.completions {
+            log.add(step, prompts, &batch, &scores);
+        }
+        let rollouts = completions
             .into_iter()
             .enumerate()
             .map(|(index, completion)| Rollout {
@@ -322,7 +162,18 @@ impl Lab for ArmLab<'_> {
                 reward: scores.totals[index],
                 parts: parts(&scores, index),
             })
-            .collect())
+            .collect();
+        match &mut self.scores {
+            Some(earlier) => earlier.append(scores),
+            None => self.scores = Some(scores),
+        }
+        Ok(rollouts)
+    }
+
+    fn advantages(&mut self, prompt: &Prompt, advantages: &[f64]) {
+        if let Some(log) = &mut self.completions {
+            log.tell(prompt.problem, advantages);
+        }
     }
 
     fn scores(
@@ -410,8 +261,12 @@ impl Source for ArmLab<'_> {
         Ok(metrics)
     }
 
-    fn take_metrics(&mut self) -> Metrics {
-        std::mem::take(&mut self.metrics)
+    fn take_metrics(&mut self) -> Result<Metrics> {
+        if let Some(log) = &mut self.completions {
+            log.write()?;
+        }
+        let scores = self.scores.take();
+        Ok(scores.map_or_else(Metrics::new, |s| s.metrics().into_iter().collect()))
     }
 
     fn take_generated(&mut self) -> (u64, u64) {
