@@ -67,6 +67,7 @@ pub fn main() -> ExitCode {
         .without_time()
         .with_target(false)
         .init();
+    torch_ext::cpu::keep_memory();
     let outcome = match arguments.verb {
         Verb::Run(run) => run.execute(),
         Verb::Compare(compare) => compare.execute().map(|()| Ending::Done),

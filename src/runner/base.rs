@@ -28,7 +28,7 @@ const HASHED_DOCUMENTS: u64 = 256;
 
 /// Part of a base's hash; raised with every change of the decoder or the
 /// optimizer that changes bits, so that old bases are not taken for new ones.
-const ARITHMETIC: &str = "2";
+const ARITHMETIC: &str = "3";
 
 /// Time between two looks at a base that somebody else is making.
 const LOCK_PATIENCE: Duration = Duration::from_millis(50);

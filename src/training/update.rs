@@ -41,8 +41,9 @@ pub struct Outcome {
 struct Sums {
     loss: f64,
     entropy: f64,
-    right: f64,
     tokens: f64,
+    right: f64,
+    weighed: f64,
     metrics: Metrics,
 }
 
@@ -68,7 +69,7 @@ impl Learner<'_> {
         metrics.extend(sums.metrics);
         metrics.insert("loss".to_owned(), sums.loss);
         metrics.insert("entropy".to_owned(), sums.entropy / sums.tokens);
-        metrics.insert("mean_token_accuracy".to_owned(), sums.right / sums.tokens);
+        metrics.insert("mean_token_accuracy".to_owned(), sums.right / sums.weighed);
         let norm = norm(&gradient_P);
         metrics.insert("grad_norm".to_owned(), norm);
         let skipped = !(norm.is_finite() && sums.loss.is_finite());
@@ -115,7 +116,9 @@ impl Learner<'_> {
         let total = |values_N: &Tensor| values_N.sum(Kind::Double).double_value(&[]);
         sums.loss += loss.double_value(&[]);
         sums.entropy += total(&scored.entropies_N);
-        sums.right += total(&scored.best_N);
+        let weighed_N = tokens.weights_N.ne(0.0);
+        sums.right += total(&scored.best_N.logical_and(&weighed_N));
+        sums.weighed += total(&weighed_N);
         sums.tokens += scored.logprobs_N.size()[0] as f64;
         algorithms::add_metrics(&mut sums.metrics, metrics);
         let leaves: Vec<&Tensor> = std::iter::once(&tokens.logprobs_N)

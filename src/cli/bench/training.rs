@@ -32,7 +32,7 @@ pub(super) struct Shared {
     #[arg(long, value_enum, default_value_t)]
     pub(super) dtype: PrecisionChoice,
     /// Tokens of one forward and backward pass.
-    #[arg(long, default_value_t = 2048)]
+    #[arg(long, default_value_t = 1024)]
     micro_batch_tokens: usize,
     /// Compute what lies inside a layer a second time rather than keep it.
     #[arg(long)]

@@ -6,6 +6,9 @@
 #ifdef __linux__
 #include <sys/mman.h>
 #endif
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 namespace {
 constexpr size_t kLine = 64;
@@ -27,3 +30,14 @@ extern "C" void* qinglan_allocate(int64_t bytes) {
 }
 
 extern "C" void qinglan_free(void* block) { std::free(block); }
+
+// Keeps freed memory for the tensors to come. By default glibc gives every
+// larger block back to the system, which clears each page of it when it is asked
+// for again: in training that was a tenth of the time.
+extern "C" void qinglan_keep_memory() {
+#ifdef __GLIBC__
+  // The largest threshold that glibc takes; blocks above it still go back.
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  mallopt(M_TRIM_THRESHOLD, 1 << 30);
+#endif
+}

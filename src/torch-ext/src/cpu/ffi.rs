@@ -137,6 +137,7 @@ unsafe extern "C" {
     pub(super) fn qinglan_plain_only(yes: bool);
     pub(super) fn qinglan_allocate(bytes: i64) -> *mut c_void;
     pub(super) fn qinglan_free(block: *mut c_void);
+    pub(super) fn qinglan_keep_memory();
     pub(super) fn qinglan_linear(call: *const Linear) -> *const c_char;
     pub(super) fn qinglan_pack(call: *const Pack) -> *const c_char;
     pub(super) fn qinglan_norm(call: *const Norm) -> *const c_char;

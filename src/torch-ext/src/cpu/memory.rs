@@ -6,6 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::ffi;
 
+/// Asks the allocator to keep freed memory for the tensors to come, rather than
+/// give it back to the system; for a program to call when it begins.
+pub fn keep_memory() {
+    // SAFETY: sets two numbers of the allocator, at any time.
+    unsafe { ffi::qinglan_keep_memory() }
+}
+
 /// A block of uninitialised bytes.
 pub(super) struct Block {
     start: NonNull<c_void>,

@@ -22,6 +22,7 @@ pub mod training;
 
 pub use cache::{Batch, HeadNorms, KvCache, PAGE, Rotary};
 pub use linear::{PackedGateUp, PackedLinear};
+pub use memory::keep_memory;
 pub use norm::{gather_rows, rms_norm};
 pub use sampling::{Draw, Drawn, SampleError, sample};
 
