@@ -145,7 +145,7 @@ impl Training {
     /// Share of the peak learning rate at update `step`, counted from 0.
     pub fn rate(&self, step: u64) -> f64 {
         if step < self.warmup_steps {
-            return (step + 1) as f64 / (self.warmup_steps + 1) as f64;
+            return step as f64 / self.warmup_steps as f64;
         }
         let span = self.steps.saturating_sub(self.warmup_steps).max(1) as f64;
         let progress = ((step - self.warmup_steps) as f64 / span).min(1.0);

@@ -1,0 +1,1 @@
+//! The trainings held to TRL, and what a wrong case gives.
