@@ -122,7 +122,10 @@ impl Lockstep {
         }
         if !held.is_empty() {
             println!("{}", lockstep_table(&held));
-            let first = |held: &Held| held.kinds().map(|(what, worst)| (what, worst.first.clone()));
+            let first = |held: &Held| {
+                held.kinds()
+                    .map(|(what, worst)| (what, worst.first.clone()))
+            };
             for (name, held) in &held {
                 for (what, first) in first(held) {
                     if let Some(first) = first {
@@ -131,14 +134,17 @@ impl Lockstep {
                 }
             }
             let compared = |kind: usize| -> usize {
-                held.iter().map(|(_, held)| held.kinds()[kind].1.compared).sum()
+                held.iter()
+                    .map(|(_, held)| held.kinds()[kind].1.compared)
+                    .sum()
             };
             println!(
-                "compared: {} losses, {} gradient norms, {} learning rates, {} weights",
+                "compared: {} losses, {} gradient norms, {} learning rates, {} weights, and {} at rest",
                 compared(0),
                 compared(1),
                 compared(2),
-                compared(3)
+                compared(3),
+                compared(4)
             );
             println!(
                 "allowed: loss and gradient norm {:.0e} or {:.0e} of the value, learning rate {:.0e}, weights {:.0e}",
@@ -146,6 +152,10 @@ impl Lockstep {
                 lockstep::RELATIVE,
                 lockstep::LEARNING_RATE,
                 lockstep::WEIGHT
+            );
+            println!(
+                "at rest: weights whose gradients stayed below {:.1e} of the whole gradient's norm, which is rounding; told, not held to",
+                lockstep::AT_REST
             );
         }
         if !refused.is_empty() {
@@ -174,11 +184,15 @@ fn lockstep_table(held: &[(String, Held)]) -> Table {
         "gradient norm",
         "learning rate",
         "weights",
+        "at rest",
         "",
     ]);
     for (name, held) in held {
         let mut row = vec![name.clone(), held.loss.compared.to_string()];
-        row.extend(held.kinds().map(|(_, worst)| format!("{:.1e}", worst.largest)));
+        row.extend(
+            held.kinds()
+                .map(|(_, worst)| format!("{:.1e}", worst.largest)),
+        );
         row.push(verdict(held.holds()));
         table.add_row(row);
     }

@@ -50,6 +50,8 @@ struct GenerationBatch {
 struct MicroBatch {
     input_ids: Vec<Vec<i64>>,
     labels: Vec<Vec<i64>>,
+    /// Absent where rows are packed.
+    #[serde(default)]
     attention_mask: Vec<Vec<i64>>,
 }
 
@@ -124,8 +126,7 @@ impl Case {
             let name = if *scaled { "group" } else { "none" };
             settings.insert("scale_rewards".to_owned(), name.into());
         }
-        let mut grpo: Grpo =
-            serde_json::from_value(Value::Object(settings)).context("settings")?;
+        let mut grpo: Grpo = serde_json::from_value(Value::Object(settings)).context("settings")?;
         let rollouts = batch_size * accumulated;
         ensure!(
             grpo.num_generations > 0 && rollouts.is_multiple_of(grpo.num_generations),
@@ -235,7 +236,7 @@ impl Case {
         let needed = file.steps.len() * accumulated;
         ensure!(
             file.micro_batches.len() >= needed,
-            "{} micro_batches where {} updates of {accumulated} need {needed}",
+            "{} micro_batches where {} updates of {accumulated} need {needed}: a pass over the data that ends within an update is not followed",
             file.micro_batches.len(),
             file.steps.len()
         );
