@@ -238,17 +238,18 @@ pub(crate) fn recompute_old_logprobs(
     Ok(())
 }
 
-/// Log-probability of each token when it was sampled less that under the
-/// reference, and the mean over all tokens as the metric `kl`.
+/// Log-probability of each token when it was sampled less that under another
+/// model, and the mean over all tokens as the metric `name`.
 pub(crate) fn divergences(
     examples: &[Example],
     lab: &mut dyn Lab,
-    metrics: &mut Metrics,
+    from: Scorer,
+    (name, metrics): (&str, &mut Metrics),
 ) -> Result<Vec<Vec<f64>>, LabError> {
     if examples.is_empty() {
         return Ok(Vec::new());
     }
-    let reference = scores(lab, Scorer::Reference, examples)?;
+    let reference = scores(lab, from, examples)?;
     let divergences: Vec<Vec<f64>> = examples
         .iter()
         .zip(reference)
@@ -262,7 +263,7 @@ pub(crate) fn divergences(
         .collect();
     let sum: f64 = divergences.iter().flatten().sum();
     let count = token_count(examples).max(1) as f64;
-    metrics.insert("kl".to_owned(), sum / count);
+    metrics.insert(name.to_owned(), sum / count);
     Ok(divergences)
 }
 
@@ -291,11 +292,6 @@ fn metrics(groups: &[Group]) -> Metrics {
     let whole = || rollouts().filter(|rollout| !rollout.truncated);
     let whole_count = whole().count() as f64;
     let mut metrics = Metrics::from([
-        ("reward_std".to_owned(), deviations / group_count),
-        (
-            "frac_reward_zero_std".to_owned(),
-            alike as f64 / group_count,
-        ),
         (
             "completions/mean_length".to_owned(),
             lengths().sum::<usize>() as f64 / count,
@@ -323,6 +319,11 @@ fn metrics(groups: &[Group]) -> Metrics {
         );
     }
     if !known_rewards.is_empty() {
+        metrics.insert("reward_std".to_owned(), deviations / group_count);
+        metrics.insert(
+            "frac_reward_zero_std".to_owned(),
+            alike as f64 / group_count,
+        );
         metrics.insert(
             "reward".to_owned(),
             known_rewards.iter().sum::<f64>() / known_rewards.len() as f64,

@@ -329,6 +329,7 @@ impl Lab for Given<'_> {
         let decoder = match scorer {
             Scorer::Policy => self.decoder,
             Scorer::Reference => self.reference.as_ref().ok_or(LabError::NoScores(scorer))?,
+            Scorer::Teacher => return Err(LabError::NoScores(scorer)),
         };
         let budget = self.case.training.micro_batch_tokens;
         Ok(forward::scores(

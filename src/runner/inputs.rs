@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use experiments::norms::{NormItem, Norms, conditions};
 
-use super::{UserError, models_folder, traces};
+use super::{UserError, models_folder, teacher, traces};
 use crate::config::{BUILTIN_NORMS, BaseSettings, BaseSource, Definition};
 use crate::model::text::encode;
 use crate::model::{Stored, Text};
@@ -44,6 +44,7 @@ fn read(definition: &Definition, definition_folder: &Path) -> Result<Inputs> {
         let (text, context) = reader(base, "teacher.base", definition_folder)?;
         readable(&items, &text, context).context("teacher.base")?;
     }
+    teacher::check_vocabulary(definition, definition_folder)?;
     if let Some(teacher) = &definition.teacher
         && let Some(file) = &teacher.traces.file
     {

@@ -199,6 +199,8 @@ pub struct ArmLab<'a> {
     pub validation_problems: u64,
     /// What the policy is held to, where the algorithm asks for it.
     pub reference: Option<Decoder>,
+    /// What judges the policy's samples, where the algorithm asks for it.
+    pub teacher: Option<Decoder>,
     /// Tokens, padding included, of one forward pass over rollouts.
     pub budget_tokens: usize,
     /// Metrics since they were last taken.
@@ -225,6 +227,7 @@ impl<'a> ArmLab<'a> {
             held_out: Vec::new(),
             validation_problems,
             reference: None,
+            teacher: None,
             budget_tokens: VALIDATION_TOKENS,
             metrics: Metrics::new(),
             generated: (0, 0),
@@ -247,11 +250,10 @@ impl<'a> ArmLab<'a> {
         group: usize,
         texts: &[String],
         completions: &[Completion],
-    ) -> Result<BatchScores, LabError> {
+    ) -> Result<Option<BatchScores>, LabError> {
         let Some(rewards) = self.rewards else {
-            return Err(other(anyhow::anyhow!(
-                "the arm samples rollouts but has no reward: add [arm.NAME.reward.correct]"
-            )));
+            // The definition's check leaves this to arms that learn from no reward.
+            return Ok(None);
         };
         let batch = scored(
             self.model,
@@ -263,7 +265,7 @@ impl<'a> ArmLab<'a> {
         );
         let scores = rewards.score(&batch).map_err(other)?;
         self.metrics.extend(scores.metrics());
-        Ok(scores)
+        Ok(Some(scores))
     }
 }
 
@@ -318,8 +320,10 @@ impl Lab for ArmLab<'_> {
                 truncated: completion.truncated(),
                 completion: completion.tokens,
                 logprobs: completion.logprobs,
-                reward: scores.totals[index],
-                parts: parts(&scores, index),
+                reward: scores.as_ref().and_then(|scores| scores.totals[index]),
+                parts: scores
+                    .as_ref()
+                    .map_or_else(Vec::new, |scores| parts(scores, index)),
             })
             .collect())
     }
@@ -332,6 +336,7 @@ impl Lab for ArmLab<'_> {
         let decoder = match scorer {
             Scorer::Policy => &self.model.decoder,
             Scorer::Reference => self.reference.as_ref().ok_or(LabError::NoScores(scorer))?,
+            Scorer::Teacher => self.teacher.as_ref().ok_or(LabError::NoScores(scorer))?,
         };
         let temperature = self.sampling.temperature;
         Ok(forward::scores(

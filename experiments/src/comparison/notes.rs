@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use super::build::Input;
 use super::contrasts::{base_of, planned};
-use super::{ArmFigures, Contrast};
+use super::{ArmFigures, Contrast, chains};
 use crate::alignment::cost::Items;
 use crate::manifest::Role;
 
@@ -40,6 +40,7 @@ pub(super) fn notes(
 ) -> Vec<String> {
     let mut notes = Vec::new();
     pairing::weights(input, &mut notes);
+    chains::notes(input.arm_runs, &mut notes);
     pairing::seeds(input, items, &mut notes);
     truncation(arms, &mut notes);
     pairing::missing_items(input, items, contrasts, &mut notes);
