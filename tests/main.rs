@@ -4,6 +4,7 @@
 //! anything takes is never asked.
 
 mod bad_input;
+mod between;
 mod bits;
 mod command_line;
 mod human;
