@@ -8,6 +8,7 @@ mod between;
 mod bits;
 mod command_line;
 mod human;
+mod micro_batches;
 mod models;
 mod run;
 mod support;
