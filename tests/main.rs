@@ -4,11 +4,13 @@
 //! anything takes is never asked.
 
 mod bad_input;
+mod between;
 mod bits;
 mod command_line;
 mod demonstrations;
 mod human;
 mod metrics;
+mod micro_batches;
 mod models;
 mod run;
 mod safety;

@@ -396,6 +396,59 @@ fn the_reference_losses_are_met_and_a_difference_is_exit_code_1() {
     assert_eq!(other.stdout.matches("DIFFERS").count(), 1);
 }
 
+#[test]
+fn the_reference_trainings_are_met_and_a_difference_is_exit_code_1() {
+    let Some(references) = references() else {
+        return;
+    };
+    let cases = references.join("../lockstep");
+    if !cases.is_dir() {
+        println!("skipped: {} is not there", cases.display());
+        return;
+    }
+    let bench = Bench::new(TINY);
+    let command = |folder: &Path| {
+        let models = references.to_str().unwrap();
+        bench.qinglan(&[
+            "conformance",
+            "lockstep",
+            folder.to_str().unwrap(),
+            "--models",
+            models,
+        ])
+    };
+    let all = command(&cases);
+    assert_eq!(all.code, Some(0), "{}{}", all.stdout, all.stderr);
+    assert_eq!(all.stdout.matches(" holds").count(), 9, "{}", all.stdout);
+    let case = bench.path("changed");
+    std::fs::create_dir(&case).unwrap();
+    let from = cases.join("sft-dft");
+    std::fs::copy(
+        from.join("final.safetensors"),
+        case.join("final.safetensors"),
+    )
+    .unwrap();
+    let mut changed = read_json(&from.join("case.json"));
+    changed["steps"][2]["grad_norm"] = json!(0.05);
+    std::fs::write(case.join("case.json"), changed.to_string()).unwrap();
+    let other = command(&case);
+    assert_eq!(other.code, Some(1), "{}", other.stderr);
+    assert!(
+        other.stdout.contains("changed: gradient norm, update 3"),
+        "{}",
+        other.stdout
+    );
+    changed["settings"]["neftune_noise_alpha"] = json!(5.0);
+    std::fs::write(case.join("case.json"), changed.to_string()).unwrap();
+    let refused = command(&case);
+    assert_eq!(refused.code, Some(2), "{}", refused.stdout);
+    assert!(
+        refused.stderr.contains("neftune_noise_alpha"),
+        "{}",
+        refused.stderr
+    );
+}
+
 /// A copy of the trained model with one thing wrong in it.
 fn broken(bench: &Bench, name: &str, breaks: impl FnOnce(&Path)) -> PathBuf {
     let folder = bench.path(name);

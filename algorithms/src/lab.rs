@@ -61,6 +61,8 @@ pub enum Scorer {
     Policy,
     /// The reference model that the policy is held to.
     Reference,
+    /// The teacher that the policy is drawn towards.
+    Teacher,
 }
 
 /// What a model says of the tokens of one completion, at the temperature of
@@ -130,7 +132,8 @@ pub trait Lab {
 
     /// What a model says of the examples' completions, in their order, without
     /// gradient. Only asked of the reference where
-    /// [`crate::Algorithm::needs_reference`] says so.
+    /// [`crate::Algorithm::needs_reference`] says so, and of the teacher where
+    /// [`crate::Algorithm::needs_teacher`] does.
     fn scores(
         &mut self,
         scorer: Scorer,

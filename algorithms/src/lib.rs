@@ -18,6 +18,7 @@ mod checks;
 pub mod conformance;
 mod grpo;
 mod lab;
+mod opd;
 mod policy_loss;
 mod reinforce_plus_plus;
 mod rft;
@@ -33,6 +34,7 @@ pub use advantages::{
 pub use batch::{Batch, Collected, Example, TokenBatch};
 pub use grpo::{Grpo, MultiObjectiveAggregation};
 pub use lab::{Demonstration, Lab, LabError, Prompt, RewardPart, Rollout, Scorer, TokenScores};
+pub use opd::Opd;
 pub use policy_loss::{
     ImportanceSamplingLevel, KlEstimator, LossError, LossType, Objective, cispo_gain_N,
     clipped_gain_N, kl_N, sapo_gain_N,
@@ -75,6 +77,12 @@ pub trait Algorithm: Send {
     /// Whether the policy is held to a reference model, which the lab then has
     /// to score with.
     fn needs_reference(&self) -> bool {
+        false
+    }
+
+    /// Whether a teacher judges the policy's own samples token by token, which
+    /// the lab then has to score with.
+    fn needs_teacher(&self) -> bool {
         false
     }
 

@@ -185,7 +185,7 @@ impl Algorithm for ReinforcePlusPlus {
             recompute_old_logprobs(&mut examples, lab)?;
         }
         let penalties: Vec<Vec<f64>> = if penalises {
-            divergences(&examples, lab, &mut metrics)?
+            divergences(&examples, lab, Scorer::Reference, ("kl", &mut metrics))?
                 .into_iter()
                 .map(|row| row.into_iter().map(|d| d * self.beta).collect())
                 .collect()

@@ -22,7 +22,7 @@ use crate::rollouts::{
     OldLogprobs, Plan, divergences, forget_old_logprobs, recompute_old_logprobs, rewards_of,
     tell_advantages,
 };
-use crate::{Algorithm, Batch, Collected, Example, Lab, LabError, Metrics, TokenBatch};
+use crate::{Algorithm, Batch, Collected, Example, Lab, LabError, Metrics, Scorer, TokenBatch};
 
 /// Settings of `rloo`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -157,7 +157,7 @@ impl Algorithm for Rloo {
         }
         let mut penalties = vec![0.0; rewards.len()];
         if self.beta != 0.0 {
-            let divergences = divergences(&examples, lab, &mut metrics)?;
+            let divergences = divergences(&examples, lab, Scorer::Reference, ("kl", &mut metrics))?;
             for (&place, divergences) in places.iter().zip(divergences) {
                 if let Some(penalty) = penalties.get_mut(place) {
                     *penalty = self.beta * divergences.iter().sum::<f64>();

@@ -238,17 +238,18 @@ pub(crate) fn recompute_old_logprobs(
     Ok(())
 }
 
-/// Log-probability of each token when it was sampled less that under the
-/// reference, and the mean over all tokens as the metric `kl`.
+/// Log-probability of each token when it was sampled less that under another
+/// model, and the mean over all tokens as the metric `name`.
 pub(crate) fn divergences(
     examples: &[Example],
     lab: &mut dyn Lab,
-    metrics: &mut Metrics,
+    from: Scorer,
+    (name, metrics): (&str, &mut Metrics),
 ) -> Result<Vec<Vec<f64>>, LabError> {
     if examples.is_empty() {
         return Ok(Vec::new());
     }
-    let reference = scores(lab, Scorer::Reference, examples)?;
+    let reference = scores(lab, from, examples)?;
     let divergences: Vec<Vec<f64>> = examples
         .iter()
         .zip(reference)
@@ -262,7 +263,7 @@ pub(crate) fn divergences(
         .collect();
     let sum: f64 = divergences.iter().flatten().sum();
     let count = token_count(examples).max(1) as f64;
-    metrics.insert("kl".to_owned(), sum / count);
+    metrics.insert(name.to_owned(), sum / count);
     Ok(divergences)
 }
 
@@ -297,7 +298,7 @@ fn metrics(groups: &[Group]) -> Metrics {
     }
     // A completion by itself is like nothing.
     let compared = || groups.iter().filter(|group| group.rollouts.len() > 1);
-    if compared().count() > 0 {
+    if !rewards.is_empty() && compared().count() > 0 {
         let alike = compared().filter(|group| group.is_alike()).count();
         insert(
             "frac_reward_zero_std",

@@ -11,7 +11,7 @@ use crate::{
 
 /// Gives out what it holds, and writes down what it was asked for. To the
 /// policy a token `t` has log-probability `-t / 10` and entropy `t`, to the
-/// reference `-t / 5`.
+/// reference `-t / 5`, to the teacher `-t / 20`.
 #[derive(Default)]
 pub(crate) struct Scripted {
     pub(crate) rollouts: VecDeque<Vec<Rollout>>,
@@ -65,6 +65,7 @@ impl Lab for Scripted {
         let part = match scorer {
             Scorer::Policy => 10.0,
             Scorer::Reference => 5.0,
+            Scorer::Teacher => 20.0,
         };
         let score = |example: &Example| {
             let tokens = || example.completion.iter().map(|&token| token as f32);

@@ -31,7 +31,8 @@ pub enum Role {
     Base,
     /// Source of the demonstrations.
     Teacher,
-    /// Trained on a teacher's traces (mimicry).
+    /// Trained on a teacher's traces (mimicry), or on a teacher's judgement of
+    /// its own samples.
     Student,
     /// Trained by reinforcement (mastery).
     Rl,
@@ -48,10 +49,13 @@ pub struct ArmCard {
     pub name: String,
     /// Role in the design.
     pub role: Role,
-    /// The model it started from.
+    /// The untouched model that it, or the arm it started from, started from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<String>,
-    /// The model whose traces it imitates.
+    /// The arm whose final weights it started from, in a chain of arms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<String>,
+    /// The model whose traces it imitates, or that judges its samples.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub teacher: Option<String>,
 }
@@ -81,13 +85,19 @@ pub struct ArmRun {
     pub seed: u64,
     /// Folder relative to the run directory, holding `metrics.jsonl` and `traces.parquet`.
     pub folder: String,
-    /// Hash of the weights it started from.
+    /// The arm of the same seed that it started from; `None` where it started
+    /// from the base.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<String>,
+    /// Hash of the weights it started from: the `final_weights` of the base or
+    /// of the arm `init`.
     pub initial_weights: String,
     /// Hash of the weights it ended with.
     pub final_weights: String,
     /// Hash of the order of its training problems; `None` where it has none.
     pub problem_order: Option<String>,
-    /// What it spent; `None` for a model that was not trained in an arm.
+    /// What it spent itself, without the arm it started from; `None` for a
+    /// model that was not trained in an arm.
     pub budget: Option<Budget>,
 }
 

@@ -28,6 +28,7 @@
 //! | [`correct`] | 1 if the answer equals the expected one | {0, 1} |
 //! | [`format`](mod@format) | 1 if one think block is followed by an answer | {0, 1} |
 //! | [`length_cost`] | minus the share of the token budget spent | \[-1, 0\] |
+//! | [`overlong`] | minus how far the completion is into the last tokens it may have | \[-1, 0\] |
 //!
 //! # A worked example
 //!
@@ -97,6 +98,7 @@ pub mod format;
 pub mod length_cost;
 mod normal;
 mod number;
+pub mod overlong;
 mod registry;
 #[cfg(test)]
 mod testing;

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use serde::de::DeserializeOwned;
 
-use crate::{Reward, RewardError, correct, format, length_cost};
+use crate::{Reward, RewardError, correct, format, length_cost, overlong};
 
 type Constructor =
     Box<dyn Fn(&str, &toml::Table) -> Result<Box<dyn Reward>, RewardError> + Send + Sync>;
@@ -37,6 +37,7 @@ impl Registry {
         registry.insert(correct::NAME, |p| correct::Correct::new(&p));
         registry.insert(format::NAME, |format::Parameters {}| Ok(format::Format));
         registry.insert(length_cost::NAME, |p| length_cost::LengthCost::new(&p));
+        registry.insert(overlong::NAME, |p| overlong::Overlong::new(&p));
         registry
     }
 
@@ -146,7 +147,7 @@ mod tests {
     fn every_builtin_is_built_from_an_empty_table_under_its_own_name() {
         let registry = Registry::builtin();
         let names: Vec<&str> = registry.names().collect();
-        assert_eq!(names, ["correct", "format", "length_cost"]);
+        assert_eq!(names, ["correct", "format", "length_cost", "overlong"]);
         for name in names {
             let reward = registry.build(name, &toml::Table::new()).expect("defaults");
             assert_eq!(reward.name(), name);
@@ -159,7 +160,7 @@ mod tests {
         assert_eq!(
             message,
             "unknown reward `corect` (did you mean `correct`?); \
-             the rewards are `correct`, `format`, `length_cost`"
+             the rewards are `correct`, `format`, `length_cost`, `overlong`"
         );
         let far = self::message(&Registry::builtin(), "zzz", "");
         assert!(!far.contains("did you mean"), "{far}");

@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use comfy_table::{CellAlignment, Table, presets};
 
 use super::Ending;
+use crate::conformance::lockstep::{self, Held};
 use crate::conformance::logits::{self, Comparison};
 use crate::device::DeviceChoice;
 use crate::runner::UserError;
@@ -25,6 +26,20 @@ enum What {
     Logits(Logits),
     /// Hold the losses of the GRPO family and their gradients to TRL's.
     Losses(Losses),
+    /// Hold whole trainings to TRL's, update by update.
+    Lockstep(Lockstep),
+}
+
+/// Arguments of `qinglan conformance lockstep`.
+#[derive(Args)]
+struct Lockstep {
+    /// A folder of cases, or one case: case.json and final.safetensors.
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+    /// The model that the cases start from, or the folder that holds it as
+    /// qwen2; otherwise models/qwen2 beside the folder of cases.
+    #[arg(long, value_name = "DIR")]
+    models: Option<PathBuf>,
 }
 
 /// Arguments of `qinglan conformance losses`.
@@ -54,6 +69,7 @@ impl Conformance {
         match self.what {
             What::Logits(logits) => logits.execute(),
             What::Losses(losses) => losses.execute(),
+            What::Lockstep(lockstep) => lockstep.execute(),
         }
     }
 }
@@ -63,7 +79,7 @@ impl Losses {
         let cases = UserError::blame(
             algorithms::conformance::losses(&self.file).map_err(anyhow::Error::from),
         )?;
-        let mut table = blank([
+        let mut table = blank(&[
             "loss type",
             "cases",
             "largest, loss",
@@ -91,6 +107,96 @@ impl Losses {
             Ending::Differs
         })
     }
+}
+
+impl Lockstep {
+    fn execute(self) -> Result<Ending> {
+        let cases = UserError::blame(lockstep::cases(&self.folder))?;
+        let model = UserError::blame(lockstep::model(&self.folder, self.models.as_deref()))?;
+        let (mut held, mut refused) = (Vec::new(), Vec::new());
+        for case in cases {
+            match lockstep::hold(&case, &model) {
+                Ok(outcome) => held.push((name_of(&case), outcome)),
+                Err(error) => refused.push(format!("{error:#}")),
+            }
+        }
+        if !held.is_empty() {
+            println!("{}", lockstep_table(&held));
+            let first = |held: &Held| {
+                held.kinds()
+                    .map(|(what, worst)| (what, worst.first.clone()))
+            };
+            for (name, held) in &held {
+                for (what, first) in first(held) {
+                    if let Some(first) = first {
+                        println!("  {name}: {what}, {first}");
+                    }
+                }
+            }
+            let compared = |kind: usize| -> usize {
+                held.iter()
+                    .map(|(_, held)| held.kinds()[kind].1.compared)
+                    .sum()
+            };
+            println!(
+                "compared: {} losses, {} gradient norms, {} learning rates, {} weights, and {} at rest",
+                compared(0),
+                compared(1),
+                compared(2),
+                compared(3),
+                compared(4)
+            );
+            println!(
+                "allowed: loss and gradient norm {:.0e} or {:.0e} of the value, learning rate {:.0e}, weights {:.0e}",
+                lockstep::ABSOLUTE,
+                lockstep::RELATIVE,
+                lockstep::LEARNING_RATE,
+                lockstep::WEIGHT
+            );
+            println!(
+                "at rest: weights whose gradients stayed below {:.1e} of the whole gradient's norm, which is rounding; told, not held to",
+                lockstep::AT_REST
+            );
+        }
+        if !refused.is_empty() {
+            bail!(UserError(refused.join("\n")));
+        }
+        Ok(if held.iter().all(|(_, held)| held.holds()) {
+            Ending::Done
+        } else {
+            Ending::Differs
+        })
+    }
+}
+
+/// The last part of a case's path.
+fn name_of(case: &Path) -> String {
+    let name = case.file_name().unwrap_or(case.as_os_str());
+    name.to_string_lossy().into_owned()
+}
+
+/// One line a case, with the largest deviation of each kind.
+fn lockstep_table(held: &[(String, Held)]) -> Table {
+    let mut table = blank(&[
+        "case",
+        "updates",
+        "loss",
+        "gradient norm",
+        "learning rate",
+        "weights",
+        "at rest",
+        "",
+    ]);
+    for (name, held) in held {
+        let mut row = vec![name.clone(), held.loss.compared.to_string()];
+        row.extend(
+            held.kinds()
+                .map(|(_, worst)| format!("{:.1e}", worst.largest)),
+        );
+        row.push(verdict(held.holds()));
+        table.add_row(row);
+    }
+    table
 }
 
 impl Logits {
@@ -149,7 +255,7 @@ fn is_model(path: &Path) -> bool {
 }
 
 fn table(comparisons: &[Comparison]) -> Table {
-    let mut table = blank(["", "compared", "largest deviation", "allowed", ""]);
+    let mut table = blank(&["", "compared", "largest deviation", "allowed", ""]);
     for comparison in comparisons {
         table.add_row([
             comparison.what.to_owned(),
@@ -163,11 +269,12 @@ fn table(comparisons: &[Comparison]) -> Table {
 }
 
 /// A table without lines whose middle columns hold numbers.
-fn blank(header: [&str; 5]) -> Table {
+fn blank(header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);
     table.set_header(header);
-    for column in table.column_iter_mut().skip(1).take(3) {
+    let middle = header.len().saturating_sub(2);
+    for column in table.column_iter_mut().skip(1).take(middle) {
         column.set_cell_alignment(CellAlignment::Right);
     }
     table

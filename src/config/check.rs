@@ -86,7 +86,7 @@ impl Definition {
         for (name, arm) in &self.arm {
             self.check_arm(name, arm)?;
         }
-        Ok(())
+        self.check_chains()
     }
 
     fn check_base(&self, place: &str, base: &BaseSettings) -> Result<()> {
@@ -161,8 +161,10 @@ impl Definition {
         let Some(base) = &teacher.base else {
             bail!("teacher needs teacher.traces.file, teacher.traces.worked, or teacher.base");
         };
+        let judges = self.arm.values().any(|arm| arm.algorithm.distils());
+        let shows = self.arm.values().any(|arm| arm.algorithm.imitates());
         ensure!(
-            teacher.traces.problems > 0,
+            teacher.traces.problems > 0 || (judges && !shows),
             "teacher.traces.problems = 0: there would be nothing to imitate"
         );
         ensure!(
@@ -185,7 +187,7 @@ impl Definition {
             return Ok(());
         };
         ensure!(
-            !algorithm.imitates(),
+            !algorithm.imitates() && !algorithm.distils(),
             "teacher.algorithm: a teacher is trained by reinforcement; use grpo"
         );
         self.check_training("teacher", algorithm, &teacher.reward, &teacher.training)
@@ -204,6 +206,12 @@ impl Definition {
             ensure!(
                 self.teacher.is_some(),
                 "arm.{name} imitates, but there is no [teacher]: add one, or a recording with [teacher.traces] file = \"…\""
+            );
+        }
+        if arm.algorithm.distils() {
+            ensure!(
+                self.teacher.as_ref().is_some_and(TeacherSettings::is_model),
+                "arm.{name} asks the teacher for log-probabilities, but no [teacher] has a model: add [teacher.base]"
             );
         }
         if let Some(lora) = &arm.lora {
@@ -240,6 +248,11 @@ impl Definition {
                 reward.is_empty(),
                 "{place}.reward: sft imitates and rewards nothing; remove it"
             );
+        } else if algorithm.distils() {
+            // Rewards tell of the samples here; nothing is learned from them.
+            if !reward.is_empty() {
+                build_rewards(reward).with_context(|| format!("{place}.reward"))?;
+            }
         } else {
             ensure!(
                 !reward.is_empty(),

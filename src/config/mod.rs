@@ -4,6 +4,7 @@
 //! `[arm.NAME]` only what an arm does differently. Unknown keys are refused at
 //! their line. Nothing here runs anything.
 
+mod chain;
 mod check;
 mod overrides;
 mod teacher;
@@ -11,7 +12,7 @@ mod teacher;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use algorithms::{Algorithm, Grpo, LossType, ReinforcePlusPlus, Rft, Rloo, Sft};
+use algorithms::{Algorithm, Grpo, LossType, Opd, ReinforcePlusPlus, Rft, Rloo, Sft};
 use anyhow::{Context, Result, bail};
 use experiments::manifest::Role;
 use indexmap::IndexMap;
@@ -19,6 +20,8 @@ use serde::{Deserialize, Serialize};
 
 use overrides::apply_overrides;
 pub use teacher::{TeacherSettings, TraceSettings};
+
+pub use chain::Init;
 
 use crate::evaluator::EvaluationSettings;
 use crate::generation::{PrecisionChoice, Sampling};
@@ -206,10 +209,14 @@ fn focus_weight() -> f64 {
 /// `[arm.NAME]`.
 ///
 /// Worked example: `[arm.rl.algorithm.grpo] num_generations = 8`,
-/// `[arm.rl.reward] correct = 1.0, format = 0.1`, `[arm.rl.training] steps = 100`.
+/// `[arm.rl.reward] correct = 1.0, format = 0.1`, `[arm.rl.training] steps = 100`;
+/// with `init = "arm:sft"` under `[arm.rl]` a chain, SFT and then RL.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ArmSettings {
+    /// The arm whose final weights it starts from, `arm:NAME`; the base otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<Init>,
     /// The algorithm, named by its table, so that a misspelt key in it is
     /// reported at its own line.
     pub algorithm: AlgorithmSettings,
@@ -239,6 +246,8 @@ pub enum AlgorithmSettings {
     ReinforcePlusPlus(ReinforcePlusPlus),
     /// Rejection sampling: imitation of one's own best samples.
     Rft(Rft),
+    /// On-policy distillation: a teacher judges one's own samples.
+    Opd(Opd),
 }
 
 impl AlgorithmSettings {
@@ -250,17 +259,24 @@ impl AlgorithmSettings {
             Self::Rloo(rloo) => Box::new(rloo.clone()),
             Self::ReinforcePlusPlus(reinforce) => Box::new(reinforce.clone()),
             Self::Rft(rft) => Box::new(rft.clone()),
+            Self::Opd(opd) => Box::new(opd.clone()),
         }
     }
 
-    /// Whether it learns from demonstrations; otherwise from rewards.
+    /// Whether it learns from demonstrations; otherwise from its own samples.
     pub fn imitates(&self) -> bool {
         matches!(self, Self::Sft(_))
     }
 
-    /// What an arm trained by it is to the others.
+    /// Whether the teacher's model judges its samples.
+    pub fn distils(&self) -> bool {
+        matches!(self, Self::Opd(_))
+    }
+
+    /// What an arm trained by it is to the others: a student where what it
+    /// learns comes from the teacher, by demonstrations or by judgement.
     pub fn role(&self) -> Role {
-        if self.imitates() {
+        if self.imitates() || self.distils() {
             Role::Student
         } else {
             Role::Rl
@@ -284,6 +300,7 @@ impl AlgorithmSettings {
             Self::Rloo(rloo) => rloo.check(),
             Self::ReinforcePlusPlus(reinforce) => reinforce.check(),
             Self::Rft(rft) => rft.check(),
+            Self::Opd(opd) => opd.check(),
         }
     }
 }

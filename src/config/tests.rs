@@ -166,3 +166,81 @@ fn settings_of_keeping_are_checked() {
         "{base}"
     );
 }
+
+/// [`SMALL`] with a teacher that is a model, and an arm that it judges.
+fn judged(arm: &str) -> String {
+    let teacher = "[teacher]\nbase.model = \"somewhere\"\ntraces = { problems = 4 }\n";
+    let text = SMALL.replace("[teacher.traces]\nfile = \"traces.jsonl\"\n", teacher);
+    format!(
+        "{text}\n[arm.opd]\nalgorithm.opd = {{ num_generations = 2 }}\ntraining.steps = 2\n{arm}"
+    )
+}
+
+#[test]
+fn a_teacher_that_judges_has_to_be_a_model_and_rewards_are_left_to_choice() {
+    let definition = Definition::parse(&judged("")).unwrap();
+    let opd = &definition.arm["opd"];
+    assert_eq!(opd.algorithm.role(), Role::Student);
+    assert!(opd.algorithm.distils() && !opd.algorithm.imitates());
+    assert!(Definition::parse(&judged("reward.correct = 1.0\n")).is_ok());
+    let misspelt = Definition::parse(&judged("reward.corect = 1.0\n")).unwrap_err();
+    assert!(format!("{misspelt:#}").contains("correct"));
+    let recorded =
+        refusal(|text| format!("{text}\n[arm.opd]\nalgorithm.opd = {{}}\ntraining.steps = 2\n"));
+    assert!(
+        recorded.contains("arm.opd") && recorded.contains("[teacher.base]"),
+        "{recorded}"
+    );
+    // Where nobody imitates, no trace has to be shown.
+    let alone = judged("")
+        .replace("problems = 4", "problems = 0")
+        .replace("algorithm.sft = { batch_size = 4 }", "algorithm.opd = {}");
+    assert!(Definition::parse(&alone).is_ok());
+    let shown = judged("").replace("problems = 4", "problems = 0");
+    assert!(Definition::parse(&shown).is_err());
+}
+
+#[test]
+fn chains_are_read_and_those_that_lead_nowhere_refused_by_name() {
+    let after = |rl: &str, sft: &str| {
+        refusal(|text| {
+            text.replace("[arm.rl]", &format!("[arm.rl]\n{rl}"))
+                .replace("[arm.sft]", &format!("[arm.sft]\n{sft}"))
+        })
+    };
+    let whole = SMALL.replace("[arm.rl]", "[arm.rl]\ninit = \"arm:sft\"");
+    let definition = Definition::parse(&whole).unwrap();
+    let init = definition.arm["rl"].init.as_ref().unwrap();
+    assert_eq!(init.arm, "sft");
+    let again = toml::to_string(&definition).unwrap();
+    assert_eq!(Definition::parse(&again).unwrap(), definition);
+    let unknown = after("init = \"arm:sff\"", "");
+    assert!(
+        unknown.contains("arm.rl.init") && unknown.contains("sft, rl"),
+        "{unknown}"
+    );
+    let bare = after("init = \"sft\"", "");
+    assert!(bare.contains("arm:NAME") && bare.contains("line"), "{bare}");
+    let circle = after("init = \"arm:sft\"", "init = \"arm:rl\"");
+    assert!(
+        circle.contains("circle") && circle.contains("sft, rl"),
+        "{circle}"
+    );
+    let itself = after("init = \"arm:rl\"", "");
+    assert!(itself.contains("circle"), "{itself}");
+    let adapters = after("init = \"arm:sft\"\nlora = {}", "lora = {}");
+    assert!(adapters.contains("lora"), "{adapters}");
+}
+
+#[test]
+fn every_definition_that_is_carried_reads() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/definitions");
+    let mut read = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let (definition, _) = Definition::read(&path, &[]).unwrap();
+        read.push(definition.experiment.name);
+    }
+    read.sort();
+    assert_eq!(read, ["between", "quickstart", "smollm2"]);
+}

@@ -13,7 +13,7 @@ use crate::config::{ArmSettings, TeacherSettings, build_rewards};
 use crate::demonstrations::Source;
 use crate::evaluator;
 use crate::files;
-use crate::model::{Adapter, Decoder, Model, folder};
+use crate::model::{Adapter, Decoder, Model, Stored, folder};
 use crate::training::{ArmLab, CompletionLog, Ending, Job, Learner, checkpoint, train};
 
 /// Lets a model answer the evaluation and writes its records.
@@ -50,8 +50,7 @@ pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
         .arm
         .get(name)
         .with_context(|| format!("the definition has no arm {name}"))?;
-    let (mut model, base) = base::load(run, seed, run.request.device)?;
-    let initial_weights = base.arm_run.final_weights;
+    let (mut model, initial_weights) = start(run, settings, seed)?;
     if let Some(lora) = &settings.lora {
         let base = model.decoder.weights().entries();
         let adapter = Adapter::random(base, lora, seed, run.request.device)?;
@@ -70,6 +69,11 @@ pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
     let mut shown = String::new();
     if settings.algorithm.imitates() {
         shown = show(run, &mut lab)?;
+    }
+    if settings.algorithm.distils() {
+        let teacher = teacher::load(run)?;
+        shown = teacher.weights().hash();
+        lab.teacher = Some(teacher);
     }
     let rewards = (!settings.reward.is_empty())
         .then(|| build_rewards(&settings.reward))
@@ -131,6 +135,7 @@ pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
             arm: name.to_owned(),
             seed,
             folder: format!("arms/{name}/seed-{seed}"),
+            init: settings.init.as_ref().map(|init| init.arm.clone()),
             initial_weights,
             final_weights: model.decoder.trainable().hash(),
             problem_order: problem_order(run, settings, seed, training.steps),
@@ -155,6 +160,48 @@ fn save_trained(model: &Model, at: &Path) -> Result<()> {
 pub(super) fn completion_log(run: &Run, at: &Path, steps: u64) -> Option<CompletionLog> {
     let wanted = run.definition().experiment.log_completions;
     wanted.then(|| CompletionLog::new(&at.join("completions"), steps))
+}
+
+/// The model an arm starts from, and the hash that whoever made it left: the
+/// seed's base, or what another arm of the seed ended with.
+fn start(run: &Run, settings: &ArmSettings, seed: u64) -> Result<(Model, String)> {
+    let device = run.request.device;
+    let Some(init) = &settings.init else {
+        let (model, base) = base::load(run, seed, device)?;
+        return Ok((model, base.arm_run.final_weights));
+    };
+    let at = run.arm_folder(&init.arm, seed);
+    let left = Outcome::read(&at)?
+        .with_context(|| format!("{} holds no finished arm", at.display()))?
+        .arm_run
+        .final_weights;
+    let model = ended_with(run, &init.arm, seed)?.load(device)?;
+    let adapter = run.definition().arm.get(&init.arm).map(|arm| &arm.lora);
+    // An adapter's hash is its own, not that of the weights it is merged into.
+    ensure!(
+        matches!(adapter, Some(Some(_))) || model.decoder.weights().hash() == left,
+        "{} has other weights than its arm ended with; remove that folder and go on with --resume to train it again",
+        at.display()
+    );
+    Ok((model, left))
+}
+
+/// What an arm left in its folder, an adapter merged into what it lay upon.
+fn ended_with(run: &Run, name: &str, seed: u64) -> Result<Stored> {
+    let settings = run
+        .definition()
+        .arm
+        .get(name)
+        .with_context(|| format!("the definition has no arm {name}"))?;
+    let at = run.arm_folder(name, seed);
+    if settings.lora.is_none() {
+        return Stored::open(&at.join("model"));
+    }
+    let below = match &settings.init {
+        Some(init) => ended_with(run, &init.arm, seed)?,
+        None => base::stored(run, seed)?,
+    };
+    below.with_adapter(&at.join("adapter"))
 }
 
 /// Gives the lab its demonstrations; the hash of what is shown.
@@ -205,8 +252,8 @@ pub(super) fn reading(run: &Run, model: &Model) -> Result<String> {
     Ok(files::hash(&serde_json::to_vec(&parts)?))
 }
 
-/// The model that a policy is held to: itself before the first update. With
-/// an adapter, that is the base beside it.
+/// The model that a policy is held to: itself before the first update, so in a
+/// chain what it starts from. With an adapter, that is the base beside it.
 pub(super) fn reference(model: &Model) -> Decoder {
     let decoder = &model.decoder;
     if decoder.adapter().is_some() {

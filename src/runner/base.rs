@@ -207,6 +207,7 @@ pub(super) fn evaluate(run: &Run, seed: u64) -> Result<Done> {
             arm: "base".to_owned(),
             seed,
             folder: format!("arms/base/seed-{seed}"),
+            init: None,
             initial_weights: hash.clone(),
             final_weights: hash,
             problem_order: None,
@@ -222,19 +223,26 @@ pub(super) fn load(run: &Run, seed: u64, device: Device) -> Result<(Model, Outco
     let at = run.base_folder(seed);
     let outcome =
         Outcome::read(&at)?.with_context(|| format!("{} holds no finished base", at.display()))?;
-    let path = match run.definition().base.source("base")? {
-        BaseSource::Model(name) => {
-            Stored::find(name, &run.request.definition_folder, &models_folder()?)?
-        }
-        BaseSource::Pretrained(..) => at.join("model"),
-    };
-    let model = Stored::open(&path)?.load(device)?;
+    let stored = stored(run, seed)?;
+    let path = stored.path.clone();
+    let model = stored.load(device)?;
     ensure!(
         model.decoder.weights().hash() == outcome.arm_run.final_weights,
         "{} has other weights than when this run began; put the model back, or begin another run with --out",
         path.display()
     );
     Ok((model, outcome))
+}
+
+/// The base of a seed, its weights not yet read.
+pub(super) fn stored(run: &Run, seed: u64) -> Result<Stored> {
+    let path = match run.definition().base.source("base")? {
+        BaseSource::Model(name) => {
+            Stored::find(name, &run.request.definition_folder, &models_folder()?)?
+        }
+        BaseSource::Pretrained(..) => run.base_folder(seed).join("model"),
+    };
+    Stored::open(&path)
 }
 
 #[cfg(test)]

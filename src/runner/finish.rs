@@ -70,6 +70,10 @@ fn manifest(run: &Run) -> Result<Manifest> {
         .map(|(name, role)| ArmCard {
             name: name.clone(),
             role: *role,
+            init: definition
+                .arm
+                .get(name)
+                .and_then(|arm| Some(arm.init.as_ref()?.arm.clone())),
             base: matches!(role, Role::Student | Role::Rl).then(|| "base".to_owned()),
             teacher: (*role == Role::Student && has("teacher")).then(|| "teacher".to_owned()),
         })
@@ -204,10 +208,12 @@ impl Loaded {
         for card in &mut self.manifest.arms {
             rename(&mut card.name);
             card.base.iter_mut().for_each(rename);
+            card.init.iter_mut().for_each(rename);
             card.teacher.iter_mut().for_each(rename);
         }
         for arm_run in &mut self.manifest.arm_runs {
             rename(&mut arm_run.arm);
+            arm_run.init.iter_mut().for_each(rename);
         }
         for trace in &mut self.traces {
             rename(&mut trace.model);

@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use experiments::norms::{NormItem, Norms, conditions};
 
-use super::{UserError, models_folder};
+use super::{UserError, models_folder, teacher};
 use crate::config::{BUILTIN_NORMS, BaseSettings, BaseSource, Definition};
 use crate::demonstrations::{self, Source};
 use crate::model::text::encode;
@@ -45,6 +45,7 @@ fn read(definition: &Definition, definition_folder: &Path) -> Result<Inputs> {
         let (text, context) = reader(base, "teacher.base", definition_folder)?;
         readable(&items, &text, context).context("teacher.base")?;
     }
+    teacher::check_vocabulary(definition, definition_folder)?;
     if let Some(teacher) = &definition.teacher {
         demonstrations::limit(&teacher.traces, context)?;
         if let Some(source) = Source::ready(teacher, &mix, definition_folder)? {

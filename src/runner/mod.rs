@@ -33,7 +33,7 @@ use tch::Device;
 
 use inputs::Inputs;
 
-use crate::config::{AlgorithmSettings, Definition, TeacherSettings};
+use crate::config::{AlgorithmSettings, ArmSettings, Definition, TeacherSettings};
 use crate::files;
 use crate::tasks::{EvaluationItem, Mix};
 
@@ -350,20 +350,21 @@ fn jobs(run: &Arc<Run>) -> Vec<schedule::Job> {
             move || base::evaluate(&shared, seed),
         ));
     }
-    // Arms that do not wait for the teacher come first, so that both workers
-    // have something to do while it is trained.
-    let mut arms: Vec<(&String, bool)> = run
-        .definition()
-        .arm
-        .iter()
-        .map(|(name, arm)| (name, arm.algorithm.imitates()))
-        .collect();
-    arms.sort_by_key(|(_, imitates)| *imitates);
-    for (name, imitates) in arms {
+    // Arms that wait for nothing but their base come first, so that both
+    // workers have something to do while the teacher is trained.
+    let asks = |arm: &ArmSettings| arm.algorithm.imitates() || arm.algorithm.distils();
+    let mut arms: Vec<(&String, &ArmSettings)> = run.definition().arm.iter().collect();
+    arms.sort_by_key(|(_, arm)| asks(arm) || arm.init.is_some());
+    let first = jobs.len();
+    let places: Vec<&String> = arms.iter().map(|(name, _)| *name).collect();
+    for (name, settings) in &arms {
+        let init = settings.init.as_ref();
+        let before = init.and_then(|init| places.iter().position(|name| **name == init.arm));
         for (index, &seed) in seeds.iter().enumerate() {
             let mut after = vec![bases[index]];
-            after.extend(teacher.filter(|_| imitates));
-            let (shared, arm) = (Arc::clone(run), name.clone());
+            after.extend(teacher.filter(|_| asks(settings)));
+            after.extend(before.map(|place| first + place * seeds.len() + index));
+            let (shared, arm) = (Arc::clone(run), (*name).clone());
             jobs.push(schedule::Job::new(
                 &format!("{name} seed {seed}"),
                 after,

@@ -1,16 +1,20 @@
 //! The teacher: a base of its own, trained by reinforcement, evaluated, and
 //! sampled for the traces that students imitate.
 
-use anyhow::{Context, Result};
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
 use experiments::manifest::ArmRun;
 use indicatif::ProgressBar;
 
 use super::schedule::Done;
-use super::{Outcome, Run, arm, base, identity};
-use crate::config::{AlgorithmSettings, TeacherSettings, build_rewards};
+use super::{Outcome, Run, arm, base, identity, models_folder};
+use crate::config::{
+    AlgorithmSettings, BaseSettings, BaseSource, Definition, TeacherSettings, build_rewards,
+};
 use crate::demonstrations::{self, Recorded};
 use crate::generation::{self, Key};
-use crate::model::{Model, Stored, folder};
+use crate::model::{Decoder, Model, Stored, Text, folder, vocabulary};
 use crate::tasks::{Problem, Split, grading};
 use crate::training::lab::scored;
 use crate::training::{ArmLab, Ending, Job, Learner, checkpoint, train};
@@ -72,6 +76,7 @@ pub(super) fn make(run: &Run) -> Result<Done> {
             arm: "teacher".to_owned(),
             seed,
             folder: "teacher".to_owned(),
+            init: None,
             initial_weights,
             final_weights: model.decoder.weights().hash(),
             problem_order: None,
@@ -81,6 +86,89 @@ pub(super) fn make(run: &Run) -> Result<Done> {
     .write(&at)?;
     checkpoint::clear(&at)?;
     Ok(Done::Finished)
+}
+
+/// The teacher as its job left it, to judge the samples of others.
+pub(super) fn load(run: &Run) -> Result<Decoder> {
+    let at = run.teacher_folder();
+    let outcome = Outcome::read(&at)?
+        .with_context(|| format!("{} holds no finished teacher", at.display()))?;
+    let settings = run.definition().teacher.as_ref();
+    let settings = settings.context("the definition has no teacher")?;
+    let path = match settings
+        .base
+        .as_ref()
+        .map(|base| base.source("teacher.base"))
+    {
+        Some(Ok(BaseSource::Model(name))) if settings.algorithm.is_none() => {
+            Stored::find(name, &run.request.definition_folder, &models_folder()?)?
+        }
+        _ => at.join("model"),
+    };
+    let model = Stored::open(&path)?.load(run.request.device)?;
+    ensure!(
+        model.decoder.weights().hash() == outcome.arm_run.final_weights,
+        "{} has other weights than when this run began; put the model back, or begin another run with --out",
+        path.display()
+    );
+    let config = model.decoder.config().clone();
+    Ok(Decoder::new(config, model.decoder.weights().share()))
+}
+
+/// Refuses a teacher that cannot read what the students write: it would give
+/// their tokens the log-probabilities of others.
+pub(super) fn check_vocabulary(definition: &Definition, definition_folder: &Path) -> Result<()> {
+    let judges = definition.arm.values().any(|arm| arm.algorithm.distils());
+    let teacher = definition.teacher.as_ref();
+    let Some(teacher) = teacher
+        .and_then(|teacher| teacher.base.as_ref())
+        .filter(|_| judges)
+    else {
+        return Ok(());
+    };
+    let (student, wanted) = vocabulary_of(&definition.base, "base", definition_folder)?;
+    let (teacher, known) = vocabulary_of(teacher, "teacher.base", definition_folder)?;
+    let told = |text: &Text, size: i64, base: Option<&BaseSettings>| {
+        let name = base.and_then(|base| base.model.as_deref());
+        let tokens = text.tokenizer.get_vocab_size(true);
+        let name = name.map_or_else(
+            || "the lab's own".to_owned(),
+            |name| format!("that of {name}"),
+        );
+        format!("{name} ({tokens} tokens, {size} logits)")
+    };
+    let base = definition
+        .teacher
+        .as_ref()
+        .and_then(|teacher| teacher.base.as_ref());
+    // More logits than tokens are padding, of which the teacher may have more.
+    ensure!(
+        student.tokenizer.get_vocab(true) == teacher.tokenizer.get_vocab(true) && known >= wanted,
+        "the teacher has another vocabulary than the base, so it cannot judge the tokens of the students: \
+         base.model has {}, teacher.base.model {}; take models of one family",
+        told(&student, wanted, Some(&definition.base)),
+        told(&teacher, known, base)
+    );
+    Ok(())
+}
+
+/// How a base writes, and how many logits it has.
+fn vocabulary_of(
+    base: &BaseSettings,
+    place: &str,
+    definition_folder: &Path,
+) -> Result<(Text, i64)> {
+    match base.source(place)? {
+        BaseSource::Pretrained(shape, _) => {
+            Ok((Text::lab()?, vocabulary::config(shape)?.vocab_size))
+        }
+        BaseSource::Model(name) => {
+            let path = Stored::find(name, definition_folder, &models_folder()?)
+                .with_context(|| format!("{place}.model"))?;
+            let stored = Stored::open(&path).with_context(|| format!("{place}.model"))?;
+            Ok((stored.text, stored.config.vocab_size))
+        }
+    }
 }
 
 /// Trains the teacher in place.

@@ -19,7 +19,7 @@ use crate::statistics::{Undefined, mean};
 
 use draws::{ACCURACY, ALIGNMENT, Arm, BALANCED, Draw, PARTIAL, SPEARMAN, TOKENS, draws};
 
-use super::{ArmFigures, Estimate, ItemPoint, TaskFigures};
+use super::{ArmFigures, Estimate, ItemPoint, TaskFigures, chains};
 
 /// A value with its interval; the reason where either is missing.
 pub(super) fn estimate(
@@ -93,14 +93,15 @@ fn points(
     layout.ids(at).iter().filter_map(point).collect()
 }
 
-/// Mean budget over the arm's seeds, of those that were measured.
+/// Mean budget over the arm's seeds, of those that were measured; what an arm
+/// started from is counted with it.
 fn mean_budget(name: &str, runs: &[ArmRun]) -> Option<Budget> {
-    let spent: Vec<&Budget> = runs
+    let spent: Vec<Budget> = runs
         .iter()
         .filter(|r| r.arm == name)
-        .filter_map(|r| r.budget.as_ref())
+        .filter_map(|r| chains::spent(r, runs))
         .collect();
-    let of = |value: fn(&Budget) -> f64| mean(&spent.iter().map(|b| value(b)).collect::<Vec<_>>());
+    let of = |value: fn(&Budget) -> f64| mean(&spent.iter().map(value).collect::<Vec<_>>());
     Some(Budget {
         optimizer_steps: of(|b| b.optimizer_steps as f64)?.round() as u64,
         trained_tokens: of(|b| b.trained_tokens as f64)?.round() as u64,

@@ -97,7 +97,11 @@ fn validate(input: &Input<'_>, items: &Items) -> Result<(), ComparisonError> {
     once("arm", input.arms.iter().map(|arm| &arm.name))?;
     once("task", input.tasks.iter())?;
     for arm in input.arms {
-        for (relation, named) in [("base", &arm.base), ("teacher", &arm.teacher)] {
+        for (relation, named) in [
+            ("base", &arm.base),
+            ("start", &arm.init),
+            ("teacher", &arm.teacher),
+        ] {
             if let Some(name) = named
                 .as_ref()
                 .filter(|name| input.arms.iter().all(|a| a.name != **name))

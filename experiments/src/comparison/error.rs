@@ -18,7 +18,7 @@ pub enum ComparisonError {
         /// The name.
         name: String,
     },
-    /// A base or teacher that is no arm.
+    /// A base, start or teacher that is no arm.
     #[error(
         "arm `{arm}` names `{name}` as its {relation}, which is no arm (there are: {known}); add it or correct the name"
     )]

@@ -3,6 +3,7 @@
 
 mod arms;
 pub mod build;
+mod chains;
 mod contrasts;
 mod error;
 pub mod further;

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 
 use super::build::Input;
 use super::contrasts::{base_of, planned};
-use super::{ArmFigures, Contrast};
+use super::{ArmFigures, Contrast, chains};
 use crate::alignment::cost::Items;
 use crate::manifest::Role;
 
@@ -44,6 +44,7 @@ pub(super) fn notes(
     let mut notes = Vec::new();
     pairing::weights(input, &mut notes);
     training::unmoved(input, &mut notes);
+    chains::notes(input.arm_runs, &mut notes);
     pairing::seeds(input, items, &mut notes);
     truncation(arms, &mut notes);
     training::lessons(input, &mut notes);

@@ -49,6 +49,8 @@ pub struct ArmLab<'a> {
     pub validation_problems: u64,
     /// What the policy is held to, where the algorithm asks for it.
     pub reference: Option<Decoder>,
+    /// What judges the policy's samples, where the algorithm asks for it.
+    pub teacher: Option<Decoder>,
     /// Tokens, padding included, of one forward pass over rollouts.
     pub budget_tokens: usize,
     /// Number format in which the policy is trained and scored.
@@ -79,6 +81,7 @@ impl<'a> ArmLab<'a> {
             held_out: Vec::new(),
             validation_problems,
             reference: None,
+            teacher: None,
             budget_tokens: VALIDATION_TOKENS,
             precision: Precision::Float32,
             completions: None,
@@ -141,16 +144,14 @@ impl Lab for ArmLab<'_> {
             .map(|completion| self.model.text.decode(&completion.tokens))
             .collect::<Result<Vec<_>>>()
             .map_err(other)?;
-        let Some(rewards) = self.rewards else {
-            return Err(other(anyhow::anyhow!(
-                "the arm samples rollouts but has no reward: add [arm.NAME.reward.correct]"
-            )));
-        };
         let cap = self.sampling.max_new_tokens;
         let batch = scored(self.model, &problems, group, &texts, &completions, cap);
-        let scores = rewards.score(&batch).map_err(other)?;
+        // The definition's check leaves an arm without rewards where its
+        // algorithm learns from none.
+        let scores = self.rewards.map(|rewards| rewards.score(&batch));
+        let scores = scores.transpose().map_err(other)?;
         if let Some(log) = &mut self.completions {
-            log.add(step, prompts, &batch, &scores);
+            log.add(step, prompts, &batch, scores.as_ref());
         }
         let rollouts = completions
             .into_iter()
@@ -159,13 +160,16 @@ impl Lab for ArmLab<'_> {
                 truncated: completion.truncated(),
                 completion: completion.tokens,
                 logprobs: completion.logprobs,
-                reward: scores.totals[index],
-                parts: parts(&scores, index),
+                reward: scores.as_ref().and_then(|scores| scores.totals[index]),
+                parts: scores
+                    .as_ref()
+                    .map_or_else(Vec::new, |scores| parts(scores, index)),
             })
             .collect();
-        match &mut self.scores {
-            Some(earlier) => earlier.append(scores),
-            None => self.scores = Some(scores),
+        match (&mut self.scores, scores) {
+            (Some(earlier), Some(scores)) => earlier.append(scores),
+            (None, scores) => self.scores = scores,
+            (Some(_), None) => {}
         }
         Ok(rollouts)
     }
@@ -184,6 +188,7 @@ impl Lab for ArmLab<'_> {
         let decoder = match scorer {
             Scorer::Policy => &self.model.decoder,
             Scorer::Reference => self.reference.as_ref().ok_or(LabError::NoScores(scorer))?,
+            Scorer::Teacher => self.teacher.as_ref().ok_or(LabError::NoScores(scorer))?,
         };
         let temperature = self.sampling.temperature;
         Ok(forward::scores(

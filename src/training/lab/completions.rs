@@ -47,13 +47,14 @@ impl CompletionLog {
     }
 
     /// Takes in completions sampled at the update `step`, counted from 0, as
-    /// the rewards saw them: the samples of one prompt after those of another.
+    /// the rewards, where there are any, saw them: the samples of one prompt after
+    /// those of another.
     pub(super) fn add(
         &mut self,
         step: u64,
         prompts: &[Prompt],
         batch: &[Scored<'_>],
-        scores: &BatchScores,
+        scores: Option<&BatchScores>,
     ) {
         if !self.keeps(step) {
             return;
@@ -71,8 +72,8 @@ impl CompletionLog {
                 sample: (index % group) as u32,
                 prompt: item.prompt.to_owned(),
                 completion: item.completion.to_owned(),
-                reward: scores.totals.get(index).copied().flatten(),
-                rewards: rewards_of(scores, index),
+                reward: scores.and_then(|scores| scores.totals.get(index).copied().flatten()),
+                rewards: scores.map_or_else(Vec::new, |scores| rewards_of(scores, index)),
                 advantage: None,
                 completion_tokens: item.completion_tokens as u32,
                 reasoning_tokens: item.reasoning_tokens as u32,
@@ -163,7 +164,7 @@ mod tests {
                 scores: vec![score; count],
             }],
         };
-        log.add(step, &prompts, &vec![item; count], &scores);
+        log.add(step, &prompts, &vec![item; count], Some(&scores));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A small made-up experiment, each note of unfairness, and the reference records.
 
+mod chains;
 mod made;
 mod reference;
 mod refused;

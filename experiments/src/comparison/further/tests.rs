@@ -15,6 +15,7 @@ fn compared(seeds: &[u64]) -> Comparison {
         name: name.into(),
         role,
         base: (role != Role::Base).then(|| "base".into()),
+        init: None,
         teacher: teacher.map(Into::into),
     };
     let arms = [

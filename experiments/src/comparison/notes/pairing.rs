@@ -7,11 +7,13 @@ use crate::alignment::contrast::pair_seeds;
 use crate::alignment::cost::{Items, ModelItems};
 use crate::alignment::layout::{Layout, Profile, over_seeds, over_tasks};
 use crate::comparison::build::Input;
+use crate::comparison::chains::line;
 use crate::comparison::contrasts::{base_of, planned};
 use crate::comparison::{Contrast, Measure};
 use crate::manifest::{ArmRun, Role};
 
-/// Trained arms of one seed must share initial weights and problem order.
+/// Trained arms of one seed must share initial weights and problem order. Of a
+/// chain the weights count that its first arm started from.
 pub(super) fn weights(input: &Input<'_>, notes: &mut Vec<String>) {
     let trained = |run: &&ArmRun| {
         input
@@ -30,7 +32,10 @@ pub(super) fn weights(input: &Input<'_>, notes: &mut Vec<String>) {
     }
     for ((seed, base), runs) in groups {
         let names: Vec<&str> = runs.iter().map(|run| run.arm.as_str()).collect();
-        let initial: BTreeSet<&String> = runs.iter().map(|run| &run.initial_weights).collect();
+        let initial: BTreeSet<&String> = runs
+            .iter()
+            .filter_map(|run| Some(&line(run, input.arm_runs).pop()?.initial_weights))
+            .collect();
         let of_base = input
             .arm_runs
             .iter()

@@ -29,6 +29,7 @@ fn run(arm: &str, seed: u64, initial: &str, last: &str) -> ArmRun {
         arm: arm.into(),
         seed,
         folder: format!("arms/{arm}/seed-{seed}"),
+        init: None,
         initial_weights: initial.into(),
         final_weights: last.into(),
         problem_order: Some("order".into()),
@@ -45,6 +46,7 @@ pub(super) fn made() -> Made {
         name: name.into(),
         role,
         base: base.map(Into::into),
+        init: None,
         teacher: teacher.map(Into::into),
     };
     let arms = vec![

@@ -206,6 +206,7 @@ fn what_cannot_be_compared_is_refused() {
         name: "new".into(),
         role: Role::Other,
         base: None,
+        init: None,
         teacher: None,
     });
     let mut with_unknown = input(&made);

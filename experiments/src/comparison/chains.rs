@@ -1,0 +1,67 @@
+//! Chains: arms that started from what another arm of the same seed ended with.
+//!
+//! What an arm cost is what its whole line cost, and what pairs it with the
+//! others is the weights that its line began with.
+
+use crate::manifest::{ArmRun, Budget};
+
+/// A run and those it descends from, itself first. A circle, which no run of
+/// the lab has, ends where it closes.
+pub(super) fn line<'a>(run: &'a ArmRun, runs: &'a [ArmRun]) -> Vec<&'a ArmRun> {
+    let mut line = vec![run];
+    let mut at = run;
+    while let Some(init) = &at.init {
+        let before = runs.iter().find(|r| r.arm == *init && r.seed == at.seed);
+        match before.filter(|before| line.iter().all(|known| known.arm != before.arm)) {
+            Some(before) => {
+                line.push(before);
+                at = before;
+            }
+            None => break,
+        }
+    }
+    line
+}
+
+/// What a run and those it descends from spent together; `None` where one of
+/// them was not measured.
+pub(super) fn spent(run: &ArmRun, runs: &[ArmRun]) -> Option<Budget> {
+    line(run, runs)
+        .into_iter()
+        .try_fold(Budget::default(), |sum, run| {
+            let own = run.budget.as_ref()?;
+            Some(Budget {
+                optimizer_steps: sum.optimizer_steps + own.optimizer_steps,
+                trained_tokens: sum.trained_tokens + own.trained_tokens,
+                generated_tokens: sum.generated_tokens + own.generated_tokens,
+                flops: sum.flops + own.flops,
+                seconds: sum.seconds + own.seconds,
+            })
+        })
+}
+
+/// Notes on what a chain's figures hold: the other arm's budget, and a link
+/// that does not fit.
+pub(super) fn notes(runs: &[ArmRun], notes: &mut Vec<String>) {
+    let mut told: Vec<&str> = Vec::new();
+    for run in runs {
+        let Some(init) = &run.init else { continue };
+        let before = runs.iter().find(|r| r.arm == *init && r.seed == run.seed);
+        if before.is_none_or(|before| before.final_weights != run.initial_weights) {
+            notes.push(format!(
+                "Not paired: {} of seed {} did not start from the weights {init} ended with.",
+                run.arm, run.seed
+            ));
+        }
+        if told.contains(&run.arm.as_str()) {
+            continue;
+        }
+        told.push(&run.arm);
+        if let (Some(own), Some(all)) = (&run.budget, spent(run, runs)) {
+            notes.push(format!(
+                "{} goes on from {init}: its budget holds what came before it; of {} optimizer steps, {} are its own (seed {}).",
+                run.arm, all.optimizer_steps, own.optimizer_steps, run.seed
+            ));
+        }
+    }
+}
