@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Time this lab beside its peers, in alternation on one machine, and write the
-table of docs/PERFORMANCE.md.
+tables of docs/PERFORMANCE.md: sampling, training, or both.
 
-    scripts/bench-peers.py [--rounds N] [--peers PYTHON] [--scripts DIR]
+    scripts/bench-peers.py [sampling] [training] [--rounds N] [--peers PYTHON] [--scripts DIR]
 
 Needs the release binary, SmolLM2-135M-Instruct (`make smollm2`), and the peers:
-a Python with torch, transformers and llama-cpp-python (default
+a Python with torch, transformers, trl and llama-cpp-python (default
 ~/.peers/bin/python) and their scripts (default ../shared/bench). Ratios are of
 medians over the rounds; every round runs each program once, so that what else
 the machine does meets all of them alike.
@@ -26,7 +26,8 @@ MODEL = CACHE / "smollm2-135m-instruct"
 GGUF = CACHE / "smollm2-135m-instruct.gguf"
 BINARY = ROOT / "target" / "release" / "qinglan"
 PAGE = ROOT / "docs" / "PERFORMANCE.md"
-BEGIN, END = "<!-- peers -->", "<!-- /peers -->"
+# Updates of one run of a training bench.
+STEPS = 2
 
 # What the machine can do at most: a product far larger than a cache, and a
 # read of memory that no cache holds.
@@ -114,8 +115,106 @@ def floor(limits, dtype, batch, parameters):
     return batch / seconds
 
 
+def training_cases(peers, scripts):
+    """Title, our command's figure, the peer's figure, of every training."""
+
+    def ours(*command):
+        command = [BINARY, "bench", *command, "--model", MODEL, "--steps", STEPS]
+        command += ["--dtype", "bfloat16", "--device", "cpu", "--json"]
+        return lambda: run(command)
+
+    def trl(script, *arguments):
+        return lambda: run([peers, scripts / script, MODEL, "amp", *arguments])
+
+    yield (
+        "GRPO, 8 prompts x 8 completions x 64 tokens",
+        ours("grpo", "--prompts", 8, "--generations", 8, "--new-tokens", 64),
+        trl("trl_grpo.py", 8, 8, 64, STEPS, 16),
+    )
+    yield (
+        "SFT, 32 rows of mixed length",
+        ours("sft", "--rows", 32),
+        trl("trl_sft.py", 32, STEPS, 8),
+    )
+
+
+def spread(values, digits):
+    """A median with its range."""
+    return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
+
+
+def training_rows(asked):
+    """The table of training."""
+    rows = [
+        "| one update | qinglan, s | peak | TRL, s | peak | times faster | of its memory |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for title, ours, peer in training_cases(asked.peers, asked.scripts):
+        figures = alternate({"qinglan": ours, "trl": peer}, asked.rounds)
+        seconds, peaks = {}, {}
+        for name, runs in figures.items():
+            seconds[name] = [step for figure in runs for step in figure["step_seconds"]]
+            peaks[name] = max(figure["peak_gb"] for figure in runs)
+        ratio = statistics.median(seconds["trl"]) / statistics.median(seconds["qinglan"])
+        rows.append(
+            f"| {title} | {spread(seconds['qinglan'], 1)} | {peaks['qinglan']:.2f} GB "
+            f"| {spread(seconds['trl'], 1)} | {peaks['trl']:.2f} GB "
+            f"| {ratio:.1f} | {peaks['qinglan'] / peaks['trl']:.0%} |"
+        )
+    return rows
+
+
+def sampling_rows(asked, limits):
+    """The table of sampling."""
+    parameters = run([BINARY, "model", "inspect", MODEL, "--json"])["parameters"]
+    rows = [
+        "| completions | qinglan, tokens/s | of the floor | peak | peer | tokens/s | ratio |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for dtype, batch, title, ours, others in cases(asked.peers, asked.scripts):
+        figures = alternate({"qinglan": ours, **others}, asked.rounds)
+        own = [figure["tokens_per_second"] for figure in figures["qinglan"]]
+        median = statistics.median(own)
+        peak = max(figure["peak_gb"] for figure in figures["qinglan"])
+        share = median / floor(limits, dtype, batch, parameters)
+        for name in others:
+            theirs = [figure["tokens_per_second"] for figure in figures[name]]
+            if "8 to" in title:
+                useful = figures["qinglan"][0]["sampled_tokens"] / (batch * 128)
+                theirs = [rate * useful for rate in theirs]
+            rows.append(
+                f"| {title} | {spread(own, 0)} | {share:.0%} | {peak:.2f} GB "
+                f"| {name} | {spread(theirs, 0)} | {median / statistics.median(theirs):.1f} |"
+            )
+    return rows
+
+
+def write(mark, asked, limits, rows):
+    """Puts a table between its marks, with where it comes from."""
+    begin, end = f"<!-- {mark} -->", f"<!-- /{mark} -->"
+    commit = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True
+    ).stdout.strip()
+    heading = (
+        f"Measured by `make bench-peers` on {time.strftime('%Y-%m-%d')} at commit {commit}: "
+        f"{platform.machine()}, {os.cpu_count()} cores, medians of {asked.rounds} rounds in alternation "
+        "(lowest to highest in brackets), SmolLM2-135M-Instruct. "
+        f"The machine's limits in the same minutes: {limits['bf16'] / 1e9:.0f} GFLOP/s in bfloat16, "
+        f"{limits['fp32'] / 1e9:.0f} in float32 (a product of 2048 x 2048 matrices by PyTorch), "
+        f"{limits['bytes'] / 1e9:.0f} GB/s read."
+    )
+    page = PAGE.read_text()
+    if begin not in page or end not in page:
+        sys.exit(f"error: {PAGE} lacks the marks {begin} and {end}")
+    before, rest = page.split(begin, 1)
+    text = "\n".join([begin, heading, "", *rows, end])
+    PAGE.write_text(before + text + rest.split(end, 1)[1])
+    print("\n".join(rows))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", nargs="*", choices=["sampling", "training", []])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--peers", type=Path, default=Path.home() / ".peers/bin/python")
     parser.add_argument("--scripts", type=Path, default=ROOT.parent / "shared" / "bench")
@@ -129,50 +228,12 @@ def main():
     ):
         if not need.exists():
             sys.exit(f"error: {need} is not there; {how}")
+    what = asked.what or ["sampling", "training"]
     limits = run([asked.peers, "-c", LIMITS])
-    parameters = run([BINARY, "model", "inspect", MODEL, "--json"])["parameters"]
-    rows = []
-    for dtype, batch, title, ours, others in cases(asked.peers, asked.scripts):
-        figures = alternate({"qinglan": ours, **others}, asked.rounds)
-        own = [figure["tokens_per_second"] for figure in figures["qinglan"]]
-        median = statistics.median(own)
-        peak = max(figure["peak_gb"] for figure in figures["qinglan"])
-        share = median / floor(limits, dtype, batch, parameters)
-        for name in others:
-            theirs = [figure["tokens_per_second"] for figure in figures[name]]
-            if "8 to" in title:
-                useful = figures["qinglan"][0]["sampled_tokens"] / (batch * 128)
-                theirs = [rate * useful for rate in theirs]
-            peer = statistics.median(theirs)
-            rows.append(
-                f"| {title} | {median:.0f} ({min(own):.0f} to {max(own):.0f}) | {share:.0%} | {peak:.2f} GB "
-                f"| {name} | {peer:.0f} ({min(theirs):.0f} to {max(theirs):.0f}) | {median / peer:.1f} |"
-            )
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True
-    ).stdout.strip()
-    text = "\n".join(
-        [
-            BEGIN,
-            f"Measured by `make bench-peers` on {time.strftime('%Y-%m-%d')} at commit {commit}: "
-            f"{platform.machine()}, {os.cpu_count()} cores, medians of {asked.rounds} rounds in alternation "
-            "(lowest to highest in brackets), SmolLM2-135M-Instruct. "
-            f"The machine's limits in the same minutes: {limits['bf16'] / 1e9:.0f} GFLOP/s in bfloat16, "
-            f"{limits['fp32'] / 1e9:.0f} in float32 (a product of 2048 x 2048 matrices by PyTorch), "
-            f"{limits['bytes'] / 1e9:.0f} GB/s read.",
-            "",
-            "| completions | qinglan, tokens/s | of the floor | peak | peer | tokens/s | ratio |",
-            "|---|---|---|---|---|---|---|",
-            *rows,
-            END,
-        ]
-    )
-    page = PAGE.read_text()
-    if BEGIN not in page or END not in page:
-        sys.exit(f"error: {PAGE} lacks the marks {BEGIN} and {END}")
-    before, rest = page.split(BEGIN, 1)
-    PAGE.write_text(before + text + rest.split(END, 1)[1])
-    print("\n".join(rows))
+    if "sampling" in what:
+        write("peers", asked, limits, sampling_rows(asked, limits))
+    if "training" in what:
+        write("peers-training", asked, limits, training_rows(asked))
 
 
 if __name__ == "__main__":
