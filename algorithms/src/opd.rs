@@ -14,7 +14,7 @@
 //! estimator and the loss of their tinker-cookbook. The objective is that of
 //! GKD with samples of the student alone and the reverse divergence (Agarwal et
 //! al. 2024, arXiv 2306.13649), which sums over the vocabulary instead, and the
-//! single-step part of MiniLLM (Gu et al. 2024, arXiv 2306.08543), which adds
+//! single-step part of `MiniLLM` (Gu et al. 2024, arXiv 2306.08543), which adds
 //! what follows. Departures: the mean over tokens, where theirs is a sum, so
 //! that the learning rate does not depend on the length.
 //!

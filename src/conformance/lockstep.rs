@@ -3,7 +3,7 @@
 //! rate of every update, and the weights after the last.
 //!
 //! A case is a folder with `case.json` and `final.safetensors`, in the form
-//! that make_lockstep.py writes; [`case`] reads it. The training is the lab's
+//! that `make_lockstep.py` writes; [`case`] reads it. The training is the lab's
 //! own: the algorithm collects over a lab that hands out the given samples,
 //! and [`Learner`] updates. What is not compared: how samples are drawn, since
 //! they are given, and the metrics beside those three.
@@ -182,15 +182,12 @@ fn train(case: &Case, decoder: &Decoder, held: &mut Held) -> Result<State> {
     let mut optimizer = State::new(decoder.weights());
     let mut pending = Vec::new().into_iter();
     for (step, expected) in (0u64..).zip(&case.steps) {
-        let batch = match pending.next() {
-            Some(batch) => batch,
-            None => {
-                pending = case.algorithm.collect(step, &mut lab)?.batches.into_iter();
-                pending
-                    .next()
-                    .context("the algorithm collected no batch at all")?
-            }
-        };
+        if pending.len() == 0 {
+            pending = case.algorithm.collect(step, &mut lab)?.batches.into_iter();
+        }
+        let batch = pending
+            .next()
+            .context("the algorithm collected no batch at all")?;
         ensure!(
             !batch.examples.is_empty(),
             "update {}: no completion has an advantage. The lab then leaves the weights as they are, \

@@ -66,15 +66,7 @@ pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
         run.definition().rollout.clone(),
         run.definition().tasks.validation_problems,
     );
-    let mut shown = String::new();
-    if settings.algorithm.imitates() {
-        shown = show(run, &mut lab)?;
-    }
-    if settings.algorithm.distils() {
-        let teacher = teacher::load(run)?;
-        shown = teacher.weights().hash();
-        lab.teacher = Some(teacher);
-    }
+    let shown = taught(run, settings, &mut lab)?;
     let rewards = (!settings.reward.is_empty())
         .then(|| build_rewards(&settings.reward))
         .transpose()?;
@@ -202,6 +194,20 @@ fn ended_with(run: &Run, name: &str, seed: u64) -> Result<Stored> {
         None => base::stored(run, seed)?,
     };
     below.with_adapter(&at.join("adapter"))
+}
+
+/// Gives the lab what its algorithm learns from the teacher; the hash of it.
+fn taught(run: &Run, settings: &ArmSettings, lab: &mut ArmLab<'_>) -> Result<String> {
+    if settings.algorithm.imitates() {
+        return show(run, lab);
+    }
+    if settings.algorithm.distils() {
+        let teacher = teacher::load(run)?;
+        let hash = teacher.weights().hash();
+        lab.teacher = Some(teacher);
+        return Ok(hash);
+    }
+    Ok(String::new())
 }
 
 /// Gives the lab its demonstrations; the hash of what is shown.

@@ -109,53 +109,14 @@ impl Case {
         let mut settings = file.settings;
         let training = training(&mut settings)?;
         let (batch_size, accumulated) = sizes(&mut settings)?;
-        let per_generation: usize =
-            take(&mut settings, "steps_per_generation")?.unwrap_or(accumulated);
-        ensure!(
-            per_generation == accumulated,
-            "settings.steps_per_generation = {per_generation} with gradient_accumulation_steps = {accumulated}: \
-             TRL then shuffles completions between updates, and the case does not say how; the lab's updates take whole groups"
-        );
         let max_completion_length = take(&mut settings, "max_completion_length")?.unwrap_or(256);
         let temperature = take(&mut settings, "temperature")?.unwrap_or(1.0);
         ensure!(
             temperature > 0.0,
             "settings.temperature = {temperature}: it divides logits"
         );
-        // Older files say true and false.
-        if let Some(Value::Bool(scaled)) = settings.get("scale_rewards") {
-            let name = if *scaled { "group" } else { "none" };
-            settings.insert("scale_rewards".to_owned(), name.into());
-        }
-        let mut grpo: Grpo = serde_json::from_value(Value::Object(settings)).context("settings")?;
         let rollouts = batch_size * accumulated;
-        ensure!(
-            grpo.num_generations > 0 && rollouts.is_multiple_of(grpo.num_generations),
-            "settings.num_generations = {} does not divide the {rollouts} completions of an update",
-            grpo.num_generations
-        );
-        grpo.prompts_per_generation = rollouts / grpo.num_generations;
-        grpo.steps_per_generation = 1;
-        grpo.old_logprobs = OldLogprobs::Recomputed;
-        grpo.check()
-            .map_err(|error| anyhow::anyhow!("settings.{error}"))?;
-        if accumulated > 1 {
-            let counted = [
-                (grpo.loss_type == LossType::Bnpo, "loss_type = \"bnpo\""),
-                (grpo.top_entropy_quantile < 1.0, "top_entropy_quantile"),
-                (grpo.entropy_coef != 0.0, "entropy_coef"),
-            ];
-            if let Some((_, what)) = counted.iter().find(|(meant, _)| *meant) {
-                bail!(
-                    "settings.{what} with gradient_accumulation_steps = {accumulated}: TRL counts tokens in each micro-batch alone, the lab over the update"
-                );
-            }
-        }
-        ensure!(
-            grpo.top_entropy_quantile >= 1.0 || grpo.num_iterations == 1,
-            "settings.top_entropy_quantile with num_iterations = {}: TRL picks tokens anew at each update, the lab once a phase",
-            grpo.num_iterations
-        );
+        let grpo = follow(settings, rollouts, accumulated)?;
         let phases = file.steps.len().div_ceil(grpo.num_iterations);
         ensure!(
             file.generation_batches.len() >= phases,
@@ -163,47 +124,16 @@ impl Case {
             file.generation_batches.len(),
             file.steps.len()
         );
-        let ends: Vec<i64> = config
-            .eos_token_ids
-            .iter()
-            .copied()
-            .chain(config.pad_token_id)
-            .collect();
         let mut prompts = Vec::new();
         let mut samples = Vec::new();
         for (index, batch) in file.generation_batches.into_iter().enumerate() {
-            let place = format!("generation_batches[{index}]");
-            ensure!(
-                [
-                    batch.prompt_ids.len(),
-                    batch.completion_ids.len(),
-                    batch.rewards.len()
-                ] == [rollouts; 3],
-                "{place} has not {rollouts} prompts, completions and rewards"
+            let place = || format!("generation_batches[{index}]");
+            prompts.push(
+                batch
+                    .prompts(rollouts, grpo.num_generations)
+                    .with_context(place)?,
             );
-            let groups = batch.prompt_ids.chunks(grpo.num_generations);
-            for group in groups.clone() {
-                ensure!(
-                    group.iter().all(|prompt| Some(prompt) == group.first()),
-                    "{place}: completions of one group have different prompts"
-                );
-            }
-            prompts.push(groups.filter_map(|group| group.first().cloned()).collect());
-            let known = batch.prompt_ids.iter().chain(&batch.completion_ids);
-            check_ids(known, config).with_context(|| place.clone())?;
-            for (completion, reward) in batch.completion_ids.into_iter().zip(batch.rewards) {
-                samples.push(Rollout {
-                    // Nobody may read them: the policy's own are taken instead.
-                    logprobs: vec![f32::NAN; completion.len()],
-                    truncated: completion.last().is_none_or(|last| !ends.contains(last)),
-                    parts: vec![RewardPart {
-                        weight: 1.0,
-                        value: reward,
-                    }],
-                    completion,
-                    reward,
-                });
-            }
+            samples.extend(batch.rollouts(config).with_context(place)?);
         }
         Self {
             algorithm: Box::new(grpo),
@@ -299,6 +229,51 @@ impl Case {
     }
 }
 
+/// TRL's settings of an update of `rollouts` completions in `accumulated`
+/// micro-batches as the lab's, which have the same names.
+fn follow(mut settings: Map<String, Value>, rollouts: usize, accumulated: usize) -> Result<Grpo> {
+    let per_generation = take(&mut settings, "steps_per_generation")?.unwrap_or(accumulated);
+    ensure!(
+        per_generation == accumulated,
+        "settings.steps_per_generation = {per_generation} with gradient_accumulation_steps = {accumulated}: \
+         TRL then shuffles completions between updates, and the case does not say how; the lab's updates take whole groups"
+    );
+    // Older files say true and false.
+    if let Some(Value::Bool(scaled)) = settings.get("scale_rewards") {
+        let name = if *scaled { "group" } else { "none" };
+        settings.insert("scale_rewards".to_owned(), name.into());
+    }
+    let mut grpo: Grpo = serde_json::from_value(Value::Object(settings)).context("settings")?;
+    ensure!(
+        grpo.num_generations > 0 && rollouts.is_multiple_of(grpo.num_generations),
+        "settings.num_generations = {} does not divide the {rollouts} completions of an update",
+        grpo.num_generations
+    );
+    grpo.prompts_per_generation = rollouts / grpo.num_generations;
+    grpo.steps_per_generation = 1;
+    grpo.old_logprobs = OldLogprobs::Recomputed;
+    grpo.check()
+        .map_err(|error| anyhow::anyhow!("settings.{error}"))?;
+    let counted = [
+        (grpo.loss_type == LossType::Bnpo, "loss_type = \"bnpo\""),
+        (grpo.top_entropy_quantile < 1.0, "top_entropy_quantile"),
+        (grpo.entropy_coef != 0.0, "entropy_coef"),
+    ];
+    if let Some((_, what)) = counted.iter().find(|(meant, _)| *meant)
+        && accumulated > 1
+    {
+        bail!(
+            "settings.{what} with gradient_accumulation_steps = {accumulated}: TRL counts tokens in each micro-batch alone, the lab over the update"
+        );
+    }
+    ensure!(
+        grpo.top_entropy_quantile >= 1.0 || grpo.num_iterations == 1,
+        "settings.top_entropy_quantile with num_iterations = {}: TRL picks tokens anew at each update, the lab once a phase",
+        grpo.num_iterations
+    );
+    Ok(grpo)
+}
+
 /// Rows of a micro-batch, and micro-batches of an update.
 fn sizes(settings: &mut Map<String, Value>) -> Result<(usize, usize)> {
     let batch_size: usize = need(settings, "per_device_train_batch_size")?;
@@ -358,6 +333,49 @@ fn check_ids<'a>(rows: impl Iterator<Item = &'a Vec<i64>>, config: &ModelConfig)
         }
     }
     Ok(())
+}
+
+impl GenerationBatch {
+    /// The prompt of each group of `group` among `rollouts` completions.
+    fn prompts(&self, rollouts: usize, group: usize) -> Result<Vec<Vec<i64>>> {
+        ensure!(
+            [
+                self.prompt_ids.len(),
+                self.completion_ids.len(),
+                self.rewards.len()
+            ] == [rollouts; 3],
+            "it has not {rollouts} prompts, completions and rewards"
+        );
+        let first = |prompts: &[Vec<i64>]| {
+            ensure!(
+                prompts.iter().all(|prompt| Some(prompt) == prompts.first()),
+                "completions of one group have different prompts"
+            );
+            Ok(prompts.first().cloned().unwrap_or_default())
+        };
+        self.prompt_ids.chunks(group.max(1)).map(first).collect()
+    }
+
+    /// The completions, whole where they end as the model's text does.
+    fn rollouts(self, config: &ModelConfig) -> Result<Vec<Rollout>> {
+        check_ids(self.prompt_ids.iter().chain(&self.completion_ids), config)?;
+        let ends = |last: &i64| {
+            config.eos_token_ids.contains(last) || config.pad_token_id.as_ref() == Some(last)
+        };
+        let rollout = |(completion, reward): (Vec<i64>, Option<f64>)| Rollout {
+            // Nobody may read them: the policy's own are taken instead.
+            logprobs: vec![f32::NAN; completion.len()],
+            truncated: !completion.last().is_some_and(ends),
+            parts: vec![RewardPart {
+                weight: 1.0,
+                value: reward,
+            }],
+            completion,
+            reward,
+        };
+        let given = self.completion_ids.into_iter().zip(self.rewards);
+        Ok(given.map(rollout).collect())
+    }
 }
 
 impl MicroBatch {
