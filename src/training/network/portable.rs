@@ -52,6 +52,7 @@ pub(super) fn gate_backward(gate_up_SF: &Tensor, y_gradient_SF: &Tensor) -> Tens
 
 /// What a row of logits says of its token: `[N]` each.
 #[derive(Debug)]
+#[expect(clippy::struct_field_names, reason = "the suffix is the axis")]
 pub(super) struct Scores {
     pub(super) logprobs_N: Tensor,
     pub(super) entropies_N: Tensor,

@@ -8,7 +8,7 @@ use tch::{Device, Kind, Tensor};
 use super::super::{KINDS, empty, expect, expect_kind, ffi::check, matrix};
 
 #[repr(C)]
-struct Norm {
+struct NormCall {
     x: *const f32,
     weight: *const f32,
     y: *mut c_void,
@@ -23,7 +23,7 @@ struct Norm {
 }
 
 #[repr(C)]
-struct Gate {
+struct GateCall {
     gate_up: *const c_void,
     y: *mut c_void,
     y_gradient: *const c_void,
@@ -34,16 +34,16 @@ struct Gate {
 }
 
 #[repr(C)]
-struct Accumulate {
+struct AccumulateCall {
     sum: *mut f32,
     more: *const u16,
     count: i64,
 }
 
 unsafe extern "C" {
-    fn qinglan_train_norm(call: *const Norm, backward: bool) -> *const c_char;
-    fn qinglan_train_gate(call: *const Gate, backward: bool) -> *const c_char;
-    fn qinglan_accumulate(call: *const Accumulate) -> *const c_char;
+    fn qinglan_train_norm(call: *const NormCall, backward: bool) -> *const c_char;
+    fn qinglan_train_gate(call: *const GateCall, backward: bool) -> *const c_char;
+    fn qinglan_accumulate(call: *const AccumulateCall) -> *const c_char;
 }
 
 /// `x / sqrt(mean(x^2) + eps) * weight` of each row of `x_SD`, in `kind`, and
@@ -55,7 +55,7 @@ pub fn norm(x_SD: &Tensor, weight_D: &Tensor, eps: f64, kind: Kind) -> (Tensor, 
     expect_kind(kind);
     let y_SD = empty([rows, width], kind);
     let factors_S = Tensor::empty([rows], (Kind::Float, Device::Cpu));
-    let call = Norm {
+    let call = NormCall {
         x: x_SD.data_ptr().cast(),
         weight: weight_D.data_ptr().cast(),
         y: y_SD.data_ptr(),
@@ -102,7 +102,7 @@ pub fn norm_backward(
             &[width],
         );
     }
-    let call = Norm {
+    let call = NormCall {
         x: x_SD.data_ptr().cast(),
         weight: weight_D.data_ptr().cast(),
         y: ptr::null_mut(),
@@ -144,7 +144,7 @@ fn run_gate(gate_up_SF: &Tensor, y_SF: &Tensor, gradient_SF: Option<&Tensor>) {
     expect(gate_up_SF, "gate and up", &KINDS, &[rows, both]);
     expect(y_SF, "gated", &[gate_up_SF.kind()], &[rows, both / 2]);
     let backward = gradient_SF.is_some();
-    let call = Gate {
+    let call = GateCall {
         gate_up: gate_up_SF.data_ptr(),
         y: if backward {
             ptr::null_mut()
@@ -166,7 +166,7 @@ fn run_gate(gate_up_SF: &Tensor, y_SF: &Tensor, gradient_SF: Option<&Tensor>) {
 pub fn accumulate(sum: &Tensor, more: &Tensor) {
     expect(sum, "the sum of gradients", &[Kind::Float], &more.size());
     expect(more, "a gradient", &[Kind::BFloat16], &more.size());
-    let call = Accumulate {
+    let call = AccumulateCall {
         sum: sum.data_ptr().cast(),
         more: more.data_ptr().cast_const().cast(),
         count: more.numel() as i64,
