@@ -93,6 +93,13 @@ if [ -n "$model" ]; then
         "${rollout[@]}" --batch 32 --new-tokens 64 --without flash-attention
     step "Rollouts, batch 32, float32" "${rollout[@]}" --batch 32 --new-tokens 64 --dtype float32
     step "Rollouts, 256 of 8 to 512 tokens" "${rollout[@]}" --batch 256 --new-tokens 512 --mixed
+    for what in grpo sft; do
+        at=(--model "$model" --device cuda --json --steps 3)
+        step "$what updates" "$binary" bench $what "${at[@]}" --micro-batch-tokens 16384
+        step "$what updates, layers computed twice" \
+            "$binary" bench $what "${at[@]}" --micro-batch-tokens 16384 --gradient-checkpointing
+        step "$what updates, float32" "$binary" bench $what "${at[@]}" --micro-batch-tokens 16384 --dtype float32
+    done
     run=$(mktemp -d)
     # Under a name of its own, so that no path of this machine enters a manifest.
     models="${XDG_CACHE_HOME:-$HOME/.cache}/qinglan/models"

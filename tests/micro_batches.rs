@@ -260,12 +260,7 @@ fn an_update_is_the_same_in_one_two_four_or_eight_micro_batches() {
                 .unwrap_or_else(|| panic!("{name}: no budget gives {count} micro-batches"));
             let policy = decoder(5);
             let training = training(budget);
-            let learner = Learner {
-                decoder: &policy,
-                algorithm: algorithm.as_ref(),
-                training: &training,
-                temperature: 1.0,
-            };
+            let learner = Learner::new(&policy, algorithm.as_ref(), &training, 1.0);
             let mut optimizer = State::new(policy.weights());
             let outcome = learner.update(&batch, &mut optimizer, 0).unwrap();
             assert!(!outcome.skipped, "{name}");

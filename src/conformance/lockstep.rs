@@ -165,12 +165,12 @@ pub fn hold(at: &Path, model: &Path) -> Result<Held> {
 
 /// Makes every update of a case, in place, and compares each.
 fn train(case: &Case, decoder: &Decoder, held: &mut Held) -> Result<State> {
-    let learner = Learner {
+    let learner = Learner::new(
         decoder,
-        algorithm: case.algorithm.as_ref(),
-        training: &case.training,
-        temperature: case.temperature,
-    };
+        case.algorithm.as_ref(),
+        &case.training,
+        case.temperature,
+    );
     let mut lab = Given {
         case,
         decoder,

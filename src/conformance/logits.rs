@@ -19,7 +19,7 @@ use crate::generation::{Engine, Key, Precision, Prompt, Sampling};
 use crate::model::chat::Message;
 use crate::model::text::encode;
 use crate::model::{Decoder, Model, Stored};
-use crate::training::network::{Keep, Network, Packed};
+use crate::training::network::{Keep, Network, Packed, Workspace};
 
 /// What an `expected.json` holds.
 #[derive(Debug, Deserialize)]
@@ -273,7 +273,12 @@ fn forward(
     all: &mut Comparisons,
 ) -> Result<()> {
     let length = row.input_ids.len() as i64;
-    let network = Network::learning(decoder, Precision::Float32, Keep::Everything);
+    let network = Network::learning(
+        decoder,
+        Precision::Float32,
+        Keep::Everything,
+        Workspace::default(),
+    );
     let packed = Packed::sequence(&row.input_ids, decoder.device());
     let pass = network.read(&packed);
     let logits_TV = network.logits(&pass);
@@ -310,7 +315,7 @@ fn forward(
     }
     let share = -1.0 / (length - 1) as f64;
     network.backward(pass, &scored, &chosen_T.full_like(share), None);
-    gradients(decoder, &network.into_gradient(), row, index, all)
+    gradients(decoder, &network.into_gradient().0, row, index, all)
 }
 
 fn gradients(

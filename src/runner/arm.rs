@@ -94,18 +94,14 @@ pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
     )?;
     run.explain_loss(name, &settings.algorithm);
     let progress = run.progress(&format!("{name} seed {seed}"));
+    let temperature = if settings.algorithm.imitates() {
+        1.0
+    } else {
+        run.definition().rollout.temperature
+    };
     let ending = train(
         &Job {
-            learner: Learner {
-                decoder: &model.decoder,
-                algorithm: algorithm.as_ref(),
-                training: &training,
-                temperature: if settings.algorithm.imitates() {
-                    1.0
-                } else {
-                    run.definition().rollout.temperature
-                },
-            },
+            learner: Learner::new(&model.decoder, algorithm.as_ref(), &training, temperature),
             folder: &at,
             save_policy: &|at| save_trained(&model, at),
             identity: &identity,

@@ -126,12 +126,7 @@ pub(super) fn obtain(
             PretrainingLab::new(&model, &corpus, seed, pretraining.focus_weight, HELD_OUT)?;
         let ending = train(
             &Job {
-                learner: Learner {
-                    decoder: &model.decoder,
-                    algorithm: &algorithm,
-                    training: &training,
-                    temperature: 1.0,
-                },
+                learner: Learner::new(&model.decoder, &algorithm, &training, 1.0),
                 folder: &workshop,
                 save_policy: &|at| folder::save(&model, at),
                 identity: &identity,

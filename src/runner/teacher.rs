@@ -215,12 +215,12 @@ fn reinforce(
     lab.reference = algorithm.needs_reference().then(|| arm::reference(model));
     train(
         &Job {
-            learner: Learner {
-                decoder: &model.decoder,
-                algorithm: algorithm.as_ref(),
-                training: &training,
-                temperature: run.definition().rollout.temperature,
-            },
+            learner: Learner::new(
+                &model.decoder,
+                algorithm.as_ref(),
+                &training,
+                run.definition().rollout.temperature,
+            ),
             folder: &run.teacher_folder(),
             save_policy: &|at| folder::save(model, at),
             identity: &identity,

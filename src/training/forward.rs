@@ -30,6 +30,16 @@ pub fn micro_batches(examples: &[Example], budget: usize) -> Vec<Vec<&Example>> 
     batches
 }
 
+/// Tokens that are read for the examples in one micro-batch: a prompt that
+/// neighbours share once, and of completions all but the last.
+pub fn read_tokens(examples: &[Example]) -> u64 {
+    let before = std::iter::once(None).chain(examples.iter().map(Some));
+    let tokens = examples.iter().zip(before);
+    tokens
+        .map(|(row, before)| tokens_of(row, before) as u64)
+        .sum()
+}
+
 /// What a loss reads of one micro-batch: the scores, which carry gradient so
 /// far as to be differentiated by, and what the rows say of their tokens.
 pub fn token_batch(rows: &[&Example], scored: &Scored, entropies: bool) -> TokenBatch {
@@ -175,6 +185,7 @@ mod tests {
         let examples = vec![example(10, 6); 8];
         let sizes: Vec<usize> = micro_batches(&examples, 25).iter().map(Vec::len).collect();
         assert_eq!(sizes, [3, 3, 2]);
+        assert_eq!(read_tokens(&examples), 10 + 8 * 5);
     }
 
     #[test]

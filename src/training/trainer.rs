@@ -16,6 +16,7 @@ use indicatif::ProgressBar;
 use tch::Tensor;
 
 use super::checkpoint::{self, Progress, Snapshot};
+use super::forward;
 use super::metrics::MetricsLog;
 use super::optimizer::State;
 use super::update::Learner;
@@ -78,7 +79,7 @@ pub fn train(job: &Job<'_>, source: &mut dyn Source) -> Result<Ending> {
         algorithm,
         training,
         ..
-    } = job.learner;
+    } = &job.learner;
     let weights = decoder.trainable();
     let (mut at, mut optimizer) = begin(job, source)?;
     let log_path = job.folder.join("metrics.jsonl");
@@ -109,7 +110,7 @@ pub fn train(job: &Job<'_>, source: &mut dyn Source) -> Result<Ending> {
         let mut metrics = at.collection.clone();
         metrics.extend(outcome.metrics);
         count(&mut at, outcome.skipped, &metrics, job.folder);
-        if let Some((sync, reference)) = followed(algorithm, source)?
+        if let Some((sync, reference)) = followed(*algorithm, source)?
             && at.step.is_multiple_of(sync.steps)
         {
             follow(reference, weights, sync.mixup_alpha);
@@ -151,7 +152,7 @@ pub fn train(job: &Job<'_>, source: &mut dyn Source) -> Result<Ending> {
                 progress: &at,
                 weights,
                 optimizer: &optimizer,
-                reference: followed(algorithm, source)?.map(|(_, reference)| reference),
+                reference: followed(*algorithm, source)?.map(|(_, reference)| reference),
             };
             checkpoint::save(job.folder, &snapshot, training.keep_last)?;
         }
@@ -169,9 +170,9 @@ pub fn train(job: &Job<'_>, source: &mut dyn Source) -> Result<Ending> {
 fn begin(job: &Job<'_>, source: &dyn Source) -> Result<(Progress, State)> {
     let Learner {
         decoder, algorithm, ..
-    } = job.learner;
+    } = &job.learner;
     let weights = decoder.trainable();
-    let reference = followed(algorithm, source)?.map(|(_, reference)| reference);
+    let reference = followed(*algorithm, source)?.map(|(_, reference)| reference);
     if let Some(mut stored) = checkpoint::load(job.folder, job.identity, weights, reference)? {
         best::confirm(job.folder, &mut stored.0.best);
         return Ok(stored);
@@ -230,9 +231,9 @@ fn follow(reference: &Weights, policy: &Weights, alpha: f64) {
 
 /// Adds one update to the budget.
 ///
-/// Operations of dense products: 2 for each parameter and token forward, twice
-/// that backward; half of it where the weights are frozen and only their
-/// input's gradient is needed.
+/// Operations of dense products: 2 for each parameter and token that is read
+/// forward, a shared prompt's once, and twice that backward; half of it where the
+/// weights are frozen and only their input's gradient is needed.
 fn spend(budget: &mut Budget, batch: &Batch, generated: (u64, u64), decoder: &Decoder) {
     let parameters = decoder.weights().count();
     let trained_cost = if decoder.adapter().is_some() {
@@ -240,11 +241,9 @@ fn spend(budget: &mut Budget, batch: &Batch, generated: (u64, u64), decoder: &De
     } else {
         6.0
     };
-    let (mut read, mut trained) = (0u64, 0u64);
-    for example in &batch.examples {
-        read += (example.prompt.len() + example.completion.len()) as u64;
-        trained += example.completion.len() as u64;
-    }
+    let read = forward::read_tokens(&batch.examples);
+    let completions = batch.examples.iter().map(|row| row.completion.len() as u64);
+    let trained: u64 = completions.sum();
     let (sampled, prefilled) = generated;
     budget.trained_tokens += trained;
     budget.generated_tokens += sampled;

@@ -4,27 +4,30 @@
 //! What it deliberately does not do: collect, log, or decide what becomes of a
 //! run whose updates are skipped.
 
+use std::cell::Cell;
+
 use algorithms::{Algorithm, Batch, Example, Metrics};
 use anyhow::Result;
 use tch::{Kind, Tensor};
 
 use super::forward;
-use super::network::{Keep, Network, Packed, Scored};
+use super::network::{Keep, Network, Packed, Scored, Workspace};
 use super::optimizer::State;
 use super::settings::Training;
 use crate::model::Decoder;
 
 /// A policy that learns: what every update needs besides its batch.
-#[derive(Clone, Copy)]
 pub struct Learner<'a> {
     /// The policy; its weights are updated in place.
-    pub decoder: &'a Decoder,
+    pub(super) decoder: &'a Decoder,
     /// What to train on, and towards what.
-    pub algorithm: &'a dyn Algorithm,
+    pub(super) algorithm: &'a dyn Algorithm,
     /// Settings of the loop.
-    pub training: &'a Training,
+    pub(super) training: &'a Training,
     /// Temperature at which rollouts are sampled and scored; 1 for imitation.
-    pub temperature: f64,
+    temperature: f64,
+    /// Memory that one update leaves to the next.
+    workspace: Cell<Workspace>,
 }
 
 /// What one update did.
@@ -47,7 +50,23 @@ struct Sums {
     metrics: Metrics,
 }
 
-impl Learner<'_> {
+impl<'a> Learner<'a> {
+    /// A policy before its first update.
+    pub fn new(
+        decoder: &'a Decoder,
+        algorithm: &'a dyn Algorithm,
+        training: &'a Training,
+        temperature: f64,
+    ) -> Self {
+        Self {
+            decoder,
+            algorithm,
+            training,
+            temperature,
+            workspace: Cell::default(),
+        }
+    }
+
     /// Forward, backward, clip and update over one batch; `step` counts
     /// updates from 0 and places the learning rate.
     pub fn update(&self, batch: &Batch, optimizer: &mut State, step: u64) -> Result<Outcome> {
@@ -90,7 +109,8 @@ impl Learner<'_> {
             Keep::Everything
         };
         let precision = self.training.dtype.resolve(self.decoder.device());
-        let network = Network::learning(self.decoder, precision, keep);
+        let workspace = self.workspace.take();
+        let network = Network::learning(self.decoder, precision, keep, workspace);
         let mut sums = Sums::default();
         for rows in forward::micro_batches(&batch.examples, self.training.micro_batch_tokens) {
             let packed = Packed::new(&rows, self.decoder.device());
@@ -99,7 +119,9 @@ impl Learner<'_> {
             let (to_logprobs_N, to_entropies_N) = self.loss(&rows, &scored, batch, &mut sums)?;
             network.backward(pass, &scored, &to_logprobs_N, to_entropies_N.as_ref());
         }
-        Ok((network.into_gradient(), sums))
+        let (gradient_P, workspace) = network.into_gradient();
+        self.workspace.set(workspace);
+        Ok((gradient_P, sums))
     }
 
     /// Adds the micro-batch's loss to the sums; the gradients of its scores,

@@ -1,7 +1,9 @@
 //! `qinglan bench grpo`: optimizer updates of GRPO, from prompts to updated
 //! weights, with completions of a fixed length and a reward that costs nothing.
 
-use algorithms::{Algorithm, Demonstration, Grpo, Lab, LabError, Metrics, Prompt, Rollout};
+use std::time::Instant;
+
+use algorithms::{Algorithm, Batch, Demonstration, Grpo, Lab, LabError, Prompt, Rollout};
 use anyhow::{Result, ensure};
 use clap::Args;
 use serde_json::json;
@@ -112,7 +114,7 @@ impl GrpoBench {
             .check()
             .map_err(|error| UserError(format!("--{}", error.replacen('_', "-", 1))))?;
         check_count("generations", self.generations)?;
-        let mut bench = self.shared.begin(1e-6)?;
+        let bench = self.shared.begin(1e-6)?;
         let longest = bench.model.text.encode_prompt(&question(1 << 20))?.len();
         let room = bench
             .model
@@ -129,34 +131,36 @@ impl GrpoBench {
             Ok(())
         })())?;
         let mut optimizer = State::new(bench.model.decoder.trainable());
-        let mut sampled = 0;
+        let (mut sampled, mut trained) = (0, 0);
         let mut rollout_seconds = Vec::new();
+        let learner = Learner::new(&bench.model.decoder, &algorithm, &bench.training, 1.0);
+        let mut clock = bench.clock();
         for step in 0..self.shared.steps as u64 {
-            let metrics = bench.step(|bench| self.step(bench, &algorithm, &mut optimizer, step))?;
-            sampled += metrics.0;
-            rollout_seconds.push((metrics.1 * 100.0).round() / 100.0);
+            let (batch, tokens) = clock.step(|| {
+                let started = Instant::now();
+                let (batch, tokens) = self.collect(&bench.model, &algorithm, step)?;
+                rollout_seconds.push((started.elapsed().as_secs_f64() * 100.0).round() / 100.0);
+                learner.update(&batch, &mut optimizer, step)?;
+                Ok((batch, tokens))
+            })?;
+            sampled += tokens;
+            trained += batch.tokens;
         }
         let own = json!({
             "prompts": self.prompts,
             "generations": self.generations,
             "new_tokens": self.new_tokens,
             "sampled_tokens": sampled,
+            "trained_tokens": trained,
             "rollout_seconds": rollout_seconds,
         });
-        bench.report("grpo", own)
+        bench.report("grpo", clock, own)
     }
 
-    /// One update; the tokens that were sampled, and the seconds that took.
-    fn step(
-        &self,
-        bench: &super::training::Bench,
-        algorithm: &Grpo,
-        optimizer: &mut State,
-        step: u64,
-    ) -> Result<(usize, f64)> {
-        let started = std::time::Instant::now();
+    /// What one update trains on, and the tokens that were sampled for it.
+    fn collect(&self, model: &Model, algorithm: &Grpo, step: u64) -> Result<(Batch, usize)> {
         let mut lab = Sums {
-            model: &bench.model,
+            model,
             sampling: Sampling {
                 max_new_tokens: self.new_tokens,
                 min_new_tokens: self.new_tokens,
@@ -165,17 +169,7 @@ impl GrpoBench {
             },
             sampled: 0,
         };
-        let collected = algorithm.collect(step, &mut lab)?;
-        let rollout = started.elapsed().as_secs_f64();
-        let learner = Learner {
-            decoder: &bench.model.decoder,
-            algorithm,
-            training: &bench.training,
-            temperature: 1.0,
-        };
-        let _: Metrics = learner
-            .update(&collected.batches[0], optimizer, step)?
-            .metrics;
-        Ok((lab.sampled, rollout))
+        let mut collected = algorithm.collect(step, &mut lab)?;
+        Ok((collected.batches.remove(0), lab.sampled))
     }
 }

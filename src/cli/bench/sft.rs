@@ -36,22 +36,16 @@ fn row(index: usize) -> (String, String) {
 impl SftBench {
     pub(super) fn execute(self) -> Result<()> {
         check_count("rows", self.rows)?;
-        let mut bench = self.shared.begin(1e-5)?;
+        let bench = self.shared.begin(1e-5)?;
         let batches = (0..self.shared.steps)
             .map(|step| self.batch(&bench.model, step))
             .collect::<Result<Vec<_>>>()?;
         let algorithm = Sft::default();
         let mut optimizer = State::new(bench.model.decoder.trainable());
+        let learner = Learner::new(&bench.model.decoder, &algorithm, &bench.training, 1.0);
+        let mut clock = bench.clock();
         for (step, batch) in (0u64..).zip(&batches) {
-            bench.step(|bench| {
-                let learner = Learner {
-                    decoder: &bench.model.decoder,
-                    algorithm: &algorithm,
-                    training: &bench.training,
-                    temperature: 1.0,
-                };
-                learner.update(batch, &mut optimizer, step)
-            })?;
+            clock.step(|| learner.update(batch, &mut optimizer, step))?;
         }
         let tokens = |of: fn(&Example) -> usize| {
             let all = batches.iter().flat_map(|batch| &batch.examples);
@@ -62,7 +56,7 @@ impl SftBench {
             "read_tokens": tokens(|row| row.prompt.len() + row.completion.len()),
             "trained_tokens": tokens(|row| row.completion.len()),
         });
-        bench.report("sft", own)
+        bench.report("sft", clock, own)
     }
 
     fn batch(&self, model: &crate::model::Model, step: usize) -> Result<Batch> {

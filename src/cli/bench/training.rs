@@ -52,6 +52,11 @@ pub(super) struct Bench {
     device: Device,
     dtype: PrecisionChoice,
     json: bool,
+}
+
+/// Seconds of each update so far.
+pub(super) struct Clock {
+    device: Device,
     step_seconds: Vec<f64>,
 }
 
@@ -91,29 +96,38 @@ impl Shared {
             device,
             dtype: self.dtype,
             json: self.json,
-            step_seconds: Vec::new(),
         })
     }
 }
 
-impl Bench {
+impl Clock {
     /// Times one update.
-    pub(super) fn step<T>(&mut self, work: impl FnOnce(&Self) -> Result<T>) -> Result<T> {
+    pub(super) fn step<T>(&mut self, work: impl FnOnce() -> Result<T>) -> Result<T> {
         device::synchronize(self.device);
         let started = Instant::now();
-        let result = work(self)?;
+        let result = work()?;
         device::synchronize(self.device);
         self.step_seconds.push(started.elapsed().as_secs_f64());
         Ok(result)
     }
+}
+
+impl Bench {
+    /// A clock that has timed nothing.
+    pub(super) fn clock(&self) -> Clock {
+        Clock {
+            device: self.device,
+            step_seconds: Vec::new(),
+        }
+    }
 
     /// Prints what was measured, with what is the bench's own in `own`.
-    pub(super) fn report(self, bench: &str, own: Value) -> Result<()> {
+    pub(super) fn report(&self, bench: &str, clock: Clock, own: Value) -> Result<()> {
         let peak = memory::peak(self.device).context("reading the peak of memory")?;
         let round = |value: f64| (value * 100.0).round() / 100.0;
-        let seconds: Vec<f64> = self.step_seconds.iter().copied().map(round).collect();
+        let seconds: Vec<f64> = clock.step_seconds.iter().copied().map(round).collect();
         if !self.json {
-            let mut sorted = self.step_seconds;
+            let mut sorted = clock.step_seconds;
             sorted.sort_by(f64::total_cmp);
             println!(
                 "{:.2} seconds an update (median of {}), {:.2} GB at the peak: {bench} in {} on {:?}, {own}",

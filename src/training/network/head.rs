@@ -1,9 +1,13 @@
 //! The last norm and the head: logits of the tokens that are scored, and of no
 //! others, some rows at a time, so that all of them are never in memory.
 //!
-//! On the way back the logits of a chunk are computed a second time: that costs
-//! a third of the head, and keeping them would cost more memory than the rest
-//! of the network.
+//! On the way back logits are computed a second time: that costs a quarter of
+//! the head, and keeping them would cost more memory than the rest of the
+//! network. Their gradients are collected for more rows at a time, because each
+//! product that makes the weight's gradient of them is added to a sum as large
+//! as the weight.
+
+use std::cell::OnceCell;
 
 use tch::{Kind, Tensor};
 use torch_ext::cpu::{self, PackedLinear, training};
@@ -13,8 +17,20 @@ use super::linear::add_product;
 use super::{Parameters, has_kernels, portable, present};
 use crate::model::ModelConfig;
 
-/// Logits in memory at a time: 2^25 numbers are 128 MiB in float32.
-const LOGITS: i64 = 1 << 25;
+/// Logits in memory at a time: 2^23 numbers are 32 MiB in float32.
+const LOGITS: i64 = 1 << 23;
+
+/// Gradients of logits in memory at a time, in chunks of so many rows' logits.
+const CHUNK: i64 = 4;
+
+/// Memory that every micro-batch needs anew, kept from one to the next: the
+/// system clears each page that it gives out.
+#[derive(Debug, Default)]
+pub(super) struct Buffers {
+    logits: OnceCell<Tensor>,
+    logit_gradients: OnceCell<Tensor>,
+    weight_gradient: OnceCell<Tensor>,
+}
 
 /// What the targets of a batch score, `[N]` each, without graph.
 #[derive(Debug)]
@@ -44,10 +60,11 @@ pub(super) struct Head {
     gradient_VD: Option<Tensor>,
     /// For float32 logits of bfloat16 operands on the CPU.
     packed: Option<PackedLinear>,
+    pub(super) buffers: Buffers,
 }
 
 impl Head {
-    pub(super) fn new(config: &ModelConfig, parameters: &Parameters<'_>) -> Self {
+    pub(super) fn new(config: &ModelConfig, parameters: &Parameters<'_>, buffers: Buffers) -> Self {
         let name = if config.tie_word_embeddings {
             "model.embed_tokens.weight"
         } else {
@@ -62,41 +79,51 @@ impl Head {
             gradient_VD: parameters.gradient(name),
             weight_VD,
             packed,
+            buffers,
         }
     }
 
-    /// Logits of normed rows, float32.
+    /// Logits of normed rows, float32; they hold until the next are computed.
     fn logits_of(&self, normed_ND: &Tensor) -> Tensor {
-        match &self.packed {
-            Some(packed) => packed.forward(normed_ND, Kind::Float),
-            None => normed_ND
+        if !has_kernels(normed_ND.device()) {
+            return normed_ND
                 .linear(&self.weight_VD, None::<Tensor>)
-                .to_kind(Kind::Float),
+                .to_kind(Kind::Float);
         }
+        let rows = normed_ND.size()[0];
+        let logits = self.buffers.logits.get_or_init(|| {
+            let size = [self.rows(), self.weight_VD.size()[0]];
+            Tensor::empty(size, (Kind::Float, normed_ND.device()))
+        });
+        let mut logits_NV = logits.narrow(0, 0, rows);
+        match &self.packed {
+            Some(packed) => packed.forward_into(normed_ND, &mut logits_NV),
+            None if normed_ND.kind() == Kind::Float => {
+                let _ = normed_ND.mm_out(&logits_NV, &self.weight_VD.transpose(0, 1));
+            }
+            None => logits_NV.copy_(&normed_ND.linear(&self.weight_VD, None::<Tensor>)),
+        }
+        logits_NV
     }
 
     /// Logits of rows of the residual stream.
     pub(super) fn logits(&self, x_SD: &Tensor) -> Tensor {
-        self.logits_of(&self.norm.forward(x_SD).0)
+        let (normed_SD, _) = self.norm.forward(x_SD);
+        let parts: Vec<Tensor> = parts(x_SD.size()[0], self.rows())
+            .map(|(first, count)| self.logits_of(&normed_SD.narrow(0, first, count)).copy())
+            .collect();
+        Tensor::cat(&parts, 0)
     }
 
+    /// Rows whose logits are in memory at a time.
     fn rows(&self) -> i64 {
         (LOGITS / self.weight_VD.size()[0]).max(1)
-    }
-
-    /// Where chunks of `count` rows begin, and their lengths.
-    fn chunks(&self, count: i64) -> impl Iterator<Item = (i64, i64)> + use<> {
-        let rows = self.rows();
-        (0..count)
-            .step_by(rows as usize)
-            .map(move |first| (first, rows.min(count - first)))
     }
 
     pub(super) fn score(&self, x_ND: Tensor, targets_N: &Tensor, temperature: f64) -> Scored {
         let (normed_ND, _) = self.norm.forward(&x_ND);
         let on_cpu = has_kernels(x_ND.device());
-        let chunks: Vec<Chunk> = self
-            .chunks(x_ND.size()[0])
+        let chunks: Vec<Chunk> = parts(x_ND.size()[0], self.rows())
             .map(|(first, count)| {
                 let logits_NV = self.logits_of(&normed_ND.narrow(0, first, count));
                 let targets_N = targets_N.narrow(0, first, count);
@@ -139,40 +166,82 @@ impl Head {
         let x_ND = &scored.x_ND;
         let (normed_ND, factors_N) = self.norm.forward(x_ND);
         let normed_gradient_ND = normed_ND.empty_like();
-        for ((first, count), chunk) in self.chunks(x_ND.size()[0]).zip(&scored.chunks) {
-            let part = |tensor: &Tensor| tensor.narrow(0, first, count);
-            let rows_ND = part(&normed_ND);
-            let logits_NV = self.logits_of(&rows_ND);
-            let targets_N = part(targets_N);
-            let to_logprobs_N = part(logprob_gradient_N);
-            let to_entropies_N = entropy_gradient_N.map(part);
-            let logit_gradient_NV = match chunk {
-                Chunk::Kernel(scores) => training::score_backward(
+        let (rows, kind) = (self.rows(), normed_ND.kind());
+        let logit_gradients = self.buffers.logit_gradients.get_or_init(|| {
+            let size = [CHUNK * rows, self.weight_VD.size()[0]];
+            Tensor::empty(size, (kind, x_ND.device()))
+        });
+        let mut chunks = scored.chunks.iter();
+        for (start, length) in parts(x_ND.size()[0], CHUNK * rows) {
+            for ((first, count), chunk) in parts(length, rows).zip(chunks.by_ref()) {
+                let part = |tensor: &Tensor| tensor.narrow(0, start + first, count);
+                let logits_NV = self.logits_of(&part(&normed_ND));
+                chunk.backward(
                     &logits_NV,
-                    &targets_N,
+                    &part(targets_N),
                     scored.temperature,
-                    scores,
-                    &to_logprobs_N,
-                    to_entropies_N.as_ref(),
-                    normed_ND.kind(),
-                ),
-                Chunk::Portable(scores) => portable::score_backward(
-                    &logits_NV,
-                    &targets_N,
-                    scored.temperature,
-                    scores,
-                    &to_logprobs_N,
-                    to_entropies_N.as_ref(),
-                )
-                .to_kind(normed_ND.kind()),
-            };
-            drop(logits_NV);
+                    &part(logprob_gradient_N),
+                    entropy_gradient_N.map(part).as_ref(),
+                    &logit_gradients.narrow(0, first, count),
+                );
+            }
+            let logit_gradient_NV = logit_gradients.narrow(0, 0, length);
+            let part = |tensor: &Tensor| tensor.narrow(0, start, length);
             part(&normed_gradient_ND).copy_(&logit_gradient_NV.matmul(&self.weight_VD));
-            add_product(self.gradient_VD.as_ref(), &logit_gradient_NV, &rows_ND);
+            self.add_weight_gradient(&logit_gradient_NV, &part(&normed_ND));
         }
         let x_gradient_ND = x_ND.zeros_like();
         self.norm
             .backward(x_ND, &factors_N, &normed_gradient_ND, &x_gradient_ND);
         x_gradient_ND
     }
+
+    fn add_weight_gradient(&self, logit_gradient_NV: &Tensor, normed_ND: &Tensor) {
+        let Some(sum) = &self.gradient_VD else { return };
+        let product = (normed_ND.kind() != Kind::Float).then(|| {
+            let buffer = &self.buffers.weight_gradient;
+            buffer.get_or_init(|| self.weight_VD.empty_like())
+        });
+        add_product(sum, logit_gradient_NV, normed_ND, product);
+    }
+}
+
+impl Chunk {
+    /// Writes the gradient of a chunk's logits.
+    fn backward(
+        &self,
+        logits_NV: &Tensor,
+        targets_N: &Tensor,
+        temperature: f64,
+        logprob_gradient_N: &Tensor,
+        entropy_gradient_N: Option<&Tensor>,
+        gradient_NV: &Tensor,
+    ) {
+        match self {
+            Self::Kernel(scores) => training::score_backward(
+                logits_NV,
+                targets_N,
+                temperature,
+                scores,
+                logprob_gradient_N,
+                entropy_gradient_N,
+                gradient_NV,
+            ),
+            Self::Portable(scores) => gradient_NV.shallow_clone().copy_(&portable::score_backward(
+                logits_NV,
+                targets_N,
+                temperature,
+                scores,
+                logprob_gradient_N,
+                entropy_gradient_N,
+            )),
+        }
+    }
+}
+
+/// Where parts of at most `most` of `count` rows begin, and their lengths.
+fn parts(count: i64, most: i64) -> impl Iterator<Item = (i64, i64)> {
+    (0..count)
+        .step_by(most as usize)
+        .map(move |first| (first, most.min(count - first)))
 }

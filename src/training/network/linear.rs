@@ -68,7 +68,9 @@ impl Linear {
 
     /// The gradient of `x`, from that of what it gave; sums the parameters' own.
     pub(super) fn backward(&self, x: &Tensor, y_gradient: &Tensor) -> Tensor {
-        add_product(self.weight_gradient.as_ref(), y_gradient, x);
+        if let Some(sum) = &self.weight_gradient {
+            add_product(sum, y_gradient, x, None);
+        }
         if let Some(sum) = &self.bias_gradient {
             let rows = y_gradient.sum_dim_intlist(0, false, Kind::Float);
             let _ = sum.shallow_clone().g_add_(&rows);
@@ -77,9 +79,13 @@ impl Linear {
         for part in &self.parts {
             let own = part.of(y_gradient) * part.scale;
             let narrow = x.linear(&part.down, None::<Tensor>);
-            add_product(part.up_gradient.as_ref(), &own, &narrow);
+            if let Some(sum) = &part.up_gradient {
+                add_product(sum, &own, &narrow, None);
+            }
             let narrow_gradient = own.matmul(&part.up);
-            add_product(part.down_gradient.as_ref(), &narrow_gradient, x);
+            if let Some(sum) = &part.down_gradient {
+                add_product(sum, &narrow_gradient, x, None);
+            }
             let _ = x_gradient
                 .shallow_clone()
                 .g_add_(&narrow_gradient.matmul(&part.down));
@@ -95,16 +101,19 @@ impl LowRank {
     }
 }
 
-/// `sum += y^T x`, where there is a sum: the gradient of a weight.
-pub(super) fn add_product(sum: Option<&Tensor>, y_gradient: &Tensor, x: &Tensor) {
-    let Some(sum) = sum else { return };
+/// `sum += y^T x`: the gradient of a weight. `product` is memory for what is
+/// added, where the caller has some.
+pub(super) fn add_product(sum: &Tensor, y_gradient: &Tensor, x: &Tensor, product: Option<&Tensor>) {
     let across = y_gradient.transpose(0, 1);
     if x.kind() == Kind::Float {
         let _ = sum.shallow_clone().addmm_(&across, x);
         return;
     }
     // A product of bfloat16 comes in bfloat16; the sum over micro-batches does not.
-    let product = across.matmul(x);
+    let product = match product {
+        Some(product) => across.mm_out(product, x),
+        None => across.mm(x),
+    };
     if has_kernels(sum.device()) {
         training::accumulate(sum, &product);
     } else {

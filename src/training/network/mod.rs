@@ -61,7 +61,17 @@ pub struct Network<'a> {
     layers: Vec<Layer>,
     head: Head,
     keep: Keep,
+    operands_P: Tensor,
     gradient_P: Option<Tensor>,
+}
+
+/// Memory that one update leaves to the next: its gradient, the rounded weights,
+/// and what the head takes.
+#[derive(Debug, Default)]
+pub struct Workspace {
+    gradient_P: Option<Tensor>,
+    operands_P: Option<Tensor>,
+    head: head::Buffers,
 }
 
 /// A forward pass over one batch: what the head reads, and what was kept.
@@ -112,22 +122,38 @@ fn present(tensor: Option<Tensor>) -> Tensor {
 impl<'a> Network<'a> {
     /// A network to read with.
     pub fn reading(decoder: &'a Decoder, precision: Precision) -> Self {
-        Self::new(decoder, precision, Keep::Nothing)
+        Self::new(decoder, precision, Keep::Nothing, Workspace::default())
     }
 
-    /// A network that also goes back, with gradients that begin at 0.
-    pub fn learning(decoder: &'a Decoder, precision: Precision, keep: Keep) -> Self {
-        Self::new(decoder, precision, keep)
+    /// A network that also goes back, with gradients that begin at 0, in the
+    /// memory of an earlier one of the same decoder.
+    pub fn learning(
+        decoder: &'a Decoder,
+        precision: Precision,
+        keep: Keep,
+        workspace: Workspace,
+    ) -> Self {
+        Self::new(decoder, precision, keep, workspace)
     }
 
-    fn new(decoder: &'a Decoder, precision: Precision, keep: Keep) -> Self {
+    fn new(decoder: &'a Decoder, precision: Precision, keep: Keep, workspace: Workspace) -> Self {
         let (config, weights) = (decoder.config(), decoder.weights());
         let kind = precision.kind();
         let learns = keep != Keep::Nothing;
+        let operands_P = match workspace.operands_P {
+            Some(mut operands_P) if kind != Kind::Float => {
+                operands_P.copy_(weights.flat());
+                operands_P
+            }
+            _ => weights.flat().to_kind(kind),
+        };
         let parameters = Parameters {
             weights,
-            operands_P: weights.flat().to_kind(kind),
-            gradient_P: learns.then(|| decoder.trainable().flat().zeros_like()),
+            operands_P,
+            gradient_P: learns.then(|| match workspace.gradient_P {
+                Some(mut gradient_P) => gradient_P.zero_(),
+                None => decoder.trainable().flat().zeros_like(),
+            }),
             adapter: decoder.adapter(),
             kind,
         };
@@ -138,20 +164,28 @@ impl<'a> Network<'a> {
             layers: (0..config.num_hidden_layers)
                 .map(|index| Layer::new(config, &parameters, index))
                 .collect(),
-            head: Head::new(config, &parameters),
+            head: Head::new(config, &parameters, workspace.head),
+            operands_P: parameters.operands_P,
             gradient_P: parameters.gradient_P,
             config,
             keep,
         }
     }
 
-    /// The gradient so far of everything that is trained, `[P]`, float32.
+    /// The gradient so far of everything that is trained, `[P]`, float32, and
+    /// the memory for the next update, of which the gradient is a part.
     ///
     /// # Panics
     /// If the network was made to read only.
-    pub fn into_gradient(self) -> Tensor {
-        self.gradient_P
-            .expect("a network that learns has a gradient")
+    pub fn into_gradient(self) -> (Tensor, Workspace) {
+        let gradient_P = self.gradient_P;
+        let gradient_P = gradient_P.expect("a network that learns has a gradient");
+        let workspace = Workspace {
+            gradient_P: Some(gradient_P.shallow_clone()),
+            operands_P: (self.operands_P.kind() != Kind::Float).then_some(self.operands_P),
+            head: self.head.buffers,
+        };
+        (gradient_P, workspace)
     }
 
     /// Reads a batch.
@@ -224,13 +258,18 @@ impl<'a> Network<'a> {
 /// Gradient `[P]` of the mean log-probability of one sequence's tokens but the first.
 #[cfg(test)]
 pub(crate) fn gradient(decoder: &Decoder, ids: &[i64]) -> Tensor {
-    let network = Network::learning(decoder, Precision::Float32, Keep::Everything);
+    let network = Network::learning(
+        decoder,
+        Precision::Float32,
+        Keep::Everything,
+        Workspace::default(),
+    );
     let packed = Packed::sequence(ids, decoder.device());
     let pass = network.read(&packed);
     let scored = network.score(&pass, 1.0);
     let share = 1.0 / (ids.len() - 1) as f64;
     network.backward(pass, &scored, &scored.logprobs_N.full_like(share), None);
-    network.into_gradient()
+    network.into_gradient().0
 }
 
 /// Logits `[T, V]` of one sequence, float32.

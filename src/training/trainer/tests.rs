@@ -174,12 +174,7 @@ fn trained(
     let saves = Cell::new(0);
     let ending = train(
         &Job {
-            learner: Learner {
-                decoder: &decoder,
-                algorithm,
-                training,
-                temperature: 1.0,
-            },
+            learner: Learner::new(&decoder, algorithm, training, 1.0),
             folder,
             save_policy: &|at| {
                 saves.set(saves.get() + 1);

@@ -5,7 +5,7 @@ use std::ptr;
 
 use tch::{Device, Kind, Tensor};
 
-use super::super::{empty, expect, expect_kind, ffi::check, matrix};
+use super::super::{KINDS, expect, ffi::check, matrix};
 
 #[repr(C)]
 struct Call {
@@ -55,8 +55,9 @@ pub fn score(logits_NV: &Tensor, targets_N: &Tensor, temperature: f64) -> Scores
     scores
 }
 
-/// The gradient of the logits in `kind`, from those of the log-probabilities
-/// and, where they have one, of the entropies, `[N]` each.
+/// Writes the gradient of the logits into `gradient_NV`, float32 or bfloat16,
+/// from those of the log-probabilities and, where they have one, of the
+/// entropies, `[N]` each.
 pub fn score_backward(
     logits_NV: &Tensor,
     targets_N: &Tensor,
@@ -64,17 +65,20 @@ pub fn score_backward(
     scores: &Scores,
     logprob_gradient_N: &Tensor,
     entropy_gradient_N: Option<&Tensor>,
-    kind: Kind,
-) -> Tensor {
+    gradient_NV: &Tensor,
+) {
     let (rows, vocabulary) = matrix(logits_NV, "logits");
-    expect_kind(kind);
     for gradient_N in std::iter::once(logprob_gradient_N).chain(entropy_gradient_N) {
         expect(gradient_N, "a gradient of scores", &[Kind::Float], &[rows]);
     }
-    let gradient_NV = empty([rows, vocabulary], kind);
-    let backward = Some((logprob_gradient_N, entropy_gradient_N, &gradient_NV));
+    expect(
+        gradient_NV,
+        "the gradient of logits",
+        &KINDS,
+        &[rows, vocabulary],
+    );
+    let backward = Some((logprob_gradient_N, entropy_gradient_N, gradient_NV));
     run(logits_NV, targets_N, temperature, scores, backward);
-    gradient_NV
 }
 
 fn run(
