@@ -65,11 +65,10 @@ pub struct Network<'a> {
     gradient_P: Option<Tensor>,
 }
 
-/// Memory that one update leaves to the next: its gradient, the rounded weights,
-/// and what the head takes.
+/// Memory that one update leaves to the next: the rounded weights, and what the
+/// head takes. The gradient is not in it, to be out of the way of rollouts.
 #[derive(Debug, Default)]
 pub struct Workspace {
-    gradient_P: Option<Tensor>,
     operands_P: Option<Tensor>,
     head: head::Buffers,
 }
@@ -150,10 +149,7 @@ impl<'a> Network<'a> {
         let parameters = Parameters {
             weights,
             operands_P,
-            gradient_P: learns.then(|| match workspace.gradient_P {
-                Some(mut gradient_P) => gradient_P.zero_(),
-                None => decoder.trainable().flat().zeros_like(),
-            }),
+            gradient_P: learns.then(|| decoder.trainable().flat().zeros_like()),
             adapter: decoder.adapter(),
             kind,
         };
@@ -173,7 +169,7 @@ impl<'a> Network<'a> {
     }
 
     /// The gradient so far of everything that is trained, `[P]`, float32, and
-    /// the memory for the next update, of which the gradient is a part.
+    /// the memory for the next update.
     ///
     /// # Panics
     /// If the network was made to read only.
@@ -181,7 +177,6 @@ impl<'a> Network<'a> {
         let gradient_P = self.gradient_P;
         let gradient_P = gradient_P.expect("a network that learns has a gradient");
         let workspace = Workspace {
-            gradient_P: Some(gradient_P.shallow_clone()),
             operands_P: (self.operands_P.kind() != Kind::Float).then_some(self.operands_P),
             head: self.head.buffers,
         };

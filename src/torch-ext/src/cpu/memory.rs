@@ -7,9 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use super::ffi;
 
 /// Asks the allocator to keep freed memory for the tensors to come, rather than
-/// give it back to the system; for a program to call when it begins.
+/// give it back to the system, and for huge pages; for a program to call when it
+/// begins, before there are other threads.
 pub fn keep_memory() {
-    // SAFETY: sets two numbers of the allocator, at any time.
+    // SAFETY: sets two numbers of the allocator, and a variable of the
+    // environment while no other thread can read it.
     unsafe { ffi::qinglan_keep_memory() }
 }
 
