@@ -31,7 +31,7 @@ use crate::generation::Precision;
 use crate::model::tensor_files::TensorFiles;
 use crate::model::{Decoder, Stored};
 use crate::training::optimizer::State;
-use crate::training::{Learner, forward};
+use crate::training::{Learner, forward, trainer};
 
 use case::Case;
 
@@ -284,11 +284,11 @@ impl Given<'_> {
         if !updates.is_multiple_of(sync.steps.max(1)) {
             return;
         }
-        tch::no_grad(|| {
-            let mut reference_P = reference.weights().flat().shallow_clone();
-            let _ = reference_P.g_mul_scalar_(1.0 - sync.mixup_alpha);
-            let _ = reference_P.g_add_(&(self.decoder.weights().flat() * sync.mixup_alpha));
-        });
+        trainer::follow(
+            reference.weights(),
+            self.decoder.weights(),
+            sync.mixup_alpha,
+        );
     }
 }
 

@@ -221,7 +221,7 @@ fn followed<'a>(
 
 /// Moves a reference towards the policy: `(1 - alpha) reference + alpha policy`,
 /// in TRL's order: the reference is scaled, then the policy's share added.
-fn follow(reference: &Weights, policy: &Weights, alpha: f64) {
+pub(crate) fn follow(reference: &Weights, policy: &Weights, alpha: f64) {
     let _guard = tch::no_grad_guard();
     let mut flat_P = reference.flat().shallow_clone();
     let share = Tensor::from(alpha as f32).to_device(flat_P.device());
