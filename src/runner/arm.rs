@@ -264,11 +264,15 @@ pub(super) fn reference(model: &Model) -> Decoder {
     Decoder::new(decoder.config().clone(), decoder.weights().duplicate())
 }
 
-/// Hash of the problems an arm met, in their order; `None` where it met
+/// Problems that stand for the order in which an arm meets them: a number of its
+/// own, so that arms which get to see more or fewer of one order agree.
+const HASHED_PROBLEMS: u64 = 1024;
+
+/// Hash of the order in which an arm meets problems; `None` where it meets
 /// demonstrations instead.
 fn problem_order(run: &Run, settings: &ArmSettings, seed: u64, steps: u64) -> Option<String> {
     let count = settings.algorithm.build().problems_met(steps);
-    (count > 0).then(|| ArmLab::problem_order(&run.mix, seed, count))
+    (count > 0).then(|| ArmLab::problem_order(&run.mix, seed, HASHED_PROBLEMS))
 }
 
 /// Roles of all models of a run by name, in the order in which they are shown.
