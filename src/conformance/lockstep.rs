@@ -3,7 +3,7 @@
 //! rate of every update, and the weights after the last.
 //!
 //! A case is a folder with `case.json` and `final.safetensors`, in the form
-//! that `make_lockstep.py` writes; [`case`] reads it. The training is the lab's
+//! that `make_lockstep.py` writes; `case.rs` reads it. The training is the lab's
 //! own: the algorithm collects over a lab that hands out the given samples,
 //! and [`Learner`] updates. What is not compared: how samples are drawn, since
 //! they are given, and the metrics beside those three.
@@ -158,7 +158,8 @@ pub fn hold(at: &Path, model: &Path) -> Result<Held> {
     let case = Case::read(&text, model.decoder.config())
         .with_context(|| format!("{} cannot be followed", path.display()))?;
     let mut held = Held::default();
-    let optimizer = train(&case, &model.decoder, &mut held)?;
+    let optimizer = train(&case, &model.decoder, &mut held)
+        .with_context(|| format!("{} cannot be followed", path.display()))?;
     compare_weights(&at.join(FINAL), &model.decoder, &optimizer, &mut held)?;
     Ok(held)
 }
@@ -190,8 +191,9 @@ fn train(case: &Case, decoder: &Decoder, held: &mut Held) -> Result<State> {
             .context("the algorithm collected no batch at all")?;
         ensure!(
             !batch.examples.is_empty(),
-            "update {}: no completion has an advantage. The lab then leaves the weights as they are, \
-             where TRL moves them by what is left of earlier gradients: give a case where some rewards differ",
+            "update {}: nothing is trained, since no completion has an advantage or no token a label. The lab \
+             then leaves the weights as they are, where TRL moves them by what is left of earlier gradients: \
+             give a case where every update trains",
             step + 1
         );
         let outcome = learner.update(&batch, &mut optimizer, step)?;

@@ -57,8 +57,7 @@ pub(super) fn stop(
     };
     anyhow!(
         "{text}Lower learning_rate or max_grad_norm, or allow more with max_skipped_updates, \
-         in a run with another --out; the last checkpoint is in {}",
-        folder.display()
+         in a run with another --out"
     )
 }
 
@@ -104,6 +103,14 @@ fn keep(path: &Path, update: u64, loss: String, norm: String, batch: &Batch) -> 
         examples,
     };
     files::write_whole(path, &serde_json::to_vec(&skipped)?)
+}
+
+/// Says on the console that an update was skipped, the first time in a training.
+pub(super) fn warn_skipped(folder: &Path, update: u64) {
+    tracing::warn!(
+        "{}: update {update} is skipped, its loss or gradient is not finite; skipped_updates counts those to come",
+        folder.display()
+    );
 }
 
 /// Why a batch may have held nothing to train on, from the metrics of its

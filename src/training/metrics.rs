@@ -4,12 +4,13 @@
 //! A value that is not finite is left out of the line rather than written as a
 //! number that nobody measured; what a name means is in `docs/metrics.md`.
 
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use algorithms::Metrics;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Map, Value};
 
 use super::events::{Event, EventFile, seconds_since_1970};
@@ -26,7 +27,7 @@ impl MetricsLog {
     /// Opens the log of a run that has made `updates` updates. Lines of later
     /// updates, left by a run that was killed after its last checkpoint, are
     /// dropped: those updates will be made again. So is a line that was not
-    /// finished.
+    /// finished. A log that lacks one of the updates made is refused.
     pub fn open(path: &Path, updates: u64) -> Result<Self> {
         let mut kept = Vec::new();
         if updates > 0 && path.exists() {
@@ -38,6 +39,16 @@ impl MetricsLog {
                 .filter(|(_, line)| step_of(line).is_some_and(|step| step <= updates))
                 .collect::<Vec<(String, Map<String, Value>)>>();
         }
+        let told = kept.iter().filter_map(|(_, line)| step_of(line));
+        let told = told.filter(|&step| step > 0).collect::<BTreeSet<u64>>();
+        // Counts over all updates are made from it.
+        ensure!(
+            told.len() as u64 == updates,
+            "{} tells of {} of the {updates} updates that were made; put it back as it was, or remove {} to train again",
+            path.display(),
+            told.len(),
+            path.parent().unwrap_or(path).display()
+        );
         let text: String = kept
             .iter()
             .flat_map(|(text, _)| [text.as_str(), "\n"])

@@ -184,10 +184,13 @@ fn begin(job: &Job<'_>, source: &dyn Source) -> Result<(Progress, State)> {
     Ok((progress, State::new(weights)))
 }
 
-/// Counts an update that changed nothing, and says so where it is the first
-/// with nothing to train on.
+/// Counts an update that changed nothing, and says so where it is the first of
+/// its kind.
 fn count(at: &mut Progress, skipped: bool, metrics: &Metrics, folder: &Path) {
     if skipped {
+        if at.skipped == 0 {
+            guards::warn_skipped(folder, at.step);
+        }
         at.skipped += 1;
         at.skipped_in_a_row += 1;
     } else {

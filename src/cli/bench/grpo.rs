@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use algorithms::{Algorithm, Batch, Demonstration, Grpo, Lab, LabError, Prompt, Rollout};
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 use serde_json::json;
 
@@ -104,6 +104,10 @@ impl Lab for Sums<'_> {
 impl GrpoBench {
     pub(super) fn execute(self) -> Result<()> {
         check_count("prompts", self.prompts)?;
+        check_count(
+            "prompts times --generations",
+            self.prompts.saturating_mul(self.generations),
+        )?;
         check_count("new-tokens", self.new_tokens)?;
         let algorithm = Grpo {
             prompts_per_generation: self.prompts,
@@ -112,10 +116,14 @@ impl GrpoBench {
         };
         algorithm
             .check()
-            .map_err(|error| UserError(format!("--{}", error.replacen('_', "-", 1))))?;
-        check_count("generations", self.generations)?;
+            .map_err(|error| UserError(error.replace("num_generations =", "--generations")))?;
         let bench = self.shared.begin(1e-6)?;
-        let longest = bench.model.text.encode_prompt(&question(1 << 20))?.len();
+        let longest = UserError::blame(
+            (bench.model.text.encode_prompt(&question(1 << 20))).context(
+                "the bench asks in English and wants a model that reads text, such as SmolLM2",
+            ),
+        )?
+        .len();
         let room = bench
             .model
             .decoder

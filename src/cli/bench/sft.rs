@@ -2,7 +2,7 @@
 //! sums of mixed length.
 
 use algorithms::{Batch, Example, Sft};
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 use serde_json::json;
 
@@ -80,7 +80,9 @@ impl SftBench {
                 })
             })
             .collect::<Result<Vec<_>>>();
-        let examples = UserError::blame(examples)?;
+        let examples = UserError::blame(examples.context(
+            "the bench shows English sums and wants a model that reads text, such as SmolLM2",
+        ))?;
         let tokens = examples.iter().map(|row| row.completion.len()).sum();
         Ok(Batch {
             examples,

@@ -324,6 +324,12 @@ fn training(settings: &mut Map<String, Value>) -> Result<Training> {
 fn check_ids<'a>(rows: impl Iterator<Item = &'a Vec<i64>>, config: &ModelConfig) -> Result<()> {
     for row in rows {
         ensure!(!row.is_empty(), "a row without a token");
+        ensure!(
+            row.len() <= config.context(),
+            "a row of {} tokens; the model's context holds {}",
+            row.len(),
+            config.context()
+        );
         for id in row {
             ensure!(
                 (0..config.vocab_size).contains(id),
