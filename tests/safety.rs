@@ -187,7 +187,7 @@ fn between(run: &Path) -> Vec<String> {
 }
 
 #[test]
-#[ignore = "takes minutes: run scripts/kill-test.sh"]
+#[ignore = "takes a minute: run scripts/kill-test.sh"]
 fn thirty_kills_at_random_moments_change_no_bit() {
     let whole = Bench::new(&definition());
     whole.run("run", &[]).done();

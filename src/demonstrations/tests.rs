@@ -1,3 +1,5 @@
+//! Data sets made ready for a model: what is left out, held out and told.
+
 use std::path::{Path, PathBuf};
 
 use super::*;

@@ -14,7 +14,7 @@ use crate::demonstrations::Source;
 use crate::evaluator;
 use crate::files;
 use crate::model::{Adapter, Decoder, Model, Stored, folder};
-use crate::training::{ArmLab, CompletionLog, Ending, Job, Learner, checkpoint, train};
+use crate::training::{ArmLab, CompletionLog, Ending, Job, Learner, Training, checkpoint, train};
 
 /// Lets a model answer the evaluation and writes its records.
 pub(super) fn write_evaluation(
@@ -83,7 +83,7 @@ pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
             &initial_weights,
             &seed.to_string(),
             &shown,
-            &reading(run, &model)?,
+            &reading(run, &model, &training)?,
         ],
         &(
             settings,
@@ -243,13 +243,13 @@ fn show(run: &Run, lab: &mut ArmLab<'_>) -> Result<String> {
 
 /// Hash of what decides a training besides settings and weights: how the model
 /// is asked and rotated, and what computes it.
-pub(super) fn reading(run: &Run, model: &Model) -> Result<String> {
+pub(super) fn reading(run: &Run, model: &Model, training: &Training) -> Result<String> {
     let device = run.request.device;
     let format = run.definition().rollout.dtype.resolve(device);
     let parts = (
         model.decoder.config().to_json("float32"),
         &model.companions,
-        format!("{device:?} {format}"),
+        format!("{device:?} {format} {}", training.dtype.resolve(device)),
     );
     Ok(files::hash(&serde_json::to_vec(&parts)?))
 }

@@ -189,7 +189,7 @@ fn reinforce(
             "teacher",
             initial_weights,
             &seed.to_string(),
-            &arm::reading(run, model)?,
+            &arm::reading(run, model, &training)?,
         ],
         &(
             settings,

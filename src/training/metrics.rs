@@ -154,4 +154,16 @@ mod tests {
         assert_eq!(times, [(0, 975.0), (1, 985.0), (2, 1000.0)]);
         assert_eq!(events[1].values, [("seconds", 10.0), ("loss", 2.5)]);
     }
+
+    #[test]
+    fn a_log_that_lacks_an_update_that_was_made_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        std::fs::write(&path, "{\"step\":0}\n{\"step\":1}\n{\"step\":3}\n").unwrap();
+        let refused = MetricsLog::open(&path, 3).unwrap_err().to_string();
+        assert!(refused.contains("2 of the 3 updates"), "{refused}");
+        std::fs::remove_file(&path).unwrap();
+        assert!(MetricsLog::open(&path, 3).is_err());
+        assert!(MetricsLog::open(&path, 0).is_ok());
+    }
 }

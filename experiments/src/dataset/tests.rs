@@ -1,3 +1,5 @@
+//! Parquet files written here, read back as JSON, whole and broken.
+
 use serde_json::json;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Rows of either format, and what is said of those that are wrong.
+
 use std::fs;
 
 use super::*;

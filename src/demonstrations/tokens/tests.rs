@@ -1,3 +1,5 @@
+//! Token ids and labels held to TRL's, and the lab's own rules where TRL has none.
+
 use std::fs;
 
 use serde::Deserialize;

@@ -20,7 +20,7 @@ use crate::model::ModelConfig;
 /// Logits in memory at a time: 2^23 numbers are 32 MiB in float32.
 const LOGITS: i64 = 1 << 23;
 
-/// Gradients of logits in memory at a time, in chunks of so many rows' logits.
+/// Gradients of logits in memory at a time: of so many times the rows.
 const CHUNK: i64 = 4;
 
 /// Memory that every micro-batch needs anew, kept from one to the next: the
