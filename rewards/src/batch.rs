@@ -2,7 +2,8 @@
 //!
 //! Metrics follow TRL's names: `rewards/{name}/mean` and `rewards/{name}/std`,
 //! over the completions to which the reward applies, the deviation with n - 1
-//! in the denominator as TRL's is; a part's mean is `rewards/{name}/{part}/mean`.
+//! in the denominator as TRL's is; a part's mean is `rewards/{name}/{part}/mean`,
+//! a metric of the batch as a whole `rewards/{name}/{metric}`.
 //! Departure: where TRL logs NaN (nothing applies, or one value has no
 //! deviation) the metric is left out.
 //!
@@ -46,6 +47,8 @@ pub struct Column {
     pub weight: f64,
     /// Its scores, one for each completion.
     pub scores: Vec<Score>,
+    /// What it says of each batch as a whole, a value for each batch.
+    pub metrics: Vec<(Cow<'static, str>, Vec<f64>)>,
 }
 
 impl BatchScores {
@@ -54,13 +57,19 @@ impl BatchScores {
         self.totals.extend(more.totals);
         for (column, more) in self.columns.iter_mut().zip(more.columns) {
             column.scores.extend(more.scores);
+            for (name, values) in more.metrics {
+                for value in values {
+                    add(&mut column.metrics, name.clone(), value);
+                }
+            }
         }
     }
 
     /// The metrics of the batch, by name, in the order of the rewards.
     pub fn metrics(&self) -> Vec<(String, f64)> {
         let mut metrics = Vec::new();
-        for Column { name, scores, .. } in &self.columns {
+        for column in &self.columns {
+            let Column { name, scores, .. } = column;
             let values: Vec<f64> = scores.iter().filter_map(|score| score.value).collect();
             if let Some(mean) = mean_of(&values) {
                 metrics.push((format!("rewards/{name}/mean"), mean));
@@ -75,6 +84,11 @@ impl BatchScores {
                     metrics.push((format!("rewards/{name}/{part}/mean"), mean));
                 }
             }
+            for (metric, values) in &column.metrics {
+                if let Some(mean) = mean_of(values) {
+                    metrics.push((format!("rewards/{name}/{metric}"), mean));
+                }
+            }
         }
         metrics
     }
@@ -83,14 +97,19 @@ impl BatchScores {
 /// The values of each part, over the scores that have it, in order of first
 /// appearance.
 fn by_part(scores: &[Score]) -> Vec<(&Cow<'static, str>, Vec<f64>)> {
-    let mut parts: Vec<(&Cow<'static, str>, Vec<f64>)> = Vec::new();
+    let mut parts = Vec::new();
     for (name, value) in scores.iter().flat_map(|score| &score.parts) {
-        match parts.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, values)) => values.push(*value),
-            None => parts.push((name, vec![*value])),
-        }
+        add(&mut parts, name, *value);
     }
     parts
+}
+
+/// Adds a value to those of its name.
+pub(crate) fn add<N: PartialEq>(values_by_name: &mut Vec<(N, Vec<f64>)>, name: N, value: f64) {
+    match values_by_name.iter_mut().find(|(known, _)| *known == name) {
+        Some((_, values)) => values.push(value),
+        None => values_by_name.push((name, vec![value])),
+    }
 }
 
 fn mean_of(values: &[f64]) -> Option<f64> {
@@ -107,6 +126,7 @@ mod tests {
             name: name.to_owned(),
             weight: 1.0,
             scores: values.iter().map(score).collect(),
+            metrics: Vec::new(),
         }
     }
 
@@ -116,11 +136,15 @@ mod tests {
         for (score, value) in parts.scores.iter_mut().zip([1.0, 4.0]) {
             score.parts.push(("p".into(), value));
         }
+        let mut whole = column("e", &[None; 4]);
+        add(&mut whole.metrics, "agreement".into(), 0.5);
+        add(&mut whole.metrics, "agreement".into(), 1.0);
         let columns = vec![
             column("a", &[Some(1.0), Some(2.0), None, Some(6.0)]),
             column("b", &[None, Some(5.0), None, None]),
             column("c", &[None; 4]),
             parts,
+            whole,
         ];
         let scored = BatchScores {
             totals: vec![None; 4],
@@ -134,6 +158,7 @@ mod tests {
             ("rewards/d/mean", 0.0),
             ("rewards/d/std", 0.0),
             ("rewards/d/p/mean", 2.5),
+            ("rewards/e/agreement", 0.75),
         ];
         let metrics = scored.metrics();
         let metrics: Vec<(&str, f64)> = metrics.iter().map(|(n, v)| (n.as_str(), *v)).collect();

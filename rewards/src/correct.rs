@@ -26,17 +26,18 @@
 //! truncated completion is judged by the text it has. It also takes no account
 //! of the task's own grade.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::normal::normal;
 use crate::number::Number;
-use crate::{Extraction, Reward, RewardError, Score, Scored};
+use crate::{Extraction, Reward, RewardError, Score, Scored, Scores};
 
 /// The name in the registry.
 pub const NAME: &str = "correct";
 
 /// Parameters of [`Correct`].
-#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Parameters {
     /// The largest distance between numbers that are taken for equal, in the
@@ -151,7 +152,7 @@ impl Reward for Correct {
         NAME
     }
 
-    fn score(&self, batch: &[Scored<'_>]) -> Result<Vec<Score>, RewardError> {
+    fn score(&self, batch: &[Scored<'_>]) -> Result<Scores, RewardError> {
         let judge = |(index, item): (usize, &Scored<'_>)| {
             self.judge(item).map_err(|message| RewardError::Item {
                 reward: NAME.to_owned(),
@@ -161,6 +162,10 @@ impl Reward for Correct {
             })
         };
         batch.iter().enumerate().map(judge).collect()
+    }
+
+    fn independent(&self) -> bool {
+        true
     }
 }
 
@@ -266,9 +271,9 @@ mod tests {
         let scores = reward
             .score(&[none, item("<think>", "true"), item("false", "true")])
             .expect("can be judged");
-        assert_eq!(scores[0], Score::does_not_apply());
-        assert_eq!(scores[1], Score::new(0.0).with_part("answered", 0.0));
-        assert_eq!(scores[2], Score::new(0.0).with_part("answered", 1.0));
+        assert_eq!(scores.each[0], Score::does_not_apply());
+        assert_eq!(scores.each[1], Score::new(0.0).with_part("answered", 0.0));
+        assert_eq!(scores.each[2], Score::new(0.0).with_part("answered", 1.0));
     }
 
     #[test]

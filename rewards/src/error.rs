@@ -80,6 +80,16 @@ pub enum RewardError {
         /// What it was.
         value: f64,
     },
+    /// A metric of a batch is NaN or infinite.
+    #[error("reward `{reward}`: its metric `{metric}` is {value}: leave out what is undefined")]
+    MetricNotFinite {
+        /// The reward in question.
+        reward: String,
+        /// The metric's name.
+        metric: String,
+        /// What it was.
+        value: f64,
+    },
     /// Finite values and finite weights added up to something infinite.
     #[error(
         "the weighted sum of rewards for completion {index} (counted from 0) of the batch \
@@ -114,6 +124,19 @@ pub enum RewardError {
         /// What it reported.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+}
+
+impl RewardError {
+    /// The same error of a reward that goes by `name`.
+    pub(crate) fn of(mut self, name: &str) -> Self {
+        if let Self::Parameters { reward, .. }
+        | Self::Item { reward, .. }
+        | Self::Failed { reward, .. } = &mut self
+        {
+            name.clone_into(reward);
+        }
+        self
+    }
 }
 
 fn suggest(near: &[String]) -> String {

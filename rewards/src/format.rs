@@ -14,16 +14,17 @@
 //! What it deliberately does not do: look at what is thought or answered, or
 //! at whether the completion was truncated.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::extraction::Thinking;
-use crate::{Extraction, Reward, RewardError, Score, Scored};
+use crate::{Extraction, Reward, RewardError, Score, Scored, Scores};
 
 /// The name in the registry.
 pub const NAME: &str = "format";
 
 /// Parameters of [`Format`]: none.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Parameters {}
 
@@ -39,8 +40,12 @@ impl Reward for Format {
         NAME
     }
 
-    fn score(&self, batch: &[Scored<'_>]) -> Result<Vec<Score>, RewardError> {
+    fn score(&self, batch: &[Scored<'_>]) -> Result<Scores, RewardError> {
         Ok(batch.iter().map(judge).collect())
+    }
+
+    fn independent(&self) -> bool {
+        true
     }
 }
 

@@ -25,15 +25,16 @@
 
 use std::f64::consts::PI;
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use crate::{Reward, RewardError, Score, Scored};
+use crate::{Reward, RewardError, Score, Scored, Scores};
 
 /// The name in the registry.
 pub const NAME: &str = "length_cost";
 
 /// The shape of the cost. See the module for the formulas.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// In proportion to the tokens.
@@ -46,7 +47,7 @@ pub enum Kind {
 }
 
 /// Parameters of [`LengthCost`].
-#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Parameters {
     /// The shape of the cost; default `linear`.
@@ -111,7 +112,7 @@ impl Reward for LengthCost {
         NAME
     }
 
-    fn score(&self, batch: &[Scored<'_>]) -> Result<Vec<Score>, RewardError> {
+    fn score(&self, batch: &[Scored<'_>]) -> Result<Scores, RewardError> {
         let judge = |(index, item): (usize, &Scored<'_>)| {
             let budget = self.max_tokens.unwrap_or(item.max_new_tokens);
             if budget == 0 {
@@ -127,6 +128,10 @@ impl Reward for LengthCost {
             Ok(Score::new(value).with_part("spent", spent))
         };
         batch.iter().enumerate().map(judge).collect()
+    }
+
+    fn independent(&self) -> bool {
+        true
     }
 }
 

@@ -38,9 +38,13 @@
 //! let table = r#"
 //!     correct = 1.0                              # a number is a weight
 //!     format = 0.0                               # weight 0: a metric only
-//!     length_cost = { weight = 0.1, kind = "linear" }
+//!     brevity = { is = "length_cost", weight = 0.1, kind = "linear" }
 //! "#;
-//! let rewards = WeightedRewards::from_table(&Registry::builtin(), &toml::from_str(table)?)?;
+//! let rewards = WeightedRewards::from_table(
+//!     &Registry::builtin(),
+//!     &toml::from_str(table)?,
+//!     std::path::Path::new("."),
+//! )?;
 //!
 //! let item = Scored {
 //!     task: "alphabet",
@@ -51,10 +55,10 @@
 //!     reasoning_tokens: 5,
 //!     completion_tokens: 8,
 //!     max_new_tokens: 50,
-//!     truncated: false,
+//!     ..Scored::default()
 //! };
 //! let scored = rewards.score(&[item])?;
-//! // 1.0 * 1 (correct) + 0.1 * (-5 / 50) (length): format is left out of the sum.
+//! // 1.0 * 1 (correct) + 0.1 * (-5 / 50) (brevity): format is left out of the sum.
 //! assert_eq!(scored.totals, [Some(0.99)]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -62,11 +66,12 @@
 //! # A reward of one's own
 //!
 //! ```
-//! use rewards::{Registry, Reward, RewardError, Score, Scored};
+//! use rewards::{Registry, Reward, RewardError, Score, Scored, Scores, schemars};
 //!
-//! #[derive(serde::Deserialize)]
+//! #[derive(serde::Deserialize, schemars::JsonSchema)]
 //! #[serde(deny_unknown_fields)]
 //! struct Parameters {
+//!     /// The word to mention.
 //!     word: String,
 //! }
 //!
@@ -76,15 +81,20 @@
 //!     fn name(&self) -> &str {
 //!         "mentions"
 //!     }
-//!     fn score(&self, batch: &[Scored<'_>]) -> Result<Vec<Score>, RewardError> {
+//!     fn score(&self, batch: &[Scored<'_>]) -> Result<Scores, RewardError> {
 //!         let value = |item: &Scored<'_>| f64::from(u8::from(item.completion.contains(&self.0)));
 //!         Ok(batch.iter().map(|item| Score::new(value(item))).collect())
+//!     }
+//!     fn independent(&self) -> bool {
+//!         true
 //!     }
 //! }
 //!
 //! let mut registry = Registry::builtin();
-//! registry.register("mentions", |parameters: Parameters| Ok(Mentions(parameters.word)))?;
-//! let reward = registry.build("mentions", &toml::from_str(r#"word = "because""#)?)?;
+//! let about = "1 if the completion mentions the word, else 0.";
+//! registry.register("mentions", about, |p: Parameters| Ok(Mentions(p.word)))?;
+//! let table = toml::from_str(r#"word = "because""#)?;
+//! let reward = registry.build("mentions", &table, std::path::Path::new("."))?;
 //! assert_eq!(reward.name(), "mentions");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -92,6 +102,7 @@
 mod answer;
 mod batch;
 pub mod correct;
+mod description;
 mod error;
 pub mod extraction;
 pub mod format;
@@ -106,7 +117,10 @@ mod weighted;
 
 use std::borrow::Cow;
 
+pub use schemars;
+
 pub use batch::{BatchScores, Column};
+pub use description::{Description, Parameter};
 pub use error::RewardError;
 pub use extraction::Extraction;
 pub use registry::Registry;
@@ -131,11 +145,11 @@ pub use weighted::WeightedRewards;
 ///     reasoning_tokens: 5,
 ///     completion_tokens: 8,
 ///     max_new_tokens: 64,
-///     truncated: false,
+///     ..rewards::Scored::default()
 /// };
 /// assert!(item.reasoning_tokens <= item.completion_tokens);
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Scored<'a> {
     /// The task the problem belongs to.
     pub task: &'a str,
@@ -156,6 +170,15 @@ pub struct Scored<'a> {
     pub max_new_tokens: usize,
     /// Whether that limit cut the completion off.
     pub truncated: bool,
+    /// The tokens that the model generated, end token included; empty where
+    /// only the text is known.
+    pub completion_ids: &'a [i64],
+    /// What the problem costs people, the mean of ln(response time in
+    /// milliseconds); `None` where nobody was timed on it.
+    pub human_cost: Option<f64>,
+    /// Further columns of the problem's row, for problems that come from a data
+    /// set; `None` where there are none.
+    pub columns: Option<&'a serde_json::Map<String, serde_json::Value>>,
 }
 
 /// What one reward says of one completion.
@@ -200,16 +223,62 @@ impl Score {
     }
 }
 
+/// What a reward says of a batch.
+///
+/// # Example
+///
+/// A reward without metrics of its own collects its scores:
+///
+/// ```
+/// use rewards::{Score, Scores};
+///
+/// let scores: Scores = [1.0, 0.0].map(Score::new).into_iter().collect();
+/// assert_eq!(scores.each.len(), 2);
+/// let scores = scores.with_metric("agreement", 0.5);
+/// assert_eq!(scores.metrics[0].1, 0.5);
+/// ```
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Scores {
+    /// One for each completion, in the batch's order.
+    pub each: Vec<Score>,
+    /// Named quantities of the batch as a whole, finite, for the metrics only.
+    pub metrics: Vec<(Cow<'static, str>, f64)>,
+}
+
+impl Scores {
+    /// The same scores with one more metric of the batch.
+    #[must_use]
+    pub fn with_metric(mut self, name: impl Into<Cow<'static, str>>, value: f64) -> Self {
+        self.metrics.push((name.into(), value));
+        self
+    }
+}
+
+impl FromIterator<Score> for Scores {
+    fn from_iter<I: IntoIterator<Item = Score>>(scores: I) -> Self {
+        Self {
+            each: scores.into_iter().collect(),
+            metrics: Vec::new(),
+        }
+    }
+}
+
 /// A judge of completions.
 ///
 /// It sees a whole batch, so it may compare completions with one another, and
-/// answers with one [`Score`] for each item, in the batch's order. A reward is
-/// called from the thread that trains; it must not depend on earlier calls, or
-/// a resumed run would differ from an uninterrupted one.
+/// answers with one [`Score`] for each item, in the batch's order. It may be
+/// called from any thread; its scores must not depend on earlier calls, or a
+/// resumed run would differ from an uninterrupted one.
 pub trait Reward: Send + Sync {
-    /// The name under which it is registered and its metrics are logged.
+    /// The name under which it is registered.
     fn name(&self) -> &str;
 
     /// Scores every item of `batch`.
-    fn score(&self, batch: &[Scored<'_>]) -> Result<Vec<Score>, RewardError>;
+    fn score(&self, batch: &[Scored<'_>]) -> Result<Scores, RewardError>;
+
+    /// Whether a completion's score depends on nothing but the completion, so
+    /// that some of a batch may be judged while others are still being sampled.
+    fn independent(&self) -> bool {
+        false
+    }
 }

@@ -21,9 +21,10 @@
 //! What it deliberately does not do: tell reasoning from answer; `length_cost`
 //! charges for reasoning alone, and from the first token on.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::{Reward, RewardError, Score, Scored};
+use crate::{Reward, RewardError, Score, Scored, Scores};
 
 /// The name in the registry.
 pub const NAME: &str = "overlong";
@@ -32,7 +33,7 @@ pub const NAME: &str = "overlong";
 const CACHE_SHARE: usize = 5;
 
 /// Parameters of [`Overlong`].
-#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Parameters {
     /// L in tokens, at least 1; default: each completion's own limit on new tokens.
@@ -86,7 +87,7 @@ impl Reward for Overlong {
         NAME
     }
 
-    fn score(&self, batch: &[Scored<'_>]) -> Result<Vec<Score>, RewardError> {
+    fn score(&self, batch: &[Scored<'_>]) -> Result<Scores, RewardError> {
         let judge = |(index, item): (usize, &Scored<'_>)| {
             let wrong = |message: String| RewardError::Item {
                 reward: NAME.to_owned(),
@@ -111,6 +112,10 @@ impl Reward for Overlong {
             Ok(Score::new(value).with_part("over", f64::from(u8::from(over > 0))))
         };
         batch.iter().enumerate().map(judge).collect()
+    }
+
+    fn independent(&self) -> bool {
+        true
     }
 }
 

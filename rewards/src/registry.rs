@@ -5,18 +5,26 @@
 //! where a number belongs is an error before anything runs. A parameter type
 //! should carry `#[serde(deny_unknown_fields)]`; the built-in ones do.
 //!
-//! What it deliberately does not do: load code at run time, or read files.
+//! What it deliberately does not do: load code at run time.
 //! There is no global registry: a program that adds rewards makes its own with
 //! [`Registry::builtin`], registers, and passes it on.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
-use crate::{Reward, RewardError, correct, format, length_cost, overlong};
+use crate::{Description, Reward, RewardError, correct, format, length_cost, overlong};
 
 type Constructor =
-    Box<dyn Fn(&str, &toml::Table) -> Result<Box<dyn Reward>, RewardError> + Send + Sync>;
+    Box<dyn Fn(&str, &toml::Table, &Path) -> Result<Box<dyn Reward>, RewardError> + Send + Sync>;
+
+/// How a reward is made, and what there is to say of it.
+struct Entry {
+    description: Description,
+    constructor: Constructor,
+}
 
 /// Names within this Jaro-Winkler similarity (0 to 1) are offered as what may
 /// have been meant: low enough for two transposed letters, high enough that
@@ -25,30 +33,49 @@ const NEAR: f64 = 0.75;
 
 /// Constructors of rewards by name.
 pub struct Registry {
-    constructors: BTreeMap<String, Constructor>,
+    entries: BTreeMap<String, Entry>,
 }
 
 impl Registry {
     /// A registry of the built-in rewards.
     pub fn builtin() -> Self {
         let mut registry = Self {
-            constructors: BTreeMap::new(),
+            entries: BTreeMap::new(),
         };
-        registry.insert(correct::NAME, |p| correct::Correct::new(&p));
-        registry.insert(format::NAME, |format::Parameters {}| Ok(format::Format));
-        registry.insert(length_cost::NAME, |p| length_cost::LengthCost::new(&p));
-        registry.insert(overlong::NAME, |p| overlong::Overlong::new(&p));
+        // What is said of a built-in reward is the head of its own file.
+        registry.insert(correct::NAME, include_str!("correct.rs"), |p, _| {
+            correct::Correct::new(&p)
+        });
+        registry.insert(
+            format::NAME,
+            include_str!("format.rs"),
+            |format::Parameters {}, _| Ok(format::Format),
+        );
+        registry.insert(length_cost::NAME, include_str!("length_cost.rs"), |p, _| {
+            length_cost::LengthCost::new(&p)
+        });
+        registry.insert(overlong::NAME, include_str!("overlong.rs"), |p, _| {
+            overlong::Overlong::new(&p)
+        });
         registry
     }
 
-    /// Adds a reward. `build` receives the parameters read from its table; an
-    /// error about them is best a [`RewardError::Parameters`].
+    /// Adds a reward. `about` says what it is worth, in a first sentence and
+    /// more where there is more to say; `build` receives the parameters read
+    /// from its table, and an error about them is best a
+    /// [`RewardError::Parameters`]. The comments on the parameters' fields are
+    /// what `qinglan rewards describe` says of them.
     ///
     /// The name must be new and made of ASCII letters, digits, `_` and `-`, and
     /// the reward's own [`Reward::name`] should equal it.
-    pub fn register<P, R, F>(&mut self, name: &str, build: F) -> Result<(), RewardError>
+    pub fn register<P, R, F>(
+        &mut self,
+        name: &str,
+        about: &str,
+        build: F,
+    ) -> Result<(), RewardError>
     where
-        P: DeserializeOwned,
+        P: DeserializeOwned + JsonSchema,
         R: Reward + 'static,
         F: Fn(P) -> Result<R, RewardError> + Send + Sync + 'static,
     {
@@ -58,44 +85,59 @@ impl Registry {
                 name: name.to_owned(),
             });
         }
-        if self.constructors.contains_key(name) {
+        if self.entries.contains_key(name) {
             return Err(RewardError::Duplicate {
                 name: name.to_owned(),
             });
         }
-        self.insert(name, build);
+        self.insert(name, about, move |parameters, _| build(parameters));
         Ok(())
     }
 
-    /// Builds the reward `name` from its parameters, without the weight.
-    pub fn build(&self, name: &str, table: &toml::Table) -> Result<Box<dyn Reward>, RewardError> {
-        match self.constructors.get(name) {
-            Some(constructor) => constructor(name, table),
-            None => Err(self.unknown(name)),
-        }
+    /// Builds the reward `name` from its parameters, without the weight. Paths
+    /// among them are taken from `folder` on, the definition's own.
+    pub fn build(
+        &self,
+        name: &str,
+        table: &toml::Table,
+        folder: &Path,
+    ) -> Result<Box<dyn Reward>, RewardError> {
+        (self.entry(name)?.constructor)(name, table, folder)
+    }
+
+    /// What there is to say of the reward `name`.
+    pub fn describe(&self, name: &str) -> Result<&Description, RewardError> {
+        Ok(&self.entry(name)?.description)
+    }
+
+    fn entry(&self, name: &str) -> Result<&Entry, RewardError> {
+        self.entries.get(name).ok_or_else(|| self.unknown(name))
     }
 
     /// The registered names, in alphabetical order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.constructors.keys().map(String::as_str)
+        self.entries.keys().map(String::as_str)
     }
 
-    fn insert<P, R, F>(&mut self, name: &str, build: F)
+    fn insert<P, R, F>(&mut self, name: &str, about: &str, build: F)
     where
-        P: DeserializeOwned,
+        P: DeserializeOwned + JsonSchema,
         R: Reward + 'static,
-        F: Fn(P) -> Result<R, RewardError> + Send + Sync + 'static,
+        F: Fn(P, &Path) -> Result<R, RewardError> + Send + Sync + 'static,
     {
-        let constructor = move |name: &str, table: &toml::Table| {
+        let constructor = move |name: &str, table: &toml::Table, folder: &Path| {
             let parameters =
                 P::deserialize(table.clone()).map_err(|error| RewardError::Parameters {
                     reward: name.to_owned(),
                     message: error.to_string().trim().replace('\n', " "),
                 })?;
-            Ok(Box::new(build(parameters)?) as Box<dyn Reward>)
+            Ok(Box::new(build(parameters, folder)?) as Box<dyn Reward>)
         };
-        self.constructors
-            .insert(name.to_owned(), Box::new(constructor));
+        let entry = Entry {
+            description: Description::new::<P>(about),
+            constructor: Box::new(constructor),
+        };
+        self.entries.insert(name.to_owned(), entry);
     }
 
     fn unknown(&self, name: &str) -> RewardError {
@@ -116,9 +158,9 @@ impl Registry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Score, Scored};
+    use crate::{Score, Scored, Scores};
 
-    #[derive(serde::Deserialize)]
+    #[derive(serde::Deserialize, JsonSchema)]
     #[serde(deny_unknown_fields)]
     struct Parameters {
         value: f64,
@@ -130,14 +172,14 @@ mod tests {
         fn name(&self) -> &'static str {
             "constant"
         }
-        fn score(&self, batch: &[Scored<'_>]) -> Result<Vec<Score>, RewardError> {
-            Ok(vec![Score::new(self.0); batch.len()])
+        fn score(&self, batch: &[Scored<'_>]) -> Result<Scores, RewardError> {
+            Ok(batch.iter().map(|_| Score::new(self.0)).collect())
         }
     }
 
     fn message(registry: &Registry, name: &str, table: &str) -> String {
         let table = toml::from_str(table).expect("the test's own TOML is valid");
-        match registry.build(name, &table) {
+        match registry.build(name, &table, Path::new(".")) {
             Ok(_) => panic!("`{name}` was built from {table}"),
             Err(error) => error.to_string(),
         }
@@ -149,7 +191,8 @@ mod tests {
         let names: Vec<&str> = registry.names().collect();
         assert_eq!(names, ["correct", "format", "length_cost", "overlong"]);
         for name in names {
-            let reward = registry.build(name, &toml::Table::new()).expect("defaults");
+            let reward = registry.build(name, &toml::Table::new(), Path::new("."));
+            let reward = reward.expect("defaults");
             assert_eq!(reward.name(), name);
         }
     }
@@ -168,7 +211,7 @@ mod tests {
         let mut registry = Registry::builtin();
         let built = |parameters: Parameters| Ok(Constant(parameters.value));
         registry
-            .register("format_strict", built)
+            .register("format_strict", "Strict.", built)
             .expect("a new name");
         let two = self::message(&registry, "format_strct", "");
         let nearest_first = "(did you mean `format_strict` or `format`?)";
@@ -193,20 +236,23 @@ mod tests {
     fn a_third_party_registers_its_own() {
         let mut registry = Registry::builtin();
         let built = |parameters: Parameters| Ok(Constant(parameters.value));
-        registry.register("constant", built).expect("a new name");
+        registry
+            .register("constant", "The value.", built)
+            .expect("a new name");
         let table = toml::from_str("value = 2.5").expect("valid");
-        let reward = registry.build("constant", &table).expect("valid");
-        assert_eq!(reward.score(&[]).expect("no items"), []);
+        let reward = registry.build("constant", &table, Path::new("."));
+        let reward = reward.expect("valid");
+        assert_eq!(reward.score(&[]).expect("no items").each, []);
         assert!(message(&registry, "constant", "").contains("value"));
     }
 
     #[test]
     fn names_are_unique_and_plain() {
         let mut registry = Registry::builtin();
-        let twice = registry.register("correct", |_: Parameters| Ok(Constant(0.0)));
+        let twice = registry.register("correct", "", |_: Parameters| Ok(Constant(0.0)));
         assert!(matches!(twice, Err(RewardError::Duplicate { .. })));
         for name in ["", "a/b", "naïve", "a b"] {
-            let bad = registry.register(name, |_: Parameters| Ok(Constant(0.0)));
+            let bad = registry.register(name, "", |_: Parameters| Ok(Constant(0.0)));
             assert!(matches!(bad, Err(RewardError::Name { .. })), "{name}");
         }
     }

@@ -13,15 +13,15 @@ pub(crate) fn item<'a>(completion: &'a str, expected: &'a str) -> Scored<'a> {
         reasoning_tokens: 0,
         completion_tokens: 0,
         max_new_tokens: 64,
-        truncated: false,
+        ..Scored::default()
     }
 }
 
 /// The one score of a batch of one.
 pub(crate) fn score(reward: &dyn Reward, item: Scored<'_>) -> Result<Score, RewardError> {
     reward.score(&[item]).map(|mut scores| {
-        assert_eq!(scores.len(), 1);
-        scores.remove(0)
+        assert_eq!(scores.each.len(), 1);
+        scores.each.remove(0)
     })
 }
 

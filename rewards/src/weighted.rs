@@ -7,36 +7,49 @@
 //! What it deliberately does not do: scale, clip or normalise by group. The
 //! columns are there for whoever does.
 
-use crate::{BatchScores, Column, Registry, Reward, RewardError, Score, Scored};
+use std::path::Path;
+
+use crate::batch::add;
+use crate::{BatchScores, Column, Registry, Reward, RewardError, Scored, Scores};
 
 /// The key of a reward's table that holds its weight.
 const WEIGHT: &str = "weight";
+
+/// The key of a reward's table that holds what it is, where its own name is not
+/// that of a registered reward.
+const IS: &str = "is";
 
 /// The weight of a reward whose table names none.
 const DEFAULT_WEIGHT: f64 = 1.0;
 
 /// Rewards with their weights.
 pub struct WeightedRewards {
-    rewards: Vec<(Box<dyn Reward>, f64)>,
+    rewards: Vec<Weighted>,
+}
+
+/// A reward, the name it goes by here, and its weight.
+pub struct Weighted {
+    /// Unique among the rewards it is added to.
+    pub name: String,
+    /// The reward.
+    pub reward: Box<dyn Reward>,
+    /// Any finite number; 0 makes it a metric only.
+    pub weight: f64,
 }
 
 impl WeightedRewards {
-    /// Rewards with weights, any finite number each; 0 makes one a metric only.
-    /// At least one is needed, and no two may share a name.
-    pub fn new(rewards: Vec<(Box<dyn Reward>, f64)>) -> Result<Self, RewardError> {
+    /// At least one reward is needed, and no two may share a name.
+    pub fn new(rewards: Vec<Weighted>) -> Result<Self, RewardError> {
         if rewards.is_empty() {
             return Err(RewardError::Empty);
         }
-        for (i, (reward, weight)) in rewards.iter().enumerate() {
-            let name = reward.name();
-            if rewards[..i].iter().any(|(other, _)| other.name() == name) {
-                return Err(RewardError::Duplicate {
-                    name: name.to_owned(),
-                });
+        for (i, Weighted { name, weight, .. }) in rewards.iter().enumerate() {
+            if rewards[..i].iter().any(|other| other.name == *name) {
+                return Err(RewardError::Duplicate { name: name.clone() });
             }
             if !weight.is_finite() {
                 return Err(RewardError::Weight {
-                    reward: name.to_owned(),
+                    reward: name.clone(),
                     weight: *weight,
                 });
             }
@@ -48,16 +61,38 @@ impl WeightedRewards {
     ///
     /// An entry is a weight (`format = 0.1`) or a table of parameters with the
     /// weight under `weight`, 1 if absent
-    /// (`length_cost = { weight = 0.1, kind = "cosine" }`).
-    pub fn from_table(registry: &Registry, table: &toml::Table) -> Result<Self, RewardError> {
+    /// (`length_cost = { weight = 0.1, kind = "cosine" }`). It goes by its key,
+    /// and is the registered reward of that name or of the one under `is`, so
+    /// that one reward can be there twice
+    /// (`short = { is = "length_cost", max_tokens = 64 }`). Paths are taken from
+    /// `folder` on.
+    pub fn from_table(
+        registry: &Registry,
+        table: &toml::Table,
+        folder: &Path,
+    ) -> Result<Self, RewardError> {
         let mut rewards = Vec::with_capacity(table.len());
         for (name, entry) in table {
-            let (weight, parameters) = match entry {
+            let (weight, is, parameters) = match entry {
                 toml::Value::Table(table) => {
                     let mut parameters = table.clone();
-                    (parameters.remove(WEIGHT), parameters)
+                    let weight = parameters.remove(WEIGHT);
+                    (weight, parameters.remove(IS), parameters)
                 }
-                weight => (Some(weight.clone()), toml::Table::new()),
+                weight => (Some(weight.clone()), None, toml::Table::new()),
+            };
+            let is = match is {
+                None => name.clone(),
+                Some(toml::Value::String(is)) => is,
+                Some(other) => {
+                    return Err(RewardError::Parameters {
+                        reward: name.clone(),
+                        message: format!(
+                            "`{IS}` is a {}: write the name of a registered reward",
+                            other.type_str()
+                        ),
+                    });
+                }
             };
             let weight = match weight {
                 None => DEFAULT_WEIGHT,
@@ -74,14 +109,19 @@ impl WeightedRewards {
                     });
                 }
             };
-            rewards.push((registry.build(name, &parameters)?, weight));
+            let built = registry.build(&is, &parameters, folder);
+            rewards.push(Weighted {
+                name: name.clone(),
+                reward: built.map_err(|error| error.of(name))?,
+                weight,
+            });
         }
         Self::new(rewards)
     }
 
     /// The names, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.rewards.iter().map(|(reward, _)| reward.name())
+        self.rewards.iter().map(|weighted| weighted.name.as_str())
     }
 
     /// Scores a batch with every reward, in order, and adds up.
@@ -91,9 +131,20 @@ impl WeightedRewards {
     pub fn score(&self, batch: &[Scored<'_>]) -> Result<BatchScores, RewardError> {
         let mut totals: Vec<Option<f64>> = vec![None; batch.len()];
         let mut columns = Vec::with_capacity(self.rewards.len());
-        for (reward, weight) in &self.rewards {
-            let scores = reward.score(batch)?;
-            check(reward.name(), batch.len(), &scores)?;
+        for Weighted {
+            name,
+            reward,
+            weight,
+        } in &self.rewards
+        {
+            let Scores {
+                each: scores,
+                metrics: said,
+            } = judge(name, &**reward, batch)?;
+            let mut metrics = Vec::new();
+            for (metric, value) in said {
+                add(&mut metrics, metric, value);
+            }
             if *weight != 0.0 {
                 for (total, score) in totals.iter_mut().zip(&scores) {
                     if let Some(value) = score.value {
@@ -102,9 +153,10 @@ impl WeightedRewards {
                 }
             }
             columns.push(Column {
-                name: reward.name().to_owned(),
+                name: name.clone(),
                 weight: *weight,
                 scores,
+                metrics,
             });
         }
         for (index, total) in totals.iter().enumerate() {
@@ -116,7 +168,22 @@ impl WeightedRewards {
     }
 }
 
-fn check(reward: &str, expected: usize, scores: &[Score]) -> Result<(), RewardError> {
+/// What one reward says of a batch, held to its contract.
+fn judge(name: &str, reward: &dyn Reward, batch: &[Scored<'_>]) -> Result<Scores, RewardError> {
+    let scores = reward.score(batch).map_err(|error| error.of(name))?;
+    check(name, batch.len(), &scores)?;
+    Ok(scores)
+}
+
+fn check(reward: &str, expected: usize, scores: &Scores) -> Result<(), RewardError> {
+    if let Some((metric, value)) = scores.metrics.iter().find(|(_, value)| !value.is_finite()) {
+        return Err(RewardError::MetricNotFinite {
+            reward: reward.to_owned(),
+            metric: metric.clone().into_owned(),
+            value: *value,
+        });
+    }
+    let scores = &scores.each;
     if scores.len() != expected {
         return Err(RewardError::Length {
             reward: reward.to_owned(),
@@ -144,6 +211,7 @@ fn check(reward: &str, expected: usize, scores: &[Score]) -> Result<(), RewardEr
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Score;
     use crate::testing::item;
 
     /// Gives the scores it is told to, whatever the batch.
@@ -153,14 +221,23 @@ mod tests {
         fn name(&self) -> &str {
             self.0
         }
-        fn score(&self, _: &[Scored<'_>]) -> Result<Vec<Score>, RewardError> {
-            Ok(self.1.clone())
+        fn score(&self, _: &[Scored<'_>]) -> Result<Scores, RewardError> {
+            Ok(self.1.iter().cloned().collect())
         }
     }
 
     fn given(name: &'static str, values: &[Option<f64>]) -> Box<dyn Reward> {
         let score = |value: &Option<f64>| value.map_or_else(Score::does_not_apply, Score::new);
         Box::new(Given(name, values.iter().map(score).collect()))
+    }
+
+    fn weighted(rewards: Vec<(Box<dyn Reward>, f64)>) -> Vec<Weighted> {
+        let weighted = rewards.into_iter().map(|(reward, weight)| Weighted {
+            name: reward.name().to_owned(),
+            reward,
+            weight,
+        });
+        weighted.collect()
     }
 
     fn error(result: Result<WeightedRewards, RewardError>) -> String {
@@ -172,7 +249,7 @@ mod tests {
 
     fn from_table(table: &str) -> Result<WeightedRewards, RewardError> {
         let table = toml::from_str(table).expect("the test's own TOML is valid");
-        WeightedRewards::from_table(&Registry::builtin(), &table)
+        WeightedRewards::from_table(&Registry::builtin(), &table, Path::new("."))
     }
 
     fn score(
@@ -180,7 +257,7 @@ mod tests {
         completions: usize,
     ) -> Result<BatchScores, RewardError> {
         let batch = vec![item("", ""); completions];
-        WeightedRewards::new(rewards)?.score(&batch)
+        WeightedRewards::new(weighted(rewards))?.score(&batch)
     }
 
     #[test]
@@ -238,10 +315,23 @@ mod tests {
         let rewards =
             from_table("length_cost = { weight = 0.1, kind = 'cosine' }\ncorrect = 2\n[format]\n");
         let rewards = rewards.expect("valid");
-        let weights: Vec<f64> = rewards.rewards.iter().map(|(_, weight)| *weight).collect();
+        let weights: Vec<f64> = rewards
+            .rewards
+            .iter()
+            .map(|weighted| weighted.weight)
+            .collect();
         assert_eq!(weights, [0.1, 2.0, 1.0]);
         let names: Vec<&str> = rewards.names().collect();
         assert_eq!(names, ["length_cost", "correct", "format"]);
+    }
+
+    #[test]
+    fn one_reward_may_be_there_twice_under_names_of_its_own() {
+        let table = "short = { is = 'overlong', max_tokens = 0x10 }\noverlong = 0.0\n";
+        let rewards = from_table(table).expect("valid");
+        let scored = rewards.score(&[item("", "")]).expect("a limit of 64");
+        let names: Vec<&str> = scored.columns.iter().map(|c| c.name.as_str()).collect();
+        assert_eq!(names, ["short", "overlong"]);
     }
 
     #[test]
@@ -256,11 +346,21 @@ mod tests {
             ),
             ("correct = nan", "`correct`: the weight is NaN"),
             ("format = { weigth = 1.0 }", "weigth"),
+            ("short = { is = 3 }", "`short`: `is` is a integer"),
+            (
+                "short = { is = 'lenght_cost' }",
+                "did you mean `length_cost`?",
+            ),
+            (
+                "short = { is = 'overlong', cache = 0 }",
+                "reward `short`: `cache` is 0",
+            ),
         ] {
             let message = error(from_table(table));
             assert!(message.contains(says), "{table}: {message}");
         }
-        let twice = WeightedRewards::new(vec![(given("a", &[]), 1.0), (given("a", &[]), 1.0)]);
+        let twice = vec![(given("a", &[]), 1.0), (given("a", &[]), 1.0)];
+        let twice = WeightedRewards::new(weighted(twice));
         assert!(error(twice).contains("already a reward named `a`"));
     }
 }

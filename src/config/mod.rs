@@ -339,6 +339,7 @@ pub fn build_rewards(table: &toml::Table) -> Result<rewards::WeightedRewards> {
     Ok(rewards::WeightedRewards::from_table(
         &rewards::Registry::builtin(),
         table,
+        Path::new("."),
     )?)
 }
 

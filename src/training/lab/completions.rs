@@ -151,7 +151,7 @@ mod tests {
             reasoning_tokens: 0,
             completion_tokens: 1,
             max_new_tokens: 4,
-            truncated: false,
+            ..Scored::default()
         };
         let count = problems as usize * samples;
         let mut score = Score::new(0.5);
@@ -162,6 +162,7 @@ mod tests {
                 name: "r".into(),
                 weight: 1.0,
                 scores: vec![score; count],
+                metrics: Vec::new(),
             }],
         };
         log.add(step, &prompts, &vec![item; count], Some(&scores));

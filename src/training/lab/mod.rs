@@ -47,6 +47,7 @@ pub fn scored<'a>(
                 completion_tokens: completion.tokens.len(),
                 max_new_tokens,
                 truncated: completion.truncated(),
+                ..Scored::default()
             }
         })
         .collect()
