@@ -90,6 +90,19 @@ pub enum RewardError {
         /// What it was.
         value: f64,
     },
+    /// A reward that judges each completion by itself has a metric of the batch,
+    /// of which it may be shown any part.
+    #[error(
+        "reward `{reward}` says that it is independent, and gives the batch a metric, \
+         `{metric}`: it may be shown a batch in parts, so give each score a part instead, or \
+         let `independent` be false"
+    )]
+    MetricOfParts {
+        /// The reward in question.
+        reward: String,
+        /// The metric's name.
+        metric: String,
+    },
     /// Finite values and finite weights added up to something infinite.
     #[error(
         "the weighted sum of rewards for completion {index} (counted from 0) of the batch \
@@ -134,6 +147,15 @@ impl RewardError {
         | Self::Failed { reward, .. } = &mut self
         {
             name.clone_into(reward);
+        }
+        self
+    }
+
+    /// The same error of a part of a batch, whose completions have these places
+    /// in the whole.
+    pub(crate) fn within(mut self, places: impl Fn(usize) -> Option<usize>) -> Self {
+        if let Self::NotFinite { index, .. } | Self::Item { index, .. } = &mut self {
+            *index = places(*index).unwrap_or(*index);
         }
         self
     }

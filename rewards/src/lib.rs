@@ -100,6 +100,7 @@
 //! ```
 
 mod answer;
+mod arriving;
 mod batch;
 pub mod correct;
 mod description;
@@ -119,6 +120,7 @@ use std::borrow::Cow;
 
 pub use schemars;
 
+pub use arriving::Early;
 pub use batch::{BatchScores, Column};
 pub use description::{Description, Parameter};
 pub use error::RewardError;
@@ -278,6 +280,8 @@ pub trait Reward: Send + Sync {
 
     /// Whether a completion's score depends on nothing but the completion, so
     /// that some of a batch may be judged while others are still being sampled.
+    /// How a batch is cut up then depends on the clock, so such a reward has no
+    /// metrics of a batch.
     fn independent(&self) -> bool {
         false
     }

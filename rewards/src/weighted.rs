@@ -8,6 +8,7 @@
 //! columns are there for whoever does.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use crate::batch::add;
 use crate::{BatchScores, Column, Registry, Reward, RewardError, Scored, Scores};
@@ -129,18 +130,43 @@ impl WeightedRewards {
     /// The first reward that fails, gives the wrong number of scores or gives
     /// one that is not finite ends it with an error.
     pub fn score(&self, batch: &[Scored<'_>]) -> Result<BatchScores, RewardError> {
+        self.add_up(batch, |_, weighted| weighted.judge(batch))
+    }
+
+    /// The same, and the time that each reward took.
+    pub fn score_timed(
+        &self,
+        batch: &[Scored<'_>],
+    ) -> Result<(BatchScores, Vec<Duration>), RewardError> {
+        let mut times = Vec::with_capacity(self.rewards.len());
+        let scores = self.add_up(batch, |_, weighted| {
+            let before = Instant::now();
+            let scores = weighted.judge(batch);
+            times.push(before.elapsed());
+            scores
+        })?;
+        Ok((scores, times))
+    }
+
+    /// The rewards, in order.
+    pub(crate) fn rewards(&self) -> &[Weighted] {
+        &self.rewards
+    }
+
+    /// Adds up what `judge` says each reward says of a batch.
+    pub(crate) fn add_up(
+        &self,
+        batch: &[Scored<'_>],
+        mut judge: impl FnMut(usize, &Weighted) -> Result<Scores, RewardError>,
+    ) -> Result<BatchScores, RewardError> {
         let mut totals: Vec<Option<f64>> = vec![None; batch.len()];
         let mut columns = Vec::with_capacity(self.rewards.len());
-        for Weighted {
-            name,
-            reward,
-            weight,
-        } in &self.rewards
-        {
+        for (place, weighted) in self.rewards.iter().enumerate() {
             let Scores {
                 each: scores,
                 metrics: said,
-            } = judge(name, &**reward, batch)?;
+            } = judge(place, weighted)?;
+            let Weighted { name, weight, .. } = weighted;
             let mut metrics = Vec::new();
             for (metric, value) in said {
                 add(&mut metrics, metric, value);
@@ -168,11 +194,20 @@ impl WeightedRewards {
     }
 }
 
-/// What one reward says of a batch, held to its contract.
-fn judge(name: &str, reward: &dyn Reward, batch: &[Scored<'_>]) -> Result<Scores, RewardError> {
-    let scores = reward.score(batch).map_err(|error| error.of(name))?;
-    check(name, batch.len(), &scores)?;
-    Ok(scores)
+impl Weighted {
+    /// What it says of a batch, held to its contract.
+    pub(crate) fn judge(&self, batch: &[Scored<'_>]) -> Result<Scores, RewardError> {
+        let scores = self.reward.score(batch);
+        let scores = scores.map_err(|error| error.of(&self.name))?;
+        check(&self.name, batch.len(), &scores)?;
+        if let Some((metric, _)) = scores.metrics.first().filter(|_| self.reward.independent()) {
+            return Err(RewardError::MetricOfParts {
+                reward: self.name.clone(),
+                metric: metric.clone().into_owned(),
+            });
+        }
+        Ok(scores)
+    }
 }
 
 fn check(reward: &str, expected: usize, scores: &Scores) -> Result<(), RewardError> {

@@ -9,12 +9,14 @@ mod conformance;
 mod doctor;
 mod model;
 mod report;
+mod rewards;
 mod run;
 mod sample;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
+use ::rewards::Registry;
 use clap::{Parser, Subcommand};
 
 use crate::runner::UserError;
@@ -35,6 +37,8 @@ enum Verb {
     Compare(compare::Compare),
     /// Write tables, figures and report of a finished run again.
     Report(report::Report),
+    /// List and describe rewards, and try them on completions.
+    Rewards(rewards::Rewards),
     /// Sample completions from a model.
     Sample(sample::Sample),
     /// Inspect, import or export a checkpoint.
@@ -55,8 +59,15 @@ enum Ending {
     Differs,
 }
 
-/// Parses the command line, runs the verb, and says how it ended.
+/// Parses the command line, runs the verb, and says how it ended. Definitions
+/// may name the built-in rewards.
 pub fn main() -> ExitCode {
+    main_with(Registry::builtin())
+}
+
+/// The same with the rewards of `registry`: what a crate calls that adds its
+/// own to [`Registry::builtin`]. `examples/own-reward` is the worked example.
+pub fn main_with(registry: Registry) -> ExitCode {
     let arguments = Arguments::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_env("QINGLAN_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
@@ -69,9 +80,10 @@ pub fn main() -> ExitCode {
         .init();
     torch_ext::cpu::keep_memory();
     let outcome = match arguments.verb {
-        Verb::Run(run) => run.execute(),
+        Verb::Run(run) => run.execute(registry),
         Verb::Compare(compare) => compare.execute().map(|()| Ending::Done),
         Verb::Report(report) => report.execute().map(|()| Ending::Done),
+        Verb::Rewards(rewards) => rewards.execute(&registry).map(|()| Ending::Done),
         Verb::Sample(sample) => sample.execute().map(|()| Ending::Done),
         Verb::Model(model) => model.execute().map(|()| Ending::Done),
         Verb::Conformance(conformance) => conformance.execute(),

@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
 use clap::Args;
+use rewards::Registry;
 use tch::Device;
 
 use super::Ending;
-use crate::config::{BaseSettings, Definition};
+use crate::config::{BaseSettings, Definition, folder_of};
 use crate::device::DeviceChoice;
 use crate::model::{vocabulary, weights};
 use crate::runner::{Request, RunEnding, UserError};
@@ -40,25 +41,23 @@ pub(super) struct Run {
 }
 
 impl Run {
-    pub(super) fn execute(self) -> Result<Ending> {
+    pub(super) fn execute(self, registry: Registry) -> Result<Ending> {
         let mut overrides = self.overrides;
         if !self.seeds.is_empty() {
             overrides.push(format!("experiment.seeds={:?}", self.seeds));
         }
-        let (definition, text) = UserError::blame(Definition::read(&self.definition, &overrides))?;
+        let (definition, text) =
+            UserError::blame(Definition::read(&self.definition, &overrides, &registry))?;
         let device = UserError::blame(self.device.resolve())?;
         let out = self
             .out
             .unwrap_or_else(|| Path::new("runs").join(&definition.experiment.name));
         let stop = Arc::new(AtomicBool::new(false));
-        let definition_folder = self
-            .definition
-            .parent()
-            .map_or_else(PathBuf::new, Path::to_owned);
         let request = Request {
             definition,
             text,
-            definition_folder,
+            definition_folder: folder_of(&self.definition).to_owned(),
+            registry,
             out: out.clone(),
             resume: self.resume,
             device,

@@ -5,7 +5,6 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::{
     AlgorithmSettings, ArmSettings, BaseSettings, BaseSource, Definition, TeacherSettings,
-    build_rewards,
 };
 use crate::tasks::{self, PROBLEM};
 use crate::training::TrainingSettings;
@@ -13,9 +12,12 @@ use crate::training::TrainingSettings;
 /// Names that mean something else than an arm.
 const RESERVED: [&str; 2] = ["base", "teacher"];
 
+/// Refuses a table of rewards that cannot be built.
+type CheckRewards<'a> = &'a dyn Fn(&toml::Table) -> Result<()>;
+
 impl Definition {
     /// What no type could say: names that exist, numbers that fit each other.
-    pub(super) fn check(&self) -> Result<()> {
+    pub(super) fn check(&self, rewards: CheckRewards<'_>) -> Result<()> {
         ensure!(
             !self.experiment.seeds.is_empty(),
             "experiment.seeds is empty: name at least one training seed"
@@ -77,14 +79,14 @@ impl Definition {
         );
         self.check_base("base", &self.base)?;
         if let Some(teacher) = &self.teacher {
-            self.check_teacher(teacher)?;
+            self.check_teacher(teacher, rewards)?;
         }
         ensure!(
             !self.arm.is_empty(),
             "there is no arm: add [arm.NAME.algorithm.sft] or [arm.NAME.algorithm.grpo]"
         );
         for (name, arm) in &self.arm {
-            self.check_arm(name, arm)?;
+            self.check_arm(name, arm, rewards)?;
         }
         self.check_chains()
     }
@@ -124,7 +126,7 @@ impl Definition {
         Ok(())
     }
 
-    fn check_teacher(&self, teacher: &TeacherSettings) -> Result<()> {
+    fn check_teacher(&self, teacher: &TeacherSettings, rewards: CheckRewards<'_>) -> Result<()> {
         let traces = &teacher.traces;
         let shown = traces
             .problems
@@ -182,7 +184,7 @@ impl Definition {
                 "teacher.traces.best_only needs a [teacher.reward] to tell the best by"
             );
             if !teacher.reward.is_empty() {
-                build_rewards(&teacher.reward).context("teacher.reward")?;
+                rewards(&teacher.reward).context("teacher.reward")?;
             }
             return Ok(());
         };
@@ -190,10 +192,16 @@ impl Definition {
             !algorithm.imitates() && !algorithm.distils(),
             "teacher.algorithm: a teacher is trained by reinforcement; use grpo"
         );
-        self.check_training("teacher", algorithm, &teacher.reward, &teacher.training)
+        self.check_training(
+            "teacher",
+            algorithm,
+            &teacher.reward,
+            &teacher.training,
+            rewards,
+        )
     }
 
-    fn check_arm(&self, name: &str, arm: &ArmSettings) -> Result<()> {
+    fn check_arm(&self, name: &str, arm: &ArmSettings, rewards: CheckRewards<'_>) -> Result<()> {
         ensure!(
             !RESERVED.contains(&name),
             "arm.{name}: {name} already names a model of the experiment; choose another name"
@@ -227,6 +235,7 @@ impl Definition {
             &arm.algorithm,
             &arm.reward,
             &arm.training,
+            rewards,
         )
     }
 
@@ -236,6 +245,7 @@ impl Definition {
         algorithm: &AlgorithmSettings,
         reward: &toml::Table,
         training: &TrainingSettings,
+        rewards: CheckRewards<'_>,
     ) -> Result<()> {
         algorithm
             .check()
@@ -251,14 +261,14 @@ impl Definition {
         } else if algorithm.distils() {
             // Rewards tell of the samples here; nothing is learned from them.
             if !reward.is_empty() {
-                build_rewards(reward).with_context(|| format!("{place}.reward"))?;
+                rewards(reward).with_context(|| format!("{place}.reward"))?;
             }
         } else {
             ensure!(
                 !reward.is_empty(),
                 "{place} has no reward: add [{place}.reward] with correct = 1.0"
             );
-            build_rewards(reward).with_context(|| format!("{place}.reward"))?;
+            rewards(reward).with_context(|| format!("{place}.reward"))?;
         }
         Ok(())
     }

@@ -16,6 +16,7 @@ use algorithms::{Algorithm, Grpo, LossType, Opd, ReinforcePlusPlus, Rft, Rloo, S
 use anyhow::{Context, Result, bail};
 use experiments::manifest::Role;
 use indexmap::IndexMap;
+use rewards::{Registry, WeightedRewards};
 use serde::{Deserialize, Serialize};
 
 use overrides::apply_overrides;
@@ -307,7 +308,8 @@ impl AlgorithmSettings {
 
 impl Definition {
     /// Reads a definition file, with `key=value` overrides applied to its text.
-    pub fn read(path: &Path, overrides: &[String]) -> Result<(Self, String)> {
+    /// Its rewards are those of `registry`.
+    pub fn read(path: &Path, overrides: &[String], registry: &Registry) -> Result<(Self, String)> {
         let text = std::fs::read_to_string(path).with_context(|| {
             format!(
                 "reading {}: a definition is a TOML file such as experiments/definitions/quickstart.toml",
@@ -315,14 +317,15 @@ impl Definition {
             )
         })?;
         let text = apply_overrides(&text, overrides).with_context(|| path.display().to_string())?;
-        let definition = Self::parse(&text).with_context(|| path.display().to_string())?;
+        let definition = Self::parse(&text, registry, folder_of(path))
+            .with_context(|| path.display().to_string())?;
         Ok((definition, text))
     }
 
-    /// Reads and checks the text of a definition.
-    pub fn parse(text: &str) -> Result<Self> {
+    /// Reads and checks the text of a definition that lies in `folder`.
+    pub fn parse(text: &str, registry: &Registry, folder: &Path) -> Result<Self> {
         let definition: Self = toml::from_str(text)?;
-        definition.check()?;
+        definition.check(&|table| build_rewards(table, registry, folder).map(|_| ()))?;
         Ok(definition)
     }
 
@@ -334,13 +337,19 @@ impl Definition {
     }
 }
 
-/// The rewards of a table.
-pub fn build_rewards(table: &toml::Table) -> Result<rewards::WeightedRewards> {
-    Ok(rewards::WeightedRewards::from_table(
-        &rewards::Registry::builtin(),
-        table,
-        Path::new("."),
-    )?)
+/// The folder that holds a definition, where the relative paths in it start.
+pub fn folder_of(definition: &Path) -> &Path {
+    definition.parent().unwrap_or(Path::new(""))
+}
+
+/// The rewards of a table, those of `registry`; relative paths in it start at
+/// `folder`, the definition's own.
+pub fn build_rewards(
+    table: &toml::Table,
+    registry: &Registry,
+    folder: &Path,
+) -> Result<WeightedRewards> {
+    Ok(WeightedRewards::from_table(registry, table, folder)?)
 }
 
 #[cfg(test)]

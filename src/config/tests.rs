@@ -2,6 +2,10 @@
 
 use super::*;
 
+fn parse(text: &str) -> Result<Definition> {
+    Definition::parse(text, &Registry::builtin(), Path::new(""))
+}
+
 /// A definition that needs nothing else.
 const SMALL: &str = r#"
 [experiment]
@@ -51,15 +55,12 @@ training.steps = 5
 "#;
 
 fn refusal(change: impl Fn(String) -> String) -> String {
-    format!(
-        "{:#}",
-        Definition::parse(&change(SMALL.to_owned())).unwrap_err()
-    )
+    format!("{:#}", parse(&change(SMALL.to_owned())).unwrap_err())
 }
 
 #[test]
 fn a_definition_reads_in_the_order_of_its_arms() {
-    let definition = Definition::parse(SMALL).unwrap();
+    let definition = parse(SMALL).unwrap();
     assert_eq!(definition.arm.keys().collect::<Vec<_>>(), ["sft", "rl"]);
     let rl = &definition.arm["rl"];
     assert_eq!(rl.algorithm.role(), Role::Rl);
@@ -136,11 +137,11 @@ fn overrides_change_the_text_and_are_checked_like_it() {
         ],
     )
     .unwrap();
-    let definition = Definition::parse(&changed).unwrap();
+    let definition = parse(&changed).unwrap();
     assert_eq!(definition.arm["sft"].training.steps, Some(7));
     assert_eq!(definition.experiment.name, "other");
     let misspelt = apply_overrides(SMALL, &["arm.sft.training.step=7".to_owned()]).unwrap();
-    assert!(format!("{:#}", Definition::parse(&misspelt).unwrap_err()).contains("step"));
+    assert!(format!("{:#}", parse(&misspelt).unwrap_err()).contains("step"));
     assert!(apply_overrides(SMALL, &["steps".to_owned()]).is_err());
 }
 
@@ -148,7 +149,7 @@ fn overrides_change_the_text_and_are_checked_like_it() {
 fn a_reference_follows_where_there_is_one_of_its_own() {
     let following = "num_generations = 4, beta = 0.1, sync_ref_model = true";
     let text = SMALL.replace("num_generations = 4", following);
-    assert!(Definition::parse(&text).is_ok());
+    assert!(parse(&text).is_ok());
     let refused = refusal(|_| text.replace("[arm.rl]", "[arm.rl]\nlora = { r = 2, alpha = 4.0 }"));
     assert!(
         refused.contains("arm.rl") && refused.contains("sync_ref_model"),
@@ -178,12 +179,12 @@ fn judged(arm: &str) -> String {
 
 #[test]
 fn a_teacher_that_judges_has_to_be_a_model_and_rewards_are_left_to_choice() {
-    let definition = Definition::parse(&judged("")).unwrap();
+    let definition = parse(&judged("")).unwrap();
     let opd = &definition.arm["opd"];
     assert_eq!(opd.algorithm.role(), Role::Student);
     assert!(opd.algorithm.distils() && !opd.algorithm.imitates());
-    assert!(Definition::parse(&judged("reward.correct = 1.0\n")).is_ok());
-    let misspelt = Definition::parse(&judged("reward.corect = 1.0\n")).unwrap_err();
+    assert!(parse(&judged("reward.correct = 1.0\n")).is_ok());
+    let misspelt = parse(&judged("reward.corect = 1.0\n")).unwrap_err();
     assert!(format!("{misspelt:#}").contains("correct"));
     let recorded =
         refusal(|text| format!("{text}\n[arm.opd]\nalgorithm.opd = {{}}\ntraining.steps = 2\n"));
@@ -195,9 +196,9 @@ fn a_teacher_that_judges_has_to_be_a_model_and_rewards_are_left_to_choice() {
     let alone = judged("")
         .replace("problems = 4", "problems = 0")
         .replace("algorithm.sft = { batch_size = 4 }", "algorithm.opd = {}");
-    assert!(Definition::parse(&alone).is_ok());
+    assert!(parse(&alone).is_ok());
     let shown = judged("").replace("problems = 4", "problems = 0");
-    assert!(Definition::parse(&shown).is_err());
+    assert!(parse(&shown).is_err());
 }
 
 #[test]
@@ -209,11 +210,11 @@ fn chains_are_read_and_those_that_lead_nowhere_refused_by_name() {
         })
     };
     let whole = SMALL.replace("[arm.rl]", "[arm.rl]\ninit = \"arm:sft\"");
-    let definition = Definition::parse(&whole).unwrap();
+    let definition = parse(&whole).unwrap();
     let init = definition.arm["rl"].init.as_ref().unwrap();
     assert_eq!(init.arm, "sft");
     let again = toml::to_string(&definition).unwrap();
-    assert_eq!(Definition::parse(&again).unwrap(), definition);
+    assert_eq!(parse(&again).unwrap(), definition);
     let unknown = after("init = \"arm:sff\"", "");
     assert!(
         unknown.contains("arm.rl.init") && unknown.contains("sft, rl"),
@@ -238,7 +239,7 @@ fn every_definition_that_is_carried_reads() {
     let mut read = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        let (definition, _) = Definition::read(&path, &[]).unwrap();
+        let (definition, _) = Definition::read(&path, &[], &Registry::builtin()).unwrap();
         read.push(definition.experiment.name);
     }
     read.sort();

@@ -29,6 +29,9 @@ fn cache_bytes(device: Device) -> usize {
     }
 }
 
+/// Is told of completions as they end.
+pub type Ended<'a> = &'a mut dyn FnMut(usize, &Completion) -> Result<()>;
+
 /// A model ready to be sampled from.
 pub struct Engine<'a> {
     config: &'a ModelConfig,
@@ -91,6 +94,17 @@ impl<'a> Engine<'a> {
 
     /// Samples completions of each prompt, prompt by prompt, one for each key.
     pub fn generate(&mut self, prompts: &[Prompt], sampling: &Sampling) -> Result<Vec<Completion>> {
+        self.generate_telling(prompts, sampling, &mut |_, _| Ok(()))
+    }
+
+    /// The same; `ended` is told of each completion as soon as it has ended,
+    /// with its place among all. Where `ended` fails, so does the sampling.
+    pub fn generate_telling(
+        &mut self,
+        prompts: &[Prompt],
+        sampling: &Sampling,
+        ended: Ended<'_>,
+    ) -> Result<Vec<Completion>> {
         self.check(prompts)?;
         let total: usize = prompts.iter().map(|prompt| prompt.keys.len()).sum();
         if total == 0 {
@@ -118,6 +132,7 @@ impl<'a> Engine<'a> {
             held: VecDeque::new(),
             growing: Vec::new(),
             completions: vec![None; total],
+            ended,
             firsts: prompts
                 .iter()
                 .scan(0, |next, prompt| {
@@ -202,6 +217,7 @@ struct Schedule<'a> {
     held: VecDeque<Held>,
     growing: Vec<Growing>,
     completions: Vec<Option<Completion>>,
+    ended: Ended<'a>,
     /// Place of each prompt's first completion.
     firsts: Vec<usize>,
 }
@@ -344,6 +360,7 @@ impl Schedule<'_> {
                 .or_else(|| full.then_some(Finish::Length));
             if let Some(finish) = finish {
                 completion.finish = finish;
+                (self.ended)(growing.index, completion)?;
                 self.network.leave(growing.row);
                 self.free.push(growing.row);
             } else {
@@ -363,6 +380,18 @@ pub fn generate(
     sampling: &Sampling,
     keys: impl Fn(usize) -> Vec<Key>,
 ) -> Result<Vec<Completion>> {
+    generate_telling(model, prompts, sampling, keys, &mut |_, _| Ok(()))
+}
+
+/// The same, with somebody who is told of each completion as soon as it has
+/// ended; see [`Engine::generate_telling`].
+pub fn generate_telling(
+    model: &Model,
+    prompts: &[Vec<i64>],
+    sampling: &Sampling,
+    keys: impl Fn(usize) -> Vec<Key>,
+    ended: Ended<'_>,
+) -> Result<Vec<Completion>> {
     let prompts: Vec<Prompt> = prompts
         .iter()
         .enumerate()
@@ -381,5 +410,5 @@ pub fn generate(
         decoder.device(),
         sampling.dtype.resolve(decoder.device()),
     )?
-    .generate(&prompts, sampling)
+    .generate_telling(&prompts, sampling, ended)
 }

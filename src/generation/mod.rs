@@ -13,7 +13,7 @@ pub mod precision;
 pub mod sampling;
 mod stops;
 
-pub use engine::{Engine, generate};
+pub use engine::{Ended, Engine, generate, generate_telling};
 pub use precision::{Precision, PrecisionChoice};
 pub use sampling::Sampling;
 

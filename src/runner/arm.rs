@@ -9,7 +9,7 @@ use experiments::record;
 
 use super::schedule::Done;
 use super::{Outcome, Run, base, identity, teacher};
-use crate::config::{ArmSettings, TeacherSettings, build_rewards};
+use crate::config::{ArmSettings, TeacherSettings};
 use crate::demonstrations::Source;
 use crate::evaluator;
 use crate::files;
@@ -67,9 +67,7 @@ pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
         run.definition().tasks.validation_problems,
     );
     let shown = taught(run, settings, &mut lab)?;
-    let rewards = (!settings.reward.is_empty())
-        .then(|| build_rewards(&settings.reward))
-        .transpose()?;
+    let rewards = run.rewards(&settings.reward)?;
     lab.rewards = rewards.as_ref();
     lab.budget_tokens = training.micro_batch_tokens;
     lab.precision = training.dtype.resolve(run.request.device);

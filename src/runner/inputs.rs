@@ -31,9 +31,7 @@ impl Inputs {
 }
 
 fn read(definition: &Definition, definition_folder: &Path) -> Result<Inputs> {
-    let mix = Mix::new(&definition.tasks.names, definition.tasks.proportions())?
-        .asking(definition.tasks.instructions.clone());
-    let (mut items, norms) = evaluation_items(definition, definition_folder, &mix)?;
+    let (mix, mut items, norms) = problems(definition, definition_folder)?;
     let (text, context) = reader(&definition.base, "base", definition_folder)?;
     for item in &mut items {
         item.prompt = mix.ask(&item.task, &item.prompt);
@@ -91,6 +89,18 @@ fn reader(base: &BaseSettings, place: &str, definition_folder: &Path) -> Result<
             Ok((stored.text, stored.config.context()))
         }
     }
+}
+
+/// The problems that the definition's tasks pose, what of them people were timed
+/// on, and how long they took.
+pub(crate) fn problems(
+    definition: &Definition,
+    definition_folder: &Path,
+) -> Result<(Mix, Vec<EvaluationItem>, Norms)> {
+    let mix = Mix::new(&definition.tasks.names, definition.tasks.proportions())?
+        .asking(definition.tasks.instructions.clone());
+    let (items, norms) = evaluation_items(definition, definition_folder, &mix)?;
+    Ok((mix.timed(&norms), items, norms))
 }
 
 /// What is evaluated and how long people took for it.

@@ -17,6 +17,7 @@ pub mod schedule;
 mod teacher;
 
 pub use base::{cache_folder, models_folder};
+pub(crate) use inputs::problems;
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -28,12 +29,13 @@ use anyhow::{Context, Result, bail};
 use experiments::manifest::ArmRun;
 use experiments::norms::Norms;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use rewards::{Registry, WeightedRewards};
 use serde::{Deserialize, Serialize};
 use tch::Device;
 
 use inputs::Inputs;
 
-use crate::config::{AlgorithmSettings, ArmSettings, Definition, TeacherSettings};
+use crate::config::{AlgorithmSettings, ArmSettings, Definition, TeacherSettings, build_rewards};
 use crate::files;
 use crate::tasks::{EvaluationItem, Mix};
 
@@ -45,6 +47,8 @@ pub struct Request {
     pub text: String,
     /// The folder that holds the definition, where relative paths start.
     pub definition_folder: PathBuf,
+    /// The rewards that definitions may name.
+    pub registry: Registry,
     /// The run directory.
     pub out: PathBuf,
     /// Whether to go on with a run that is there.
@@ -234,6 +238,19 @@ impl Run {
 
     fn out(&self) -> &Path {
         &self.request.out
+    }
+
+    /// The rewards of a table of the definition; `None` of an empty one.
+    fn rewards(&self, table: &toml::Table) -> Result<Option<WeightedRewards>> {
+        if table.is_empty() {
+            return Ok(None);
+        }
+        let Request {
+            registry,
+            definition_folder,
+            ..
+        } = &self.request;
+        build_rewards(table, registry, definition_folder).map(Some)
     }
 
     fn progress(&self, name: &str) -> ProgressBar {

@@ -9,14 +9,12 @@ use indicatif::ProgressBar;
 
 use super::schedule::Done;
 use super::{Outcome, Run, arm, base, identity, models_folder};
-use crate::config::{
-    AlgorithmSettings, BaseSettings, BaseSource, Definition, TeacherSettings, build_rewards,
-};
+use crate::config::{AlgorithmSettings, BaseSettings, BaseSource, Definition, TeacherSettings};
 use crate::demonstrations::{self, Recorded};
 use crate::generation::{self, Key};
 use crate::model::{Decoder, Model, Stored, Text, folder, vocabulary};
 use crate::tasks::{Problem, Split, grading};
-use crate::training::lab::scored;
+use crate::training::lab::Posed;
 use crate::training::{ArmLab, Ending, Job, Learner, checkpoint, train};
 
 /// Name of the traces in the teacher's folder.
@@ -199,7 +197,7 @@ fn reinforce(
         ),
     )?;
     run.explain_loss("teacher", algorithm);
-    let rewards = build_rewards(&settings.reward)?;
+    let rewards = run.rewards(&settings.reward)?;
     let mut lab = ArmLab::new(
         model,
         &run.mix,
@@ -207,7 +205,7 @@ fn reinforce(
         run.definition().rollout.clone(),
         run.definition().tasks.validation_problems,
     );
-    lab.rewards = Some(&rewards);
+    lab.rewards = rewards.as_ref();
     lab.budget_tokens = training.micro_batch_tokens;
     lab.precision = training.dtype.resolve(run.request.device);
     lab.completions = arm::completion_log(run, &run.teacher_folder(), training.steps);
@@ -254,9 +252,7 @@ fn sample_split(
 ) -> Result<Vec<Recorded>> {
     let group = settings.traces.samples;
     // A teacher that is shown as it is may be rewarded for nothing.
-    let rewards = (!settings.reward.is_empty())
-        .then(|| build_rewards(&settings.reward))
-        .transpose()?;
+    let rewards = run.rewards(&settings.reward)?;
     let sampling = &run.definition().rollout;
     let problems: Vec<Problem> = (0..count)
         .map(|index| run.mix.problem(settings.seed, split, index))
@@ -282,9 +278,9 @@ fn sample_split(
             .map(|completion| model.text.decode(&completion.tokens))
             .collect::<Result<Vec<_>>>()?;
         let cap = sampling.max_new_tokens;
-        let scored = scored(model, chunk, group, &texts, &completions, cap);
+        let posed = Posed::new(model, &run.mix, chunk, group, cap);
         let totals = match &rewards {
-            Some(rewards) => rewards.score(&scored)?.totals,
+            Some(rewards) => rewards.score(&posed.batch(&texts, &completions))?.totals,
             None => vec![None; texts.len()],
         };
         for (offset, problem) in chunk.iter().enumerate() {

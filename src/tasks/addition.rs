@@ -76,7 +76,6 @@ pub(super) fn evaluation_items(name: &'static str, write: Write) -> Vec<Evaluati
     for left in EVALUATED {
         for right in EVALUATED {
             let sum = left + right;
-            let tie = if left == right { "tie" } else { "nontie" };
             for presented in [sum, foil(left, right)] {
                 let truth = presented == sum;
                 let prompt = format!("{} + {} = {}", write(left), write(right), write(presented));
@@ -85,13 +84,37 @@ pub(super) fn evaluation_items(name: &'static str, write: Write) -> Vec<Evaluati
                     item_id: prompt.clone(),
                     prompt,
                     answer: truth.to_string(),
-                    condition: format!("{truth}/{tie}/sum={sum}"),
+                    condition: condition_of(left, right, truth),
                 });
             }
         }
     }
     items
 }
+
+fn condition_of(left: u32, right: u32, truth: bool) -> String {
+    let tie = if left == right { "tie" } else { "nontie" };
+    format!("{truth}/{tie}/sum={}", left + right)
+}
+
+/// The condition in which people were timed on what `terms` say: a pair of 2 to
+/// 9 with a result as far off as those that people were shown.
+pub(super) fn condition(terms: Terms) -> Option<String> {
+    let Terms {
+        left,
+        right,
+        presented,
+    } = terms;
+    let shown = presented?;
+    let timed = EVALUATED.contains(&left)
+        && EVALUATED.contains(&right)
+        && SHOWN.contains(&shown)
+        && shown.abs_diff(terms.sum()) <= LARGEST_SHOWN_ERROR;
+    timed.then(|| condition_of(left, right, shown == terms.sum()))
+}
+
+/// How far off the false results that people were shown are at most.
+const LARGEST_SHOWN_ERROR: u32 = 4;
 
 /// How far off the false results of the evaluation are: by 1 to 4 either way,
 /// as people's were. Ordered so that an even and an odd first operand meet

@@ -2,7 +2,7 @@
 //!
 //! The pairs and the evaluation items are those of [`super::addition`].
 
-use super::problem::EvaluationItem;
+use super::problem::{EvaluationItem, Problem};
 use super::space::Space;
 use super::{Notation, Task, addition};
 
@@ -45,6 +45,10 @@ impl Task for AdditionDigit {
 
     fn evaluation_items(&self) -> Vec<EvaluationItem> {
         addition::evaluation_items(NAME, digits)
+    }
+
+    fn condition(&self, problem: &Problem) -> Option<String> {
+        addition::condition(problem.terms)
     }
 }
 

@@ -74,13 +74,23 @@ impl Task for AlphabetArithmetic {
                         item_id: prompt.clone(),
                         prompt,
                         answer: truth.to_string(),
-                        condition: format!("{truth}/addend={right}"),
+                        condition: condition(truth, right),
                     });
                 }
             }
         }
         items
     }
+
+    fn condition(&self, problem: &Problem) -> Option<String> {
+        let Terms { left, right, .. } = problem.terms;
+        let truth = problem.terms.truth()?;
+        is_evaluated(left, right).then(|| condition(truth, right))
+    }
+}
+
+fn condition(truth: bool, addend: u32) -> String {
+    format!("{truth}/addend={addend}")
 }
 
 /// The letter that stands `number` places after A.

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use experiments::norms::Norms;
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +53,8 @@ pub struct Mix {
     tasks: Vec<Box<dyn Task>>,
     proportions: Proportions,
     instructions: BTreeMap<String, String>,
+    /// By task and condition, the mean of ln(milliseconds).
+    human_costs: BTreeMap<String, BTreeMap<String, f64>>,
 }
 
 /// Stands for the problem in an instruction.
@@ -70,6 +73,7 @@ impl Mix {
             tasks: tasks.collect::<Result<_, _>>()?,
             proportions,
             instructions: BTreeMap::new(),
+            human_costs: BTreeMap::new(),
         })
     }
 
@@ -81,6 +85,33 @@ impl Mix {
             instructions,
             ..self
         }
+    }
+
+    /// The same problems, with what their conditions cost people: the mean over
+    /// the condition's timed items.
+    #[must_use]
+    pub fn timed(mut self, norms: &Norms) -> Self {
+        for task in &self.tasks {
+            let mut costs: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+            for item in norms.items(task.name()) {
+                if let (Some(condition), Some(cost)) = (&item.condition, item.human_cost()) {
+                    costs.entry(condition.clone()).or_default().push(cost);
+                }
+            }
+            let mean = |costs: Vec<f64>| costs.iter().sum::<f64>() / costs.len() as f64;
+            let means = costs.into_iter().map(|(name, costs)| (name, mean(costs)));
+            self.human_costs
+                .insert(task.name().to_owned(), means.collect());
+        }
+        self
+    }
+
+    /// What a problem costs people, the mean of ln(milliseconds) of its
+    /// condition; `None` where nobody was timed in it.
+    pub fn human_cost(&self, problem: &Problem) -> Option<f64> {
+        let task = self.tasks.iter().find(|task| task.name() == problem.task)?;
+        let condition = task.condition(problem)?;
+        self.human_costs.get(problem.task)?.get(&condition).copied()
     }
 
     /// A problem's text as a model is asked it.

@@ -72,6 +72,11 @@ pub trait Task: Debug + Send + Sync {
     /// timed in; a data set of timed items may replace them.
     fn evaluation_items(&self) -> Vec<EvaluationItem>;
 
+    /// The condition in which people were timed on the pair and the result that
+    /// `problem` presents, in whatever wording; `None` where nobody was, and for
+    /// production, which nobody was asked for.
+    fn condition(&self, problem: &Problem) -> Option<String>;
+
     /// Whether `completion` answers `expected`; see [`grading::grade`].
     fn grade(&self, expected: &str, completion: &str) -> bool {
         grading::grade(expected, completion)

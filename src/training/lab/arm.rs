@@ -9,7 +9,8 @@ use anyhow::Result;
 use rand::seq::SliceRandom;
 use rewards::{BatchScores, WeightedRewards};
 
-use super::{CompletionLog, VALIDATION_TOKENS, held_out, other, scored};
+use super::judging::{self, Judged};
+use super::{CompletionLog, Posed, VALIDATION_TOKENS, held_out, other};
 use crate::generation::{self, Key, Precision, Sampling};
 use crate::model::{Decoder, Model};
 use crate::random::stream;
@@ -128,29 +129,34 @@ impl Lab for ArmLab<'_> {
             };
             (0..group as u64).map(key).collect()
         };
-        let completions =
-            generation::generate(self.model, &tokens, &self.sampling, keys).map_err(other)?;
+        let problems: Vec<Problem> = prompts
+            .iter()
+            .map(|prompt| self.mix.problem(self.seed, Split::Train, prompt.problem))
+            .collect();
+        let cap = self.sampling.max_new_tokens;
+        let posed = Posed::new(self.model, self.mix, &problems, group, cap);
+        // The definition's check leaves an arm without rewards where its
+        // algorithm learns from none.
+        let Judged {
+            completions,
+            texts,
+            scores,
+        } = judging::sample(
+            self.model,
+            &tokens,
+            &self.sampling,
+            keys,
+            &posed,
+            self.rewards,
+        )
+        .map_err(other)?;
         self.generated.0 += completions
             .iter()
             .map(|c| c.tokens.len() as u64)
             .sum::<u64>();
         self.generated.1 += tokens.iter().map(|prompt| prompt.len() as u64).sum::<u64>();
-        let problems: Vec<Problem> = prompts
-            .iter()
-            .map(|prompt| self.mix.problem(self.seed, Split::Train, prompt.problem))
-            .collect();
-        let texts = completions
-            .iter()
-            .map(|completion| self.model.text.decode(&completion.tokens))
-            .collect::<Result<Vec<_>>>()
-            .map_err(other)?;
-        let cap = self.sampling.max_new_tokens;
-        let batch = scored(self.model, &problems, group, &texts, &completions, cap);
-        // The definition's check leaves an arm without rewards where its
-        // algorithm learns from none.
-        let scores = self.rewards.map(|rewards| rewards.score(&batch));
-        let scores = scores.transpose().map_err(other)?;
         if let Some(log) = &mut self.completions {
+            let batch = posed.batch(&texts, &completions);
             log.add(step, prompts, &batch, scores.as_ref());
         }
         let rollouts = completions

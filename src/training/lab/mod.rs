@@ -6,6 +6,7 @@
 
 mod arm;
 mod completions;
+mod judging;
 mod pretraining;
 
 pub use arm::ArmLab;
@@ -17,40 +18,79 @@ use rewards::Scored;
 
 use super::forward;
 use crate::generation::{Completion, Precision};
-use crate::model::Model;
-use crate::tasks::Problem;
+use crate::model::{Model, Text};
+use crate::tasks::{Mix, Problem};
 
 /// Tokens of one forward pass of a validation; bounds memory.
 const VALIDATION_TOKENS: usize = 8192;
 
-/// Completions as rewards see them, `group` for each problem.
-pub fn scored<'a>(
-    model: &Model,
-    problems: &'a [Problem],
-    group: usize,
-    texts: &'a [String],
-    completions: &[Completion],
-    max_new_tokens: usize,
-) -> Vec<Scored<'a>> {
-    completions
-        .iter()
-        .enumerate()
-        .map(|(index, completion)| {
-            let problem = &problems[index / group];
-            Scored {
-                task: problem.task,
-                problem: &problem.id,
-                prompt: &problem.prompt,
-                completion: &texts[index],
-                expected: Some(&problem.answer),
-                reasoning_tokens: model.text.reasoning_tokens(&completion.tokens),
-                completion_tokens: completion.tokens.len(),
-                max_new_tokens,
-                truncated: completion.truncated(),
-                ..Scored::default()
-            }
-        })
-        .collect()
+/// What rewards are told of the problems of a rollout phase.
+pub struct Posed<'a> {
+    /// How the policy writes.
+    pub text: &'a Text,
+    /// The problems.
+    pub problems: &'a [Problem],
+    /// What each of them costs people.
+    human_costs: Vec<Option<f64>>,
+    /// Completions of each problem.
+    pub group: usize,
+    /// The cap under which they are sampled.
+    pub max_new_tokens: usize,
+}
+
+impl<'a> Posed<'a> {
+    /// Problems of `mix`, each answered `group` times by `model`.
+    pub fn new(
+        model: &'a Model,
+        mix: &Mix,
+        problems: &'a [Problem],
+        group: usize,
+        max_new_tokens: usize,
+    ) -> Self {
+        Self {
+            text: &model.text,
+            problems,
+            human_costs: problems.iter().map(|p| mix.human_cost(p)).collect(),
+            group,
+            max_new_tokens,
+        }
+    }
+
+    /// The completion at a place as rewards see it.
+    pub fn scored<'t>(
+        &'t self,
+        place: usize,
+        text: &'t str,
+        completion: &'t Completion,
+    ) -> Scored<'t> {
+        let index = place / self.group;
+        let problem = &self.problems[index];
+        Scored {
+            task: problem.task,
+            problem: &problem.id,
+            prompt: &problem.prompt,
+            completion: text,
+            expected: Some(&problem.answer),
+            reasoning_tokens: self.text.reasoning_tokens(&completion.tokens),
+            completion_tokens: completion.tokens.len(),
+            max_new_tokens: self.max_new_tokens,
+            truncated: completion.truncated(),
+            completion_ids: &completion.tokens,
+            human_cost: self.human_costs[index],
+            columns: None,
+        }
+    }
+
+    /// All completions as rewards see them.
+    pub fn batch<'t>(
+        &'t self,
+        texts: &'t [String],
+        completions: &'t [Completion],
+    ) -> Vec<Scored<'t>> {
+        let each = texts.iter().zip(completions).enumerate();
+        each.map(|(place, (text, completion))| self.scored(place, text, completion))
+            .collect()
+    }
 }
 
 fn other(error: impl Into<anyhow::Error>) -> LabError {

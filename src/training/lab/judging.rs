@@ -1,0 +1,82 @@
+//! Sampling and judging at the same time: rewards that judge each completion by
+//! itself do so on a thread of their own while others are still being sampled.
+//!
+//! That thread is handed text and token ids, never a tensor. Which completions
+//! it has seen when is up to the clock; what it says of them is not, so a run's
+//! bits do not depend on it.
+
+use std::sync::mpsc::{Sender, channel};
+use std::thread;
+
+use anyhow::{Context, Error, Result, bail};
+use rewards::{BatchScores, Early, WeightedRewards};
+
+use super::Posed;
+use crate::generation::{self, Completion, Key, Sampling};
+use crate::model::Model;
+
+/// What was sampled, as tokens and as text, and what the rewards say of it.
+pub(super) struct Judged {
+    pub(super) completions: Vec<Completion>,
+    pub(super) texts: Vec<String>,
+    /// `None` without rewards.
+    pub(super) scores: Option<BatchScores>,
+}
+
+/// A completion on its way to the judge.
+type Arriving = (usize, (usize, String, Completion));
+
+/// Samples the completions of each prompt, and judges them.
+pub(super) fn sample(
+    model: &Model,
+    prompts: &[Vec<i64>],
+    sampling: &Sampling,
+    keys: impl Fn(usize) -> Vec<Key>,
+    posed: &Posed<'_>,
+    rewards: Option<&WeightedRewards>,
+) -> Result<Judged> {
+    let mut texts = vec![String::new(); prompts.len() * posed.group];
+    let mut generate = |judge: Option<&Sender<Arriving>>| {
+        generation::generate_telling(model, prompts, sampling, &keys, &mut |place, completion| {
+            let text = model.text.decode(&completion.tokens)?;
+            if let Some(judge) = judge {
+                let sent = judge.send((place, (place, text.clone(), completion.clone())));
+                sent.ok().context("the rewards have failed")?;
+            }
+            if let Some(place) = texts.get_mut(place) {
+                *place = text;
+            }
+            Ok(())
+        })
+    };
+    let (completions, early) = match rewards.filter(|rewards| rewards.judges_early()) {
+        None => (generate(None)?, Early::default()),
+        Some(rewards) => thread::scope(|scope| {
+            let (told, arriving) = channel::<Arriving>();
+            let judge = scope.spawn(move || {
+                rewards.score_arriving(&arriving, |(place, text, completion)| {
+                    posed.scored(*place, text, completion)
+                })
+            });
+            let sampled = generate(Some(&told));
+            drop(told);
+            let Ok(early) = judge.join() else {
+                bail!("a reward panicked; what it said stands above");
+            };
+            // Where the judge failed, that is why the sampling did.
+            Ok::<_, Error>(
+                (early
+                    .map_err(Error::from)
+                    .and_then(|early| Ok((sampled?, early))))?,
+            )
+        })?,
+    };
+    let batch = posed.batch(&texts, &completions);
+    let scores = rewards.map(|rewards| rewards.score_rest(&batch, early));
+    let scores = scores.transpose()?;
+    Ok(Judged {
+        completions,
+        texts,
+        scores,
+    })
+}
