@@ -9,7 +9,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread;
 
 use anyhow::{Context, Error, Result, bail};
-use rewards::{BatchScores, Early, WeightedRewards};
+use rewards::{BatchScores, Early, Scored, WeightedRewards};
 
 use super::Posed;
 use crate::generation::{self, Completion, Key, Sampling};
@@ -24,27 +24,44 @@ pub(super) struct Judged {
 }
 
 /// A completion on its way to the judge.
-type Arriving = (usize, (usize, String, Completion));
+struct Arrived<'a> {
+    posed: &'a Posed<'a>,
+    place: usize,
+    text: String,
+    completion: Completion,
+}
+
+impl Arrived<'_> {
+    fn scored(&self) -> Scored<'_> {
+        self.posed.scored(self.place, &self.text, &self.completion)
+    }
+}
 
 /// Samples the completions of each prompt, and judges them.
-pub(super) fn sample(
+pub(super) fn sample<'p>(
     model: &Model,
     prompts: &[Vec<i64>],
     sampling: &Sampling,
     keys: impl Fn(usize) -> Vec<Key>,
-    posed: &Posed<'_>,
+    posed: &'p Posed<'p>,
     rewards: Option<&WeightedRewards>,
 ) -> Result<Judged> {
     let mut texts = vec![String::new(); prompts.len() * posed.group];
-    let mut generate = |judge: Option<&Sender<Arriving>>| {
+    let mut generate = |judge: Option<Sender<(usize, Arrived<'p>)>>| {
         generation::generate_telling(model, prompts, sampling, &keys, &mut |place, completion| {
             let text = model.text.decode(&completion.tokens)?;
-            if let Some(judge) = judge {
-                let sent = judge.send((place, (place, text.clone(), completion.clone())));
+            if let Some(judge) = &judge {
+                let arrived = Arrived {
+                    posed,
+                    place,
+                    text: text.clone(),
+                    completion: completion.clone(),
+                };
+                let sent = judge.send((place, arrived));
                 sent.ok().context("the rewards have failed")?;
             }
-            if let Some(place) = texts.get_mut(place) {
-                *place = text;
+            if let Some(room) = texts.get_mut(place) {
+                *room = text;
             }
             Ok(())
         })
@@ -52,23 +69,16 @@ pub(super) fn sample(
     let (completions, early) = match rewards.filter(|rewards| rewards.judges_early()) {
         None => (generate(None)?, Early::default()),
         Some(rewards) => thread::scope(|scope| {
-            let (told, arriving) = channel::<Arriving>();
-            let judge = scope.spawn(move || {
-                rewards.score_arriving(&arriving, |(place, text, completion)| {
-                    posed.scored(*place, text, completion)
-                })
-            });
-            let sampled = generate(Some(&told));
-            drop(told);
+            let (told, arriving) = channel();
+            let judge = scope.spawn(move || rewards.score_arriving(&arriving, Arrived::scored));
+            // The sender goes with it, so the judge knows when no more can come.
+            let sampled = generate(Some(told));
             let Ok(early) = judge.join() else {
-                bail!("a reward panicked; what it said stands above");
+                bail!("a reward panicked; its message stands above");
             };
             // Where the judge failed, that is why the sampling did.
-            Ok::<_, Error>(
-                (early
-                    .map_err(Error::from)
-                    .and_then(|early| Ok((sampled?, early))))?,
-            )
+            let early = early?;
+            Ok::<_, Error>((sampled?, early))
         })?,
     };
     let batch = posed.batch(&texts, &completions);
