@@ -247,6 +247,8 @@ fn leaves(dtype: &ArrowDataType) -> Option<usize> {
         | ArrowDataType::Boolean
         | ArrowDataType::Int32
         | ArrowDataType::Int64
+        | ArrowDataType::UInt32
+        | ArrowDataType::UInt64
         | ArrowDataType::Float32
         | ArrowDataType::Float64
         | ArrowDataType::Utf8View => Some(1),
@@ -276,6 +278,10 @@ fn json(array: &dyn Array, index: usize) -> Value {
     } else if let Some(numbers) = any.downcast_ref::<PrimitiveArray<i32>>() {
         Value::from(numbers.value(index))
     } else if let Some(numbers) = any.downcast_ref::<PrimitiveArray<i64>>() {
+        Value::from(numbers.value(index))
+    } else if let Some(numbers) = any.downcast_ref::<PrimitiveArray<u32>>() {
+        Value::from(numbers.value(index))
+    } else if let Some(numbers) = any.downcast_ref::<PrimitiveArray<u64>>() {
         Value::from(numbers.value(index))
     } else if let Some(numbers) = any.downcast_ref::<PrimitiveArray<f32>>() {
         Value::from(numbers.value(index))

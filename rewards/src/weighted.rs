@@ -125,6 +125,11 @@ impl WeightedRewards {
         self.rewards.iter().map(|weighted| weighted.name.as_str())
     }
 
+    /// What each is, its name in the registry, in the same order.
+    pub fn kinds(&self) -> impl Iterator<Item = &str> {
+        self.rewards.iter().map(|weighted| weighted.reward.name())
+    }
+
     /// Scores a batch with every reward, in order, and adds up.
     ///
     /// The first reward that fails, gives the wrong number of scores or gives

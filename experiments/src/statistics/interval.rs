@@ -25,7 +25,8 @@ pub fn wilson(share: f64, n: usize) -> Option<(f64, f64)> {
 }
 
 /// Quantile of sorted values with linear interpolation (Hyndman and Fan's type 7, numpy's default).
-fn quantile(sorted: &[f64], q: f64) -> f64 {
+/// There must be a value.
+pub fn quantile(sorted: &[f64], q: f64) -> f64 {
     let at = q * (sorted.len() - 1) as f64;
     let below = at.floor() as usize;
     let above = (below + 1).min(sorted.len() - 1);

@@ -1,0 +1,313 @@
+//! Completions that are there, as rewards see them: the Parquet files that a
+//! training leaves, a folder of them, or JSONL.
+//!
+//! A row has `prompt` and `completion`, and may have
+//!
+//! | key | what it is, and what stands for it |
+//! |---|---|
+//! | `expected`, or `answer` | the right answer; else that of the lab's problem of that `task` and `problem` |
+//! | `task`, `problem` | whose they are; else empty, and the prompt |
+//! | `completion_tokens`, or `tokens` | the length; else the number of `completion_ids`, else words |
+//! | `reasoning_tokens` | tokens of reasoning; else words of it |
+//! | `completion_ids` | what the model generated |
+//! | `max_new_tokens` | the cap; else `rollout.max_new_tokens` of the definition |
+//! | `truncated` | whether the cap cut it off; else no |
+//! | `human_cost` | what it costs people; else what people needed in the condition of the lab's problem |
+//! | `step` | its batch: rows of one step are judged together; else all are |
+//!
+//! Worked example:
+//! `{"prompt": "2 + 2 = ?", "completion": "4", "answer": "4", "tokens": 2, "level": 1}`.
+//! Other keys, `answer` among them, are the columns that rewards may ask for.
+//!
+//! What it deliberately does not do: render conversations; their text has to be
+//! there as the model read and wrote it.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use ::rewards::{Extraction, Scored};
+use anyhow::{Context, Result, bail, ensure};
+use experiments::dataset;
+use serde_json::{Map, Value};
+
+use crate::tasks::{Mix, Problem, Split};
+
+/// What no reward is told of as a column: it has a place of its own.
+const PLACED: [&str; 3] = ["prompt", "completion", "completion_ids"];
+
+/// One completion.
+pub(super) struct Given {
+    pub(super) task: String,
+    pub(super) problem: String,
+    pub(super) prompt: String,
+    pub(super) completion: String,
+    expected: Option<String>,
+    reasoning_tokens: usize,
+    completion_tokens: usize,
+    max_new_tokens: usize,
+    truncated: bool,
+    completion_ids: Vec<i64>,
+    human_cost: Option<f64>,
+    columns: Map<String, Value>,
+    step: u64,
+    /// Whether its length is counted in words, for want of tokens.
+    pub(super) in_words: bool,
+}
+
+impl Given {
+    /// As rewards see it.
+    pub(super) fn scored(&self) -> Scored<'_> {
+        Scored {
+            task: &self.task,
+            problem: &self.problem,
+            prompt: &self.prompt,
+            completion: &self.completion,
+            expected: self.expected.as_deref(),
+            reasoning_tokens: self.reasoning_tokens,
+            completion_tokens: self.completion_tokens,
+            max_new_tokens: self.max_new_tokens,
+            truncated: self.truncated,
+            completion_ids: &self.completion_ids,
+            human_cost: self.human_cost,
+            columns: Some(&self.columns),
+        }
+    }
+}
+
+/// What stands for what a row does not say.
+pub(super) struct Known<'a> {
+    problems: HashMap<(&'a str, &'a str), &'a Problem>,
+    mix: &'a Mix,
+    max_new_tokens: usize,
+}
+
+impl<'a> Known<'a> {
+    /// The problems of a definition's tasks, and its cap.
+    pub(super) fn new(mix: &'a Mix, max_new_tokens: usize) -> Self {
+        let all = mix.tasks().iter().flat_map(|task| {
+            let of = |split| task.space().problems(split);
+            of(Split::Train).chain(of(Split::Validation))
+        });
+        Self {
+            problems: all
+                .map(|problem| ((problem.task, problem.id.as_str()), problem))
+                .collect(),
+            mix,
+            max_new_tokens,
+        }
+    }
+}
+
+/// Completions in batches.
+pub(super) struct Batches {
+    pub(super) all: Vec<Vec<Given>>,
+}
+
+/// Reads a file, or the Parquet files of a folder in the order of their names.
+pub(super) fn read(path: &Path, known: &Known<'_>) -> Result<Batches> {
+    let mut given = Vec::new();
+    for file in files(path)? {
+        let rows = if is_parquet(&file) {
+            of_parquet(&file)?
+        } else {
+            of_lines(&file)?
+        };
+        for (place, row) in rows {
+            given.push(
+                completion(row, known).with_context(|| format!("{}, {place}", file.display()))?,
+            );
+        }
+    }
+    ensure!(!given.is_empty(), "{} holds no completions", path.display());
+    let mut all: Vec<Vec<Given>> = Vec::new();
+    for one in given {
+        match all.last_mut() {
+            Some(batch) if batch.last().is_some_and(|last| last.step == one.step) => {
+                batch.push(one)
+            }
+            _ => all.push(vec![one]),
+        }
+    }
+    Ok(Batches { all })
+}
+
+fn is_parquet(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|e| e.eq_ignore_ascii_case("parquet"))
+}
+
+fn files(path: &Path) -> Result<Vec<PathBuf>> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let reading = || format!("reading {}", path.display());
+    let mut found = Vec::new();
+    for entry in path.read_dir().with_context(reading)? {
+        let at = entry.with_context(reading)?.path();
+        let hidden = at
+            .file_name()
+            .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if is_parquet(&at) && !hidden {
+            found.push(at);
+        }
+    }
+    found.sort();
+    ensure!(
+        !found.is_empty(),
+        "{} holds no Parquet file; give the folder `completions` of an arm and seed, such as RUN/arms/grpo/seed-1/completions",
+        path.display()
+    );
+    Ok(found)
+}
+
+/// Rows, each with its name for errors.
+type Rows = Vec<(String, Map<String, Value>)>;
+
+fn of_parquet(path: &Path) -> Result<Rows> {
+    let columns = dataset::read(path, &[])?.columns;
+    // What rewards said before is not asked: they are about to say it again.
+    let wanted: Vec<&str> = columns
+        .iter()
+        .map(String::as_str)
+        .filter(|name| !name.starts_with("rewards/"))
+        .collect();
+    let rows = dataset::read(path, &wanted)?.rows.into_iter().enumerate();
+    Ok(rows
+        .map(|(index, row)| (format!("row {}", index + 1), row))
+        .collect())
+}
+
+fn of_lines(path: &Path) -> Result<Rows> {
+    let bytes = std::fs::read(path)
+        .with_context(|| format!("reading the completions {}", path.display()))?;
+    ensure!(
+        !bytes.starts_with(b"PAR1"),
+        "{} is a Parquet file: let its name end in .parquet",
+        path.display()
+    );
+    let mut rows = Rows::new();
+    for (index, line) in bytes.split(|&byte| byte == b'\n').enumerate() {
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        let row = serde_json::from_slice(line).with_context(|| {
+            format!(
+                "{}, line {}: a completion is a JSON object with \"prompt\" and \"completion\" at least",
+                path.display(),
+                index + 1
+            )
+        })?;
+        rows.push((format!("line {}", index + 1), row));
+    }
+    Ok(rows)
+}
+
+fn completion(row: Map<String, Value>, known: &Known<'_>) -> Result<Given> {
+    let fields = Fields(&row);
+    let prompt = fields.text("prompt")?.context("it has no `prompt`")?;
+    let completion = fields
+        .text("completion")?
+        .context("it has no `completion`")?;
+    let task = fields.text("task")?.unwrap_or_default();
+    let problem = fields.text("problem")?.unwrap_or_else(|| prompt.clone());
+    let lab = known.problems.get(&(task.as_str(), problem.as_str()));
+    let expected = match fields.answer("expected")? {
+        None => fields.answer("answer")?,
+        given => given,
+    };
+    let completion_ids = fields.ids("completion_ids")?;
+    let tokens = match fields.count("completion_tokens")? {
+        None => fields.count("tokens")?,
+        given => given,
+    };
+    let counted = tokens.or((!completion_ids.is_empty()).then_some(completion_ids.len()));
+    let words = |text: &str| text.split_whitespace().count();
+    let reasoning = fields.count("reasoning_tokens")?;
+    Ok(Given {
+        expected: expected.or_else(|| lab.map(|problem| problem.answer.clone())),
+        reasoning_tokens: reasoning
+            .unwrap_or_else(|| words(Extraction::new(&prompt, &completion).reasoning)),
+        completion_tokens: counted.unwrap_or_else(|| words(&completion)),
+        in_words: counted.is_none() || reasoning.is_none(),
+        max_new_tokens: fields
+            .count("max_new_tokens")?
+            .unwrap_or(known.max_new_tokens),
+        truncated: fields.flag("truncated")?.unwrap_or(false),
+        human_cost: match fields.number("human_cost")? {
+            None => lab.and_then(|problem| known.mix.human_cost(problem)),
+            given => given,
+        },
+        step: fields.count("step")?.unwrap_or(0) as u64,
+        task,
+        problem,
+        prompt,
+        completion,
+        completion_ids,
+        columns: row
+            .into_iter()
+            .filter(|(key, _)| !PLACED.contains(&key.as_str()))
+            .collect(),
+    })
+}
+
+/// A row's values by key; null is as good as absent.
+struct Fields<'a>(&'a Map<String, Value>);
+
+impl Fields<'_> {
+    fn get(&self, key: &str) -> Option<&Value> {
+        self.0.get(key).filter(|value| !value.is_null())
+    }
+
+    /// The value of a key as `read` reads it.
+    fn read<T>(
+        &self,
+        key: &str,
+        wanted: &str,
+        read: impl Fn(&Value) -> Option<T>,
+    ) -> Result<Option<T>> {
+        let Some(value) = self.get(key) else {
+            return Ok(None);
+        };
+        let Some(found) = read(value) else {
+            let mut shown = value.to_string();
+            if shown.chars().count() > 40 {
+                shown = shown.chars().take(40).chain(['…']).collect();
+            }
+            bail!("`{key}` is {shown}: write {wanted}");
+        };
+        Ok(Some(found))
+    }
+
+    fn text(&self, key: &str) -> Result<Option<String>> {
+        self.read(key, "text", |value| Some(value.as_str()?.to_owned()))
+    }
+
+    fn answer(&self, key: &str) -> Result<Option<String>> {
+        self.read(key, "text or a number", |value| match value {
+            Value::String(text) => Some(text.clone()),
+            Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
+            _ => None,
+        })
+    }
+
+    fn count(&self, key: &str) -> Result<Option<usize>> {
+        self.read(key, "a whole number, 0 or more", |value| {
+            Some(usize::try_from(value.as_u64()?).ok()?)
+        })
+    }
+
+    fn number(&self, key: &str) -> Result<Option<f64>> {
+        self.read(key, "a number", Value::as_f64)
+    }
+
+    fn flag(&self, key: &str) -> Result<Option<bool>> {
+        self.read(key, "true or false", Value::as_bool)
+    }
+
+    fn ids(&self, key: &str) -> Result<Vec<i64>> {
+        let ids = self.read(key, "a list of token ids", |value| {
+            value.as_array()?.iter().map(Value::as_i64).collect()
+        });
+        Ok(ids?.unwrap_or_default())
+    }
+}
