@@ -8,14 +8,15 @@
 //! observation less for the covariate, and take completions for independent,
 //! which those of one problem are not quite: they point at what to look into.
 //!
-//! **The warning.** A reward *pays secretly for length* where it pays for being
+//! **The warning.** A reward *secretly pays for length* where it pays for being
 //! right (its correlation with the verdict lies above 0, interval included) and,
 //! given the verdict, goes with length beyond its interval. Rewards that are
 //! openly about length are not warned of, nor is a sum with such a one in it.
 //!
 //! **Disagreement.** A value's rank among all to which both rewards apply,
 //! from 0 to 1 with ties sharing, is compared between the two; the largest
-//! gaps are shown, each completion once.
+//! gaps are shown, each completion once and no pair of rewards more often than
+//! its share.
 //!
 //! What it deliberately does not do: compute a statistic of its own, or print.
 
@@ -320,8 +321,10 @@ fn disagreements(judged: &Judged<'_>, columns: &[(&str, Vec<Option<f64>>)]) -> V
         }
     }
     found.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+    let pairs = columns.len() * columns.len().saturating_sub(1) / 2;
+    let share = SHOWN.div_ceil(pairs.max(1));
     let mut shown: Vec<&Given> = Vec::new();
-    let mut all = Vec::new();
+    let mut all: Vec<Disagreement> = Vec::new();
     for (gap, place, rewards, values) in found {
         let Some(given) = judged.given.get(place).copied() else {
             continue;
@@ -329,7 +332,9 @@ fn disagreements(judged: &Judged<'_>, columns: &[(&str, Vec<Option<f64>>)]) -> V
         let again = |other: &&Given| {
             (&other.prompt, &other.completion) == (&given.prompt, &given.completion)
         };
-        if gap == 0.0 || shown.iter().any(again) {
+        let of_pair = |other: &&Disagreement| other.rewards == rewards;
+        let enough = all.iter().filter(of_pair).count() >= share;
+        if gap == 0.0 || enough || shown.iter().any(again) {
             continue;
         }
         shown.push(given);
@@ -361,8 +366,8 @@ fn notes(judged: &Judged<'_>, length: &[Length]) -> Vec<String> {
         };
         let more = if r > 0.0 { "longer" } else { "shorter" };
         notes.push(format!(
-            "warning: {} secretly pays for length: among completions that `correct` judges the same, \
-             {more} ones earn more, r = {r:.2} [{low:.2}, {high:.2}]",
+            "warning: {} pays for more than being right: among completions that `correct` judges the \
+             same, {more} ones earn more, r = {r:.2} [{low:.2}, {high:.2}]",
             found.name
         ));
     }

@@ -68,9 +68,9 @@ impl Describe {
         }
         let rows = description.parameters.iter().map(|parameter| {
             let default = match (&parameter.default, parameter.required) {
-                (Some(default), _) => default.clone(),
-                (None, true) => "must be given".to_owned(),
-                (None, false) => "none".to_owned(),
+                (_, true) => "must be given".to_owned(),
+                (Some(default), _) if default != "null" => default.clone(),
+                _ => "none".to_owned(),
             };
             vec![
                 parameter.key.clone(),
