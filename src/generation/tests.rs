@@ -281,3 +281,36 @@ fn kernels_and_operators_compute_the_same_network() {
         }
     }
 }
+
+#[test]
+fn each_completion_is_told_of_once_when_it_has_ended_and_may_end_it_all() {
+    let decoder = decoder();
+    let text = Text::lab().unwrap();
+    let source = |name: &str| Ok(decoder.merged(name));
+    let given = prompts(&TEXTS, 4);
+    let mut engine = Engine::new(
+        decoder.config(),
+        &text,
+        &source,
+        Device::Cpu,
+        Precision::Float32,
+    )
+    .unwrap();
+    let mut told: Vec<(usize, Completion)> = Vec::new();
+    let completions = engine
+        .generate_telling(&given, &sampling(), &mut |place, completion| {
+            told.push((place, completion.clone()));
+            Ok(())
+        })
+        .unwrap();
+    told.sort_by_key(|(place, _)| *place);
+    let expected: Vec<(usize, Completion)> = completions.into_iter().enumerate().collect();
+    assert_eq!(told, expected);
+    let mut heard = 0;
+    let refused = engine.generate_telling(&given, &sampling(), &mut |_, _| {
+        heard += 1;
+        anyhow::bail!("enough")
+    });
+    assert_eq!(refused.unwrap_err().to_string(), "enough");
+    assert_eq!(heard, 1);
+}

@@ -1,13 +1,14 @@
 //! What a comparison takes from a training's `metrics.jsonl`: curves, and the
 //! sums that notes are made of.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use experiments::comparison::{Curve, TrainingLog};
 use serde_json::{Map, Value};
 
-/// Metrics whose curves a comparison keeps.
+/// Metrics whose curves a comparison keeps, beside those of the rewards.
 const CURVES: [&str; 9] = [
     "validation/accuracy",
     "validation/reasoning_tokens",
@@ -20,6 +21,11 @@ const CURVES: [&str; 9] = [
     "completions/clipped_ratio",
 ];
 
+/// Whether it says what a reward, a part of one or the judge of a batch came to.
+fn is_of_rewards(metric: &str) -> bool {
+    metric.starts_with("rewards/") && !metric.ends_with("/std")
+}
+
 /// The curves of one training, by name, and its sums.
 pub(super) fn read(path: &Path, arm: &str, seed: u64) -> Result<(Vec<Curve>, TrainingLog)> {
     let text =
@@ -31,8 +37,13 @@ pub(super) fn read(path: &Path, arm: &str, seed: u64) -> Result<(Vec<Curve>, Tra
         lines.push(line);
     }
     let value = |line: &Map<String, Value>, name: &str| line.get(name)?.as_f64();
-    let mut names = CURVES;
-    names.sort_unstable();
+    let mut names: BTreeSet<&str> = CURVES.into();
+    let logged = lines.iter().flat_map(Map::keys);
+    names.extend(
+        logged
+            .map(String::as_str)
+            .filter(|name| is_of_rewards(name)),
+    );
     let curve = |metric: &str| {
         let points: Vec<(u64, f64)> = lines
             .iter()

@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use experiments::norms::{NormItem, Norms, conditions};
+
 use super::*;
 
 fn all_tasks() -> Vec<Box<dyn Task>> {
@@ -299,4 +301,72 @@ fn number_words_are_english() {
         "ninety-nine",
     ];
     assert_eq!(words, english);
+}
+
+#[test]
+fn other_wordings_of_what_people_were_timed_on_cost_what_it_cost_them() {
+    let items: Vec<NormItem> = all_tasks()
+        .iter()
+        .flat_map(|task| task.evaluation_items())
+        .map(|item| NormItem {
+            n: None,
+            mean_rt_ms: None,
+            mean_log_rt: conditions::lookup(&item.task, &item.condition).map(|c| c.mean_log_rt),
+            accuracy: None,
+            task: item.task,
+            item_id: item.item_id,
+            prompt: item.prompt,
+            answer: item.answer,
+            condition: Some(item.condition),
+        })
+        .collect();
+    let norms = Norms::new(items, "the carried means".to_owned());
+    let mix = Mix::new(&NAMES, Proportions::default()).unwrap();
+    let timed = Mix::new(&NAMES, Proportions::default())
+        .unwrap()
+        .timed(&norms);
+    let mut costs = BTreeMap::<&str, usize>::new();
+    for task in all_tasks() {
+        // A pair and a result that was shown, without the wording.
+        let shown: BTreeSet<(String, String)> = task
+            .evaluation_items()
+            .into_iter()
+            .filter_map(|item| {
+                let (sum, result) = item.prompt.split_once('=')?;
+                Some((squeeze(sum), item.answer.clone() + result.trim()))
+            })
+            .collect();
+        let problems = |split| task.space().problems(split);
+        for problem in problems(Split::Train).chain(problems(Split::Validation)) {
+            assert_eq!(mix.human_cost(problem), None);
+            let cost = timed.human_cost(problem);
+            let Some(presented) = problem.terms.presented else {
+                assert_eq!(cost, None, "{problem:?}");
+                continue;
+            };
+            if problem.wording == Wording::Canonical {
+                assert_eq!(cost, None, "{problem:?}");
+            }
+            let Some(cost) = cost else { continue };
+            let condition = task.condition(problem).unwrap();
+            assert!(condition.starts_with(&problem.answer), "{problem:?}");
+            let norm = conditions::lookup(problem.task, &condition).unwrap();
+            assert!((cost - norm.mean_log_rt).abs() < 1e-12, "{problem:?}");
+            *costs.entry(task.name()).or_default() += 1;
+            let value = task.notation().value;
+            let wanted = problem.answer.clone() + &value(presented);
+            let left = value(problem.terms.left);
+            let right = match task.name() {
+                "alphabet_arithmetic" => problem.terms.right.to_string(),
+                _ => value(problem.terms.right),
+            };
+            let timed = shown.contains(&(format!("{left}+{right}"), wanted));
+            // A false result of an addition is one of up to eight, of which the
+            // evaluation shows one.
+            assert!(timed || problem.answer == "false", "{problem:?}");
+        }
+    }
+    // Both other wordings of each pair with its sum, and more with false results.
+    assert_eq!(costs["alphabet_arithmetic"], 2 * 120);
+    assert!(costs["addition_digit"] > 2 * 128 && costs["addition_digit"] == costs["addition_word"]);
 }

@@ -3,7 +3,7 @@
 
 use rewards::{Registry, Reward, RewardError, Score, Scored, Scores, schemars};
 
-const ABOUT: &str = "What hedging costs: minus the share of words that hedge. Range: [-1, 0].";
+const ABOUT: &str = "What hedging costs: minus the number of words that hedge.";
 
 #[derive(serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -20,13 +20,9 @@ impl Reward for Hedging {
     }
     fn score(&self, batch: &[Scored<'_>]) -> Result<Scores, RewardError> {
         let score = |item: &Scored<'_>| {
-            let words: Vec<String> = item
-                .completion
-                .split_whitespace()
-                .map(str::to_lowercase)
-                .collect();
-            let hedges = words.iter().filter(|word| self.0.contains(word)).count() as f64;
-            Score::new(-hedges / words.len().max(1) as f64).with_part("words", hedges)
+            let text = item.completion.to_lowercase();
+            let hedges = |word: &&str| self.0.iter().any(|hedge| hedge == word);
+            Score::new(0.0 - text.split_whitespace().filter(hedges).count() as f64)
         };
         Ok(batch.iter().map(score).collect())
     }

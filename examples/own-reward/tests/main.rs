@@ -25,7 +25,7 @@ fn it_is_listed_and_described_with_its_parameters() {
         "{listed}"
     );
     let described = told(&["rewards", "describe", "hedging"]);
-    for part in ["minus the share", "words", "must be given"] {
+    for part in ["minus the number", "words", "must be given"] {
         assert!(described.contains(part), "{part}: {described}");
     }
 }

@@ -30,6 +30,8 @@ pub struct CurveFigure {
     pub metric: String,
     /// Whether most readers want it: loss, rewards, accuracies and length.
     pub main: bool,
+    /// Whether it shows a reward or a part of one.
+    pub of_rewards: bool,
     /// The figure.
     pub figure: Figure,
 }
@@ -55,6 +57,7 @@ pub fn figures(comparison: &Comparison) -> Vec<CurveFigure> {
             Some(CurveFigure {
                 metric: metric.to_owned(),
                 main: metrics::is_main(metric),
+                of_rewards: metrics::is_of_rewards(metric),
                 figure: figure(metric, &curves, &colors)?,
             })
         })

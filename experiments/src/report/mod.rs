@@ -103,6 +103,30 @@ mod tests {
     }
 
     #[test]
+    fn rewards_and_their_parts_have_a_place_of_their_own() {
+        let mut comparison = fixture::comparison();
+        assert!(!html(&comparison, &[]).contains("id=\"rewards\""));
+        for metric in ["rewards/correct/mean", "rewards/cost/work/mean"] {
+            comparison.curves.push(crate::comparison::Curve {
+                arm: "grpo".to_owned(),
+                seed: 1,
+                metric: metric.to_owned(),
+                points: vec![(1, 0.25), (2, 0.5)],
+            });
+        }
+        let page = html(&comparison, &[]);
+        let at = page.find("id=\"rewards\"").unwrap();
+        let rewards = page[at..].split("</details>\n<details").next().unwrap();
+        for part in [
+            "not what it can do",
+            "rewards/correct/mean over training",
+            "work, a part of the reward cost",
+        ] {
+            assert!(rewards.contains(part), "{part}");
+        }
+    }
+
+    #[test]
     fn arms_and_scatter_come_first_and_the_further_figures_late() {
         let page = page();
         let order = [

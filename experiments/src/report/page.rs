@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::comparison::{Comparison, ItemCompletions};
+use crate::figures::curves::CurveFigure;
 use crate::figures::palette::Palette;
 use crate::figures::{Figure, bars, curves, forest, scatter};
 use crate::tables::layout::{self, Document};
@@ -10,6 +11,10 @@ use crate::tables::layout::{self, Document};
 use super::lead;
 use super::markup::{self, escape, text};
 use super::summary;
+
+/// What must be said beside the curves of rewards.
+const REWARDS: &str = "Before their weights, over the completions sampled for training: what an arm was paid for, not what it \
+     can do. One of weight 0 was only measured.";
 
 /// Scatter panels that fit beside the margin.
 const BESIDE_THE_MARGIN: usize = 3;
@@ -111,11 +116,13 @@ fn effort(comparison: &Comparison) -> String {
 
 fn learning(comparison: &Comparison) -> String {
     let figures = curves::figures(comparison);
-    let of = |main: bool| -> Vec<&Figure> {
-        let some = figures.iter().filter(|c| c.main == main);
+    let of = |wanted: &dyn Fn(&CurveFigure) -> bool| -> Vec<&Figure> {
+        let some = figures.iter().filter(|curve| wanted(curve));
         some.map(|c| &c.figure).collect()
     };
-    let (main, other) = (of(true), of(false));
+    let main = of(&|curve| curve.main);
+    let rewards = of(&|curve| !curve.main && curve.of_rewards);
+    let other = of(&|curve| !curve.main && !curve.of_rewards);
     if figures.is_empty() {
         return String::new();
     }
@@ -126,6 +133,15 @@ fn learning(comparison: &Comparison) -> String {
         text(&format!("{}{caution}", curves::EXPLANATION)),
         grid(&main)
     );
+    if !rewards.is_empty() {
+        let _ = write!(
+            out,
+            "<details class=\"more\" id=\"rewards\"><summary>What each reward and its parts came to</summary>\n\
+             <p>{}</p>\n{}</details>\n",
+            text(REWARDS),
+            grid(&rewards)
+        );
+    }
     if !other.is_empty() {
         let metrics = if other.len() == 1 {
             "metric"

@@ -1,0 +1,297 @@
+//! Rewards as users meet them: `qinglan rewards`, and what a training says of
+//! its rewards.
+
+use experiments::dataset;
+use serde_json::{Value, json};
+
+use crate::metrics::logged;
+use crate::support::{Bench, Ended, TINY, finished, text};
+
+/// `qinglan rewards check` of the tiny definition on a file of its bench.
+fn check(bench: &Bench, more: &[&str]) -> Ended {
+    let mut arguments = vec!["rewards", "check", "tiny.toml", "--completions"];
+    arguments.extend_from_slice(more);
+    bench.qinglan(&arguments)
+}
+
+fn found(ended: Ended) -> Vec<Value> {
+    serde_json::from_str(&ended.done().stdout).unwrap()
+}
+
+/// The figures of a reward, part or sum.
+fn scores<'a>(findings: &'a Value, name: &str) -> &'a Value {
+    let mut all = findings["scores"].as_array().unwrap().iter();
+    all.find(|one| one["name"] == name).unwrap()
+}
+
+#[test]
+fn every_reward_is_listed_and_describes_its_parameters() {
+    let bench = Bench::new(TINY);
+    let listed = bench.qinglan(&["rewards", "list"]).done().stdout;
+    let registry = rewards::Registry::builtin();
+    for name in registry.names() {
+        assert!(listed.contains(&format!("\n{name} ")), "{name}: {listed}");
+        let told = bench.qinglan(&["rewards", "describe", name]).done().stdout;
+        let described = registry.describe(name).unwrap();
+        assert!(told.contains(described.text.trim()), "{told}");
+        for parameter in &described.parameters {
+            assert!(told.contains(&format!("\n{} ", parameter.key)), "{told}");
+        }
+    }
+    let wrong = bench.qinglan(&["rewards", "describe", "corect"]);
+    assert_eq!(wrong.code, Some(2));
+    assert!(
+        wrong.stderr.contains("did you mean `correct`?"),
+        "{}",
+        wrong.stderr
+    );
+}
+
+#[test]
+fn check_says_of_kept_completions_what_the_training_said() {
+    let bench = finished().copy();
+    let kept = "run/arms/grpo/seed-1/completions";
+    let all = found(check(&bench, &[kept, "--arm", "grpo", "--json"]));
+    assert_eq!(all.len(), 1);
+    let mut said = std::collections::BTreeMap::<String, Vec<f64>>::new();
+    let columns = [
+        "rewards/correct",
+        "rewards/format",
+        "rewards/length_cost",
+        "rewards/length_cost/spent",
+        "reward",
+    ];
+    let mut files = 0;
+    for entry in bench.path(kept).read_dir().unwrap() {
+        files += 1;
+        for row in dataset::read(&entry.unwrap().path(), &columns)
+            .unwrap()
+            .rows
+        {
+            for (name, value) in row {
+                let name = name.strip_prefix("rewards/").unwrap_or("weighted sum");
+                said.entry(name.to_owned())
+                    .or_default()
+                    .extend(value.as_f64());
+            }
+        }
+    }
+    assert_eq!(said.len(), columns.len());
+    assert_eq!(all[0]["batches"], json!(files));
+    assert_eq!(all[0]["verdicts"], all[0]["completions"]);
+    for (name, values) in said {
+        let scores = scores(&all[0], &name);
+        assert_eq!(scores["n"], json!(values.len()), "{name}");
+        let mean = values.iter().sum::<f64>() / values.len() as f64;
+        assert!(
+            (scores["mean"].as_f64().unwrap() - mean).abs() < 1e-9,
+            "{name}"
+        );
+    }
+    // Without a name, the teacher's rewards are tried as well.
+    let arms = found(check(&bench, &[kept, "--json"]));
+    let arms: Vec<&Value> = arms.iter().map(|found| &found["arm"]).collect();
+    assert_eq!(arms, ["grpo", "teacher"]);
+}
+
+#[test]
+fn what_is_shown_fits_a_terminal_and_commands_none() {
+    let bench = finished().copy();
+    bench.write(
+        "given.jsonl",
+        "{\"prompt\": \"2 + 2 = ?\", \"completion\": \"\\u001b[31m4\", \"answer\": 4, \"tokens\": 1, \"level\": [1]}\n\n\
+         {\"prompt\": \"2 + 3 = ?\", \"completion\": \"<think> a b c </think> 6\", \"answer\": \"5\", \"tokens\": 9}\n\
+         {\"prompt\": \"a word that no terminal is wide enough for\", \"completion\": \"5\", \"answer\": null}\n",
+    );
+    for given in ["run/teacher/completions", "given.jsonl"] {
+        let told = check(&bench, &[given]).done().stdout;
+        for part in [
+            "arm grpo",
+            "arm teacher",
+            "correct",
+            "Pearson",
+            "disagree most",
+        ] {
+            assert!(told.contains(part), "{part}: {told}");
+        }
+        let wide = told.lines().filter(|line| line.chars().count() > 80);
+        assert_eq!(wide.count(), 0, "{told}");
+        assert!(!told.contains('\u{1b}'), "{told}");
+    }
+    let told = check(&bench, &["given.jsonl", "--arm", "grpo"])
+        .done()
+        .stdout;
+    let words: Vec<&str> = told.split_whitespace().collect();
+    let told = words.join(" ");
+    assert!(told.contains("3 of 3 completions say nothing"), "{told}");
+    assert!(told.contains("(2 of 3 are judged)"), "{told}");
+}
+
+#[test]
+fn a_reward_that_pays_the_right_for_being_long_is_warned_of() {
+    let definition = TINY.replace(
+        "reward = { correct = 1.0, format = 0.1, length_cost = 0.1 }\ntraining = { steps = 40 }",
+        "reward = { correct = 1.0, short = { is = \"format\", weight = 0.0 } }\ntraining = { steps = 40 }",
+    );
+    let bench = Bench::new(&definition);
+    // Right answers have the form, and among the wrong the long ones have it.
+    let lines: Vec<String> = (0..60)
+        .map(|index| {
+            let (right, long) = (index % 2 == 0, index % 3 == 0);
+            let completion = match (right, long) {
+                (true, _) => "<think> a </think> 4",
+                (false, true) => "<think> a </think> 5",
+                (false, false) => "5",
+            };
+            let tokens = if long { 30 + index } else { 5 + index % 4 };
+            json!({"prompt": "?", "completion": completion, "answer": "4", "tokens": tokens, "reasoning_tokens": 1}).to_string()
+        })
+        .collect();
+    bench.write("given.jsonl", &lines.join("\n"));
+    let told = check(&bench, &["given.jsonl", "--arm", "grpo"])
+        .done()
+        .stdout;
+    assert_eq!(told.matches("warning: ").count(), 1, "{told}");
+    assert!(
+        told.contains("warning: short pays for more than being right"),
+        "{told}"
+    );
+    // Openly paid for it is no secret.
+    let told = check(&bench, &["given.jsonl", "--arm", "teacher"])
+        .done()
+        .stdout;
+    assert!(!told.contains("warning: length_cost"), "{told}");
+    assert!(!told.contains("warning: weighted sum"), "{told}");
+}
+
+#[test]
+fn rows_that_make_no_sense_are_named_by_file_line_and_key() {
+    let bench = Bench::new(TINY);
+    let good = "{\"prompt\": \"?\", \"completion\": \"4\"}";
+    for (line, says) in [
+        (
+            "{\"prompt\": \"?\"}",
+            "given.jsonl, line 3: it has no `completion`",
+        ),
+        ("{\"completion\": \"4\"}", "line 3: it has no `prompt`"),
+        (
+            "{\"prompt\": [1], \"completion\": \"4\"}",
+            "line 3: `prompt` is [1]: write text",
+        ),
+        (
+            "{\"prompt\": \"?\", \"completion\": \"4\", \"tokens\": -1}",
+            "line 3: `tokens` is -1",
+        ),
+        (
+            "{\"prompt\": \"?\", \"completion\": \"4\", \"truncated\": 1}",
+            "line 3: `truncated` is 1",
+        ),
+        (
+            "{\"prompt\": \"?\", \"completion\": \"4\", \"answer\": {}}",
+            "line 3: `answer` is {}",
+        ),
+        (
+            "{\"prompt\": \"?\", \"completion\": \"4\", \"completion_ids\": [\"a\"]}",
+            "`completion_ids`",
+        ),
+        (
+            "[\"?\", \"4\"]",
+            "given.jsonl, line 3: a completion is a JSON object",
+        ),
+        ("{\"prompt\": \"?\", ", "line 3"),
+        ("\u{1}", "line 3"),
+    ] {
+        bench.write("given.jsonl", &format!("{good}\n\n{line}\n"));
+        let refused = check(&bench, &["given.jsonl"]);
+        assert_eq!(refused.code, Some(2), "{line}: {}", refused.stderr);
+        assert!(refused.stderr.contains(says), "{line}: {}", refused.stderr);
+        assert!(refused.stdout.is_empty());
+    }
+    bench.write("given.jsonl", "\n");
+    for (more, says) in [
+        (vec!["given.jsonl"], "given.jsonl holds no completions"),
+        (vec!["absent.jsonl"], "absent.jsonl"),
+        (vec!["."], "holds no Parquet file"),
+        (
+            vec!["given.jsonl", "--arm", "sft"],
+            "there is no arm sft with rewards; there are grpo, teacher",
+        ),
+    ] {
+        let refused = check(&bench, &more);
+        assert_eq!(refused.code, Some(2), "{more:?}: {}", refused.stderr);
+        assert!(
+            refused.stderr.contains(says),
+            "{more:?}: {}",
+            refused.stderr
+        );
+    }
+}
+
+/// The tiny experiment without its teacher and with this reward table.
+fn rewarded(table: &str) -> Bench {
+    let teacher = TINY.find("[teacher]").unwrap();
+    let rollout = TINY.find("[rollout]").unwrap();
+    let sft = TINY.find("[arm.sft]").unwrap();
+    let arm = TINY.find("[arm.grpo]").unwrap();
+    let parts = [&TINY[..teacher], &TINY[rollout..sft], &TINY[arm..]].concat();
+    let old = "reward = { correct = 1.0, format = 0.1, length_cost = 0.1 }";
+    let new = parts.replace(old, table).replace("steps = 40", "steps = 4");
+    let bench = Bench::new(&new.replace("seeds = [1, 2]", "seeds = [1]"));
+    bench.with_cache_of(finished());
+    bench
+}
+
+#[test]
+fn a_weight_of_0_measures_and_pays_nothing() {
+    let bench = rewarded("reward = { correct = 1.0, form = { is = \"format\", weight = 0.0 } }");
+    bench.run("run", &[]).done();
+    let folder = bench.path("run/arms/grpo/seed-1");
+    let lines = logged(&folder);
+    let told: Vec<_> = lines
+        .iter()
+        .filter(|line| line.contains_key("reward"))
+        .collect();
+    assert_eq!(told.len(), 4);
+    for line in told {
+        assert_eq!(line["reward"], line["rewards/correct/mean"]);
+        assert!(line.contains_key("rewards/form/mean"), "{line:?}");
+        assert!(line.contains_key("rewards/form/block/mean"), "{line:?}");
+    }
+    let file = folder.join("completions/step-000001.parquet");
+    let columns = [
+        "reward",
+        "rewards/correct",
+        "rewards/form",
+        "rewards/form/block",
+    ];
+    for row in dataset::read(&file, &columns).unwrap().rows {
+        assert_eq!(row["reward"], row["rewards/correct"]);
+        assert!(row["rewards/form"].is_f64() && row["rewards/form/block"].is_f64());
+    }
+    let page = text(&bench.path("run/report.html"));
+    for part in [
+        "rewards/form/mean over training",
+        "block, a part of the reward form",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+}
+
+#[test]
+fn a_reward_that_fails_while_others_are_sampled_ends_the_training_with_its_reason() {
+    let bench = rewarded("reward = { correct = 1.0, near = { is = \"overlong\", cache = 50 } }");
+    let ended = bench.run("run", &[]);
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    assert!(
+        ended
+            .stderr
+            .contains("reward `near` cannot judge completion"),
+        "{}",
+        ended.stderr
+    );
+    assert!(
+        !ended.stderr.contains("the rewards have failed"),
+        "{}",
+        ended.stderr
+    );
+}
