@@ -29,6 +29,7 @@
 //! | [`format`](mod@format) | 1 if one think block is followed by an answer | {0, 1} |
 //! | [`length_cost`] | minus the share of the token budget spent | \[-1, 0\] |
 //! | [`overlong`] | minus how far the completion is into the last tokens it may have | \[-1, 0\] |
+//! | [`repetition`] | minus the share of word sequences that occurred before | \]-1, 0\] |
 //!
 //! # A worked example
 //!
@@ -112,6 +113,7 @@ mod normal;
 mod number;
 pub mod overlong;
 mod registry;
+pub mod repetition;
 #[cfg(test)]
 mod testing;
 mod weighted;

@@ -15,7 +15,7 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
-use crate::{Description, Reward, RewardError, correct, format, length_cost, overlong};
+use crate::{Description, Reward, RewardError, correct, format, length_cost, overlong, repetition};
 
 type Constructor =
     Box<dyn Fn(&str, &toml::Table, &Path) -> Result<Box<dyn Reward>, RewardError> + Send + Sync>;
@@ -56,6 +56,9 @@ impl Registry {
         });
         registry.insert(overlong::NAME, include_str!("overlong.rs"), |p, _| {
             overlong::Overlong::new(&p)
+        });
+        registry.insert(repetition::NAME, include_str!("repetition.rs"), |p, _| {
+            repetition::Repetition::new(&p)
         });
         registry
     }
@@ -189,7 +192,10 @@ mod tests {
     fn every_builtin_is_built_from_an_empty_table_under_its_own_name() {
         let registry = Registry::builtin();
         let names: Vec<&str> = registry.names().collect();
-        assert_eq!(names, ["correct", "format", "length_cost", "overlong"]);
+        assert_eq!(
+            names,
+            ["correct", "format", "length_cost", "overlong", "repetition"]
+        );
         for name in names {
             let reward = registry.build(name, &toml::Table::new(), Path::new("."));
             let reward = reward.expect("defaults");
@@ -203,7 +209,7 @@ mod tests {
         assert_eq!(
             message,
             "unknown reward `corect` (did you mean `correct`?); \
-             the rewards are `correct`, `format`, `length_cost`, `overlong`"
+             the rewards are `correct`, `format`, `length_cost`, `overlong`, `repetition`"
         );
         let far = self::message(&Registry::builtin(), "zzz", "");
         assert!(!far.contains("did you mean"), "{far}");
