@@ -27,6 +27,7 @@
 //! |---|---|---|
 //! | [`correct`] | 1 if the answer equals the expected one | {0, 1} |
 //! | [`format`](mod@format) | 1 if one think block is followed by an answer | {0, 1} |
+//! | [`human_cost`] | whether it is longer than on easier problems and shorter than on harder ones | \[-1, 1\] |
 //! | [`length_cost`] | minus the share of the token budget spent | \[-1, 0\] |
 //! | [`overlong`] | minus how far the completion is into the last tokens it may have | \[-1, 0\] |
 //! | [`repetition`] | minus the share of word sequences that occurred before | \]-1, 0\] |
@@ -108,6 +109,7 @@ mod description;
 mod error;
 pub mod extraction;
 pub mod format;
+pub mod human_cost;
 pub mod length_cost;
 mod normal;
 mod number;

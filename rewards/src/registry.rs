@@ -15,7 +15,10 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
-use crate::{Description, Reward, RewardError, correct, format, length_cost, overlong, repetition};
+use crate::{
+    Description, Reward, RewardError, correct, format, human_cost, length_cost, overlong,
+    repetition,
+};
 
 type Constructor =
     Box<dyn Fn(&str, &toml::Table, &Path) -> Result<Box<dyn Reward>, RewardError> + Send + Sync>;
@@ -51,6 +54,9 @@ impl Registry {
             include_str!("format.rs"),
             |format::Parameters {}, _| Ok(format::Format),
         );
+        registry.insert(human_cost::NAME, include_str!("human_cost.rs"), |p, _| {
+            human_cost::HumanCost::new(&p)
+        });
         registry.insert(length_cost::NAME, include_str!("length_cost.rs"), |p, _| {
             length_cost::LengthCost::new(&p)
         });
@@ -194,7 +200,14 @@ mod tests {
         let names: Vec<&str> = registry.names().collect();
         assert_eq!(
             names,
-            ["correct", "format", "length_cost", "overlong", "repetition"]
+            [
+                "correct",
+                "format",
+                "human_cost",
+                "length_cost",
+                "overlong",
+                "repetition"
+            ]
         );
         for name in names {
             let reward = registry.build(name, &toml::Table::new(), Path::new("."));
@@ -209,7 +222,8 @@ mod tests {
         assert_eq!(
             message,
             "unknown reward `corect` (did you mean `correct`?); \
-             the rewards are `correct`, `format`, `length_cost`, `overlong`, `repetition`"
+             the rewards are `correct`, `format`, `human_cost`, \
+             `length_cost`, `overlong`, `repetition`"
         );
         let far = self::message(&Registry::builtin(), "zzz", "");
         assert!(!far.contains("did you mean"), "{far}");
