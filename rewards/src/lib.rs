@@ -31,6 +31,7 @@
 //! | [`length_cost`] | minus the share of the token budget spent | \[-1, 0\] |
 //! | [`overlong`] | minus how far the completion is into the last tokens it may have | \[-1, 0\] |
 //! | [`repetition`] | minus the share of word sequences that occurred before | \]-1, 0\] |
+//! | [`script`] | the value of an expression | any |
 //!
 //! # A worked example
 //!
@@ -116,6 +117,7 @@ mod number;
 pub mod overlong;
 mod registry;
 pub mod repetition;
+pub mod script;
 #[cfg(test)]
 mod testing;
 mod weighted;

@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     Description, Reward, RewardError, correct, format, human_cost, length_cost, overlong,
-    repetition,
+    repetition, script,
 };
 
 type Constructor =
@@ -65,6 +65,9 @@ impl Registry {
         });
         registry.insert(repetition::NAME, include_str!("repetition.rs"), |p, _| {
             repetition::Repetition::new(&p)
+        });
+        registry.insert(script::NAME, include_str!("script.rs"), |p, _| {
+            script::Script::new(&p)
         });
         registry
     }
@@ -206,10 +209,12 @@ mod tests {
                 "human_cost",
                 "length_cost",
                 "overlong",
-                "repetition"
+                "repetition",
+                "script"
             ]
         );
-        for name in names {
+        // A script has no default.
+        for name in names.into_iter().filter(|name| *name != "script") {
             let reward = registry.build(name, &toml::Table::new(), Path::new("."));
             let reward = reward.expect("defaults");
             assert_eq!(reward.name(), name);
@@ -223,7 +228,7 @@ mod tests {
             message,
             "unknown reward `corect` (did you mean `correct`?); \
              the rewards are `correct`, `format`, `human_cost`, \
-             `length_cost`, `overlong`, `repetition`"
+             `length_cost`, `overlong`, `repetition`, `script`"
         );
         let far = self::message(&Registry::builtin(), "zzz", "");
         assert!(!far.contains("did you mean"), "{far}");
