@@ -117,11 +117,13 @@ impl HumanCost {
                     "its human cost is {cost}: give a finite mean of ln(milliseconds), or none"
                 )));
             }
+            // 0 and -0 are one cost; their sum is 0.
+            let cost = cost + 0.0;
             match known.entry((item.task, item.problem)) {
                 Entry::Vacant(place) => {
                     place.insert(cost);
                 }
-                Entry::Occupied(before) if *before.get() == cost => {}
+                Entry::Occupied(before) if before.get().total_cmp(&cost).is_eq() => {}
                 Entry::Occupied(before) => {
                     return Err(wrong(format!(
                         "its human cost is {cost}, and {} for an earlier completion: \

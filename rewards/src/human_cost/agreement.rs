@@ -12,7 +12,8 @@ pub(super) struct Standing {
     pub(super) comparable: u64,
 }
 
-/// Each point's standing, in the points' order; all quantities are finite.
+/// Each point's standing, in the points' order; all quantities are finite,
+/// and none is -0.
 ///
 /// Going up by the second quantity, a tree of counts by rank of the first says
 /// how many of the points passed lie below and above; going down, the rest.
@@ -26,7 +27,7 @@ pub(super) fn standings(points: &[(f64, f64)]) -> Vec<Standing> {
     let mut standings = vec![Standing::default(); points.len()];
     for sign in [1, -1] {
         let mut passed = Counts::new(points.len());
-        for tied in order.chunk_by(|a, b| points[*a].1 == points[*b].1) {
+        for tied in order.chunk_by(|a, b| points[*a].1.total_cmp(&points[*b].1).is_eq()) {
             for index in tied {
                 let rank = rank(points[*index].0);
                 let above = passed.total - passed.below(rank + 1);
@@ -59,7 +60,7 @@ fn different_pairs(values: impl Iterator<Item = f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let all = values.len();
     let different = values
-        .chunk_by(|a, b| a == b)
+        .chunk_by(|a, b| a.total_cmp(b).is_eq())
         .map(|tied| (tied.len() * (all - tied.len())) as f64);
     different.sum()
 }

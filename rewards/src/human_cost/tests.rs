@@ -104,6 +104,11 @@ fn batches_with_nothing_to_compare() {
     // All tied in cost: not comparable.
     let same = [spent("t", "1", 4, Some(7.0)), spent("t", "2", 9, Some(7.0))];
     assert_eq!(values(false, &same), [None, None]);
+    let zero = [
+        spent("t", "1", 4, Some(0.0)),
+        spent("t", "1", 9, Some(-0.0)),
+    ];
+    assert_eq!(values(false, &zero), [None, None]);
     assert_eq!(metric(&judge(false, &same), "pairs"), Some(0.0));
 }
 
