@@ -30,6 +30,7 @@
 //! | [`human_cost`] | whether it is longer than on easier problems and shorter than on harder ones | \[-1, 1\] |
 //! | [`length_cost`] | minus the share of the token budget spent | \[-1, 0\] |
 //! | [`overlong`] | minus how far the completion is into the last tokens it may have | \[-1, 0\] |
+//! | [`process`] | the share of right steps in the work on one of the lab's sums | \[0, 1\] |
 //! | [`repetition`] | minus the share of word sequences that occurred before | \]-1, 0\] |
 //! | [`script`] | the value of an expression | any |
 //!
@@ -115,6 +116,7 @@ pub mod length_cost;
 mod normal;
 mod number;
 pub mod overlong;
+pub mod process;
 mod registry;
 pub mod repetition;
 pub mod script;

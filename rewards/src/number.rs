@@ -67,6 +67,12 @@ impl Number {
         }
     }
 
+    /// The number itself, where it is whole, not negative and small enough.
+    pub(crate) fn whole(self) -> Option<u32> {
+        let whole = self.at(0)?;
+        u32::try_from(whole).ok()
+    }
+
     /// The distance to another number: exact where both fit one scale, which
     /// they do unless they differ by a factor of 100 or more.
     pub(crate) fn distance(self, other: Self) -> f64 {

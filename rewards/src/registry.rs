@@ -16,7 +16,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    Description, Reward, RewardError, correct, format, human_cost, length_cost, overlong,
+    Description, Reward, RewardError, correct, format, human_cost, length_cost, overlong, process,
     repetition, script,
 };
 
@@ -63,6 +63,11 @@ impl Registry {
         registry.insert(overlong::NAME, include_str!("overlong.rs"), |p, _| {
             overlong::Overlong::new(&p)
         });
+        registry.insert(
+            process::NAME,
+            include_str!("process.rs"),
+            |process::Parameters {}, _| Ok(process::Process),
+        );
         registry.insert(repetition::NAME, include_str!("repetition.rs"), |p, _| {
             repetition::Repetition::new(&p)
         });
@@ -209,6 +214,7 @@ mod tests {
                 "human_cost",
                 "length_cost",
                 "overlong",
+                "process",
                 "repetition",
                 "script"
             ]
@@ -228,7 +234,7 @@ mod tests {
             message,
             "unknown reward `corect` (did you mean `correct`?); \
              the rewards are `correct`, `format`, `human_cost`, \
-             `length_cost`, `overlong`, `repetition`, `script`"
+             `length_cost`, `overlong`, `process`, `repetition`, `script`"
         );
         let far = self::message(&Registry::builtin(), "zzz", "");
         assert!(!far.contains("did you mean"), "{far}");
