@@ -33,6 +33,8 @@
 //! | [`process`] | the share of right steps in the work on one of the lab's sums | \[0, 1\] |
 //! | [`repetition`] | minus the share of word sequences that occurred before | \]-1, 0\] |
 //! | [`script`] | the value of an expression | any |
+//! | [`external::python`] | what a Python function says | its own |
+//! | [`external::command`] | what a program says | its own |
 //!
 //! # A worked example
 //!
@@ -109,6 +111,7 @@ mod batch;
 pub mod correct;
 mod description;
 mod error;
+pub mod external;
 pub mod extraction;
 pub mod format;
 pub mod human_cost;

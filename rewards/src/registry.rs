@@ -15,6 +15,7 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
+use crate::external::{command, python};
 use crate::{
     Description, Reward, RewardError, correct, format, human_cost, length_cost, overlong, process,
     repetition, script,
@@ -74,6 +75,16 @@ impl Registry {
         registry.insert(script::NAME, include_str!("script.rs"), |p, _| {
             script::Script::new(&p)
         });
+        registry.insert(
+            command::NAME,
+            include_str!("external/command.rs"),
+            |p, folder| command::Command::new(&p, folder),
+        );
+        registry.insert(
+            python::NAME,
+            include_str!("external/python.rs"),
+            |p, folder| python::Python::new(&p, folder),
+        );
         registry
     }
 
@@ -206,21 +217,22 @@ mod tests {
     fn every_builtin_is_built_from_an_empty_table_under_its_own_name() {
         let registry = Registry::builtin();
         let names: Vec<&str> = registry.names().collect();
-        assert_eq!(
-            names,
-            [
-                "correct",
-                "format",
-                "human_cost",
-                "length_cost",
-                "overlong",
-                "process",
-                "repetition",
-                "script"
-            ]
-        );
-        // A script has no default.
-        for name in names.into_iter().filter(|name| *name != "script") {
+        let builtin = [
+            "command",
+            "correct",
+            "format",
+            "human_cost",
+            "length_cost",
+            "overlong",
+            "process",
+            "python",
+            "repetition",
+            "script",
+        ];
+        assert_eq!(names, builtin);
+        // An expression has no default, nor has a program.
+        let told = ["command", "python", "script"];
+        for name in names.into_iter().filter(|name| !told.contains(name)) {
             let reward = registry.build(name, &toml::Table::new(), Path::new("."));
             let reward = reward.expect("defaults");
             assert_eq!(reward.name(), name);
@@ -233,8 +245,8 @@ mod tests {
         assert_eq!(
             message,
             "unknown reward `corect` (did you mean `correct`?); \
-             the rewards are `correct`, `format`, `human_cost`, \
-             `length_cost`, `overlong`, `process`, `repetition`, `script`"
+             the rewards are `command`, `correct`, `format`, `human_cost`, `length_cost`, \
+             `overlong`, `process`, `python`, `repetition`, `script`"
         );
         let far = self::message(&Registry::builtin(), "zzz", "");
         assert!(!far.contains("did you mean"), "{far}");
