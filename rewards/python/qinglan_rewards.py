@@ -110,8 +110,6 @@ def find(path, name):
     whose neighbours it can import."""
     folder, file = os.path.split(path)
     module_name = os.path.splitext(file)[0]
-    if not os.path.isfile(path):
-        raise Wrong(f"there is no file {path}: correct `file`")
     sys.path[0] = folder
     spec = importlib.util.spec_from_file_location(module_name, path)
     if spec is None:
@@ -123,7 +121,7 @@ def find(path, name):
     if callable(function):
         return function
     if function is not None:
-        raise Wrong(f"`{name}` in {file} is a {type(function).__name__}, and cannot be called")
+        raise Wrong(f"`{name}` in {file} is of type {type(function).__name__} and cannot be called")
     known = [key for key, value in vars(module).items() if inspect.isroutine(value)]
     near = difflib.get_close_matches(name, known) or sorted(known)[:10]
     names = ", ".join(f"`{one}`" for one in near) or "it has none"

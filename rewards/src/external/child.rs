@@ -47,6 +47,9 @@ pub(super) struct Launch {
     pub(super) program: OsString,
     pub(super) arguments: Vec<OsString>,
     pub(super) folder: PathBuf,
+    /// A file that every child reads, and what it held when the first one did:
+    /// children of one reward must not run two versions of it.
+    pub(super) source: Option<(PathBuf, Vec<u8>)>,
     /// Bytes of address space, where the system can limit them.
     pub(super) memory: u64,
     /// For the import of what it needs, up to the handshake.
@@ -82,6 +85,18 @@ impl Child {
             died: false,
             message: format!("{what} `{}`: {error}", launch.program.to_string_lossy()),
         };
+        if let Some((path, text)) = &launch.source
+            && std::fs::read(path).ok().as_ref() != Some(text)
+        {
+            return Err(Failure {
+                died: false,
+                message: format!(
+                    "{} has changed since it was first read, and another process is to be \
+                     started: start the run again",
+                    path.display()
+                ),
+            });
+        }
         let mut process = Command::new(&launch.program)
             .args(&launch.arguments)
             .current_dir(&launch.folder)
@@ -219,7 +234,7 @@ impl Child {
         match self.stdout.read(&mut buffer) {
             Ok(0) => Err(self.died()),
             Ok(read) => {
-                self.unread.extend(buffer.iter().take(read));
+                (self.unread).extend_from_slice(buffer.get(..read).unwrap_or_default());
                 Ok(())
             }
             Err(error) if passes(&error) => Ok(()),

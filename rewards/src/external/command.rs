@@ -65,6 +65,7 @@ impl Command {
             path: program_in(&folder, program),
             arguments: arguments.iter().map(Into::into).collect(),
             folder,
+            source: None,
             judge: None,
         };
         let Parameters {

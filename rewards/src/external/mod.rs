@@ -141,6 +141,7 @@ impl External {
             program: program.path,
             arguments: program.arguments,
             folder: program.folder,
+            source: program.source,
             memory,
             start: seconds("start_seconds", workers.start_seconds)?,
         };
@@ -312,6 +313,8 @@ struct Program {
     path: std::ffi::OsString,
     arguments: Vec<std::ffi::OsString>,
     folder: PathBuf,
+    /// A file that it reads, with its contents.
+    source: Option<(PathBuf, Vec<u8>)>,
     /// What judges, for messages; `None`: what the child calls itself.
     judge: Option<String>,
 }

@@ -186,6 +186,14 @@ impl Python {
         }
         let folder = folder_of(folder);
         let path = file.as_ref().map(|file| folder.join(file));
+        let read = |path: &PathBuf| match std::fs::read(path) {
+            Ok(text) => Ok((path.clone(), text)),
+            Err(error) => Err(wrong(format!(
+                "cannot read {}: {error}; correct `file`",
+                path.display()
+            ))),
+        };
+        let source = path.as_ref().map(read).transpose()?;
         let settings = Settings {
             calls: *calls,
             file: path.as_deref(),
@@ -202,6 +210,7 @@ impl Python {
             path: program_in(&folder, &parameters.interpreter),
             arguments: ["-c", ADAPTER, &settings].map(Into::into).into(),
             folder,
+            source,
             judge: Some(judge),
         };
         let independent = parameters.independent || *calls != Calls::Trl;
