@@ -304,10 +304,7 @@ impl Drop for Child {
 
 /// Whether a pipe may be tried again.
 fn passes(error: &std::io::Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::WouldBlock | ErrorKind::Interrupted
-    )
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }
 
 /// A child's standard error: passed on to the log, the last lines kept.
@@ -351,7 +348,9 @@ impl Log {
         if !self.unfinished.is_empty() {
             self.line();
         }
-        let lines: String = (self.last.iter()).map(|line| format!("\n  {line}")).collect();
+        let lines: String = (self.last.iter())
+            .map(|line| format!("\n  {line}"))
+            .collect();
         if lines.is_empty() {
             return lines;
         }

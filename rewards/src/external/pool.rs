@@ -151,12 +151,16 @@ impl Worker {
 
     fn answer(&mut self, job: &Job, restarts: &mut usize) -> Result<Answer, String> {
         let line = match self.ask(job, restarts) {
-            Err(Failure { died: true, message }) => {
+            Err(Failure {
+                died: true,
+                message,
+            }) => {
                 tracing::warn!("reward: {message}; its work is tried once more");
-                self.ask(job, restarts).map_err(|failure| match failure.died {
-                    true => format!("twice in a row {}", failure.message),
-                    false => failure.message,
-                })?
+                self.ask(job, restarts)
+                    .map_err(|failure| match failure.died {
+                        true => format!("twice in a row {}", failure.message),
+                        false => failure.message,
+                    })?
             }
             other => other.map_err(|failure| failure.message)?,
         };

@@ -4,6 +4,7 @@
 
 mod command;
 mod python;
+mod reasoning_gym;
 
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -44,7 +44,8 @@ fn a_request_is_one_line_of_columns() {
 
 #[test]
 fn a_reply_has_scores_parts_and_metrics() {
-    let line = r#"{"id": 7, "scores": [1, null], "parts": {"p": [0.5, null]}, "metrics": {"m": 2}}"#;
+    let line =
+        r#"{"id": 7, "scores": [1, null], "parts": {"p": [0.5, null]}, "metrics": {"m": 2}}"#;
     let answer = read(line).expect("in order").expect("no fault");
     let scores = [Score::new(1.0).with_part("p", 0.5), Score::does_not_apply()];
     assert_eq!(answer.scores, scores.map(Ok));
