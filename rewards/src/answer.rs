@@ -3,18 +3,48 @@
 //! The rules are those of [`crate::extraction`], section "Answer"; here they
 //! are carried out.
 
-const BOX: &str = "\\boxed{";
+/// What opens a box.
+const BOXES: [&str; 2] = ["\\boxed{", "\\fbox{"];
+/// What stands before the answer in GSM8K's solutions.
+pub(crate) const HASHES: &str = "####";
+const OPEN: &str = "<answer>";
+const CLOSE: &str = "</answer>";
 const ANSWER: &str = "answer";
 
 /// What the last marker of `text` announces, or all of it.
 pub(crate) fn announced(text: &str) -> &str {
-    let announced = match (last_box(text), last_answer_line(text)) {
-        (Some(boxed), Some(line)) if boxed.0 < line.0 => line.1,
-        (Some(boxed), _) => boxed.1,
-        (None, Some(line)) => line.1,
-        (None, None) => text,
+    let announced = match tagged(text) {
+        // Of a marker within a marker the inner counts.
+        Some((inside, after)) => marked(after)
+            .or_else(|| marked(inside))
+            .map_or(inside, |(_, answer)| answer),
+        None => marked(text).map_or(text, |(_, answer)| answer),
     };
     announced.trim()
+}
+
+/// What the last closed pair of answer tags encloses, and what follows it.
+pub(crate) fn tagged(text: &str) -> Option<(&str, &str)> {
+    // Few texts have tags, and this byte is found fast.
+    text.find('<')?;
+    let (before, _) = text.rsplit_once(CLOSE)?;
+    let start = before.rfind(OPEN)? + OPEN.len();
+    text[start..].split_once(CLOSE)
+}
+
+/// What the last marker other than tags announces, with the place it stands at.
+fn marked(text: &str) -> Option<(usize, &str)> {
+    let markers = [last_box(text), last_answer_line(text), last_line(text)];
+    markers.into_iter().flatten().max_by_key(|(at, _)| *at)
+}
+
+/// What follows `####` on the last line that is not blank.
+fn last_line(text: &str) -> Option<(usize, &str)> {
+    let text = text.trim_end();
+    let start = text.rfind('\n').map_or(0, |end| end + 1);
+    let answer = text[start..].trim_start().strip_prefix(HASHES)?;
+    // Five are a heading of another level.
+    (!answer.starts_with('#')).then(|| (text.len() - answer.len(), answer))
 }
 
 /// The content of the closed box that opens last, with the place it opens at.
@@ -23,20 +53,23 @@ pub(crate) fn announced(text: &str) -> &str {
 /// would take quadratic time on text that only opens them.
 fn last_box(text: &str) -> Option<(usize, &str)> {
     // Most completions of word-level models have no box at all.
-    text.find(BOX)?;
+    text.find('\\')?;
     let bytes = text.as_bytes();
     let mut open: Vec<(bool, usize)> = Vec::new();
     let mut last: Option<(usize, &str)> = None;
     let mut at = 0;
     while at < bytes.len() {
         match bytes[at] {
-            b'\\' if bytes[at..].starts_with(BOX.as_bytes()) => {
-                at += BOX.len();
-                open.push((true, at));
-                continue;
+            b'\\' => {
+                let opens = |name: &&&str| bytes[at..].starts_with(name.as_bytes());
+                if let Some(name) = BOXES.iter().find(opens) {
+                    at += name.len();
+                    open.push((true, at));
+                    continue;
+                }
+                // Whatever a backslash escapes is skipped with it.
+                at += 1;
             }
-            // Whatever a backslash escapes is skipped with it.
-            b'\\' => at += 1,
             b'{' => open.push((false, at)),
             b'}' => {
                 if let Some((true, start)) = open.pop()

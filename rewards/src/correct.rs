@@ -26,11 +26,15 @@
 //! truncated completion is judged by the text it has. It also takes no account
 //! of the task's own grade.
 
+use std::borrow::Cow;
+use std::cell::OnceCell;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::answer::HASHES;
 use crate::normal::normal;
-use crate::number::Number;
+use crate::value::Value;
 use crate::{Extraction, Reward, RewardError, Score, Scored, Scores};
 
 /// The name in the registry.
@@ -74,7 +78,9 @@ impl Correct {
                 "`tolerance` is {tolerance}: give a finite number, 0 or more"
             ));
         }
-        let choices: Vec<String> = parameters.choices.iter().map(|c| normal(c)).collect();
+        let choices: Vec<String> = (parameters.choices.iter())
+            .map(|choice| normal(choice).into_owned())
+            .collect();
         for (i, choice) in choices.iter().enumerate() {
             let given = &parameters.choices[i];
             if choice.is_empty() {
@@ -93,41 +99,68 @@ impl Correct {
     }
 
     /// The score, or why the expected answer cannot be used.
-    fn judge(&self, item: &Scored<'_>) -> Result<Score, String> {
+    fn judge<'a>(
+        &self,
+        item: &Scored<'a>,
+        known: &mut Option<Wanted<'a>>,
+    ) -> Result<Score, String> {
         let Some(expected) = item.expected else {
             return Ok(Score::does_not_apply());
         };
-        let wanted = normal(expected);
-        if wanted.is_empty() {
+        // Completions of one problem come one after the other.
+        let wanted = match known {
+            Some(wanted) if wanted.expected == expected => wanted,
+            _ => known.insert(self.want(expected)?),
+        };
+        let given = Extraction::new(item.prompt, item.completion).answer();
+        let answer = normal(given);
+        let (answered, correct) = if self.choices.is_empty() {
+            (!answer.is_empty(), self.equal(&answer, wanted))
+        } else {
+            let chosen = self.choice(&answer);
+            (chosen.is_some(), chosen == wanted.choice)
+        };
+        let answered = f64::from(u8::from(answered));
+        Ok(Score {
+            value: Some(f64::from(u8::from(correct))),
+            // Of exactly this size: there are many scores.
+            parts: vec![(Cow::Borrowed("answered"), answered)],
+        })
+    }
+
+    fn want<'a>(&self, expected: &'a str) -> Result<Wanted<'a>, String> {
+        let text = normal(after_hashes(expected));
+        if text.is_empty() {
             return Err(format!(
                 "its expected answer {expected:?} is empty: correct the problem, \
                  or leave the answer out"
             ));
         }
-        let answer = normal(Extraction::new(item.prompt, item.completion).answer());
-        let (answered, correct) = if self.choices.is_empty() {
-            (!answer.is_empty(), self.equal(&answer, &wanted))
-        } else {
-            let Some(wanted) = self.choice(&wanted) else {
-                return Err(format!(
-                    "its expected answer {expected:?} is not one of `choices` ({}): \
-                     correct one or the other",
-                    self.choices.join(", ")
-                ));
-            };
-            let chosen = self.choice(&answer);
-            (chosen.is_some(), chosen == Some(wanted))
-        };
-        let score = Score::new(f64::from(u8::from(correct)));
-        Ok(score.with_part("answered", f64::from(u8::from(answered))))
+        let choice = self.choice(&text);
+        if choice.is_none() && !self.choices.is_empty() {
+            return Err(format!(
+                "its expected answer {expected:?} is not one of `choices` ({}): \
+                 correct one or the other",
+                self.choices.join(", ")
+            ));
+        }
+        Ok(Wanted {
+            expected,
+            text,
+            value: OnceCell::new(),
+            choice,
+        })
     }
 
-    /// Whether two normal forms are one answer; `wanted` is not empty.
-    fn equal(&self, answer: &str, wanted: &str) -> bool {
-        answer == wanted
-            || Number::read(wanted)
-                .zip(Number::read(answer))
-                .is_some_and(|(wanted, answer)| wanted.distance(answer) <= self.tolerance)
+    /// Whether a normal form is the answer that is wanted.
+    fn equal(&self, answer: &str, wanted: &Wanted<'_>) -> bool {
+        if answer == wanted.text {
+            return true;
+        }
+        let value = wanted.value.get_or_init(|| Value::read(&wanted.text));
+        value.as_ref().is_some_and(|wanted| {
+            Value::read(answer).is_some_and(|answer| answer.same(wanted, self.tolerance))
+        })
     }
 
     /// The index of the choice that a normal form makes.
@@ -147,19 +180,41 @@ impl Correct {
     }
 }
 
+/// An expected answer, read once for all completions of its problem.
+struct Wanted<'a> {
+    expected: &'a str,
+    /// In normal form.
+    text: Cow<'a, str>,
+    /// What it says; read when the text alone does not decide.
+    value: OnceCell<Option<Value>>,
+    choice: Option<usize>,
+}
+
+/// What follows the last `####` of an expected answer: data sets in the manner
+/// of GSM8K keep the whole solution there.
+fn after_hashes(expected: &str) -> &str {
+    match expected.rsplit_once(HASHES) {
+        Some((_, answer)) => answer.trim(),
+        None => expected,
+    }
+}
+
 impl Reward for Correct {
     fn name(&self) -> &'static str {
         NAME
     }
 
     fn score(&self, batch: &[Scored<'_>]) -> Result<Scores, RewardError> {
-        let judge = |(index, item): (usize, &Scored<'_>)| {
-            self.judge(item).map_err(|message| RewardError::Item {
-                reward: NAME.to_owned(),
-                index,
-                problem: item.problem.to_owned(),
-                message,
-            })
+        let mut known = None;
+        let judge = |(index, item)| {
+            let item: &Scored<'_> = item;
+            self.judge(item, &mut known)
+                .map_err(|message| RewardError::Item {
+                    reward: NAME.to_owned(),
+                    index,
+                    problem: item.problem.to_owned(),
+                    message,
+                })
         };
         batch.iter().enumerate().map(judge).collect()
     }

@@ -125,6 +125,7 @@ pub mod repetition;
 pub mod script;
 #[cfg(test)]
 mod testing;
+mod value;
 mod weighted;
 
 use std::borrow::Cow;

@@ -5,11 +5,18 @@
 //! minus signs, case. Digits are those of Unicode's category Nd; superscripts,
 //! Roman numerals and fractions in one character are not digits and stay.
 //!
+//! At most eight enclosing pairs are taken off, so that the time is linear in
+//! the length. A bracket is taken off with the one that closes it:
+//! `(x+1)(x-1)` keeps its own.
+//!
 //! Deliberately not done: canonical equivalence (an accent composed and one
-//! combined differ), synonyms (`yes` is not `true`), units.
+//! combined differ), synonyms (`yes` is not `true`). What a spelling of
+//! mathematics is worth is for [`crate::value`].
+
+use std::borrow::Cow;
 
 /// What may enclose an answer, with what closes it.
-const PAIRS: [(&str, &str); 10] = [
+const PAIRS: [(&str, &str); 9] = [
     ("**", "**"),
     ("*", "*"),
     ("\"", "\""),
@@ -19,12 +26,23 @@ const PAIRS: [(&str, &str); 10] = [
     ("$", "$"),
     ("\\(", "\\)"),
     ("\\[", "\\]"),
-    ("\\text{", "}"),
 ];
 
-/// Brackets are taken off too, but not around a list: `(1, 2)` and `[1, 2]`
-/// are different answers.
-const BRACKETS: [(&str, &str); 2] = [("(", ")"), ("[", "]")];
+/// Commands whose one argument is what they show.
+const SHOWN: [&str; 9] = [
+    "\\text{",
+    "\\textbf{",
+    "\\textit{",
+    "\\textrm{",
+    "\\mathrm{",
+    "\\mathbf{",
+    "\\mbox{",
+    "\\boxed{",
+    "\\fbox{",
+];
+
+/// More enclosing pairs than this are part of the answer.
+const MAX_PAIRS: usize = 8;
 
 /// The code point of the zero of every run of decimal digits outside ASCII
 /// (category Nd of Unicode 14), ascending; the nine others follow each zero.
@@ -38,8 +56,11 @@ const ZEROS: [u32; 65] = [
 ];
 
 /// The form of `text` that is compared; in linear time.
-pub(crate) fn normal(text: &str) -> String {
+pub(crate) fn normal(text: &str) -> Cow<'_, str> {
     let text = bare(text);
+    if is_normal(text) {
+        return Cow::Borrowed(text);
+    }
     let mut normal = String::with_capacity(text.len());
     for word in text.split_whitespace() {
         if !normal.is_empty() {
@@ -57,25 +78,68 @@ pub(crate) fn normal(text: &str) -> String {
             }
         }
     }
-    normal
+    Cow::Owned(normal)
+}
+
+/// Whether a bare text is its own normal form, as most answers are.
+fn is_normal(text: &str) -> bool {
+    let mut before = b'.';
+    text.bytes().all(|byte| {
+        let spaces = byte == b' ' && before == b' ';
+        before = byte;
+        matches!(byte, b' '..=b'~') && !byte.is_ascii_uppercase() && !spaces
+    })
 }
 
 /// `text` without white space, closing punctuation and enclosing pairs.
 fn bare(text: &str) -> &str {
     let mut text = text.trim_end_matches(edge);
+    // Brackets around a list stay: `(1, 2)` and `[1, 2]` are different answers.
     let is_list = text.contains(',');
-    let brackets: &[(&str, &str)] = if is_list { &[] } else { &BRACKETS };
-    loop {
+    for _ in 0..MAX_PAIRS {
         text = text.trim_start().trim_end_matches(edge);
-        let inside = PAIRS
-            .iter()
-            .chain(brackets)
-            .find_map(|(open, close)| text.strip_prefix(open)?.strip_suffix(close));
-        match inside {
+        match inside(text, is_list) {
             Some(inside) => text = inside,
             None => return text,
         }
     }
+    text.trim_start().trim_end_matches(edge)
+}
+
+/// What the outermost pair of `text` encloses.
+fn inside(text: &str, is_list: bool) -> Option<&str> {
+    let first = text.bytes().next()?;
+    if first.is_ascii_alphanumeric() {
+        return None;
+    }
+    let bracketed = match first {
+        b'(' if !is_list => enclosed(text, "(", b'(', b')'),
+        b'[' if !is_list => enclosed(text, "[", b'[', b']'),
+        b'\\' if text.ends_with('}') => {
+            let mut shown = SHOWN.iter();
+            shown.find_map(|open| enclosed(text, open, b'{', b'}'))
+        }
+        _ => None,
+    };
+    bracketed.or_else(|| {
+        let mut pairs = PAIRS.iter();
+        pairs.find_map(|(open, close)| text.strip_prefix(open)?.strip_suffix(close))
+    })
+}
+
+/// What stands between `prefix`, which ends with an opening bracket, and the
+/// end of `text`, if that is the bracket's own closing one.
+fn enclosed<'a>(text: &'a str, prefix: &str, open: u8, close: u8) -> Option<&'a str> {
+    let inside = text.strip_prefix(prefix)?.strip_suffix(char::from(close))?;
+    let mut depth = 0_usize;
+    for byte in inside.bytes() {
+        if byte == open {
+            depth += 1;
+        } else if byte == close {
+            depth = depth.checked_sub(1)?;
+        }
+    }
+    (depth == 0).then_some(inside)
 }
 
 /// What is dropped from the end of an answer.
@@ -104,6 +168,12 @@ mod tests {
             ("\u{201C}Yes\u{201D}\u{3002}", "yes"),
             ("two\n  words", "two words"),
             ("(1, 2)", "(1, 2)"),
+            ("(x+1)(x-1)", "(x+1)(x-1)"),
+            ("((x+1)(x-1))", "(x+1)(x-1)"),
+            (r"\text{a} or \text{b}", r"\text{a} or \text{b}"),
+            (r"\mathrm{B}", "b"),
+            ("((((((((7))))))))", "7"),
+            ("(((((((((7)))))))))", "(7)"),
             ("[1, 2]", "[1, 2]"),
             (".5", ".5"),
             ("5!", "5!"),
@@ -141,7 +211,7 @@ mod tests {
     #[test]
     fn a_megabyte_of_brackets_takes_linear_time() {
         let deep = format!("{}7{}", "(".repeat(500_000), ")".repeat(500_000));
-        assert_eq!(normal(&deep), "7");
+        assert_eq!(normal(&deep).len(), deep.len() - 2 * MAX_PAIRS);
         let open = "(".repeat(1_000_000);
         assert_eq!(normal(&open), open);
     }

@@ -9,10 +9,14 @@
 //!   thousand nine hundred ninety-nine, with or without hyphens and `and`, after
 //!   `minus` or `negative` or nothing.
 //!
-//! Anything else is not a number and is compared as text. Nothing is evaluated:
-//! there are no operators, so `9**9**9` is a word like any other. Values are
-//! kept in decimal because binary ones would make 0.1 + 0.2 of 0.3, and would
-//! take whole numbers past 2^53 for their neighbours.
+//! Anything else is not a number here. Nothing is evaluated: there are no
+//! operators, so `9**9**9` is a word like any other. Values are kept in decimal,
+//! over a denominator, because binary ones would make 0.1 + 0.2 of 0.3, and
+//! would take whole numbers past 2^53 for their neighbours. [`crate::value`]
+//! puts fractions, percentages and powers of ten together out of these.
+//!
+//! Deliberately not done: repeating decimals, a comma as decimal point, and
+//! arithmetic beyond what one spelling of one number needs.
 
 /// More digits than this might not fit the mantissa.
 const MAX_DIGITS: usize = 36;
@@ -47,11 +51,20 @@ const TENS: [&str; 8] = [
     "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety",
 ];
 
-/// A decimal number: `mantissa` x 10^`power`.
+/// A rational number: `mantissa` x 10^`power` / `denominator`.
+///
+/// # Example
+///
+/// ```text
+/// 2.50   mantissa 250, power -2, denominator 1
+/// 5/12   mantissa 5, power 0, denominator 12
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Number {
     mantissa: i128,
     power: i32,
+    /// At least 1.
+    denominator: i128,
 }
 
 impl Number {
@@ -67,24 +80,110 @@ impl Number {
         }
     }
 
-    /// The number itself, where it is whole, not negative and small enough.
-    pub(crate) fn whole(self) -> Option<u32> {
-        let whole = self.at(0)?;
-        u32::try_from(whole).ok()
+    /// `mantissa` x 10^`power`.
+    pub(crate) const fn decimal(mantissa: i128, power: i32) -> Self {
+        Self {
+            mantissa,
+            power,
+            denominator: 1,
+        }
     }
 
-    /// The distance to another number: exact where both fit one scale, which
-    /// they do unless they differ by a factor of 100 or more.
+    /// The number with its sign turned.
+    pub(crate) fn negated(self) -> Self {
+        Self {
+            mantissa: -self.mantissa,
+            ..self
+        }
+    }
+
+    /// The number times 10^`power`, within the powers that a number may have.
+    pub(crate) fn scaled(self, power: i32) -> Option<Self> {
+        let power = self.power.checked_add(power)?;
+        (power.abs() <= 2 * MAX_POWER).then_some(Self { power, ..self })
+    }
+
+    /// The product, where it fits.
+    pub(crate) fn times(self, other: Self) -> Option<Self> {
+        Self::reduced(
+            self.mantissa.checked_mul(other.mantissa)?,
+            self.power + other.power,
+            self.denominator.checked_mul(other.denominator)?,
+        )
+    }
+
+    /// The quotient, where it fits; none by 0.
+    pub(crate) fn over(self, other: Self) -> Option<Self> {
+        let sign = other.mantissa.signum();
+        Self::reduced(
+            self.mantissa.checked_mul(sign * other.denominator)?,
+            self.power - other.power,
+            self.denominator.checked_mul(sign * other.mantissa)?,
+        )
+    }
+
+    /// A whole number and a proper fraction, as in `1 1/2`.
+    pub(crate) fn and_fraction(self, over: Self, under: Self) -> Option<Self> {
+        let (whole, over, under) = (self.whole()?, over.whole()?, under.whole()?);
+        if over >= under {
+            return None;
+        }
+        let mantissa = whole.checked_mul(under)?.checked_add(over)?;
+        Self::reduced(mantissa, 0, under)
+    }
+
+    /// The value of a number that is written without point, power or bar.
+    pub(crate) fn whole(self) -> Option<i128> {
+        (self.power == 0 && self.denominator == 1).then_some(self.mantissa)
+    }
+
+    /// The number itself, where it is whole, not negative and small enough.
+    pub(crate) fn count(self) -> Option<u32> {
+        (self.denominator == 1).then_some(())?;
+        u32::try_from(self.at(0)?).ok()
+    }
+
+    /// Whether it is written without a bar.
+    pub(crate) fn is_decimal(self) -> bool {
+        self.denominator == 1
+    }
+
+    fn reduced(mantissa: i128, power: i32, denominator: i128) -> Option<Self> {
+        // The one value whose sign cannot be turned goes too.
+        if denominator <= 0 || mantissa == i128::MIN {
+            return None;
+        }
+        // A divisor of a positive i128 is one.
+        let divisor = gcd(mantissa.unsigned_abs(), denominator.unsigned_abs()) as i128;
+        Self {
+            mantissa: mantissa / divisor,
+            power: 0,
+            denominator: denominator / divisor,
+        }
+        .scaled(power)
+    }
+
+    /// The distance to another number: exact where both fit one scale and one
+    /// denominator, as decimals do unless they differ by a factor of 100 or
+    /// more. It is 0 for the same number only.
     pub(crate) fn distance(self, other: Self) -> f64 {
         let power = self.power.min(other.power);
-        let difference = self
-            .at(power)
-            .zip(other.at(power))
-            .and_then(|(a, b)| a.checked_sub(b));
-        match difference {
-            Some(difference) => nearest(difference.unsigned_abs(), power),
+        let distance = match self.minus(other, power) {
+            Some((0, _)) => return 0.0,
+            Some((difference, denominator)) => quotient(difference, denominator, power),
             None => (self.approximate() - other.approximate()).abs(),
-        }
+        };
+        // What no f64 tells apart is apart nevertheless.
+        distance.max(f64::MIN_POSITIVE)
+    }
+
+    /// The size of the difference in units of 10^`power`, over a denominator.
+    fn minus(self, other: Self, power: i32) -> Option<(u128, u128)> {
+        let left = self.at(power)?.checked_mul(other.denominator)?;
+        let right = other.at(power)?.checked_mul(self.denominator)?;
+        let denominator = self.denominator.checked_mul(other.denominator)?;
+        let difference = left.checked_sub(right)?;
+        Some((difference.unsigned_abs(), denominator.unsigned_abs()))
     }
 
     /// The mantissa for a smaller power of ten, if it fits.
@@ -98,8 +197,31 @@ impl Number {
 
     fn approximate(self) -> f64 {
         let size = nearest(self.mantissa.unsigned_abs(), self.power);
-        size * self.mantissa.signum() as f64
+        size * self.mantissa.signum() as f64 / self.denominator as f64
     }
+}
+
+/// The `f64` nearest to `value` / `denominator` x 10^`power`, or next to it
+/// where the quotient has no end in decimal.
+fn quotient(value: u128, denominator: u128, power: i32) -> f64 {
+    let divisor = gcd(value, denominator);
+    let (value, denominator) = (value / divisor, denominator / divisor);
+    for places in 0..=18_i32 {
+        let scale = 10_u128.pow(places.unsigned_abs());
+        if scale % denominator == 0
+            && let Some(value) = value.checked_mul(scale / denominator)
+        {
+            return nearest(value, power - places);
+        }
+    }
+    nearest(value, power) / denominator as f64
+}
+
+fn gcd(mut a: u128, mut b: u128) -> u128 {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a.max(1)
 }
 
 /// The `f64` nearest to `value` x 10^`power`: the standard library's reader of
@@ -137,11 +259,10 @@ fn digits(text: &str) -> Option<Number> {
         }
         mantissa = mantissa * 10 + i128::from(byte - b'0');
     }
-    (count > 0).then(|| Number {
-        mantissa: if negative { -mantissa } else { mantissa },
-        // At most 36 digits of fraction: the cast is exact.
-        power: written_power - fraction.len() as i32,
-    })
+    let mantissa = if negative { -mantissa } else { mantissa };
+    // At most 36 digits of fraction: the cast is exact.
+    let power = written_power - fraction.len() as i32;
+    (count > 0).then(|| Number::decimal(mantissa, power))
 }
 
 fn power_of_ten(text: &str) -> Option<i32> {
@@ -170,10 +291,8 @@ fn words(text: &str) -> Option<Number> {
         ["zero"] => 0,
         _ => below_million(&words)?,
     };
-    Some(Number {
-        mantissa: if unsigned.is_some() { -value } else { value },
-        power: 0,
-    })
+    let value = if unsigned.is_some() { -value } else { value };
+    Some(Number::decimal(value, 0))
 }
 
 /// 1 to 999 999.
