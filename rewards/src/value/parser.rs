@@ -561,8 +561,9 @@ impl Parser<'_> {
             self.rest = &self.rest[letters..];
             return self.root_of_plain();
         }
-        let end = self.rest.find(|c: char| !c.is_alphanumeric());
-        let (word, rest) = self.rest.split_at(end.unwrap_or(self.rest.len()));
+        // x1 is a name; the superscript of x² is none of it.
+        let rest = self.rest[letters..].trim_start_matches(|c: char| c.is_ascii_digit());
+        let word = &self.rest[..self.rest.len() - rest.len()];
         self.rest = rest;
         let mut letters = word.chars();
         let text = match (letters.next().and_then(named), letters.next()) {
