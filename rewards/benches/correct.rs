@@ -41,8 +41,8 @@ fn main() {
         .expect("no parameters are needed");
     for reasoning in [170, 1_700] {
         let thought = "First I take 3 and add 4, which makes 7. ".repeat(reasoning / 41 + 1);
-        let completions = ANSWERS
-            .map(|(_, answer)| format!("<think>{}</think> {answer}", &thought[..reasoning]));
+        let completions =
+            ANSWERS.map(|(_, answer)| format!("<think>{}</think> {answer}", &thought[..reasoning]));
         let batch: Vec<Scored<'_>> = (0..BATCH)
             .map(|i| {
                 let which = i % ANSWERS.len();
@@ -59,7 +59,11 @@ fn main() {
         let mut right = 0.0;
         for _ in 0..COMPLETIONS / BATCH {
             let scores = correct.score(&batch).expect("every answer can be judged");
-            right += scores.each.iter().filter_map(|score| score.value).sum::<f64>();
+            right += scores
+                .each
+                .iter()
+                .filter_map(|score| score.value)
+                .sum::<f64>();
         }
         let seconds = start.elapsed().as_secs_f64();
         let each = seconds / COMPLETIONS as f64 * 1e9;

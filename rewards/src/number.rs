@@ -139,7 +139,7 @@ impl Number {
 
     /// The number itself, where it is whole, not negative and small enough.
     pub(crate) fn count(self) -> Option<u32> {
-        (self.denominator == 1).then_some(())?;
+        (self.denominator == 1 && self.power >= 0).then_some(())?;
         u32::try_from(self.at(0)?).ok()
     }
 

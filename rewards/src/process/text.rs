@@ -67,7 +67,7 @@ fn word(word: &str) -> Token<'_> {
     let plain =
         first.is_some_and(u8::is_ascii_lowercase) || word.bytes().all(|byte| byte.is_ascii_digit());
     let number = plain.then(|| Number::read(word)).flatten();
-    match number.and_then(Number::whole) {
+    match number.and_then(Number::count) {
         Some(number) => Token::Number(number),
         None => Token::Word(word),
     }
