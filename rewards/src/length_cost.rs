@@ -10,7 +10,8 @@
 //! | `target` | -min(abs(n - T), M) / M, with T = `target_tokens` | n = T |
 //!
 //! Range: \[-1, 0\]. One token more costs the same everywhere under `linear`;
-//! under `cosine` little near 0 and near M, most in the middle.
+//! under `cosine` little near 0 and near M, most in the middle. A target above M
+//! is out of reach, and refused.
 //!
 //! Sources: `linear` is the plain token cost of resource-rational analysis.
 //! `cosine` is `CosFn` of Yeo et al. 2025 (arXiv 2502.03373), from 0 to -1;
@@ -55,7 +56,8 @@ pub struct Parameters {
     /// The budget M in tokens, at least 1; default: each completion's own limit
     /// on new tokens.
     pub max_tokens: Option<usize>,
-    /// The target T in tokens; needed for kind `target`, refused for others.
+    /// The target T in tokens, at most the budget; needed for kind `target`,
+    /// refused for others.
     pub target_tokens: Option<usize>,
 }
 
@@ -89,7 +91,15 @@ impl LengthCost {
         let shape = match (parameters.kind, parameters.target_tokens) {
             (Kind::Linear, None) => Shape::Linear,
             (Kind::Cosine, None) => Shape::Cosine,
-            (Kind::Target, Some(target)) => Shape::Target(target),
+            (Kind::Target, Some(target)) => match parameters.max_tokens {
+                Some(budget) if target > budget => {
+                    return Err(wrong(&format!(
+                        "`target_tokens` is {target}, above `max_tokens` = {budget}: \
+                         no completion within the budget would reach it"
+                    )));
+                }
+                _ => Shape::Target(target),
+            },
             (Kind::Target, None) => {
                 return Err(wrong("kind `target` needs `target_tokens`: add it"));
             }
@@ -114,14 +124,25 @@ impl Reward for LengthCost {
 
     fn score(&self, batch: &[Scored<'_>]) -> Result<Scores, RewardError> {
         let judge = |(index, item): (usize, &Scored<'_>)| {
+            let wrong = |message: String| RewardError::Item {
+                reward: NAME.to_owned(),
+                index,
+                problem: item.problem.to_owned(),
+                message,
+            };
             let budget = self.max_tokens.unwrap_or(item.max_new_tokens);
             if budget == 0 {
-                return Err(RewardError::Item {
-                    reward: NAME.to_owned(),
-                    index,
-                    problem: item.problem.to_owned(),
-                    message: "its limit on new tokens is 0: set `max_tokens`".to_owned(),
-                });
+                return Err(wrong(
+                    "its limit on new tokens is 0: set `max_tokens`".to_owned(),
+                ));
+            }
+            if let Shape::Target(target) = self.shape
+                && target > budget
+            {
+                return Err(wrong(format!(
+                    "`target_tokens` is {target}, above its limit of {budget} new tokens: \
+                     make it smaller"
+                )));
             }
             let spent = item.reasoning_tokens as f64 / budget as f64;
             let value = cost(self.shape, item.reasoning_tokens, budget);
@@ -149,6 +170,8 @@ fn cost(shape: Shape, tokens: usize, budget: usize) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::testing::{item, score};
 
@@ -210,6 +233,10 @@ mod tests {
             ("max_tokens = -1", "max_tokens"),
             ("kind = 'target'", "needs `target_tokens`"),
             ("target_tokens = 3", "only with kind `target`"),
+            (
+                "kind = 'target'\ntarget_tokens = 9\nmax_tokens = 8",
+                "above `max_tokens` = 8",
+            ),
             ("kind = 'square'", "square"),
             ("tokens = 3", "tokens"),
         ] {
@@ -233,5 +260,32 @@ mod tests {
         assert!(message.contains("`length_cost`") && message.contains("completion 1"));
         let set = build("max_tokens = 8").expect("valid");
         assert!(set.score(&batch).is_ok());
+        let far = build("kind = 'target'\ntarget_tokens = 65").expect("may be in reach");
+        let message = far.score(&batch).expect_err("out of reach").to_string();
+        assert!(message.contains("limit of 64") && message.contains("completion 0"));
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_in_range_and_best_where_the_table_says(
+            tokens in 0_usize..200_000,
+            budget in 1_usize..100_000,
+            share in 0.0..=1.0_f64,
+        ) {
+            let target = (budget as f64 * share) as usize;
+            for (table, best) in [
+                (String::new(), 0),
+                ("kind = 'cosine'\n".to_owned(), 0),
+                (format!("kind = 'target'\ntarget_tokens = {target}\n"), target),
+            ] {
+                let table = format!("{table}max_tokens = {budget}");
+                let any = value(&table, tokens);
+                prop_assert!((-1.0..=0.0).contains(&any), "{table}: {any}");
+                prop_assert!(value(&table, best) >= 0.0, "{table}");
+                // Towards the best it never falls.
+                let nearer = if tokens > best { tokens - 1 } else { (tokens + 1).min(best) };
+                prop_assert!(value(&table, nearer) >= any, "{table}");
+            }
+        }
     }
 }

@@ -121,6 +121,8 @@ impl Reward for Overlong {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::testing::{item, score};
 
@@ -195,5 +197,26 @@ mod tests {
         );
         let wide = build("cache = 65").unwrap().score(&batch).unwrap_err();
         assert!(wide.to_string().contains("limit of 64"), "{wide}");
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_in_range_falls_and_is_nothing_before_the_cache(
+            tokens in 0_usize..200_000,
+            longest in 1_usize..100_000,
+            share in 0.0..=1.0_f64,
+        ) {
+            let cache = ((longest as f64 * share) as usize).max(1);
+            let table = format!("max_tokens = {longest}\ncache = {cache}");
+            let any = value(&table, tokens, 1);
+            prop_assert!((-1.0..=0.0).contains(&any));
+            prop_assert_eq!(any < 0.0, tokens > longest - cache);
+            prop_assert_eq!(any > -1.0, tokens < longest);
+            prop_assert!(value(&table, tokens.saturating_add(1), 1) <= any);
+            // Where neither is given, the limit of sampling and a fifth of it are.
+            let fifth = format!("max_tokens = {longest}\ncache = {}", longest.div_ceil(5));
+            let default = value("", tokens, longest);
+            prop_assert!((default - value(&fifth, tokens, 1)).abs() < 1e-12);
+        }
     }
 }

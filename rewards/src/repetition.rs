@@ -18,8 +18,7 @@
 //! What it deliberately does not do: count tokens, whose number depends on the
 //! tokenizer and which not every completion comes with; or tell idle repetition
 //! from useful. Work that is checked by doing it again repeats itself, and short
-//! sequences recur in any long text: raise `ngram_size` for long completions
-//! (the paper's is 40).
+//! sequences recur in any long text: raise `ngram_size` for long completions.
 
 use std::collections::HashMap;
 use std::hash::Hash;
