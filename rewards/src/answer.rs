@@ -7,8 +7,9 @@
 const BOXES: [&str; 2] = ["\\boxed{", "\\fbox{"];
 /// What stands before the answer in GSM8K's solutions.
 pub(crate) const HASHES: &str = "####";
-const OPEN: &str = "<answer>";
-const CLOSE: &str = "</answer>";
+/// The tags around an answer.
+pub(crate) const OPEN: &str = "<answer>";
+pub(crate) const CLOSE: &str = "</answer>";
 const ANSWER: &str = "answer";
 
 /// What the last marker of `text` announces, or all of it.
@@ -24,7 +25,7 @@ pub(crate) fn announced(text: &str) -> &str {
 }
 
 /// What the last closed pair of answer tags encloses, and what follows it.
-pub(crate) fn tagged(text: &str) -> Option<(&str, &str)> {
+fn tagged(text: &str) -> Option<(&str, &str)> {
     // Few texts have tags, and this byte is found fast.
     text.find('<')?;
     let (before, _) = text.rsplit_once(CLOSE)?;
@@ -155,6 +156,32 @@ mod tests {
             ("\\boxed{6}\nAnswer: 7", "7"),
             ("Answer: \u{4E03}\u{1F600}", "\u{4E03}\u{1F600}"),
             ("\\\u{1F600}\\boxed{\u{00E9}}", "\u{00E9}"),
+            (r"\fbox{7}", "7"),
+            ("so <answer> 7 </answer>.", "7"),
+            ("<answer>6</answer> <answer>7</answer>", "7"),
+            ("<answer>7</answer> <answer>8", "7"),
+            ("<answer>7</answer></answer>", "7"),
+            ("<answer>6<answer>7</answer></answer>", "7"),
+            ("<answer>7", "<answer>7"),
+            ("7</answer>", "7</answer>"),
+            ("</answer>7<answer>", "</answer>7<answer>"),
+            ("<answer></answer>", ""),
+            ("<Answer>7</Answer>", "<Answer>7</Answer>"),
+            ("<answer>Answer: 7</answer>", "7"),
+            (r"<answer>so \boxed{7}, yes</answer>", "7"),
+            (r"\boxed{<answer>7</answer>}", "7"),
+            (r"\boxed{6} <answer>7</answer>", "7"),
+            ("Answer: <answer>7</answer> cm", "7"),
+            ("<answer>6</answer>\nAnswer: 7", "7"),
+            (r"<answer>6</answer> no, \boxed{7}", "7"),
+            ("6 * 7 = 42.\n#### 42", "42"),
+            ("#### 42 \n\n", "42"),
+            ("#### Answer: 42", "42"),
+            ("#### Result\n42", "#### Result\n42"),
+            ("##### 42", "##### 42"),
+            ("6 #### 7", "6 #### 7"),
+            ("####", ""),
+            ("\\boxed{6}\n#### 7", "7"),
         ] {
             assert_eq!(announced(text), expected, "{text}");
         }

@@ -2,27 +2,47 @@
 //!
 //! Formula: 1 if the answer equals the expected answer, else 0. Range: {0, 1}.
 //! It does not apply to a problem without an expected answer. The answer is
-//! what [`Extraction::answer`] finds; an empty one is worth 0. It equals the
-//! expected answer if, in this order,
+//! what [`Extraction::answer`] finds; an empty one is worth 0. Of an expected
+//! answer with `####` in it, as in GSM8K, what follows the last of them counts.
+//! The first rule of all is that a wrong answer is never right: what can be read
+//! in two ways is compared as text.
 //!
-//! 1. with `choices`: both are the same choice. An answer is the choice that it
-//!    equals, or the longest that it begins with, after `(` or `[` or nothing
-//!    and before `)`, `]`, `.` or `:` and white space or the end (`B) Paris`).
-//!    The rules below are not tried;
-//! 2. their normal forms are the same text: white space, case, closing
-//!    punctuation, quotes, asterisks, `$`, brackets around a single thing, and
-//!    the script of digits make no difference;
-//! 3. both are numbers at most `tolerance` apart. Numbers are decimal, with
-//!    commas by thousands and a power of ten if any, or English number words;
-//!    they are compared in decimal, so with the default tolerance of 0 `0.50`
-//!    equals `0.5`, and 2^53 + 1 does not equal 2^53.
+//! With `choices`, both must be the same choice. An answer is the choice that it
+//! equals, or the longest that it begins with, after `(` or `[` or nothing and
+//! before `)`, `]`, `.` or `:` and white space or the end (`B) Paris`). Without,
+//! the answer equals the expected one if
+//!
+//! 1. their normal forms are the same text: white space, case, closing
+//!    punctuation, quotes, asterisks, `$`, `\text{}`, `\boxed{}`, brackets around
+//!    a single thing, and the script of digits make no difference; or
+//! 2. they say the same. What an answer says is a number, a number with a unit,
+//!    a list, a set, or a formula:
+//!    - numbers at most `tolerance` apart, compared exactly, so that with the
+//!      default of 0 `0.50` equals `0.5`, and 2^53 + 1 does not equal 2^53. They
+//!      are decimal, with a power of ten if any (`3 \times 10^{5}`, `3e5`), with
+//!      commas, `{,}`, `\,` or thin spaces by thousands; fractions (`3/4`,
+//!      `\frac{3}{4}`, `1 1/2`, `¾`); or English number words;
+//!    - a percent sign is a hundredth: `50%` equals `0.5`, and not `50`;
+//!    - units of the list in `value/unit.rs` must agree, or one is missing: `5 km`
+//!      equals `5000 m` and `5`. A unit that may be a variable (`m`, `g`, `s`,
+//!      `l`, `h`, `mg`, `ml`, `ms`, `min`) may be missing only if it stands in `\text{}`
+//!      or is written out;
+//!    - `x = 5` and `x \in A` equal the side that is not the variable, a single
+//!      letter; two different variables differ;
+//!    - lists in the same brackets, element by element and in order: `[0, 1)` is
+//!      not `(0, 1]`. Within brackets every comma separates, so `(1,234)` has
+//!      two elements. Sets in braces, in any order;
+//!    - formulas (roots, powers, products, sums, relations, names) of the same
+//!      structure, in LaTeX, Unicode or plain spelling: `2\sqrt{3}` is `2√3`.
+//!      Numbers in formulas are equal, with no tolerance.
 //!
 //! Source: the accuracy reward of DeepSeek-R1 (arXiv 2501.12948) in the form of
-//! TRL's `accuracy_reward`: numbers by value, the rest as normalised text.
-//! Departure: no computer algebra, so LaTeX other than a box is only text.
+//! TRL's `accuracy_reward`. Departure: no computer algebra.
 //!
-//! What it deliberately does not do: evaluate (`3 + 4` is not 7), read fractions
-//! or units, search prose for something that fits, or look at length: a
+//! What it deliberately does not do: evaluate or transform (`3 + 4` is not 7,
+//! `x + 1` is not `1 + x`, `\sqrt{8}` is not `2\sqrt{2}`; `9**9**9` costs
+//! nothing), read matrices, decimal commas or units that are not listed (`5
+//! apples` is not `5`), search prose for something that fits, or look at length: a
 //! truncated completion is judged by the text it has. It also takes no account
 //! of the task's own grade.
 
@@ -45,7 +65,7 @@ pub const NAME: &str = "correct";
 #[serde(deny_unknown_fields, default)]
 pub struct Parameters {
     /// The largest distance between numbers that are taken for equal, in the
-    /// answer's own unit, finite and at least 0; default 0.
+    /// expected answer's unit, finite and at least 0; default 0.
     pub tolerance: f64,
     /// The answers there are to choose from, if the task has such; default
     /// none: any text may be an answer.

@@ -24,14 +24,20 @@
 //! announces; without one it is the whole text. White space around it is
 //! removed. The markers:
 //!
-//! - `\boxed{...}`: what its braces enclose. Of nested boxes the inner counts,
-//!   `\{` and `\}` are no braces, and a box that is never closed is no marker.
+//! - `\boxed{...}` or `\fbox{...}`: what its braces enclose. Of nested boxes the
+//!   inner counts, `\{` and `\}` are no braces, and a box that is never closed is
+//!   no marker.
+//! - `<answer>...</answer>`, written exactly so: what the tags enclose. An inner
+//!   pair counts before an outer one, and another marker between the tags before
+//!   them; a pair that is never closed is no marker.
 //! - `Answer:` in any case, a word of its own; white space and asterisks may
 //!   stand before the colon, and after it (`**Answer:** 12`): what follows, to
 //!   the end of the line, or the next line that is not blank.
+//! - `####` at the beginning of the last line that is not blank: what follows.
+//!   It is how solutions of GSM8K end; further up it is a heading, and no marker.
 //!
-//! Deliberately not done: guessing an answer out of prose ("the last number"),
-//! or reading a marker inside the reasoning. A model that is to be rewarded must
+//! Deliberately not done: guessing an answer out of prose ("the last number",
+//! "the answer is"), or reading a marker inside the reasoning. A model that is to be rewarded must
 //! say which of its words are the answer. All of it takes linear time.
 
 use crate::answer::announced;
@@ -238,9 +244,10 @@ mod tests {
     /// Quadratic time would be minutes for each of these.
     #[test]
     fn megabytes_are_read_in_linear_time() {
-        let pieces = r"< <think> </think> \boxed{ { } \ Answer: answer : * Answer* \n";
+        let pieces = r"< <think> </think> \boxed{ { } \ Answer: answer : * Answer* \n <answer>
+                       </answer> <answer></answer> #### \fbox{ # \frac{ ^ \text{";
         for piece in pieces
-            .split(' ')
+            .split_whitespace()
             .chain([" ", "\n", "Answer:\n", "\u{1F600}"])
         {
             let text = piece.repeat(1_500_000 / piece.len());

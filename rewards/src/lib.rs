@@ -26,7 +26,7 @@
 //! | name | value | range |
 //! |---|---|---|
 //! | [`correct`] | 1 if the answer equals the expected one | {0, 1} |
-//! | [`format`](mod@format) | 1 if one think block is followed by an answer | {0, 1} |
+//! | [`format`](mod@format) | 1 if one think block is followed by an answer, in tags if asked for | {0, 1} |
 //! | [`human_cost`] | whether it is longer than on easier problems and shorter than on harder ones | \[-1, 1\] |
 //! | [`length_cost`] | minus the share of the token budget spent | \[-1, 0\] |
 //! | [`overlong`] | minus how far the completion is into the last tokens it may have | \[-1, 0\] |

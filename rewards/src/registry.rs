@@ -50,11 +50,9 @@ impl Registry {
         registry.insert(correct::NAME, include_str!("correct.rs"), |p, _| {
             correct::Correct::new(&p)
         });
-        registry.insert(
-            format::NAME,
-            include_str!("format.rs"),
-            |format::Parameters {}, _| Ok(format::Format),
-        );
+        registry.insert(format::NAME, include_str!("format.rs"), |p, _| {
+            Ok(format::Format::new(&p))
+        });
         registry.insert(human_cost::NAME, include_str!("human_cost.rs"), |p, _| {
             human_cost::HumanCost::new(&p)
         });

@@ -3,44 +3,6 @@
 //! What it deliberately does not do: give a sign a meaning. A command that is
 //! not listed here is the name of something (`\alpha`, `\sin`).
 
-/// Signs of Unicode and ASCII, longest first, with the sign they are read as.
-const SIGNS: [(&str, char); 34] = [
-    ("**", '^'),
-    ("<=", '≤'),
-    (">=", '≥'),
-    ("!=", '≠'),
-    ("==", '='),
-    ("=", '='),
-    ("<", '<'),
-    (">", '>'),
-    ("+", '+'),
-    ("-", '-'),
-    ("*", '*'),
-    ("/", '/'),
-    ("^", '^'),
-    (":", ':'),
-    ("≤", '≤'),
-    ("⩽", '≤'),
-    ("≥", '≥'),
-    ("⩾", '≥'),
-    ("≠", '≠'),
-    ("≈", '≈'),
-    ("∈", '∈'),
-    ("±", '±'),
-    ("∓", '∓'),
-    ("∪", '∪'),
-    ("∩", '∩'),
-    ("∖", '∖'),
-    ("×", '*'),
-    ("·", '*'),
-    ("⋅", '*'),
-    ("∙", '*'),
-    ("÷", '/'),
-    ("∕", '/'),
-    ("⁄", '/'),
-    ("＝", '='),
-];
-
 /// LaTeX commands that are such signs.
 const COMMANDS: [(&str, char); 20] = [
     ("cdot", '*'),
@@ -85,18 +47,31 @@ const SILENT: [&str; 14] = [
 
 /// The sign that `text` begins with, and what follows.
 pub(super) fn sign(text: &str) -> Option<(char, &str)> {
-    // Letters and digits are what most texts go on with.
-    if text.starts_with(|c: char| c.is_ascii_alphanumeric()) {
-        return None;
-    }
-    if let Some((name, rest)) = command(text) {
-        let (_, sign) = COMMANDS.iter().find(|(known, _)| *known == name)?;
-        return Some((*sign, rest));
-    }
-    let found = SIGNS
-        .iter()
-        .find_map(|(written, sign)| Some((*sign, text.strip_prefix(written)?)));
-    found
+    let mut chars = text.chars();
+    let first = chars.next()?;
+    let rest = chars.as_str();
+    let doubled = |second: char| rest.strip_prefix(second);
+    let (sign, twice) = match first {
+        '*' => ('*', doubled('*').map(|rest| ('^', rest))),
+        '<' => ('<', doubled('=').map(|rest| ('≤', rest))),
+        '>' => ('>', doubled('=').map(|rest| ('≥', rest))),
+        '=' => ('=', doubled('=').map(|rest| ('=', rest))),
+        '!' => return doubled('=').map(|rest| ('≠', rest)),
+        '+' | '-' | '/' | '^' | ':' | '±' | '∓' | '≤' | '≥' | '≠' | '≈' | '∈' | '∪' | '∩' | '∖' => {
+            (first, None)
+        }
+        '×' | '·' | '⋅' | '∙' => ('*', None),
+        '÷' | '∕' | '⁄' => ('/', None),
+        '⩽' => ('≤', None),
+        '⩾' => ('≥', None),
+        '\\' => {
+            let (name, rest) = command(text)?;
+            let (_, sign) = COMMANDS.iter().find(|(known, _)| *known == name)?;
+            return Some((*sign, rest));
+        }
+        _ => return None,
+    };
+    Some(twice.unwrap_or((sign, rest)))
 }
 
 /// The name of the command that `text` begins with, and what follows.
@@ -110,6 +85,10 @@ pub(super) fn command(text: &str) -> Option<(&str, &str)> {
 
 /// What follows the room at the start of `text`.
 pub(super) fn after_room(mut text: &str) -> &str {
+    // Most of what is read has no room before it; 0xE2 begins a thin space.
+    if !matches!(text.as_bytes().first(), Some(b' ' | b'~' | b'\\' | 0xE2)) {
+        return text;
+    }
     loop {
         let mut rest = text.trim_start_matches([' ', '~', '\u{2009}', '\u{202F}']);
         if rest.starts_with('\\') {
