@@ -25,7 +25,7 @@
 //!    - a percent sign is a hundredth: `50%` equals `0.5`, and not `50`;
 //!    - units of the list in `value/unit.rs` must agree, or one is missing: `5 km`
 //!      equals `5000 m` and `5`. A unit that may be a variable (`m`, `g`, `s`,
-//!      `l`, `h`, `mg`, `ml`, `ms`, `min`) may be missing only if it stands in `\text{}`
+//!      `l`, `h`, `mg`, `ml`, `ms`) may be missing only if it stands in `\text{}`
 //!      or is written out;
 //!    - `x = 5` and `x \in A` equal the side that is not the variable, a single
 //!      letter; two different variables differ;

@@ -143,6 +143,11 @@ impl Number {
         u32::try_from(self.at(0)?).ok()
     }
 
+    /// Whether it is 0.
+    pub(crate) fn is_zero(self) -> bool {
+        self.mantissa == 0
+    }
+
     /// Whether it is written without a bar.
     pub(crate) fn is_decimal(self) -> bool {
         self.denominator == 1

@@ -53,7 +53,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::correct::{self, Correct};
-use crate::format::Format;
+use crate::format::{self, Format};
 use crate::{Extraction, Reward, RewardError, Score, Scored, Scores};
 
 /// The name in the registry.
@@ -172,7 +172,8 @@ impl Reward for Script {
 
     fn score(&self, batch: &[Scored<'_>]) -> Result<Scores, RewardError> {
         let correct = self.ask(Variable::Correct, &self.correct, batch)?;
-        let formatted = self.ask(Variable::Formatted, &Format, batch)?;
+        let format = Format::new(&format::Parameters::default());
+        let formatted = self.ask(Variable::Formatted, &format, batch)?;
         let judge = |(index, item): (usize, &Scored<'_>)| {
             let mut scope = Scope::new();
             for variable in &self.used {

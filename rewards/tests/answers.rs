@@ -5,6 +5,7 @@
 //! --test answers` searches further than the default of 256 cases each.
 
 use std::path::Path;
+use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
@@ -102,6 +103,8 @@ fn config() -> ProptestConfig {
     let kept = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/answers.proptest");
     ProptestConfig {
         failure_persistence: Some(Box::new(FileFailurePersistence::Direct(kept))),
+        // Whoever asks for millions of cases gets them.
+        max_global_rejects: u32::MAX,
         ..ProptestConfig::default()
     }
 }
@@ -141,11 +144,11 @@ fn text() -> impl Strategy<Value = String> {
     ]
 }
 
-fn correct() -> Box<dyn Reward> {
+static CORRECT: LazyLock<Box<dyn Reward>> = LazyLock::new(|| {
     Registry::builtin()
         .build("correct", &toml::Table::new(), Path::new("."))
         .expect("no parameters are needed")
-}
+});
 
 /// What `completion` is worth; `None` where the expected answer is empty.
 fn value(completion: &str, expected: &str) -> Option<f64> {
@@ -154,7 +157,7 @@ fn value(completion: &str, expected: &str) -> Option<f64> {
         expected: Some(expected),
         ..Scored::default()
     };
-    let scores = correct().score(&[item]).ok()?;
+    let scores = CORRECT.score(&[item]).ok()?;
     scores.each[0].value
 }
 
@@ -363,6 +366,25 @@ proptest! {
         if right(&given, &expected) {
             for (x, y) in [(1.37, 2.11), (0.61, 0.83), (2.7, 1.9)] {
                 prop_assert!(near(a.at(x, y), b.at(x, y)), "{} {}", given, expected);
+            }
+        }
+    }
+
+    #[test]
+    fn another_grouping_is_right_only_with_the_same_value(
+        (a, b, c) in (formula(), formula(), formula()),
+        signs in prop::collection::vec(prop::sample::select(vec!['+', '-', '*', '/', '^']), 2),
+        latex in any::<[bool; 2]>(),
+    ) {
+        let binary = |sign, a: &Formula, b: &Formula| {
+            Formula::Binary(sign, a.clone().into(), b.clone().into())
+        };
+        let left = binary(signs[1], &binary(signs[0], &a, &b), &c);
+        let grouped = binary(signs[0], &a, &binary(signs[1], &b, &c));
+        let (given, expected) = (left.written(latex[0]), grouped.written(latex[1]));
+        if right(&given, &expected) {
+            for (x, y) in [(1.37, 2.11), (0.61, 0.83), (2.7, 1.9)] {
+                prop_assert!(near(left.at(x, y), grouped.at(x, y)), "{} {}", given, expected);
             }
         }
     }

@@ -152,14 +152,13 @@ impl Value {
     }
 
     /// The same with the sign turned, by spelling: a number or the first factor
-    /// or the numerator takes the sign.
+    /// or the numerator takes the sign, unless it is 0, which would lose it.
     fn negated(self) -> Self {
         match self {
             Self::Number(number) => Self::Number(number.negated()),
             Self::Quantity(number, unit) => Self::Quantity(number.negated(), unit),
             Self::Operation(Operation::Negative, mut parts) if parts.len() == 1 => parts.remove(0),
-            Self::Operation(Operation::Product, mut factors)
-                if matches!(factors.first(), Some(Self::Number(_))) =>
+            Self::Operation(Operation::Product, mut factors) if matches!(factors.first(), Some(Self::Number(first)) if !first.is_zero()) =>
             {
                 let first = factors.remove(0).negated();
                 factors.insert(0, first);
@@ -211,7 +210,8 @@ impl Value {
     }
 
     /// Whether a value can be what an equation is solved for: one letter, with
-    /// a subscript or digits or not, a Greek one by name, or a list of such.
+    /// a subscript or digits or not, a Greek one by name, or a list of
+    /// letters in alphabetical order.
     fn is_variable(&self) -> bool {
         const GREEK: [&str; 10] = [
             "alpha", "beta", "gamma", "delta", "theta", "lambda", "mu", "sigma", "phi", "omega",
@@ -224,7 +224,15 @@ impl Value {
             Self::Operation(Operation::Subscript, parts) => {
                 parts.first().is_some_and(Self::is_variable)
             }
-            Self::List(_, _, items) => items.iter().all(Self::is_variable),
+            // In the order in which values are given without their variables.
+            Self::List(_, _, items) => {
+                let names = |item: &Self| match item {
+                    Self::Name { text, .. } if text.chars().count() == 1 => Some(text.clone()),
+                    _ => None,
+                };
+                let names: Option<Vec<String>> = items.iter().map(names).collect();
+                names.is_some_and(|names| names.is_sorted_by(|a, b| a < b))
+            }
             _ => false,
         }
     }

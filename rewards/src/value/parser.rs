@@ -38,6 +38,10 @@ pub(super) fn parse(text: &str) -> Option<Value> {
         // A single sign is money, a pair encloses mathematics.
         dollars: text.matches('$').count() == 1,
     };
+    // About a number is not the number.
+    if text.starts_with('~') {
+        return None;
+    }
     let mut items = parser.items()?;
     parser.room();
     if !parser.rest.is_empty() {
@@ -180,7 +184,13 @@ impl Parser<'_> {
                     if slashed && !(room && self.begins_word()) && !self.begins_text() {
                         return None;
                     }
-                    value = value.times(self.power()?);
+                    let bracket = self.rest.starts_with(['(', '[']);
+                    let factor = self.power()?;
+                    if !bracket && matches!((&value, &factor), (Value::Number(_), Value::Number(_)))
+                    {
+                        return None;
+                    }
+                    value = value.times(factor);
                 }
             }
         }
@@ -279,6 +289,7 @@ impl Parser<'_> {
         if let Some(power) = self.power_of_ten() {
             return number_ten_to(power);
         }
+        let upright = self.begins_text();
         let mut value = self.base()?;
         let mut raised = false;
         for _ in 0..MAX_ITEMS {
@@ -290,7 +301,7 @@ impl Parser<'_> {
                 }
                 self.rest = rest;
                 let exponent = Number::read(&digits)?;
-                value = Value::Operation(Operation::Power, vec![value, Value::Number(exponent)]);
+                value = to_the(value, Value::Number(exponent), upright);
             } else if self.degrees() {
                 value = value.times(Value::name("degree"));
             } else if self.sign("^").is_some() {
@@ -298,7 +309,7 @@ impl Parser<'_> {
                     return None;
                 }
                 let exponent = self.exponent()?;
-                value = Value::Operation(Operation::Power, vec![value, exponent]);
+                value = to_the(value, exponent, upright);
             } else if self.eat("_") {
                 let index = self.exponent()?;
                 value = Value::Operation(Operation::Subscript, vec![value, index]);
@@ -669,8 +680,9 @@ impl Parser<'_> {
                 self.rest = after;
             }
         }
-        // 1.2.3 is no number.
-        if self.rest.starts_with('.') {
+        // 1.2.3 is no number, and 1.2\overline{3} is another one than 1.2.
+        let continued = |(name, _)| matches!(name, "overline" | "bar" | "dot" | "ldots" | "dots");
+        if self.rest.starts_with('.') || command(after_room(self.rest)).is_some_and(continued) {
             return None;
         }
         Number::read(&digits).map(Value::Number)
@@ -728,6 +740,22 @@ fn is_upright(name: &str) -> bool {
         name,
         "text" | "textrm" | "textbf" | "mathrm" | "mbox" | "operatorname"
     )
+}
+
+/// A power. An exponent after `\text{m/s}` is one of the last word alone, for
+/// text shows no brackets.
+fn to_the(value: Value, exponent: Value, upright: bool) -> Value {
+    match value {
+        Value::Operation(kind @ (Operation::Product | Operation::Quotient), mut parts)
+            if upright =>
+        {
+            if let Some(last) = parts.pop() {
+                parts.push(to_the(last, exponent, upright));
+            }
+            Value::Operation(kind, parts)
+        }
+        value => Value::Operation(Operation::Power, vec![value, exponent]),
+    }
 }
 
 fn signed(sign: Option<char>, value: Value) -> Value {

@@ -90,7 +90,11 @@ pub(super) fn after_room(mut text: &str) -> &str {
         return text;
     }
     loop {
-        let mut rest = text.trim_start_matches([' ', '~', '\u{2009}', '\u{202F}']);
+        let mut rest = text.trim_start_matches([' ', '\u{2009}', '\u{202F}']);
+        // Elsewhere it says "about", or is an operator.
+        if rest.starts_with("~\\") {
+            rest = rest.strip_prefix('~').unwrap_or(rest);
+        }
         if rest.starts_with('\\') {
             for room in ["\\,", "\\!", "\\;", "\\:", "\\ "] {
                 rest = rest.strip_prefix(room).unwrap_or(rest);

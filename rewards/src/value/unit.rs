@@ -21,7 +21,7 @@ const BASES: usize = 18;
 /// taken for nothing else, and its names.
 type Row = (usize, i128, i32, bool, &'static [&'static str]);
 
-const UNITS: [Row; 43] = [
+const UNITS: [Row; 42] = [
     (0, 1, 0, false, &["m"]),
     (0, 1, 0, true, &["meter", "meters", "metre", "metres"]),
     (0, 1, -1, true, &["dm"]),
@@ -71,8 +71,7 @@ const UNITS: [Row; 43] = [
     (4, 1, 0, false, &["s"]),
     (4, 1, 0, true, &["sec", "second", "seconds"]),
     (4, 1, -3, false, &["ms"]),
-    (4, 60, 0, true, &["minute", "minutes"]),
-    (4, 60, 0, false, &["min"]),
+    (4, 60, 0, true, &["min", "minute", "minutes"]),
     (4, 3600, 0, false, &["h"]),
     (4, 3600, 0, true, &["hour", "hours"]),
     (4, 86_400, 0, true, &["day", "days"]),
@@ -196,8 +195,9 @@ impl Unit {
                 _ => "",
             };
             let named = match text {
-                "per" => {
+                "per" if !divided && power == 1 && unit != Self::NONE => {
                     divided = true;
+                    before = None;
                     continue;
                 }
                 "square" | "cubic" => {
@@ -205,8 +205,8 @@ impl Unit {
                     continue;
                 }
                 // One of it is in the product already.
-                "squared" => before.take()?,
-                "cubed" => before.take()?.to_the(2)?,
+                "squared" => before.clone()?,
+                "cubed" => before.clone()?.to_the(2)?,
                 _ => {
                     let named = Self::of(word)?;
                     before = Some(named.clone());
@@ -215,7 +215,9 @@ impl Unit {
             };
             unit = unit.with(&named, divided)?;
         }
-        (unit.powers != Self::NONE.powers).then_some(unit)
+        // Something must follow `per` and `square`.
+        let whole = power == 1 && before.is_some();
+        whole.then_some(unit)
     }
 
     /// How many of this unit `count` of `other` are, if they can be compared.
