@@ -15,9 +15,13 @@
 //! What it deliberately does not do: matrices, absolute values, functions of
 //! more than one letter's spelling, anything with a verb.
 
-use super::symbols::{after_room, command, named, sign, superscript, vulgar};
+mod base;
+mod literal;
+
+use super::symbols::{after_room, command, named, sign};
 use super::{Operation, Value};
 use crate::number::Number;
+use literal::superscripts;
 
 /// Brackets within brackets, at most.
 const MAX_DEPTH: usize = 32;
@@ -33,7 +37,6 @@ pub(super) fn parse(text: &str) -> Option<Value> {
         rest: text,
         depth: 0,
         in_brackets: false,
-        in_set: false,
         upright: false,
         // A single sign is money, a pair encloses mathematics.
         dollars: text.matches('$').count() == 1,
@@ -58,7 +61,6 @@ struct Parser<'a> {
     depth: usize,
     /// Whether a comma separates whatever stands around it.
     in_brackets: bool,
-    in_set: bool,
     upright: bool,
     dollars: bool,
 }
@@ -223,67 +225,6 @@ impl Parser<'_> {
         command(self.rest).is_some_and(|(name, _)| is_upright(name))
     }
 
-    /// Takes `x 10^5` after a number, where `x` is for times.
-    fn letter_times_ten(&mut self) -> Option<i32> {
-        let before = self.rest;
-        let power = if self.eat("x") {
-            self.power_of_ten()
-        } else {
-            None
-        };
-        if power.is_none() {
-            self.rest = before;
-        }
-        power
-    }
-
-    /// Takes `10^5`, and says 5.
-    fn power_of_ten(&mut self) -> Option<i32> {
-        let before = self.rest;
-        self.room();
-        let power = if self.eat("10") {
-            self.whole_exponent()
-        } else {
-            None
-        };
-        if power.is_none() {
-            self.rest = before;
-        }
-        power
-    }
-
-    /// Takes the exponent that comes next if it is a whole number as written.
-    fn whole_exponent(&mut self) -> Option<i32> {
-        let mut text = after_room(self.rest);
-        if let Some((digits, rest)) = superscripts(text) {
-            self.rest = rest;
-            return digits.parse().ok();
-        }
-        let ('^', rest) = sign(text)? else {
-            return None;
-        };
-        text = rest.trim_start();
-        let close = [("{", "}"), ("(", ")"), ("", "")]
-            .into_iter()
-            .find_map(|(open, close)| {
-                text = text.strip_prefix(open)?;
-                Some(close)
-            })?;
-        text = text.trim_start();
-        let negative = text.starts_with('-');
-        text = text.strip_prefix(['-', '+']).unwrap_or(text).trim_start();
-        let end = text.find(|c: char| !c.is_ascii_digit());
-        let (digits, rest) = text.split_at(end.unwrap_or(text.len()));
-        let power: i32 = digits.parse().ok()?;
-        let rest = rest.trim_start().strip_prefix(close)?;
-        // A tower, or 10^2.5.
-        if rest.starts_with(['^', '.', '!']) || superscripts(rest).is_some() {
-            return None;
-        }
-        self.rest = rest;
-        Some(if negative { -power } else { power })
-    }
-
     fn power(&mut self) -> Option<Value> {
         self.room();
         if let Some(power) = self.power_of_ten() {
@@ -335,14 +276,6 @@ impl Parser<'_> {
     fn degrees(&mut self) -> bool {
         let signs = ["°", "^\\circ", "^{\\circ}", "^ \\circ", "\\degree"];
         signs.into_iter().any(|sign| self.eat(sign))
-    }
-
-    /// Takes the sign of a currency, and names it.
-    fn currency(&mut self) -> Option<&'static str> {
-        let signs = [("\\$", "dollar"), ("€", "euro"), ("£", "sterling")];
-        let unit = signs.into_iter().find(|(sign, _)| self.eat(sign));
-        let unit = unit.map(|(_, unit)| unit);
-        unit.or_else(|| (self.dollars && self.eat("$")).then_some("dollar"))
     }
 
     /// An exponent or an index.
@@ -407,332 +340,6 @@ impl Parser<'_> {
         self.depth -= 1;
         Some(value)
     }
-
-    fn base(&mut self) -> Option<Value> {
-        self.room();
-        let next = self.next()?;
-        match next {
-            '0'..='9' | '.' => self.number(),
-            '(' | '[' => self.bracketed(),
-            '{' => {
-                self.eat("{");
-                self.braced("}")
-            }
-            '√' => {
-                self.eat("√");
-                self.root_of_plain()
-            }
-            '\\' if self.rest.starts_with("\\{") => {
-                self.eat("\\{");
-                self.set("\\}")
-            }
-            '$' | '€' | '£' => self.money(),
-            '\\' if self.rest.starts_with("\\$") => self.money(),
-            '\\' => self.nested(Self::command),
-            _ => {
-                if let Some((over, under)) = vulgar(next) {
-                    self.rest = &self.rest[next.len_utf8()..];
-                    let over = Number::decimal(over, 0);
-                    return over.over(Number::decimal(under, 0)).map(Value::Number);
-                }
-                if let Some(name) = named(next) {
-                    self.rest = &self.rest[next.len_utf8()..];
-                    return Some(Value::name(name)).map(empty_set);
-                }
-                self.word()
-            }
-        }
-    }
-
-    /// `$5`: the sign comes before the number.
-    fn money(&mut self) -> Option<Value> {
-        let unit = self.currency()?;
-        self.room();
-        let number = self.number()?;
-        Some(number.times(Value::name(unit)))
-    }
-
-    fn bracketed(&mut self) -> Option<Value> {
-        let open = if self.eat("(") { '(' } else { '[' };
-        self.eat("[");
-        let outside = std::mem::replace(&mut self.in_brackets, true);
-        let mut items = self.nested(Self::items)?;
-        self.in_brackets = outside;
-        self.room();
-        let close = if self.eat(")") {
-            ')'
-        } else if self.eat("]") {
-            ']'
-        } else {
-            return None;
-        };
-        match (items.len(), open, close) {
-            (1, '(', ')') | (1, '[', ']') => items.pop(),
-            (1, ..) => None,
-            _ => Some(Value::List(open, close, items)),
-        }
-    }
-
-    /// Braces without a backslash enclose an argument, or a plain set.
-    fn braced(&mut self, close: &str) -> Option<Value> {
-        let outside = std::mem::replace(&mut self.in_brackets, true);
-        let mut items = self.nested(Self::items)?;
-        self.in_brackets = outside;
-        self.room();
-        if !self.eat(close) {
-            return None;
-        }
-        match items.len() {
-            1 => items.pop(),
-            // Sets of sets would take exponential time to compare.
-            _ if self.in_set || items.iter().any(has_set) => None,
-            _ => Some(Value::Set(items)),
-        }
-    }
-
-    fn set(&mut self, close: &str) -> Option<Value> {
-        self.room();
-        if self.eat(close) {
-            return Some(Value::Set(Vec::new()));
-        }
-        if std::mem::replace(&mut self.in_set, true) {
-            return None;
-        }
-        let outside = std::mem::replace(&mut self.in_brackets, true);
-        let items = self.nested(Self::items)?;
-        self.in_brackets = outside;
-        self.in_set = false;
-        self.room();
-        (self.eat(close) && !items.iter().any(has_set)).then_some(Value::Set(items))
-    }
-
-    fn command(&mut self) -> Option<Value> {
-        let (name, rest) = command(self.rest)?;
-        if sign(self.rest).is_some() {
-            return None;
-        }
-        self.rest = rest;
-        match name {
-            "frac" | "dfrac" | "tfrac" | "cfrac" => {
-                let over = self.argument()?;
-                let under = self.argument()?;
-                Some(over.over(under))
-            }
-            "sqrt" => {
-                self.room();
-                let degree = if self.eat("[") {
-                    let degree = self.nested(Self::relation)?;
-                    self.room();
-                    if !self.eat("]") {
-                        return None;
-                    }
-                    degree
-                } else {
-                    Value::Number(Number::decimal(2, 0))
-                };
-                let of = self.argument()?;
-                // \sqrt12 is √1 2 to LaTeX, and √12 to who wrote it.
-                if self.rest.starts_with(|c: char| c.is_ascii_digit()) {
-                    return None;
-                }
-                Some(Value::Operation(Operation::Root, vec![degree, of]))
-            }
-            "boxed" | "fbox" | "mathbf" | "mathit" | "boldsymbol" => self.argument(),
-            name if is_upright(name) => {
-                let outside = std::mem::replace(&mut self.upright, true);
-                let value = self.argument()?;
-                self.upright = outside;
-                Some(value)
-            }
-            "varnothing" => Some(Value::Set(Vec::new())),
-            name => Some(empty_set(Value::name(name))),
-        }
-    }
-
-    /// What `√` or `sqrt` without braces is of: a bracket or a whole literal.
-    fn root_of_plain(&mut self) -> Option<Value> {
-        self.room();
-        let of = match self.next()? {
-            '(' => self.bracketed()?,
-            '{' => self.argument()?,
-            '0'..='9' => self.literal()?,
-            _ => self.argument()?,
-        };
-        let two = Value::Number(Number::decimal(2, 0));
-        Some(Value::Operation(Operation::Root, vec![two, of]))
-    }
-
-    fn word(&mut self) -> Option<Value> {
-        let end = self.rest.find(|c: char| !c.is_alphabetic());
-        let letters = end.unwrap_or(self.rest.len());
-        if letters == 0 {
-            return None;
-        }
-        if &self.rest[..letters] == "sqrt" {
-            self.rest = &self.rest[letters..];
-            return self.root_of_plain();
-        }
-        // x1 is a name; the superscript of x² is none of it.
-        let rest = self.rest[letters..].trim_start_matches(|c: char| c.is_ascii_digit());
-        let word = &self.rest[..self.rest.len() - rest.len()];
-        self.rest = rest;
-        let mut letters = word.chars();
-        let text = match (letters.next().and_then(named), letters.next()) {
-            (Some(name), None) => name,
-            _ if word == "infinity" => "infty",
-            _ => word,
-        };
-        Some(Value::Name {
-            text: text.to_owned(),
-            upright: self.upright,
-        })
-    }
-
-    /// A literal, and the fraction that makes it a mixed number, if any.
-    fn number(&mut self) -> Option<Value> {
-        let literal = self.literal()?;
-        let Value::Number(number) = literal else {
-            return None;
-        };
-        if number.whole().is_none() {
-            return Some(literal);
-        }
-        let before = self.rest;
-        match self.fraction() {
-            Some((over, under)) => match number.and_fraction(over, under) {
-                Some(mixed) => return Some(Value::Number(mixed)),
-                None => self.rest = before,
-            },
-            None => self.rest = before,
-        }
-        Some(literal)
-    }
-
-    /// Takes a fraction of whole literals that can belong to a mixed number.
-    fn fraction(&mut self) -> Option<(Number, Number)> {
-        let room = self.room();
-        let next = self.next()?;
-        if let Some((over, under)) = vulgar(next) {
-            self.rest = &self.rest[next.len_utf8()..];
-            return Some((Number::decimal(over, 0), Number::decimal(under, 0)));
-        }
-        if let Some((name, rest)) = command(self.rest) {
-            if !matches!(name, "frac" | "dfrac" | "tfrac" | "cfrac") {
-                return None;
-            }
-            self.rest = rest;
-            return Some((self.digits_argument()?, self.digits_argument()?));
-        }
-        if !room {
-            return None;
-        }
-        let over = self.digits()?;
-        self.sign("/")?;
-        self.room();
-        let under = self.digits()?;
-        Some((over, under))
-    }
-
-    /// `{12}`, or one digit.
-    fn digits_argument(&mut self) -> Option<Number> {
-        self.room();
-        if self.eat("{") {
-            self.room();
-            let digits = self.digits()?;
-            self.room();
-            return self.eat("}").then_some(digits);
-        }
-        let digit = self.rest.get(..1)?;
-        self.rest = &self.rest[1..];
-        Number::read(digit).filter(|_| digit.starts_with(|c: char| c.is_ascii_digit()))
-    }
-
-    /// A run of digits that nothing continues.
-    fn digits(&mut self) -> Option<Number> {
-        let end = self.rest.find(|c: char| !c.is_ascii_digit());
-        let (digits, rest) = self.rest.split_at(end.unwrap_or(self.rest.len()));
-        if digits.is_empty() || rest.starts_with(['.', ',', '^', '!']) {
-            return None;
-        }
-        self.rest = rest;
-        Number::read(digits)
-    }
-
-    /// A number as it is written, without sign.
-    fn literal(&mut self) -> Option<Value> {
-        let mut digits = String::new();
-        self.take_digits(&mut digits);
-        if (1..=3).contains(&digits.len()) {
-            while self.group(&mut digits) {}
-        }
-        if self.rest.starts_with('.') {
-            self.eat(".");
-            digits.push('.');
-            self.take_digits(&mut digits);
-        }
-        // An exponent, unless the letter begins a word.
-        if let Some(rest) = self.rest.strip_prefix('e') {
-            let unsigned = rest.strip_prefix(['+', '-']).unwrap_or(rest);
-            let end = unsigned.find(|c: char| !c.is_ascii_digit());
-            let after = unsigned.split_at(end.unwrap_or(unsigned.len())).1;
-            if after.len() < unsigned.len() && !after.starts_with(|c: char| c.is_alphanumeric()) {
-                digits.push_str(&self.rest[..self.rest.len() - after.len()]);
-                self.rest = after;
-            }
-        }
-        // 1.2.3 is no number, and 1.2\overline{3} is another one than 1.2.
-        let continued = |(name, _)| matches!(name, "overline" | "bar" | "dot" | "ldots" | "dots");
-        if self.rest.starts_with('.') || command(after_room(self.rest)).is_some_and(continued) {
-            return None;
-        }
-        Number::read(&digits).map(Value::Number)
-    }
-
-    fn take_digits(&mut self, digits: &mut String) {
-        let end = self.rest.find(|c: char| !c.is_ascii_digit());
-        let (run, rest) = self.rest.split_at(end.unwrap_or(self.rest.len()));
-        digits.push_str(run);
-        self.rest = rest;
-    }
-
-    /// Takes a separator of thousands with its three digits.
-    fn group(&mut self, digits: &mut String) -> bool {
-        let separators = ["{,}", ",\\!", "\\,", "\u{2009}", "\u{202F}"];
-        let separated = separators
-            .into_iter()
-            .find_map(|separator| self.rest.strip_prefix(separator));
-        let plain = || self.rest.strip_prefix(',').filter(|_| self.commas_group());
-        let Some(rest) = separated.or_else(plain) else {
-            return false;
-        };
-        let run = rest.bytes().take_while(u8::is_ascii_digit).count();
-        if run != 3 {
-            return false;
-        }
-        let (group, rest) = rest.split_at(3);
-        digits.push_str(group);
-        self.rest = rest;
-        true
-    }
-
-    /// Whether all groups that commas make from here on have three digits, so
-    /// that `1,234,5` is a list of three.
-    fn commas_group(&self) -> bool {
-        let end = self
-            .rest
-            .find(|c: char| c != ',' && !c.is_ascii_digit())
-            .unwrap_or(self.rest.len());
-        let run = self.rest[..end].trim_end_matches(',');
-        !self.in_brackets && run.split(',').skip(1).all(|group| group.len() == 3)
-    }
-}
-
-/// The superscript number that `text` begins with, and what follows.
-fn superscripts(text: &str) -> Option<(String, &str)> {
-    superscript(text.chars().next()?)?;
-    let digits: String = text.chars().map_while(superscript).collect();
-    let rest = text.trim_start_matches(|c| superscript(c).is_some());
-    Some((digits, rest))
 }
 
 fn is_upright(name: &str) -> bool {
@@ -766,13 +373,6 @@ fn signed(sign: Option<char>, value: Value) -> Value {
     }
 }
 
-fn empty_set(value: Value) -> Value {
-    match &value {
-        Value::Name { text, .. } if text == "emptyset" => Value::Set(Vec::new()),
-        _ => value,
-    }
-}
-
 fn number_ten_to(power: i32) -> Option<Value> {
     Number::decimal(1, 0).scaled(power).map(Value::Number)
 }
@@ -781,15 +381,4 @@ fn ten_to(power: i32) -> Value {
     let ten = Value::Number(Number::decimal(10, 0));
     let exponent = Value::Number(Number::decimal(i128::from(power), 0));
     number_ten_to(power).unwrap_or(Value::Operation(Operation::Power, vec![ten, exponent]))
-}
-
-fn has_set(value: &Value) -> bool {
-    match value {
-        Value::Set(_) => true,
-        Value::List(_, _, items) | Value::Operation(_, items) => items.iter().any(has_set),
-        Value::Equation {
-            variable, value, ..
-        } => has_set(variable) || has_set(value),
-        _ => false,
-    }
 }
