@@ -88,6 +88,8 @@ pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
             &training,
             &run.definition().tasks,
             &run.definition().rollout,
+            // Rewards may go by them.
+            run.mix.human_costs(),
         ),
     )?;
     run.explain_loss(name, &settings.algorithm);

@@ -21,7 +21,7 @@ const CURVES: [&str; 9] = [
     "completions/clipped_ratio",
 ];
 
-/// Whether it says what a reward, a part of one or the judge of a batch came to.
+/// Whether it says what a reward, a part of one, or what one tells of a batch came to.
 fn is_of_rewards(metric: &str) -> bool {
     metric.starts_with("rewards/") && !metric.ends_with("/std")
 }

@@ -194,6 +194,8 @@ fn reinforce(
             &training,
             &run.definition().tasks,
             &run.definition().rollout,
+            // Rewards may go by them.
+            run.mix.human_costs(),
         ),
     )?;
     run.explain_loss("teacher", algorithm);

@@ -106,6 +106,11 @@ impl Mix {
         self
     }
 
+    /// What conditions cost people, by task and condition.
+    pub fn human_costs(&self) -> &BTreeMap<String, BTreeMap<String, f64>> {
+        &self.human_costs
+    }
+
     /// What a problem costs people, the mean of ln(milliseconds) of its
     /// condition; `None` where nobody was timed in it.
     pub fn human_cost(&self, problem: &Problem) -> Option<f64> {

@@ -42,7 +42,7 @@ const SHOWN: usize = 5;
 const OPENLY: [&str; 3] = ["length_cost", "overlong", "human_cost"];
 
 /// Name of the weighted sum among the rewards.
-pub(super) const SUM: &str = "weighted sum";
+const SUM: &str = "weighted sum";
 
 /// What the rewards of one arm say.
 #[derive(Debug, Serialize)]

@@ -123,7 +123,7 @@ pub(super) fn read(path: &Path, known: &Known<'_>) -> Result<Batches> {
     for one in given {
         match all.last_mut() {
             Some(batch) if batch.last().is_some_and(|last| last.step == one.step) => {
-                batch.push(one)
+                batch.push(one);
             }
             _ => all.push(vec![one]),
         }
@@ -292,7 +292,7 @@ impl Fields<'_> {
 
     fn count(&self, key: &str) -> Result<Option<usize>> {
         self.read(key, "a whole number, 0 or more", |value| {
-            Some(usize::try_from(value.as_u64()?).ok()?)
+            usize::try_from(value.as_u64()?).ok()
         })
     }
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, TableComponent, presets};
 
-use super::findings::{Correlation, Distribution, Findings, Length, SUM};
+use super::findings::{Correlation, Distribution, Findings, Length};
 
 /// Columns that a line may fill.
 const WIDTH: u16 = 80;
@@ -178,7 +178,6 @@ fn correlation(found: Option<Correlation>) -> String {
 fn label(name: &str) -> String {
     match name.split_once('/') {
         Some((_, part)) => format!("  {part}"),
-        None if name == SUM => SUM.to_owned(),
         None => name.to_owned(),
     }
 }
@@ -191,19 +190,19 @@ fn number(value: Option<f64>) -> String {
     let size = value.abs();
     if value == 0.0 {
         "0".to_owned()
-    } else if size < 0.001 || size >= 1e6 {
+    } else if !(0.001..1e6).contains(&size) {
         format!("{value:.1e}")
     } else if size < 1.0 {
-        trimmed(format!("{value:.3}"))
+        trimmed(&format!("{value:.3}"))
     } else if size < 100.0 {
-        trimmed(format!("{value:.2}"))
+        trimmed(&format!("{value:.2}"))
     } else {
-        trimmed(format!("{value:.1}"))
+        trimmed(&format!("{value:.1}"))
     }
 }
 
 /// Without the zeros behind the point.
-fn trimmed(text: String) -> String {
+fn trimmed(text: &str) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 

@@ -19,7 +19,7 @@ fn of(value: impl Fn(f64, f64) -> f64) -> Length {
 fn only_what_pays_for_being_right_and_for_length_pays_in_secret() {
     assert!(!of(|verdict, _| verdict).secretly);
     assert!(of(|verdict, _| verdict).given_verdict.is_none());
-    let noise = |tokens: f64| f64::from(u8::from(tokens == 2.0)) * 0.02;
+    let noise = |tokens: f64| 0.005 * tokens * tokens;
     assert!(of(|verdict, tokens| verdict + 0.1 * tokens + noise(tokens)).secretly);
     assert!(of(|verdict, tokens| verdict - 0.1 * tokens + noise(tokens)).secretly);
     // Length alone is paid for openly.
