@@ -3,7 +3,9 @@
 //! Rewards that judge each completion by itself ([`Reward::independent`]) are
 //! shown what has arrived while they judged what came before; the others wait
 //! for the whole batch. The scores are those of [`WeightedRewards::score`], bit
-//! for bit: a slow verifier costs less time, never another number.
+//! for bit: a slow verifier costs less time, never another number. Metrics of an
+//! independent reward are joined from those of the parts, so they are the same
+//! but for rounding.
 //!
 //! What it deliberately does not do: start threads. The caller samples on one
 //! and judges on another.
@@ -41,8 +43,56 @@ use crate::{BatchScores, RewardError, Score, Scored, Scores, WeightedRewards};
 /// ```
 #[derive(Debug, Default)]
 pub struct Early {
-    /// By reward, then by place in the batch; nothing where the reward waits.
-    scores: Vec<Vec<Option<Score>>>,
+    /// By reward.
+    of: Vec<EarlyScores>,
+}
+
+/// What one reward has said; nothing where it waits.
+#[derive(Debug, Default)]
+struct EarlyScores {
+    /// By place in the batch.
+    each: Vec<Option<Score>>,
+    /// By name, of each part that has the metric its value and its completions.
+    metrics: Vec<(Name, Vec<(f64, usize)>)>,
+}
+
+type Name = std::borrow::Cow<'static, str>;
+
+impl EarlyScores {
+    /// The whole of the scores where they are of all of a batch.
+    fn whole(self, completions: usize) -> Option<Scores> {
+        let each: Option<Vec<Score>> = self.each.into_iter().collect();
+        let each = each.filter(|each| completions > 0 && each.len() == completions)?;
+        let metrics = self.metrics.into_iter();
+        Some(Scores {
+            each,
+            metrics: metrics
+                .filter_map(|(name, parts)| Some((name, joined(&parts)?)))
+                .collect(),
+        })
+    }
+
+    fn add(&mut self, name: Name, value: f64, completions: usize) {
+        match self.metrics.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, parts)) => parts.push((value, completions)),
+            None => self.metrics.push((name, vec![(value, completions)])),
+        }
+    }
+}
+
+/// The mean of a metric over parts, weighted by their completions.
+fn joined(parts: &[(f64, usize)]) -> Option<f64> {
+    let (first, _) = parts.first()?;
+    // What is the same of all parts is exactly that of the whole.
+    if parts.iter().all(|(value, _)| value == first) {
+        return Some(*first);
+    }
+    let completions: usize = parts.iter().map(|(_, completions)| completions).sum();
+    let sum: f64 = parts
+        .iter()
+        .map(|(value, completions)| value * *completions as f64)
+        .sum();
+    Some(sum / completions as f64)
 }
 
 impl WeightedRewards {
@@ -59,27 +109,33 @@ impl WeightedRewards {
         arriving: &Receiver<(usize, T)>,
         scored: impl Fn(&T) -> Scored<'_>,
     ) -> Result<Early, RewardError> {
-        let mut scores = vec![Vec::new(); self.rewards().len()];
+        let mut early = Early::default();
+        early
+            .of
+            .resize_with(self.rewards().len(), EarlyScores::default);
         while let Ok(first) = arriving.recv() {
             let chunk: Vec<(usize, T)> =
                 std::iter::once(first).chain(arriving.try_iter()).collect();
             let batch: Vec<Scored<'_>> = chunk.iter().map(|(_, item)| scored(item)).collect();
             let place = |index: usize| chunk.get(index).map(|(place, _)| *place);
-            for (weighted, known) in self.rewards().iter().zip(&mut scores) {
+            for (weighted, known) in self.rewards().iter().zip(&mut early.of) {
                 if !weighted.reward.independent() {
                     continue;
                 }
                 let judged = weighted.judge(&batch);
                 let judged = judged.map_err(|error| error.within(place))?;
                 for ((place, _), score) in chunk.iter().zip(judged.each) {
-                    if known.len() <= *place {
-                        known.resize(place + 1, None);
+                    if known.each.len() <= *place {
+                        known.each.resize(place + 1, None);
                     }
-                    known[*place] = Some(score);
+                    known.each[*place] = Some(score);
+                }
+                for (name, value) in judged.metrics {
+                    known.add(name, value, batch.len());
                 }
             }
         }
-        Ok(Early { scores })
+        Ok(early)
     }
 
     /// Scores a batch of which some has been judged: the same as
@@ -91,13 +147,9 @@ impl WeightedRewards {
         mut early: Early,
     ) -> Result<BatchScores, RewardError> {
         self.add_up(batch, |place, weighted: &Weighted| {
-            let known = early.scores.get_mut(place).map(std::mem::take);
-            let known: Option<Vec<Score>> = known.and_then(|known| known.into_iter().collect());
-            match known.filter(|known| !batch.is_empty() && known.len() == batch.len()) {
-                Some(each) => Ok(Scores {
-                    each,
-                    metrics: Vec::new(),
-                }),
+            let known = early.of.get_mut(place).map(std::mem::take);
+            match known.and_then(|known| known.whole(batch.len())) {
+                Some(scores) => Ok(scores),
                 None => weighted.judge(batch),
             }
         })

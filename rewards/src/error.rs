@@ -90,19 +90,6 @@ pub enum RewardError {
         /// What it was.
         value: f64,
     },
-    /// A reward that judges each completion by itself has a metric of the batch,
-    /// of which it may be shown any part.
-    #[error(
-        "reward `{reward}` says that it is independent, and gives the batch a metric, \
-         `{metric}`: it may be shown a batch in parts, so give each score a part instead, or \
-         let `independent` be false"
-    )]
-    MetricOfParts {
-        /// The reward in question.
-        reward: String,
-        /// The metric's name.
-        metric: String,
-    },
     /// Finite values and finite weights added up to something infinite.
     #[error(
         "the weighted sum of rewards for completion {index} (counted from 0) of the batch \

@@ -292,8 +292,9 @@ pub trait Reward: Send + Sync {
 
     /// Whether a completion's score depends on nothing but the completion, so
     /// that some of a batch may be judged while others are still being sampled.
-    /// How a batch is cut up then depends on the clock, so such a reward has no
-    /// metrics of a batch.
+    /// How a batch is cut up then depends on the clock. Where such a reward has
+    /// metrics of a batch, they must be shares or means over its completions:
+    /// those of the parts are joined as their mean, weighted by completions.
     fn independent(&self) -> bool {
         false
     }

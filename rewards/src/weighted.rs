@@ -205,12 +205,6 @@ impl Weighted {
         let scores = self.reward.score(batch);
         let scores = scores.map_err(|error| error.of(&self.name))?;
         check(&self.name, batch.len(), &scores)?;
-        if let Some((metric, _)) = scores.metrics.first().filter(|_| self.reward.independent()) {
-            return Err(RewardError::MetricOfParts {
-                reward: self.name.clone(),
-                metric: metric.clone().into_owned(),
-            });
-        }
         Ok(scores)
     }
 }

@@ -139,16 +139,21 @@ fn an_error_names_the_place_in_the_whole_batch() {
     );
 }
 
-/// Claims to judge each completion by itself, and speaks of the batch.
-struct Confused;
+/// Judges each completion by itself and counts those that are empty.
+struct Empty;
 
-impl Reward for Confused {
+impl Reward for Empty {
     fn name(&self) -> &'static str {
-        "confused"
+        "empty"
     }
     fn score(&self, batch: &[Scored<'_>]) -> Result<Scores, RewardError> {
         let scores: Scores = batch.iter().map(|_| Score::new(0.0)).collect();
-        Ok(scores.with_metric("n", 1.0))
+        let empty = batch
+            .iter()
+            .filter(|item| item.completion.is_empty())
+            .count();
+        let share = empty as f64 / batch.len() as f64;
+        Ok(scores.with_metric("share", share).with_metric("one", 1.0))
     }
     fn independent(&self) -> bool {
         true
@@ -156,17 +161,40 @@ impl Reward for Confused {
 }
 
 #[test]
-fn an_independent_reward_has_no_metric_of_a_batch() {
-    let confused = Weighted {
-        name: "confused".to_owned(),
-        reward: Box::new(Confused),
+fn metrics_of_parts_are_joined_by_their_completions() {
+    let empty = Weighted {
+        name: "empty".to_owned(),
+        reward: Box::new(Empty),
         weight: 1.0,
     };
-    let rewards = WeightedRewards::new(vec![confused]).expect("one");
-    let message = rewards.score(&[item("", "")]).expect_err("a metric");
-    assert!(
-        message
-            .to_string()
-            .contains("`confused` says that it is independent")
-    );
+    let rewards = WeightedRewards::new(vec![empty]).expect("one");
+    let texts: Vec<String> = ["", "a", "", "b", "c", "", "d"].map(str::to_owned).into();
+    let batch: Vec<Scored<'_>> = texts.iter().map(|text| item(text, "")).collect();
+    let known = arrive(&rewards, &texts, |tell| {
+        for place in 0..texts.len() {
+            tell(place);
+            std::thread::yield_now();
+        }
+    });
+    let scores = rewards
+        .score_rest(&batch, known.expect("finite"))
+        .expect("finite");
+    let metrics = &scores.columns[0].metrics;
+    let of = |name: &str| {
+        metrics
+            .iter()
+            .find(|(known, _)| known == name)
+            .expect("given")
+            .1[0]
+    };
+    assert!((of("share") - 3.0 / 7.0).abs() < 1e-12, "{metrics:?}");
+    assert_eq!(of("one").to_bits(), 1.0_f64.to_bits());
+}
+
+#[test]
+fn parts_of_unequal_size_weigh_by_it() {
+    assert_eq!(joined(&[]), None);
+    assert_eq!(joined(&[(0.1, 3), (0.1, 4)]), Some(0.1));
+    let mean = joined(&[(1.0, 1), (0.5, 2), (0.0, 5)]).expect("parts");
+    assert!((mean - 0.25).abs() < 1e-15);
 }
