@@ -69,6 +69,9 @@ pub struct Parameters {
     /// Whether it applies to right answers alone, by `correct` with its
     /// defaults, and compares them with right answers alone; default false.
     pub only_correct: bool,
+    /// The tasks it applies to; default none: all of them. A policy that is paid
+    /// for some tasks shows in the others what carries over.
+    pub tasks: Vec<String>,
 }
 
 /// Agreement with human cost in rank, between -1 and 1.
@@ -77,6 +80,7 @@ pub struct Parameters {
 #[derive(Debug, Clone, PartialEq)]
 pub struct HumanCost {
     judge: Option<Correct>,
+    tasks: Vec<String>,
 }
 
 impl HumanCost {
@@ -85,7 +89,10 @@ impl HumanCost {
         let judge = (parameters.only_correct)
             .then(|| Correct::new(&correct::Parameters::default()))
             .transpose()?;
-        Ok(Self { judge })
+        Ok(Self {
+            judge,
+            tasks: parameters.tasks.clone(),
+        })
     }
 
     /// The completions that are compared, with what their problems cost people,
@@ -132,7 +139,8 @@ impl HumanCost {
                     )));
                 }
             }
-            if !item.truncated && is_right(index) {
+            let counts = self.tasks.is_empty() || self.tasks.iter().any(|t| t == item.task);
+            if counts && !item.truncated && is_right(index) {
                 tasks.entry(item.task).or_default().push((index, cost));
             }
         }

@@ -17,7 +17,11 @@ fn spent<'a>(task: &'a str, problem: &'a str, tokens: usize, cost: Option<f64>) 
 }
 
 fn judge(only_correct: bool, batch: &[Scored<'_>]) -> Scores {
-    let reward = HumanCost::new(&Parameters { only_correct }).expect("valid");
+    let parameters = Parameters {
+        only_correct,
+        ..Parameters::default()
+    };
+    let reward = HumanCost::new(&parameters).expect("valid");
     reward.score(batch).expect("can be judged")
 }
 
@@ -62,6 +66,26 @@ fn only_completions_of_the_same_task_and_another_cost_are_compared() {
     // Of the six pairs of `t`, four differ in cost; `u` has no pair.
     let pairs = metric(&judge(false, &batch), "pairs").expect("there are pairs");
     assert!((pairs - 4.0 / 6.0).abs() < 1e-12, "{pairs}");
+}
+
+#[test]
+fn it_may_be_kept_to_some_tasks() {
+    let tasks = vec!["u".to_owned()];
+    let parameters = Parameters {
+        tasks,
+        ..Parameters::default()
+    };
+    let batch = [
+        spent("t", "1", 4, Some(7.0)),
+        spent("t", "2", 9, Some(8.0)),
+        spent("u", "1", 4, Some(7.0)),
+        spent("u", "2", 9, Some(8.0)),
+    ];
+    let scores = HumanCost::new(&parameters).expect("valid").score(&batch);
+    let scores = scores.expect("can be judged");
+    let values: Vec<Option<f64>> = scores.each.iter().map(|score| score.value).collect();
+    assert_eq!(values, [None, None, Some(1.0), Some(1.0)]);
+    assert_eq!(metric(&scores, "pairs"), Some(1.0));
 }
 
 #[test]
