@@ -42,10 +42,9 @@
 //! form, such as prose, which is worth 0. It reads any prompt with a sum in it,
 //! so it belongs with the tasks that are such sums.
 
-mod text;
-
 #[cfg(test)]
 mod tests;
+mod text;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -105,10 +104,10 @@ fn judge(item: &Scored<'_>) -> Score {
             .with_part("steps", 0.0)
             .with_part("complete", 0.0);
     };
-    let right = count.right(due, problem.notation) as f64;
-    let all = count.steps().len().max(due) as f64;
-    let complete = right == all && problem.concludes(&count);
-    let complete = f64::from(u8::from(complete));
+    let right = count.right(due, problem.notation);
+    let all = count.steps().len().max(due);
+    let complete = f64::from(u8::from(right == all && problem.concludes(&count)));
+    let (right, all) = (right as f64, all as f64);
     Score::new((right + complete) / (all + 1.0))
         .with_part("start", 1.0)
         .with_part("steps", if all > 0.0 { right / all } else { 1.0 })

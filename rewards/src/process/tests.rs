@@ -209,10 +209,11 @@ fn a_megabyte_is_judged_in_linear_time() {
 /// The work on a letter plus a number, with what the count says at each step.
 fn written(start: u32, values: &[u32], presented: u32) -> String {
     let letter = |value: u32| char::from_u32(u32::from('A') + value).expect("a letter");
-    let mut text = format!("{}", letter(start));
-    for (step, value) in (1..).zip(values) {
-        text += &format!(" {step} {}", letter(*value));
-    }
+    let steps: Vec<String> = (1..)
+        .zip(values)
+        .map(|(step, value): (u32, _)| format!(" {step} {}", letter(*value)))
+        .collect();
+    let text = format!("{}{}", letter(start), steps.concat());
     let last = *values.last().unwrap_or(&start);
     let verdict = if last == presented { "same" } else { "differ" };
     let (last, presented) = (letter(last), letter(presented));
