@@ -308,6 +308,11 @@ class Verl:
         return {"scores": scores, "parts": parts}
 
 
+# Data sets that compare grids of tuples with the metadata's, which a data set's
+# file can only hold as lists.
+OF_TUPLES = ("arc_agi", "rearc")
+
+
 class ReasoningGym:
     """The `score_answer` of the data set that each problem is from."""
 
@@ -329,7 +334,7 @@ class ReasoningGym:
             row = {name: values[i] for name, values in own.items() if values[i] is not None}
             metadata = row.get("metadata")
             if isinstance(metadata, str):
-                metadata = json.loads(metadata)
+                metadata = attempt(json.loads, {"s": metadata})
             if not isinstance(metadata, dict) or "source_dataset" not in metadata:
                 scores.append(
                     {
@@ -338,6 +343,8 @@ class ReasoningGym:
                     }
                 )
                 continue
+            if metadata["source_dataset"] in OF_TUPLES:
+                metadata = {key: tuples(value) for key, value in metadata.items()}
             entry = {
                 "question": row.get("question", request["prompts"][i]),
                 "answer": row.get("answer", request["expected"][i]),
@@ -355,6 +362,11 @@ class ReasoningGym:
         if source not in self.functions:
             self.functions[source] = self.find(source)
         return self.functions[source](answer=answer, entry=entry)
+
+
+def tuples(value):
+    """The value with tuples for its lists."""
+    return tuple(map(tuples, value)) if isinstance(value, list) else value
 
 
 def attempt(function, arguments):

@@ -18,8 +18,9 @@
 //!   (see [`extraction`]), is read in time linear in its length, and is never
 //!   evaluated.
 //!
-//! What this crate deliberately does not do: it knows no tensors, tokenizers or
-//! files, and it does not turn rewards into advantages.
+//! What this crate deliberately does not do: it knows no tensors or tokenizers,
+//! no files and processes but those of [`external`], and it does not turn rewards
+//! into advantages.
 //!
 //! # Built-in rewards
 //!
