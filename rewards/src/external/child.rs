@@ -230,7 +230,7 @@ impl Child {
                 Err(error) => return Err(self.broke(&format!("its input failed: {error}"))),
             }
         }
-        let mut buffer = [0; 1 << 16];
+        let mut buffer = [0; 1 << 14];
         match self.stdout.read(&mut buffer) {
             Ok(0) => Err(self.died()),
             Ok(read) => {
@@ -348,12 +348,11 @@ impl Log {
         if !self.unfinished.is_empty() {
             self.line();
         }
-        let lines: String = (self.last.iter())
-            .map(|line| format!("\n  {line}"))
-            .collect();
-        if lines.is_empty() {
-            return lines;
+        if self.last.is_empty() {
+            return String::new();
         }
-        format!("; the last of its standard error:{lines}")
+        let lines: Vec<&str> = self.last.iter().map(String::as_str).collect();
+        let lines = lines.join("\n  ");
+        format!("; the last of its standard error:\n  {lines}")
     }
 }

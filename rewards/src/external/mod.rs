@@ -2,7 +2,7 @@
 //!
 //! [`python`] calls functions that others have written for TRL, verl or
 //! `reasoning_gym`; [`command`] runs any program that speaks the protocol. Both
-//! are an [`External`]: it cuts a batch into pieces, hands them to a pool of
+//! are an `External`: it cuts a batch into pieces, hands them to a pool of
 //! supervised children, and puts the answers together. What cannot be judged is
 //! an error, or what `on_error` says in its place, and is counted in either case.
 //!

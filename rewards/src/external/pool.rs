@@ -156,11 +156,13 @@ impl Worker {
                 message,
             }) => {
                 tracing::warn!("reward: {message}; its work is tried once more");
-                self.ask(job, restarts)
-                    .map_err(|failure| match failure.died {
-                        true => format!("twice in a row {}", failure.message),
-                        false => failure.message,
-                    })?
+                self.ask(job, restarts).map_err(|failure| {
+                    if failure.died {
+                        format!("twice in a row {}", failure.message)
+                    } else {
+                        failure.message
+                    }
+                })?
             }
             other => other.map_err(|failure| failure.message)?,
         };
