@@ -152,6 +152,10 @@ class Awaiter:
         return outcomes
 
 
+# What can be listed and is no list of scores.
+UNORDERED = (str, bytes, dict, set, frozenset)
+
+
 class Trl:
     """A reward function as TRL calls it: once for a batch, with columns."""
 
@@ -184,9 +188,9 @@ class Trl:
         (scores,) = self.awaiter.results([outcome])
         if isinstance(scores, BaseException):
             raise scores
-        if scores is None or isinstance(scores, (str, bytes, dict)):
-            raise Wrong(f"it returned {shown(scores)} where TRL expects a list of floats or None")
         try:
+            if isinstance(scores, UNORDERED):
+                raise TypeError
             scores = list(scores)
         except TypeError:
             raise Wrong(

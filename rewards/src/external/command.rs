@@ -7,6 +7,10 @@
 //! `{"id": 7, "scores": [1.0, null]}`, a number for each completion, or null
 //! where the reward does not apply. The head of `protocol.rs` has all of it.
 //!
+//! ```toml
+//! reward.judge = { is = "command", argv = ["node", "judge.js"], weight = 0.5 }
+//! ```
+//!
 //! Formula: the program's own. Range: the program's own; what is not a finite
 //! number or null is an error, and so is a program that dies twice over a
 //! request or misses its deadline. `on_error` says what an error costs: the

@@ -32,7 +32,8 @@ use crate::{RewardError, Score, Scored, Scores};
 use child::Launch;
 use pool::{Job, Outcome, Pool};
 
-/// What is done where a completion could not be judged.
+/// What is done where a completion could not be judged: `"fail"`, `"skip"`, or
+/// `{ value = -1.0 }` in a definition.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnError {
@@ -46,12 +47,23 @@ pub enum OnError {
 }
 
 /// The children of an external reward.
+///
+/// # Example
+///
+/// ```
+/// use rewards::external::Workers;
+///
+/// let workers: Workers = toml::from_str("count = 4\ndeadline_seconds = 10.0")?;
+/// assert_eq!((workers.count, workers.batch_size), (4, 64));
+/// # Ok::<(), toml::de::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Workers {
     /// Processes that judge at a time.
     pub count: usize,
-    /// Completions that a process is given at a time.
+    /// Completions that a process is given at a time, or all those of a problem
+    /// where these must stay together and are more.
     pub batch_size: usize,
     /// Seconds that a process has for these.
     pub deadline_seconds: f64,

@@ -8,6 +8,10 @@
 //! | `verl` | `compute_score(data_source, solution_str, ground_truth, extra_info)`, plain or `async`, on each completion; a float, or a dict with `score` | `file` |
 //! | `reasoning_gym` | `score_answer(answer, entry)` of the data set that the problem is from, on the answer that the lab extracts | the package |
 //!
+//! ```toml
+//! reward.accuracy = { is = "python", file = "rewards.py", function = "accuracy", on_error = "skip", workers = { count = 4, deadline_seconds = 10.0 } }
+//! ```
+//!
 //! Formula: the function's own. Range: the function's own. None of a `trl`
 //! function means that the reward does not apply. A NaN, a string, a list of
 //! the wrong length, nothing at all, an exception, two deaths of the process
@@ -42,7 +46,7 @@
 //! columns `question` and `answer` complete the entry, else the prompt and the
 //! reference answer do.
 //!
-//! Sources: TRL 1.16, `GRPOTrainer._calculate_rewards`; verl 0.5,
+//! Sources: TRL 1.16, `GRPOTrainer._calculate_rewards`; verl,
 //! `NaiveRewardManager`; `reasoning_gym` 0.1.25, `get_score_answer_fn`.
 //! Departure: TRL calls once for all the completions of a step, the lab for
 //! `workers.batch_size` of them, and never parts those of a problem.
@@ -94,7 +98,7 @@ pub enum Form {
 pub struct Parameters {
     /// For whom the function was written.
     pub calls: Calls,
-    /// The Python file, taken from the definition's folder on; refused for
+    /// The Python file, with a name in `.py`, taken from the definition's folder on; refused for
     /// `reasoning_gym`.
     pub file: Option<PathBuf>,
     /// The function in it; `compute_score` for verl if left out; refused for

@@ -214,6 +214,7 @@ def f(completions, **kwargs):
         ("pass", "completion 0 ", "it returned None (NoneType)"),
         ("return 'high'", "completion 0 ", "it returned 'high' (str)"),
         ("return 1.0", "completion 0 ", "it returned 1.0 (float)"),
+        ("return {0.5, 1.0}", "completion 0 ", "(set)"),
         ("1 / 0", "completion 0 ", "ZeroDivisionError"),
         ("import sys; sys.exit(1)", "completion 0 ", "SystemExit: 1"),
         (

@@ -1,5 +1,6 @@
 //! The protocol's two sides, as text.
 
+use proptest::prelude::{any, prop, proptest};
 use serde_json::json;
 
 use super::*;
@@ -126,5 +127,46 @@ fn a_handshake_names_the_child_or_says_why_not() {
     ] {
         let message = handshake(line.as_bytes()).expect_err(line);
         assert!(message.contains(says), "{line}: {message}");
+    }
+}
+
+/// A reply in pieces that may be put together wrongly.
+const PIECES: [&str; 16] = [
+    r#"{"id": 7, "scores": ["#,
+    r#"], "parts": {"p": ["#,
+    r#"]}, "metrics": {"m": "#,
+    "]}",
+    "}",
+    "1.0",
+    "null",
+    "NaN",
+    "-Infinity",
+    ", ",
+    "\"",
+    "\\",
+    r#"{"error": "e"}"#,
+    "1e999",
+    "\u{1F600}",
+    "[",
+];
+
+proptest! {
+    #[test]
+    fn no_line_of_a_child_is_a_panic_or_a_score_that_is_not_finite(
+        pieces in prop::collection::vec(0..PIECES.len(), 0..24),
+        bytes in prop::collection::vec(any::<u8>(), 0..24),
+        whole in any::<bool>(),
+    ) {
+        let text: String = pieces.into_iter().map(|piece| PIECES[piece]).collect();
+        let mut line = if whole { PIECES[0].as_bytes().to_vec() } else { bytes };
+        line.extend(text.into_bytes());
+        let _ = handshake(&line);
+        if let Ok(Ok(answer)) = reply(&line, 7, 2) {
+            assert_eq!(answer.scores.len(), 2);
+            for score in answer.scores.into_iter().flatten() {
+                let values = score.value.into_iter().chain(score.parts.iter().map(|(_, v)| *v));
+                assert!(values.into_iter().all(f64::is_finite));
+            }
+        }
     }
 }
