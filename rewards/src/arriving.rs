@@ -84,7 +84,10 @@ impl EarlyScores {
 fn joined(parts: &[(f64, usize)]) -> Option<f64> {
     let (first, _) = parts.first()?;
     // What is the same of all parts is exactly that of the whole.
-    if parts.iter().all(|(value, _)| value == first) {
+    if parts
+        .iter()
+        .all(|(value, _)| value.to_bits() == first.to_bits())
+    {
         return Some(*first);
     }
     let completions: usize = parts.iter().map(|(_, completions)| completions).sum();
