@@ -274,6 +274,16 @@ mod tests {
             ("Answer: \u{FF14}\u{FF12}", "42"),
             ("Answer: the  red\u{00A0}square.", "The red square"),
             ("\u{00C9}T\u{00C9}", "\u{00E9}t\u{00E9}"),
+            (
+                "<think> 6 7 </think> <answer>42</answer>",
+                "6 * 7 = 42\n#### 42",
+            ),
+            ("6 * 7 = 42\n#### 1,042", "1042"),
+            (r"\boxed{\frac{3}{4}}", "75%"),
+            (r"\fbox{$x = \dfrac{\sqrt 3}{2}$}", "√3/2"),
+            ("Answer: $5,000", "5000 dollars"),
+            (r"$$\boxed{\left[0, \infty\right)}$$", "[0, ∞)"),
+            (r"\(\boxed{\{1, 2\}}\)", r"\{2, 1\}"),
         ] {
             assert!(right("", completion, expected), "{completion}");
         }
@@ -299,6 +309,15 @@ mod tests {
             ("9007199254740993", "9007199254740992"),
             ("7\u{00B2}", "72"),
             ("7.0000001", "7"),
+            ("The answer is 7", "7"),
+            ("<answer>7", "7"),
+            ("<answer>7</answer> <answer>8</answer>", "7"),
+            ("#### Seven\n7, I think", "7"),
+            ("6 * 7 = 42", "6 * 7 = 42\n#### 42"),
+            (r"\boxed{\frac{3}{4}", "3/4"),
+            ("~7", "7"),
+            ("7 or so", "7"),
+            (r"2^{10^{10}}", "2^{10^{11}}"),
         ] {
             assert!(!right("", completion, expected), "{completion}");
         }
@@ -311,6 +330,36 @@ mod tests {
         assert!(right(table, "2.9", "three"));
         assert!(!right(table, "3.1000001", "3"));
         assert!(!right("tolerance = 1000.0", "true", "false"));
+        assert!(right(table, "1/2", "0.6"));
+        assert!(right(table, r"\frac{13}{30}", "1/3"));
+        assert!(!right(table, r"\frac{14}{30}", "1/3"));
+    }
+
+    #[test]
+    fn the_tolerance_is_in_the_expected_unit_and_for_no_formula() {
+        let table = "tolerance = 0.1";
+        assert!(right(table, "3100 m", "3 km"));
+        assert!(!right(table, "3101 m", "3 km"));
+        assert!(!right(table, "3 km", "3001 m"));
+        assert!(right(table, "(1.05, 2)", "(1, 2)"));
+        assert!(right(table, "x = 1.05", "x = 1"));
+        assert!(!right(table, r"2.05\sqrt{3}", r"2\sqrt{3}"));
+        assert!(!right(table, "x^2.05", "x^2"));
+    }
+
+    #[test]
+    fn completions_of_different_problems_are_judged_each_by_its_own() {
+        let pairs = [
+            ("1", "1"),
+            ("1", "2"),
+            ("2", "2"),
+            ("0.5", "1/2"),
+            ("1", "1"),
+        ];
+        let batch = pairs.map(|(completion, expected)| item(completion, expected));
+        let scores = build("").score(&batch).expect("can be judged");
+        let values: Vec<_> = scores.each.iter().map(|score| score.value).collect();
+        assert_eq!(values, [1.0, 0.0, 1.0, 1.0, 1.0].map(Some));
     }
 
     #[test]
@@ -354,6 +403,7 @@ mod tests {
     #[test]
     fn unusable_expected_answers_are_errors_that_name_the_problem() {
         let batch = [item("true", "true"), item("true", " . ")];
+        assert!(build("").score(&[item("7", "7 #### ")]).is_err());
         let message = build("").score(&batch).expect_err("empty").to_string();
         assert!(
             message.contains("completion 1") && message.contains("`test/1`"),
@@ -406,7 +456,28 @@ mod tests {
 
     #[test]
     fn megabytes_are_judged_in_linear_time() {
-        for piece in ["true ", "(", "1", "1,", "seven-", "**", "\u{0661}"] {
+        for piece in [
+            "true ",
+            "(",
+            "1",
+            "1,",
+            "seven-",
+            "**",
+            "\u{0661}",
+            r"\frac{",
+            r"\text{",
+            "{",
+            "\\",
+            "<answer>",
+            "</answer>",
+            "####",
+            "####\n",
+            "x^",
+            "1/",
+            "½",
+            "$",
+            "\u{00B2}",
+        ] {
             let text = piece.repeat(1_000_000 / piece.len());
             assert!(!right("", &text, "7"));
             assert!(!right("choices = ['7']", &text, "7"));

@@ -410,6 +410,38 @@ mod tests {
     }
 
     #[test]
+    fn fractions_are_exact() {
+        let whole = |value: i128| Number::decimal(value, 0);
+        let third = whole(1).over(whole(3)).expect("3 is not 0");
+        assert_eq!(whole(-2).over(whole(-6)), Some(third));
+        assert_eq!(third.over(whole(0)), None);
+        assert_eq!(third.distance(third).to_bits(), 0);
+        let digits = Number::read("0.33333333333333333333333333333333333").expect("a number");
+        assert!(digits.distance(third) > 0.0);
+        assert_eq!(
+            whole(1).and_fraction(whole(1), whole(3)),
+            whole(4).over(whole(3))
+        );
+        assert_eq!(whole(1).and_fraction(whole(3), whole(3)), None);
+        assert_eq!(whole(1).and_fraction(whole(1), whole(0)), None);
+        // 1/3 + 1/10: the distance ends in decimal, though neither number does.
+        let later = whole(13).over(whole(30)).expect("30 is not 0");
+        assert_eq!(later.distance(third).to_bits(), 0.1_f64.to_bits());
+    }
+
+    #[test]
+    fn what_does_not_fit_is_none_and_never_equal() {
+        let long = Number::read(&"9".repeat(36)).expect("a number");
+        assert_eq!(long.times(long), None);
+        assert_eq!(long.scaled(i32::MAX), None);
+        let third = Number::decimal(1, 0).over(long).expect("not 0");
+        let other = Number::decimal(2, 0).over(long).expect("not 0");
+        assert!(third.distance(other) > 0.0);
+        let tiny = [Number::decimal(1, -400), Number::decimal(2, -400)];
+        assert!(tiny[0].distance(tiny[1]) > 0.0);
+    }
+
+    #[test]
     fn whatever_else_is_no_number() {
         let long = "1".repeat(37);
         let huge = "1".repeat(1_000_000);
