@@ -12,8 +12,9 @@
 //! What can be read in two ways is not read: `1/2x`, `2^3^4`, `\sqrt12`, two
 //! numbers side by side. Each byte is looked at a bounded number of times.
 //!
-//! What it deliberately does not do: matrices, absolute values, functions of
-//! more than one letter's spelling, anything with a verb.
+//! What it deliberately does not do: matrices, absolute values, set builders,
+//! sentences. A function before its argument is read as a product, which tells
+//! `\sin(xy)` from `\sin(x)y` all the same.
 
 mod base;
 mod literal;
@@ -41,7 +42,7 @@ pub(super) fn parse(text: &str) -> Option<Value> {
         // A single sign is money, a pair encloses mathematics.
         dollars: text.matches('$').count() == 1,
     };
-    // About a number is not the number.
+    // A number's neighbourhood is not the number.
     if text.starts_with('~') {
         return None;
     }
