@@ -354,7 +354,7 @@ fn other_wordings_of_what_people_were_timed_on_cost_what_it_cost_them() {
             assert!((cost - norm.mean_log_rt).abs() < 1e-12, "{problem:?}");
             *costs.entry(task.name()).or_default() += 1;
             let value = task.notation().value;
-            let wanted = problem.answer.clone() + &value(presented);
+            let wanted = format!("{}{}", problem.answer, value(presented));
             let left = value(problem.terms.left);
             let right = match task.name() {
                 "alphabet_arithmetic" => problem.terms.right.to_string(),

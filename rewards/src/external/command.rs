@@ -15,7 +15,7 @@
 //! number or null is an error, and so is a program that dies twice over a
 //! request or misses its deadline. `on_error` says what an error costs: the
 //! batch (`"fail"`), the score (`"skip"`), or a value (`{ value = -1.0 }`).
-//! Metrics: `errors` and `restarts`, counted for each batch.
+//! Metrics: `errors` and `restarts`, for each completion of a batch.
 //!
 //! Source: the protocol is the lab's own.
 //!

@@ -91,6 +91,7 @@ struct External {
     /// What judges, for messages: `` `f` in rewards.py ``.
     judge: String,
     pool: Pool,
+    workers: usize,
     batch_size: usize,
     independent: bool,
     on_error: OnError,
@@ -163,6 +164,7 @@ impl External {
             kind,
             judge: program.judge.unwrap_or(format!("`{name}`")),
             pool,
+            workers: count,
             batch_size,
             independent,
             on_error,
@@ -271,17 +273,28 @@ impl External {
             });
         }
         let scores: Scores = each.into_iter().collect();
+        if batch.is_empty() {
+            return Ok(scores);
+        }
+        // Shares, so that they do not depend on how a batch is judged in parts.
+        let share = |count: usize| count as f64 / batch.len() as f64;
         Ok(scores
-            .with_metric(protocol::ERRORS, errors as f64)
-            .with_metric(protocol::RESTARTS, restarted as f64))
+            .with_metric(protocol::ERRORS, share(errors))
+            .with_metric(protocol::RESTARTS, share(restarted)))
     }
 
     /// The batch in pieces, as positions in it. Where scores may depend on other
     /// completions, those of a problem stay together, in their order.
     fn pieces(&self, batch: &[Scored<'_>]) -> Vec<Vec<usize>> {
         let mut pieces: Vec<Vec<usize>> = Vec::new();
+        // Where completions may be parted, a small batch keeps every child busy.
+        let size = if self.independent {
+            batch.len().div_ceil(self.workers).min(self.batch_size)
+        } else {
+            self.batch_size
+        };
         let mut add = |group: Vec<usize>| match pieces.last_mut() {
-            Some(piece) if piece.len() + group.len() <= self.batch_size => piece.extend(group),
+            Some(piece) if piece.len() + group.len() <= size => piece.extend(group),
             _ => pieces.push(group),
         };
         if self.independent {

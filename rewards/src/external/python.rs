@@ -17,8 +17,8 @@
 //! the wrong length, nothing at all, an exception, two deaths of the process
 //! over the same completions and a missed deadline are errors. `on_error` says
 //! what an error costs: the batch (`"fail"`), the score (`"skip"`), or a value
-//! (`{ value = -1.0 }`). Metrics: `errors` and `restarts`, counted for each
-//! batch.
+//! (`{ value = -1.0 }`). Metrics: `errors` and `restarts`, for each completion
+//! of a batch.
 //!
 //! # TRL
 //!

@@ -257,14 +257,14 @@ fn what_went_wrong_is_counted_and_costs_what_the_table_says() {
     let source = "def f(completions, **kwargs):\n    return [1.0, float('nan')]\n";
     let skipped = scored(source, "on_error = 'skip'").expect("skipped");
     assert_eq!(values(&skipped), [Some(1.0), None]);
-    assert_eq!(metric(&skipped, "errors"), Some(1.0));
+    assert_eq!(metric(&skipped, "errors"), Some(0.5));
     let valued = scored(source, "on_error = { value = -1.0 }").expect("a value");
     assert_eq!(values(&valued), [Some(1.0), Some(-1.0)]);
-    assert_eq!(metric(&valued, "errors"), Some(1.0));
+    assert_eq!(metric(&valued, "errors"), Some(0.5));
     let raises = "def f(completions, **kwargs):\n    raise ValueError\n";
     let skipped = scored(raises, "on_error = 'skip'").expect("skipped");
     assert_eq!(values(&skipped), [None, None]);
-    assert_eq!(metric(&skipped, "errors"), Some(2.0));
+    assert_eq!(metric(&skipped, "errors"), Some(1.0));
     assert_eq!(metric(&skipped, "restarts"), Some(0.0));
 }
 
@@ -289,7 +289,7 @@ def f(completions, **kwargs):
     let expected: Vec<Option<f64>> = (0..100).map(|index| Some(f64::from(index))).collect();
     assert_eq!(values(&scores), expected);
     assert!(folder.path().join("killed").exists());
-    assert_eq!(metric(&scores, "restarts"), Some(1.0));
+    assert_eq!(metric(&scores, "restarts"), Some(0.01));
     assert_eq!(metric(&scores, "errors"), Some(0.0));
 }
 
@@ -340,7 +340,7 @@ def f(completions, **kwargs):
     let skipping = reward(&folder, &format!("{settings}on_error = 'skip'"));
     let scores = skipping.score(&numbered(&names)).expect("skipped");
     assert_eq!(values(&scores), [Some(1.0), Some(1.0), None, Some(1.0)]);
-    assert_eq!(metric(&scores, "restarts"), Some(1.0));
+    assert_eq!(metric(&scores, "restarts"), Some(0.25));
     let failing = reward(&folder, settings);
     let error = failing.score(&numbered(&names)).expect_err("late");
     let error = text(&error);
