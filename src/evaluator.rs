@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::generation::{self, Key, PrecisionChoice, Sampling};
 use crate::model::Model;
-use crate::tasks::{EvaluationItem, grading};
+use crate::tasks::{self, EvaluationItem, grading};
 
 /// How to evaluate.
 ///
@@ -86,7 +86,7 @@ pub fn evaluate(
                 prompt_tokens: prompts[index / samples].len() as u32,
                 reasoning_tokens: model.text.reasoning_tokens(&completion.tokens) as u32,
                 completion_tokens: completion.tokens.len() as u32,
-                correct: Some(grading::grade(&item.answer, &text)),
+                correct: tasks::grade(&item.task, &item.answer, &text),
                 truncated: completion.truncated(),
                 answer: grading::answer(&text),
                 completion: Some(text),

@@ -12,7 +12,7 @@ use crate::device::DeviceChoice;
 use crate::generation::{Engine, Finish, Key, PrecisionChoice, Prompt, Sampling};
 use crate::model::Stored;
 use crate::runner::{UserError, models_folder};
-use crate::tasks::{self, Mix, Proportions, Split, grading};
+use crate::tasks::{self, Mix, Proportions, Split};
 
 /// Prompts that are sampled together; bounds what is lost when one stops early.
 const PROMPTS_AT_ONCE: usize = 256;
@@ -171,7 +171,7 @@ impl Sample {
                     correct: asked
                         .problem
                         .as_ref()
-                        .map(|(_, _, answer)| grading::grade(answer, &text)),
+                        .and_then(|(task, _, answer)| tasks::grade(task, answer, &text)),
                     completion: text,
                 };
                 writeln!(out, "{}", serde_json::to_string(&line)?).with_context(|| self.place())?;
@@ -217,6 +217,20 @@ impl Sample {
         }
         if self.problems.is_some_and(|count| count > MOST_COMPLETIONS) {
             bail!("--problems: at most {MOST_COMPLETIONS} are sampled at a time");
+        }
+        let wanted = [name.to_owned()];
+        let trained_on = tasks::trained_on(&wanted);
+        if trained_on.is_empty() && self.problems.is_none() {
+            let asking = |item: &str| match &self.instruction {
+                Some(instruction) => instruction.replace(tasks::PROBLEM, item),
+                None => item.to_owned(),
+            };
+            let (items, _) = tasks::items(&wanted, None)?;
+            let asked = items.into_iter().map(|item| Asked {
+                prompt: asking(&item.prompt),
+                problem: Some((name.to_owned(), item.item_id, item.answer)),
+            });
+            return Ok(asked.collect());
         }
         let mix = Mix::new(&[name], Proportions::default())?.asking(instructions);
         let asked = |prompt, id, answer| Asked {

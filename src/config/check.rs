@@ -4,7 +4,8 @@
 use anyhow::{Context, Result, bail, ensure};
 
 use super::{
-    AlgorithmSettings, ArmSettings, BaseSettings, BaseSource, Definition, TeacherSettings,
+    AlgorithmSettings, ArmSettings, BUILTIN_NORMS, BaseSettings, BaseSource, Definition,
+    TeacherSettings,
 };
 use crate::tasks::{self, PROBLEM};
 use crate::training::TrainingSettings;
@@ -38,7 +39,11 @@ impl Definition {
             self.experiment.name
         );
         for (index, name) in self.tasks.names.iter().enumerate() {
-            tasks::by_name(name).context("tasks.names")?;
+            // A name that no task has may be one of the given norms' own; that
+            // is known when they are read.
+            if self.tasks.norms == BUILTIN_NORMS {
+                tasks::known(name).context("tasks.names")?;
+            }
             ensure!(
                 !self.tasks.names[..index].contains(name),
                 "tasks.names has {name} twice"
@@ -47,6 +52,12 @@ impl Definition {
         ensure!(
             !self.tasks.names.is_empty(),
             "tasks.names is empty: name at least one task"
+        );
+        ensure!(
+            !tasks::trained_on(&self.tasks.names).is_empty(),
+            "tasks.names has only tasks that are evaluated and not trained on ({}): add one of {} to train on, or evaluate models that are there with `qinglan evaluate`",
+            self.tasks.names.join(", "),
+            tasks::NAMES.join(", ")
         );
         ensure!(
             self.tasks.validation_problems > 0,
@@ -121,7 +132,7 @@ impl Definition {
             "{place}.shape.context = {}: it must hold a prompt and {needed} new tokens",
             shape.context
         );
-        tasks::corpus::Corpus::new(&self.tasks.names, pretraining.corpus)
+        tasks::corpus::Corpus::new(&tasks::trained_on(&self.tasks.names), pretraining.corpus)
             .with_context(|| format!("{place}.pretraining.corpus"))?;
         Ok(())
     }

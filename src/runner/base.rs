@@ -16,6 +16,7 @@ use super::{Outcome, Run, identity};
 use crate::config::{BaseSettings, BaseSource};
 use crate::files;
 use crate::model::{Decoder, Model, Stored, Text, Weights, folder, vocabulary};
+use crate::tasks;
 use crate::tasks::corpus::Corpus;
 use crate::training::{Ending, Job, Learner, PretrainingLab, train};
 
@@ -77,8 +78,8 @@ pub(super) fn obtain(
         BaseSource::Pretrained(shape, pretraining) => (shape, pretraining),
     };
     let config = vocabulary::config(shape)?;
-    let tasks = &run.definition().tasks.names;
-    let corpus = Corpus::new(tasks, pretraining.corpus)?;
+    let tasks = tasks::trained_on(&run.definition().tasks.names);
+    let corpus = Corpus::new(&tasks, pretraining.corpus)?;
     let training = pretraining.resolve(name)?;
     let mut texts = blake3::Hasher::new();
     for index in 0..HASHED_DOCUMENTS {

@@ -6,15 +6,15 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail, ensure};
-use experiments::norms::{NormItem, Norms, conditions};
+use anyhow::{Context, Result, ensure};
+use experiments::norms::Norms;
 
 use super::{UserError, models_folder, teacher};
 use crate::config::{BUILTIN_NORMS, BaseSettings, BaseSource, Definition};
 use crate::demonstrations::{self, Source};
 use crate::model::text::encode;
 use crate::model::{Stored, Text};
-use crate::tasks::{EvaluationItem, Mix, squeeze};
+use crate::tasks::{self, EvaluationItem, Mix, squeeze};
 
 /// Problems to train on, items to evaluate, and how long people took for them.
 pub(super) struct Inputs {
@@ -97,9 +97,10 @@ pub(crate) fn problems(
     definition: &Definition,
     definition_folder: &Path,
 ) -> Result<(Mix, Vec<EvaluationItem>, Norms)> {
-    let mix = Mix::new(&definition.tasks.names, definition.tasks.proportions())?
-        .asking(definition.tasks.instructions.clone());
-    let (items, norms) = evaluation_items(definition, definition_folder, &mix)?;
+    let settings = &definition.tasks;
+    let mix = Mix::new(&tasks::trained_on(&settings.names), settings.proportions())?
+        .asking(settings.instructions.clone());
+    let (items, norms) = evaluation_items(definition, definition_folder)?;
     Ok((mix.timed(&norms), items, norms))
 }
 
@@ -107,51 +108,13 @@ pub(crate) fn problems(
 fn evaluation_items(
     definition: &Definition,
     definition_folder: &Path,
-    mix: &Mix,
 ) -> Result<(Vec<EvaluationItem>, Norms)> {
-    if definition.tasks.norms == BUILTIN_NORMS {
-        let items: Vec<EvaluationItem> = mix
-            .tasks()
-            .iter()
-            .flat_map(|task| task.evaluation_items())
-            .collect();
-        let norms = items
-            .iter()
-            .map(|item| {
-                let condition = conditions::lookup(&item.task, &item.condition);
-                NormItem {
-                    task: item.task.clone(),
-                    item_id: item.item_id.clone(),
-                    prompt: item.prompt.clone(),
-                    answer: item.answer.clone(),
-                    condition: Some(item.condition.clone()),
-                    n: condition.map(|c| f64::from(c.trials)),
-                    mean_rt_ms: condition.map(|c| c.mean_rt_ms),
-                    mean_log_rt: condition.map(|c| c.mean_log_rt),
-                    accuracy: condition.map(|c| c.accuracy),
-                }
-            })
-            .collect();
-        return Ok((items, Norms::new(norms, conditions::CITATION.to_owned())));
+    let settings = &definition.tasks;
+    if settings.norms == BUILTIN_NORMS {
+        return tasks::items(&settings.names, None).context("tasks.names");
     }
-    let folder = definition_folder.join(&definition.tasks.norms);
-    let norms = Norms::read(&folder, &definition.tasks.names)
-        .with_context(|| format!("tasks.norms = {:?}", definition.tasks.norms))?;
-    let mut items = Vec::new();
-    for name in &definition.tasks.names {
-        if norms.items(name).is_empty() {
-            bail!(
-                "tasks.norms: {} has no items of the task {name}; take the task out of tasks.names, or give other norms",
-                folder.display()
-            );
-        }
-        items.extend(norms.items(name).iter().map(|item| EvaluationItem {
-            task: item.task.clone(),
-            item_id: item.item_id.clone(),
-            prompt: item.prompt.clone(),
-            answer: item.answer.clone(),
-            condition: item.condition.clone().unwrap_or_default(),
-        }));
-    }
-    Ok((items, norms))
+    let given = Norms::read(&definition_folder.join(&settings.norms), &settings.names)
+        .with_context(|| format!("tasks.norms = {:?}", settings.norms))?;
+    tasks::items(&settings.names, Some(given))
+        .with_context(|| format!("tasks.norms = {:?}", settings.norms))
 }

@@ -13,7 +13,7 @@ use crate::config::{AlgorithmSettings, BaseSettings, BaseSource, Definition, Tea
 use crate::demonstrations::{self, Recorded};
 use crate::generation::{self, Key};
 use crate::model::{Decoder, Model, Stored, Text, folder, vocabulary};
-use crate::tasks::{Problem, Split, grading};
+use crate::tasks::{Problem, Split};
 use crate::training::lab::Posed;
 use crate::training::{ArmLab, Ending, Job, Learner, checkpoint, train};
 
@@ -290,7 +290,7 @@ fn sample_split(
                 .filter(|&index| {
                     // A truncated trace would teach never to end, an empty one
                     // nothing, and one with an unknown word cannot be read back.
-                    let right = grading::grade(&problem.answer, &texts[index]);
+                    let right = run.mix.grade(problem, &texts[index]);
                     !completions[index].truncated()
                         && !texts[index].trim().is_empty()
                         && model.text.encode_completion(&texts[index]).is_ok()

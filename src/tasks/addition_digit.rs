@@ -4,7 +4,7 @@
 
 use super::problem::{EvaluationItem, Problem};
 use super::space::Space;
-use super::{Notation, Task, addition};
+use super::{Evaluated, Notation, Task, addition};
 
 /// The task's name.
 pub(super) const NAME: &str = "addition_digit";
@@ -30,17 +30,9 @@ impl Default for AdditionDigit {
     }
 }
 
-impl Task for AdditionDigit {
+impl Evaluated for AdditionDigit {
     fn name(&self) -> &'static str {
         NAME
-    }
-
-    fn space(&self) -> &Space {
-        &self.space
-    }
-
-    fn notation(&self) -> Notation {
-        addition::notation(digits)
     }
 
     fn evaluation_items(&self) -> Vec<EvaluationItem> {
@@ -49,6 +41,16 @@ impl Task for AdditionDigit {
 
     fn condition(&self, problem: &Problem) -> Option<String> {
         addition::condition(problem.terms)
+    }
+}
+
+impl Task for AdditionDigit {
+    fn space(&self) -> &Space {
+        &self.space
+    }
+
+    fn notation(&self) -> Notation {
+        addition::notation(digits)
     }
 }
 

@@ -4,7 +4,7 @@
 
 use super::problem::{EvaluationItem, Problem};
 use super::space::Space;
-use super::{Notation, Task, addition};
+use super::{Evaluated, Notation, Task, addition};
 
 /// The task's name.
 pub(super) const NAME: &str = "addition_word";
@@ -30,21 +30,23 @@ impl Default for AdditionWord {
     }
 }
 
-impl Task for AdditionWord {
+impl Evaluated for AdditionWord {
     fn name(&self) -> &'static str {
         NAME
     }
 
+    fn evaluation_items(&self) -> Vec<EvaluationItem> {
+        addition::evaluation_items(NAME, number_word)
+    }
+}
+
+impl Task for AdditionWord {
     fn space(&self) -> &Space {
         &self.space
     }
 
     fn notation(&self) -> Notation {
         addition::notation(number_word)
-    }
-
-    fn evaluation_items(&self) -> Vec<EvaluationItem> {
-        addition::evaluation_items(NAME, number_word)
     }
 
     fn condition(&self, problem: &Problem) -> Option<String> {

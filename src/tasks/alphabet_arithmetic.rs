@@ -7,7 +7,7 @@
 
 use super::problem::{EvaluationItem, Problem, Terms, Wording};
 use super::space::{Space, problem};
-use super::{Notation, Task};
+use super::{Evaluated, Notation, Task};
 
 /// The task's name.
 pub(super) const NAME: &str = "alphabet_arithmetic";
@@ -42,22 +42,9 @@ impl Default for AlphabetArithmetic {
     }
 }
 
-impl Task for AlphabetArithmetic {
+impl Evaluated for AlphabetArithmetic {
     fn name(&self) -> &'static str {
         NAME
-    }
-
-    fn space(&self) -> &Space {
-        &self.space
-    }
-
-    fn notation(&self) -> Notation {
-        Notation {
-            value: letter,
-            step: |number| number.to_string(),
-            values: 0..=LAST_LETTER,
-            commutes: false,
-        }
     }
 
     /// The 120 items people were timed on: A to H, addends 1 to 5, and the
@@ -91,6 +78,21 @@ impl Task for AlphabetArithmetic {
 
 fn condition(truth: bool, addend: u32) -> String {
     format!("{truth}/addend={addend}")
+}
+
+impl Task for AlphabetArithmetic {
+    fn space(&self) -> &Space {
+        &self.space
+    }
+
+    fn notation(&self) -> Notation {
+        Notation {
+            value: letter,
+            step: |number| number.to_string(),
+            values: 0..=LAST_LETTER,
+            commutes: false,
+        }
+    }
 }
 
 /// The letter that stands `number` places after A.

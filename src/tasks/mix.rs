@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::corpus::solution;
 use super::problem::{Problem, Split};
 use super::space::Pool;
-use super::{Task, TaskError, by_name};
+use super::{Task, TaskError, by_name, grade};
 use crate::random::stream;
 
 /// How many of the problems are of which kind and wording. True and false
@@ -130,6 +130,11 @@ impl Mix {
     /// The tasks, in the order of their names.
     pub fn tasks(&self) -> &[Box<dyn Task>] {
         &self.tasks
+    }
+
+    /// Whether `completion` answers a problem.
+    pub fn grade(&self, problem: &Problem, completion: &str) -> bool {
+        grade(problem.task, &problem.answer, completion) == Some(true)
     }
 
     /// The problem at `index` of the endless list that belongs to `seed` and

@@ -4,7 +4,10 @@
 //! A task does not know which arm uses it, how a model is prompted, or what is
 //! rewarded.
 //!
-//! All three tasks are additions by counting, in three notations:
+//! Every task is [`Evaluated`]: it has items and a way to grade. Four have no
+//! more than that: `spatial_relations`, `game24`, `sternberg` and `syllogisms`,
+//! and so has any data set of the user's. Those that models are trained on are
+//! a [`Task`] on top: all three are additions by counting, in three notations:
 //!
 //! | task | verification | production |
 //! |---|---|---|
@@ -24,18 +27,26 @@ mod addition_digit;
 mod addition_word;
 mod alphabet_arithmetic;
 pub mod corpus;
+mod data_set;
+mod evaluated;
+mod game24;
 pub mod grading;
+mod items;
 mod mix;
 mod problem;
 mod space;
+mod spatial_relations;
+mod sternberg;
+mod syllogisms;
 
-use std::fmt::Debug;
 use std::ops::RangeInclusive;
 
 pub use addition::LARGEST_NUMBER;
 pub use addition_digit::AdditionDigit;
 pub use addition_word::{AdditionWord, number_word};
 pub use alphabet_arithmetic::AlphabetArithmetic;
+pub use evaluated::{EVALUATED_NAMES, Evaluated, evaluated_only, grade};
+pub use items::items;
 pub use mix::{Mix, PROBLEM, Proportions};
 pub use problem::{EvaluationItem, Kind, Problem, Split, Terms, Wording, squeeze};
 pub use space::Space;
@@ -58,41 +69,35 @@ pub struct Notation {
 }
 
 /// What people were timed on and models are trained on.
-pub trait Task: Debug + Send + Sync {
-    /// The name in definitions, records and norms.
-    fn name(&self) -> &'static str;
-
+pub trait Task: Evaluated {
     /// Every problem there is to learn from and to tune on.
     fn space(&self) -> &Space;
 
     /// How the task writes the numbers it counts.
     fn notation(&self) -> Notation;
 
-    /// The items of the evaluation, by rule from the conditions people were
-    /// timed in; a data set of timed items may replace them.
-    fn evaluation_items(&self) -> Vec<EvaluationItem>;
-
     /// The condition in which people were timed on the pair and the result that
     /// `problem` presents, in whatever wording; `None` where nobody was, and for
     /// production, which nobody was asked for.
     fn condition(&self, problem: &Problem) -> Option<String>;
-
-    /// Whether `completion` answers `expected`; see [`grading::grade`].
-    fn grade(&self, expected: &str, completion: &str) -> bool {
-        grading::grade(expected, completion)
-    }
 }
 
 /// What can be wrong with a request for problems.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum TaskError {
     /// No task has this name.
-    #[error("there is no task `{name}`{}; the tasks are {}", near(.nearest.as_deref()), NAMES.join(", "))]
+    #[error("there is no task `{name}`{}; the tasks are {}, and those that are evaluated only: {}", near(.nearest.as_deref()), NAMES.join(", "), EVALUATED_NAMES.join(", "))]
     Unknown {
         /// The name asked for.
         name: String,
         /// The name that may have been meant.
         nearest: Option<String>,
+    },
+    /// A task that models cannot be trained on.
+    #[error("`{name}` is evaluated and has no problems to train on; those of {} can be drawn", NAMES.join(", "))]
+    NotTrained {
+        /// The name asked for.
+        name: String,
     },
     /// A mixture of no tasks was asked for.
     #[error("no task is named; name at least one of {}", NAMES.join(", "))]
@@ -114,7 +119,7 @@ fn near(nearest: Option<&str>) -> String {
     nearest.map_or_else(String::new, |name| format!(" (did you mean `{name}`?)"))
 }
 
-/// The names of all tasks.
+/// The names of the tasks that models are trained on.
 pub const NAMES: [&str; 3] = [
     alphabet_arithmetic::NAME,
     addition_digit::NAME,
@@ -125,7 +130,13 @@ pub const NAMES: [&str; 3] = [
 /// in place of the other.
 const NEAR: f64 = 0.8;
 
-/// The task called `name`.
+/// Those of `names` that models are trained on; the others are evaluated only.
+pub fn trained_on(names: &[String]) -> Vec<&str> {
+    let names = names.iter().map(String::as_str);
+    names.filter(|name| NAMES.contains(name)).collect()
+}
+
+/// The task called `name`, which models are trained on.
 ///
 /// ```
 /// use qinglan::tasks;
@@ -140,18 +151,30 @@ pub fn by_name(name: &str) -> Result<Box<dyn Task>, TaskError> {
         addition_digit::NAME => Ok(Box::new(AdditionDigit::new())),
         addition_word::NAME => Ok(Box::new(AdditionWord::new())),
         _ => {
-            let nearest = NAMES
-                .iter()
-                .map(|known| (strsim::jaro_winkler(name, known), *known))
-                .max_by(|a, b| a.0.total_cmp(&b.0))
-                .filter(|(likeness, _)| *likeness >= NEAR)
-                .map(|(_, known)| known.to_owned());
-            Err(TaskError::Unknown {
+            known(name)?;
+            Err(TaskError::NotTrained {
                 name: name.to_owned(),
-                nearest,
             })
         }
     }
+}
+
+/// Refuses a name that no task of the lab has, trained on or not.
+pub fn known(name: &str) -> Result<(), TaskError> {
+    if NAMES.contains(&name) || EVALUATED_NAMES.contains(&name) {
+        return Ok(());
+    }
+    let nearest = NAMES
+        .iter()
+        .chain(&EVALUATED_NAMES)
+        .map(|known| (strsim::jaro_winkler(name, known), *known))
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .filter(|(likeness, _)| *likeness >= NEAR)
+        .map(|(_, known)| known.to_owned());
+    Err(TaskError::Unknown {
+        name: name.to_owned(),
+        nearest,
+    })
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use super::{CompletionLog, Posed, VALIDATION_TOKENS, held_out, other};
 use crate::generation::{self, Key, Precision, Sampling};
 use crate::model::{Decoder, Model};
 use crate::random::stream;
-use crate::tasks::{Mix, Problem, Split, grading};
+use crate::tasks::{Mix, Problem, Split};
 use crate::training::forward;
 use crate::training::trainer::Source;
 
@@ -254,7 +254,7 @@ impl Source for ArmLab<'_> {
         let mut reasoning = 0usize;
         for (problem, completion) in problems.iter().zip(&completions) {
             let text = self.model.text.decode(&completion.tokens)?;
-            let correct = grading::grade(&problem.answer, &text);
+            let correct = self.mix.grade(problem, &text);
             right += usize::from(correct && !completion.truncated());
             reasoning += self.model.text.reasoning_tokens(&completion.tokens);
         }

@@ -1,0 +1,181 @@
+//! The game of 24: make 24 from four numbers, each used once, with +, -, *, /
+//! and brackets. `1 1 4 6` is answered by `1 * 1 * 4 * 6` or by any other
+//! expression that comes to 24.
+//!
+//! There is no one answer, so an item's `answer` is the four numbers that the
+//! expression must use; what the norms may say of an answer is not read. People
+//! are known by their mean times alone (a folder of norms), so there is no
+//! noise ceiling. Without norms the items are the 1362 puzzles of the numbers 1
+//! to 13 that have a solution, and have no times.
+
+mod expression;
+mod solver;
+
+use experiments::norms::NormItem;
+
+use super::Evaluated;
+use super::grading;
+use super::problem::EvaluationItem;
+use expression::Expression;
+
+/// The task's name.
+pub(super) const NAME: &str = "game24";
+
+/// What an expression must come to.
+const GOAL: i64 = 24;
+/// The largest number of a puzzle made here, as of the card game.
+const LARGEST: u32 = 13;
+
+/// `game24`; see the file's head.
+#[derive(Debug)]
+pub(super) struct Game24;
+
+impl Evaluated for Game24 {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn evaluation_items(&self) -> Vec<EvaluationItem> {
+        let mut items = Vec::new();
+        for a in 1..=LARGEST {
+            for b in a..=LARGEST {
+                for c in b..=LARGEST {
+                    for d in c..=LARGEST {
+                        if solver::is_solvable([a, b, c, d]) {
+                            let puzzle = format!("{a} {b} {c} {d}");
+                            items.push(EvaluationItem {
+                                task: NAME.to_owned(),
+                                item_id: puzzle.clone(),
+                                prompt: puzzle.clone(),
+                                answer: puzzle,
+                                condition: String::new(),
+                            });
+                        }
+                    }
+                }
+            }
+        }
+        items
+    }
+
+    /// The puzzle's numbers, from its prompt or else its name; nothing where
+    /// they are not four, or have no solution.
+    fn expected(&self, item: &NormItem) -> String {
+        [&item.prompt, &item.item_id]
+            .into_iter()
+            .find_map(|text| numbers(text))
+            .filter(|numbers| solver::is_solvable(*numbers))
+            .map_or_else(String::new, |[a, b, c, d]| format!("{a} {b} {c} {d}"))
+    }
+
+    fn grade(&self, expected: &str, completion: &str) -> bool {
+        let (Some(mut wanted), Some(answer)) = (numbers(expected), grading::answer(completion))
+        else {
+            return false;
+        };
+        wanted.sort_unstable();
+        // Work in the open stands before the answer, a line a step.
+        let Some(line) = answer.lines().rfind(|line| !line.trim().is_empty()) else {
+            return false;
+        };
+        let Some(Expression { value, mut used }) = Expression::read(line) else {
+            return false;
+        };
+        used.sort_unstable();
+        used == wanted && value.is(GOAL)
+    }
+}
+
+/// The numbers of a puzzle, where a text holds exactly four.
+fn numbers(text: &str) -> Option<[u32; 4]> {
+    let numbers: Vec<u32> = text
+        .split(|c: char| !c.is_ascii_digit())
+        .filter(|digits| !digits.is_empty())
+        .map(|digits| digits.parse().ok())
+        .collect::<Option<_>>()?;
+    numbers.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_as_many_puzzles_as_people_were_timed_on() {
+        let items = Game24.evaluation_items();
+        assert_eq!(items.len(), 1362);
+        assert!(items.iter().any(|item| item.item_id == "3 3 8 8"));
+        assert!(!items.iter().any(|item| item.item_id == "1 1 1 1"));
+    }
+
+    #[test]
+    fn any_expression_of_the_four_numbers_that_comes_to_24_is_right() {
+        for (puzzle, answer) in [
+            ("1 1 4 6", "1 * 1 * 4 * 6"),
+            (
+                "1 1 4 6",
+                "<think> 6 times 4 </think> (6 × 4) ÷ (1 ÷ 1) = 24",
+            ),
+            ("3 3 8 8", "8 / (3 - 8 / 3)"),
+            ("1 3 4 6", "6/(1-3/4)=24."),
+            ("4 6 1 1", "First 4 * 6 = 24.\nAnswer: 6 * 4 * (1 / 1) = 24"),
+            ("2 2 6 6", "\\(6 \\times 2 + 6 \\times 2 = 24\\)"),
+            ("2 2 6 6", "$\\boxed{6 \\times 2 + 6 \\times 2}$"),
+        ] {
+            assert!(Game24.grade(puzzle, answer), "{puzzle}: {answer}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_solution_is_wrong_and_harms_nobody() {
+        let long = format!("{}4{} * 6 * 1 * 1", "(".repeat(5000), ")".repeat(5000));
+        for answer in [
+            "24",
+            "4 * 6",
+            "4 * 6 * 1",
+            "4 * 6 * 1 * 1 * 1",
+            "4 * 6 + 1 - 1 = 25",
+            "4 + 6 + 1 + 1",
+            "4 * 6 * (1 - 1)",
+            "4 / (1 - 1) * 6",
+            "46 - 11 - 11",
+            "4 ** 6",
+            "4 * 6 * 1 * 1)",
+            "((4 * 6 * 1 * 1",
+            "-4 * -6 * 1 * 1",
+            "it is 4 * 6 * 1 * 1, I think",
+            "<think> 4 * 6 * 1 * 1",
+            "",
+            "9999999999999999999999999999999999999999 * 1",
+            &long,
+        ] {
+            assert!(!Game24.grade("1 1 4 6", answer), "{answer}");
+        }
+    }
+
+    #[test]
+    fn a_puzzle_of_the_norms_is_its_four_numbers() {
+        let item = |item_id: &str, prompt: &str| NormItem {
+            task: NAME.into(),
+            item_id: item_id.into(),
+            prompt: prompt.into(),
+            answer: String::new(),
+            condition: None,
+            n: None,
+            mean_rt_ms: Some(4670.0),
+            mean_log_rt: None,
+            accuracy: None,
+        };
+        assert_eq!(Game24.expected(&item("1 1 4 6", "1 1 4 6")), "1 1 4 6");
+        assert_eq!(
+            Game24.expected(&item("1 1 4 6", "Make 24 from these numbers.")),
+            "1 1 4 6"
+        );
+        assert_eq!(
+            Game24.expected(&item("one", "Use 1, 1, 4 and 6")),
+            "1 1 4 6"
+        );
+        // Nobody could answer it, so nothing can be graded.
+        assert_eq!(Game24.expected(&item("1 1 1 1", "1 1 1 1")), "");
+    }
+}

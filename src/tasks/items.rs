@@ -1,0 +1,174 @@
+//! What is evaluated: the items of some tasks, and how long people took for
+//! them, from given norms or from the tasks' own rules.
+//!
+//! Given norms come first. A task that is not among them is evaluated on the
+//! items of its rule with the built-in means of its conditions, unless models
+//! are trained on it: its norms were meant to be there, and condition means
+//! in place of item means would pass unseen.
+
+use anyhow::{Result, bail, ensure};
+use experiments::norms::{NormItem, Norms, conditions};
+
+use super::{EvaluationItem, NAMES, TaskError, by_name, evaluated, evaluated_only, known};
+
+/// The items of the tasks called `names`, in that order, and their norms.
+///
+/// ```
+/// use qinglan::tasks::items;
+///
+/// let (items, norms) = items(&["sternberg".to_owned()], None).unwrap();
+/// assert_eq!(items.len(), 120);
+/// assert!(norms.human_cost("sternberg", &items[0].item_id).is_some());
+/// ```
+pub fn items(names: &[String], given: Option<Norms>) -> Result<(Vec<EvaluationItem>, Norms)> {
+    let mut items = Vec::new();
+    let mut built_in = Vec::new();
+    for name in names {
+        let timed = given.as_ref().map_or(&[][..], |norms| norms.items(name));
+        if !timed.is_empty() {
+            for item in timed {
+                ensure!(
+                    !item.prompt.trim().is_empty(),
+                    "item {} of {name} has no prompt, so nobody can be asked it; fill the column `prompt`, or leave {name} out of the tasks",
+                    item.item_id
+                );
+                items.push(of_norms(item));
+            }
+            continue;
+        }
+        if let Some(norms) = &given
+            && (NAMES.contains(&name.as_str()) || known(name).is_err())
+        {
+            let tasks: Vec<&str> = norms.tasks().into_iter().collect();
+            bail!(
+                "the norms have no items of the task {name}, they have {}; take the task out of the tasks, or give other norms",
+                tasks.join(", ")
+            );
+        }
+        let of_task = by_rule(name)?;
+        ensure!(
+            !of_task.is_empty(),
+            "the items of {name} come with their norms: give a folder that has them"
+        );
+        built_in.extend(of_task.iter().map(built_in_norm));
+        items.extend(of_task);
+    }
+    let own = match built_in.as_slice() {
+        [] => Norms::default(),
+        _ => Norms::new(built_in, conditions::CITATION.to_owned()),
+    };
+    Ok((items, given.unwrap_or_default().and(own)))
+}
+
+/// An item of given norms, to be asked and graded.
+fn of_norms(item: &NormItem) -> EvaluationItem {
+    EvaluationItem {
+        task: item.task.clone(),
+        item_id: item.item_id.clone(),
+        prompt: item.prompt.clone(),
+        answer: evaluated::expected(item),
+        condition: item.condition.clone().unwrap_or_default(),
+    }
+}
+
+fn by_rule(name: &str) -> Result<Vec<EvaluationItem>, TaskError> {
+    match evaluated_only(name) {
+        Some(task) => Ok(task.evaluation_items()),
+        None => Ok(by_name(name)?.evaluation_items()),
+    }
+}
+
+/// The item with the built-in times of its condition, where there are any.
+fn built_in_norm(item: &EvaluationItem) -> NormItem {
+    let condition = conditions::lookup(&item.task, &item.condition);
+    NormItem {
+        task: item.task.clone(),
+        item_id: item.item_id.clone(),
+        prompt: item.prompt.clone(),
+        answer: item.answer.clone(),
+        condition: Some(item.condition.clone()),
+        n: condition.and_then(|c| c.trials).map(f64::from),
+        mean_rt_ms: condition.map(|c| c.mean_rt_ms),
+        mean_log_rt: condition.and_then(|c| c.mean_log_rt),
+        accuracy: condition.and_then(|c| c.accuracy),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(ToString::to_string).collect()
+    }
+
+    fn timed(task: &str, item_id: &str, answer: &str) -> Norms {
+        let item = NormItem {
+            task: task.into(),
+            item_id: item_id.into(),
+            prompt: item_id.into(),
+            answer: answer.into(),
+            condition: None,
+            n: None,
+            mean_rt_ms: Some(900.0),
+            mean_log_rt: None,
+            accuracy: None,
+        };
+        Norms::new(vec![item], "made up".into())
+    }
+
+    #[test]
+    fn given_norms_come_first_and_rules_fill_what_is_only_evaluated() {
+        let given = timed("addition_digit", "2 + 2 = 4", "true");
+        let wanted = names(&["addition_digit", "sternberg", "syllogisms"]);
+        let (found, norms) = items(&wanted, Some(given)).unwrap();
+        let of = |task: &str| found.iter().filter(|item| item.task == task).count();
+        assert_eq!(
+            (of("addition_digit"), of("sternberg"), of("syllogisms")),
+            (1, 120, 512)
+        );
+        assert!(norms.source().contains("made up; ") && norms.source().contains("Sternberg 1966"));
+        assert_eq!(norms.items("sternberg").len(), 120);
+        let untimed = norms.items("syllogisms").iter();
+        assert!(untimed.clone().all(|item| item.human_cost().is_none()));
+    }
+
+    #[test]
+    fn a_puzzle_of_given_norms_is_graded_by_its_numbers() {
+        let (found, _) = items(&names(&["game24"]), Some(timed("game24", "1 1 4 6", ""))).unwrap();
+        assert_eq!(found[0].answer, "1 1 4 6");
+    }
+
+    #[test]
+    fn a_data_set_is_a_task_of_its_norms() {
+        let given = timed("my_data", "one", "18");
+        let (found, _) = items(&names(&["my_data"]), Some(given)).unwrap();
+        assert_eq!(
+            (found[0].task.as_str(), found[0].answer.as_str()),
+            ("my_data", "18")
+        );
+    }
+
+    #[test]
+    fn what_has_no_items_is_refused_with_the_way_out() {
+        let refused = |wanted: &[&str], given| {
+            let error = items(&names(wanted), given).unwrap_err();
+            format!("{error:#}")
+        };
+        let told = refused(&["spatial_relations"], None);
+        assert!(told.contains("give a folder that has them"), "{told}");
+        for absent in ["addition_word", "my_dat"] {
+            let told = refused(&[absent], Some(timed("my_data", "one", "18")));
+            assert!(
+                told.contains(absent) && told.contains("they have my_data"),
+                "{told}"
+            );
+        }
+        let told = refused(&["sternburg"], None);
+        assert!(told.contains("did you mean `sternberg`?"), "{told}");
+        let mut blank = timed("my_data", "one", "18").items("my_data").to_vec();
+        blank[0].prompt.clear();
+        let told = refused(&["my_data"], Some(Norms::new(blank, String::new())));
+        assert!(told.contains("has no prompt"), "{told}");
+    }
+}

@@ -1,0 +1,96 @@
+//! Spatial relations: two premises with compass directions, then where C lies
+//! from A. "The school is east of the bank. The bank is north of the gym.
+//! Where is the gym relative to the school?" `south-west`.
+//!
+//! Items and answers come with the norms (a folder); none is carried here, and
+//! none is generated, because people's times are of these very sentences.
+//!
+//! An answer is a sentence or a bare direction. It is right where it names the
+//! expected direction and no other: `southwest`, `south west` and `The gym is
+//! south-west of the school.` are one answer, and an answer that names two
+//! directions is none.
+
+use super::Evaluated;
+use super::grading;
+use super::problem::EvaluationItem;
+
+/// The task's name.
+pub(super) const NAME: &str = "spatial_relations";
+
+/// `spatial_relations`; see the file's head.
+#[derive(Debug)]
+pub(super) struct SpatialRelations;
+
+impl Evaluated for SpatialRelations {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn evaluation_items(&self) -> Vec<EvaluationItem> {
+        Vec::new()
+    }
+
+    fn grade(&self, expected: &str, completion: &str) -> bool {
+        let answer = grading::answer(completion).and_then(|answer| direction(&answer));
+        answer.is_some() && answer == direction(expected)
+    }
+}
+
+/// The one direction that a text names, `None` where it names none or several.
+fn direction(text: &str) -> Option<String> {
+    let text = text.to_lowercase();
+    let mut named: Vec<String> = Vec::new();
+    let mut joins = false;
+    for word in text
+        .split(|c: char| !c.is_ascii_alphabetic())
+        .filter(|word| !word.is_empty())
+    {
+        let is_main = matches!(word, "north" | "south");
+        let is_side = matches!(word, "east" | "west");
+        let is_whole = matches!(word, "northeast" | "northwest" | "southeast" | "southwest");
+        match named.last_mut() {
+            Some(last) if is_side && joins => last.push_str(word),
+            _ if is_main || is_side || is_whole => named.push(word.to_owned()),
+            _ => {}
+        }
+        joins = is_main;
+    }
+    named.dedup();
+    match named.as_slice() {
+        [one] => Some(one.clone()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_direction_in_any_spelling_is_an_answer() {
+        let right = |text: &str| SpatialRelations.grade("south-west", text);
+        for answer in [
+            "south-west",
+            "Southwest.",
+            "south west",
+            "<think> east , north </think> The gym is south-west of the school.",
+            "The gym is SOUTH-WEST. Answer: southwest",
+        ] {
+            assert!(right(answer), "{answer}");
+        }
+        for answer in [
+            "south",
+            "west",
+            "north-west",
+            "south-west or north-west",
+            "south of the bank and west of it",
+            "",
+            "I cannot tell",
+            "<think> south-west",
+        ] {
+            assert!(!right(answer), "{answer}");
+        }
+        assert!(SpatialRelations.grade("north", "It lies north."));
+        assert!(!SpatialRelations.grade("north", "It lies north-east."));
+    }
+}

@@ -1,0 +1,102 @@
+//! Memory search: is a digit one of a list just read? `The list 3 7 1 contains
+//! 7.`: `true`. People's times rise by the same step with every digit of the
+//! list, whether the digit is there or not.
+//!
+//! Source: Sternberg, S. (1966), High-speed scanning in human memory, Science
+//! 153, 652-654, experiment 1: lists of one to six digits, and the line of the
+//! built-in norms (397.2 ms + 37.9 ms a digit). The lists here are drawn anew;
+//! those that his subjects saw are not published. A model reads the list and
+//! the digit at once, where people had to keep the list: the norm is of the
+//! search alone.
+
+use rand::RngExt;
+use rand::seq::SliceRandom;
+
+use super::Evaluated;
+use super::problem::EvaluationItem;
+use crate::random::stream;
+
+/// The task's name.
+pub(super) const NAME: &str = "sternberg";
+
+/// The longest list.
+const LARGEST_SIZE: usize = 6;
+/// Lists of each size, each asked once for a digit of it and once for another.
+const LISTS: u64 = 10;
+
+/// `sternberg`; see the file's head.
+#[derive(Debug)]
+pub(super) struct Sternberg;
+
+impl Evaluated for Sternberg {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    /// 120 items: ten lists of each of six sizes, with a digit that is there
+    /// and one that is not.
+    fn evaluation_items(&self) -> Vec<EvaluationItem> {
+        let mut items = Vec::new();
+        for size in 1..=LARGEST_SIZE {
+            for list in 0..LISTS {
+                // Ten digits in an order of their own: the first are the list.
+                // Of one digit there are ten lists, all of them used.
+                let mut digits: Vec<usize> = (0..10).collect();
+                let mut rng = stream(0, NAME, &[size as u64, list]);
+                digits.shuffle(&mut rng);
+                if size == 1
+                    && let Some(at) = digits.iter().position(|&digit| digit as u64 == list)
+                {
+                    digits.swap(0, at);
+                }
+                let there = digits[rng.random_range(0..size as u64) as usize];
+                let absent = digits[rng.random_range(size as u64..10) as usize];
+                let shown: Vec<String> = digits[..size].iter().map(usize::to_string).collect();
+                for (digit, truth) in [(there, true), (absent, false)] {
+                    items.push(EvaluationItem {
+                        task: NAME.to_owned(),
+                        item_id: format!("{} : {digit}", shown.join(" ")),
+                        prompt: format!("The list {} contains {digit}.", shown.join(" ")),
+                        answer: truth.to_string(),
+                        condition: format!("{truth}/size={size}"),
+                    });
+                }
+            }
+        }
+        items
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use experiments::norms::conditions;
+
+    use super::*;
+
+    #[test]
+    fn every_list_has_distinct_digits_and_the_answer_is_what_it_says() {
+        let items = Sternberg.evaluation_items();
+        let names: BTreeSet<&str> = items.iter().map(|item| item.item_id.as_str()).collect();
+        assert_eq!((items.len(), names.len()), (120, 120));
+        for item in &items {
+            let (list, digit) = item.item_id.split_once(" : ").unwrap();
+            let digits: BTreeSet<&str> = list.split(' ').collect();
+            assert_eq!(digits.len(), list.split(' ').count(), "{item:?}");
+            assert_eq!(item.answer, digits.contains(digit).to_string(), "{item:?}");
+            assert!(item.prompt.contains(list) && item.prompt.ends_with(&format!(" {digit}.")));
+        }
+    }
+
+    #[test]
+    fn the_built_in_times_are_the_published_line() {
+        for item in Sternberg.evaluation_items() {
+            let found = conditions::lookup(NAME, &item.condition).unwrap();
+            let size = item.condition.rsplit('=').next().unwrap();
+            let line = 397.2 + 37.9 * size.parse::<f64>().unwrap();
+            assert!((found.mean_rt_ms - line).abs() < 0.051, "{found:?}");
+            assert_eq!(found.mean_log_rt, None);
+        }
+    }
+}
