@@ -31,7 +31,7 @@ pub enum NormsError {
         /// The file.
         path: PathBuf,
         /// The absent column.
-        column: &'static str,
+        column: String,
         /// The columns there are.
         present: String,
     },
@@ -45,7 +45,7 @@ pub enum NormsError {
         /// Line, from 1, the header included.
         line: usize,
         /// The column.
-        column: &'static str,
+        column: String,
         /// The field's text.
         value: String,
         /// What it should be.
@@ -82,6 +82,24 @@ pub enum NormsError {
         task: String,
         /// The item.
         item_id: String,
+    },
+    /// A data set could not be opened or is none.
+    #[error("{path}: {detail}")]
+    UnreadableData {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        detail: String,
+    },
+    /// A row of a data set that is no item.
+    #[error("{path}, row {row}: {detail}")]
+    BadRow {
+        /// The file.
+        path: PathBuf,
+        /// The row, from 1.
+        row: usize,
+        /// What is wrong and what to do.
+        detail: String,
     },
     /// None of the requested tasks is there.
     #[error(

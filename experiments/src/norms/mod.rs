@@ -6,6 +6,7 @@
 //! trials, which serve the noise ceilings alone.
 
 pub mod conditions;
+mod data_set;
 mod error;
 mod import;
 
@@ -153,6 +154,23 @@ impl Norms {
     pub fn with_ceiling(mut self, task: &str, ceiling: Ceiling) -> Self {
         self.ceilings.insert(task.into(), ceiling);
         self
+    }
+
+    /// These norms and those of `other`, which takes the place of items that both have.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let source = match (self.source.as_str(), other.source.as_str()) {
+            ("", one) | (one, "") => one.to_owned(),
+            (one, another) if one == another => one.to_owned(),
+            (one, another) => format!("{one}; {another}"),
+        };
+        let items = self.items.into_values().chain(other.items.into_values());
+        let mut norms = Self::new(items.flatten().collect(), source);
+        norms.trials = self.trials;
+        norms.trials.extend(other.trials);
+        norms.ceilings = self.ceilings;
+        norms.ceilings.extend(other.ceilings);
+        norms
     }
 
     /// Where the times come from, in words with the citation.

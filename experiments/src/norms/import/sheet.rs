@@ -7,18 +7,18 @@ use polars::prelude::{CsvReadOptions, DataFrame, SerReader};
 use crate::norms::NormsError;
 
 /// A CSV file as text columns.
-pub(super) struct Sheet {
+pub(in crate::norms) struct Sheet {
     path: PathBuf,
     table: DataFrame,
 }
 
 impl Sheet {
     /// Number of rows under the header.
-    pub(super) fn height(&self) -> usize {
+    pub(in crate::norms) fn height(&self) -> usize {
         self.table.height()
     }
 
-    pub(super) fn open(path: &Path) -> Result<Self, NormsError> {
+    pub(in crate::norms) fn open(path: &Path) -> Result<Self, NormsError> {
         // No types are inferred: an item called 007 stays that, and a number that
         // is none can be named by line and column.
         let table = CsvReadOptions::default()
@@ -36,22 +36,20 @@ impl Sheet {
         })
     }
 
-    pub(super) fn column(&self, name: &'static str) -> Result<Column<'_>, NormsError> {
-        let present = || {
-            self.table
-                .get_column_names()
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join(", ")
-        };
+    /// Names of the columns, in the order of the file.
+    pub(in crate::norms) fn names(&self) -> Vec<String> {
+        let names = self.table.get_column_names().into_iter();
+        names.map(ToString::to_string).collect()
+    }
+
+    pub(in crate::norms) fn column<'a>(&'a self, name: &'a str) -> Result<Column<'a>, NormsError> {
         let column = self
             .table
             .column(name)
             .map_err(|_| NormsError::MissingColumn {
                 path: self.path.clone(),
-                column: name,
-                present: present(),
+                column: name.into(),
+                present: self.names().join(", "),
             })?;
         let texts = column.str().map_err(|error| NormsError::Unreadable {
             path: self.path.clone(),
@@ -66,48 +64,65 @@ impl Sheet {
 }
 
 /// One column's fields; an empty field is `None`.
-pub(super) struct Column<'a> {
+pub(in crate::norms) struct Column<'a> {
     path: &'a Path,
-    name: &'static str,
-    pub(super) texts: Vec<Option<&'a str>>,
+    name: &'a str,
+    texts: Vec<Option<&'a str>>,
 }
 
-impl Column<'_> {
-    pub(super) fn bad(&self, row: usize, expected: &'static str, hint: &'static str) -> NormsError {
+impl<'a> Column<'a> {
+    /// The field of a row without the white space around it; `None` where it is empty.
+    pub(in crate::norms) fn field(&self, row: usize) -> Option<&'a str> {
+        let field = self.texts.get(row).copied().flatten()?.trim();
+        (!field.is_empty()).then_some(field)
+    }
+
+    pub(in crate::norms) fn bad(
+        &self,
+        row: usize,
+        expected: &'static str,
+        hint: &'static str,
+    ) -> NormsError {
         NormsError::BadField {
             path: self.path.into(),
-            line: row + 2,
-            column: self.name,
-            value: self.texts[row].unwrap_or_default().into(),
+            line: line(row),
+            column: self.name.into(),
+            value: self
+                .texts
+                .get(row)
+                .copied()
+                .flatten()
+                .unwrap_or_default()
+                .into(),
             expected,
             hint,
         }
     }
 
-    pub(super) fn name_at(&self, row: usize) -> Result<String, NormsError> {
-        match self.texts[row] {
-            Some(text) if !text.is_empty() => Ok(text.into()),
-            _ => Err(self.bad(row, "a name", "")),
+    pub(in crate::norms) fn name_at(&self, row: usize) -> Result<String, NormsError> {
+        match self.text_at(row) {
+            Some(text) => Ok(text),
+            None => Err(self.bad(row, "a name", "")),
         }
     }
 
-    pub(super) fn text_at(&self, row: usize) -> Option<String> {
-        self.texts[row]
+    pub(in crate::norms) fn text_at(&self, row: usize) -> Option<String> {
+        self.texts
+            .get(row)
+            .copied()
+            .flatten()
             .filter(|text| !text.is_empty())
             .map(Into::into)
     }
 
     /// A finite number accepted by `fits`, or nothing where the field is empty.
-    pub(super) fn number_at(
+    pub(in crate::norms) fn number_at(
         &self,
         row: usize,
         expected: &'static str,
         fits: impl Fn(f64) -> bool,
     ) -> Result<Option<f64>, NormsError> {
-        let Some(text) = self.texts[row]
-            .map(str::trim)
-            .filter(|text| !text.is_empty())
-        else {
+        let Some(text) = self.field(row) else {
             return Ok(None);
         };
         match text.parse::<f64>() {
@@ -115,4 +130,9 @@ impl Column<'_> {
             _ => Err(self.bad(row, expected, ", or leave it empty where it is not known")),
         }
     }
+}
+
+/// The line of a row in its file, from 1, below a header of one line.
+pub(in crate::norms) fn line(row: usize) -> usize {
+    row + 2
 }

@@ -1,0 +1,264 @@
+//! A data set as norms: a JSONL or Parquet file with a row an item.
+//!
+//! Columns: `prompt` (or `question`, as in GSM8K), `answer`, and where they are
+//! there `id` (or `item_id`), `condition`, `accuracy` and a time, `mean_rt_ms`
+//! or `rt_ms`. Without an id an item is called by its row. Without times its
+//! task has an accuracy and no alignment. The task is called as the file is.
+//!
+//! Worked example: `{"question": "2 + 2?", "answer": "Two and two.\n#### 4"}`
+//! in `gsm8k.jsonl` is item `1` of task `gsm8k` with the answer `4`: what
+//! follows `####` is the answer, the work before it is left out.
+//!
+//! Other columns are passed over. Single trials are not read here: a table of
+//! them is imported ([`super::table`]).
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use super::{NormItem, NormsError};
+use crate::dataset;
+
+/// Columns that are read; of several for one thing the first wins.
+const COLUMNS: [&str; 9] = [
+    "id",
+    "item_id",
+    "prompt",
+    "question",
+    "answer",
+    "condition",
+    "accuracy",
+    "mean_rt_ms",
+    "rt_ms",
+];
+
+/// Stands before the answer where work stands before it.
+const ANSWER_MARK: &str = "####";
+
+/// The task of a file: its name without the ending.
+pub(super) fn task_of(path: &Path) -> String {
+    path.file_stem()
+        .map_or_else(String::new, |stem| stem.to_string_lossy().into_owned())
+}
+
+/// Reads the items of a data set as those of `task`.
+pub(super) fn read(path: &Path, task: &str) -> Result<Vec<NormItem>, NormsError> {
+    let rows = match path.extension().and_then(|ending| ending.to_str()) {
+        Some("jsonl" | "ndjson") => lines(path)?,
+        Some("parquet") => {
+            let table = dataset::read(path, &COLUMNS)
+                .map_err(|error| unreadable(path, error.to_string()))?;
+            (1..).zip(table.rows).collect()
+        }
+        _ => {
+            return Err(unreadable(
+                path,
+                "a data set ends in .jsonl or .parquet; import any other table",
+            ));
+        }
+    };
+    let mut seen: HashMap<String, usize> = HashMap::new();
+    let mut items = Vec::with_capacity(rows.len());
+    for (row, values) in rows {
+        let bad = |detail: String| NormsError::BadRow {
+            path: path.into(),
+            row,
+            detail,
+        };
+        let item = item(task, row, &values).map_err(bad)?;
+        if let Some(first) = seen.insert(item.item_id.clone(), row) {
+            return Err(bad(format!(
+                "item `{}` again, first in row {first}; keep one of the two rows",
+                item.item_id
+            )));
+        }
+        items.push(item);
+    }
+    if items.is_empty() {
+        return Err(unreadable(path, "it has no rows"));
+    }
+    Ok(items)
+}
+
+fn unreadable(path: &Path, detail: impl Into<String>) -> NormsError {
+    NormsError::UnreadableData {
+        path: path.into(),
+        detail: detail.into(),
+    }
+}
+
+/// The objects of a JSONL file, each with its line; blank lines are passed over.
+fn lines(path: &Path) -> Result<Vec<(usize, Map<String, Value>)>, NormsError> {
+    let io = |error: std::io::Error| unreadable(path, error.to_string());
+    let mut rows = Vec::new();
+    for (row, line) in (1..).zip(BufReader::new(File::open(path).map_err(io)?).lines()) {
+        let line = line.map_err(io)?;
+        if line.trim().is_empty() {
+            continue;
+        }
+        let values = serde_json::from_str(&line).map_err(|error| NormsError::BadRow {
+            path: path.into(),
+            row,
+            detail: format!("no JSON object: {error}; correct or remove the row"),
+        })?;
+        rows.push((row, values));
+    }
+    Ok(rows)
+}
+
+/// The first of the columns that holds something, with its name.
+fn first<'a>(values: &'a Map<String, Value>, names: &[&'a str]) -> Option<(&'a str, &'a Value)> {
+    let found = names.iter().map(|name| Some((*name, values.get(*name)?)));
+    found.flatten().find(|(_, value)| !value.is_null())
+}
+
+/// A field as text: numbers and truth values are written out.
+fn text(values: &Map<String, Value>, names: &[&str]) -> Result<Option<String>, String> {
+    match first(values, names) {
+        None => Ok(None),
+        Some((_, Value::String(text))) => Ok(Some(text.clone())),
+        Some((_, value @ (Value::Number(_) | Value::Bool(_)))) => Ok(Some(value.to_string())),
+        Some((name, _)) => Err(format!("`{name}` is no text; write it as one")),
+    }
+}
+
+fn number(
+    values: &Map<String, Value>,
+    names: &[&str],
+    expected: &str,
+    fits: impl Fn(f64) -> bool,
+) -> Result<Option<f64>, String> {
+    match first(values, names) {
+        None => Ok(None),
+        Some((name, value)) => match value.as_f64() {
+            Some(number) if number.is_finite() && fits(number) => Ok(Some(number)),
+            _ => Err(format!(
+                "`{name}` is {value}, not {expected}; correct it, or leave it out where it is not known"
+            )),
+        },
+    }
+}
+
+fn item(task: &str, row: usize, values: &Map<String, Value>) -> Result<NormItem, String> {
+    let prompt = text(values, &["prompt", "question"])?
+        .filter(|prompt| !prompt.trim().is_empty())
+        .ok_or("no `prompt` and no `question`; each row needs one of them")?;
+    let answer = text(values, &["answer"])?.unwrap_or_default();
+    let answer = match answer.rsplit_once(ANSWER_MARK) {
+        Some((_, after)) => after.trim().to_owned(),
+        None => answer,
+    };
+    Ok(NormItem {
+        task: task.to_owned(),
+        item_id: text(values, &["id", "item_id"])?.unwrap_or_else(|| row.to_string()),
+        prompt,
+        answer,
+        condition: text(values, &["condition"])?,
+        n: None,
+        mean_rt_ms: number(
+            values,
+            &["mean_rt_ms", "rt_ms"],
+            "a time above 0 in milliseconds",
+            |v| v > 0.0,
+        )?,
+        mean_log_rt: None,
+        accuracy: number(values, &["accuracy"], "a share from 0 to 1", |v| {
+            (0.0..=1.0).contains(&v)
+        })?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::norms::Norms;
+
+    fn read_lines(text: &str) -> Result<Norms, String> {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("gsm8k.jsonl");
+        fs::write(&path, text).expect("written");
+        let place = format!("{}/", folder.path().display());
+        Norms::read(&path, &[]).map_err(|error| error.to_string().replace(&place, ""))
+    }
+
+    #[test]
+    fn the_layout_of_gsm8k_is_read_by_its_answer_mark() {
+        let norms = read_lines(
+            "{\"question\": \"2 + 2?\", \"answer\": \"Two and two.\\n#### 4\"}\n\n\
+             {\"question\": \"Of what?\", \"answer\": 18}\n",
+        )
+        .expect("read");
+        let items = norms.items("gsm8k");
+        assert_eq!(items.len(), 2);
+        assert_eq!(
+            (items[0].item_id.as_str(), items[0].answer.as_str()),
+            ("1", "4")
+        );
+        // A blank line counts, so that the name is the line.
+        assert_eq!(
+            (items[1].item_id.as_str(), items[1].answer.as_str()),
+            ("3", "18")
+        );
+        assert!(items.iter().all(|item| item.human_cost().is_none()));
+    }
+
+    #[test]
+    fn times_are_read_where_there_are_any() {
+        let norms = read_lines(
+            "{\"id\": \"a\", \"prompt\": \"p\", \"answer\": \"x\", \"rt_ms\": 900, \"topic\": [1]}\n\
+             {\"id\": \"b\", \"prompt\": \"p\", \"answer\": \"x\", \"mean_rt_ms\": 1100.5}\n",
+        )
+        .expect("read");
+        assert_eq!(
+            norms.item("gsm8k", "a").and_then(|i| i.mean_rt_ms),
+            Some(900.0)
+        );
+        assert_eq!(
+            norms.item("gsm8k", "b").and_then(|i| i.mean_rt_ms),
+            Some(1100.5)
+        );
+        assert!(norms.source().contains("gsm8k.jsonl"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_by_row() {
+        for (text, told) in [
+            ("", "it has no rows"),
+            ("[1]\n", "gsm8k.jsonl, row 1: no JSON object"),
+            (
+                "{\"answer\": \"4\"}\n",
+                "row 1: no `prompt` and no `question`",
+            ),
+            (
+                "{\"prompt\": [{\"role\": \"user\"}]}\n",
+                "row 1: `prompt` is no text",
+            ),
+            (
+                "{\"prompt\": \"p\", \"rt_ms\": 0}\n",
+                "`rt_ms` is 0, not a time above 0",
+            ),
+            (
+                "{\"prompt\": \"p\", \"rt_ms\": -4}\n",
+                "`rt_ms` is -4, not a time above 0",
+            ),
+            (
+                "{\"prompt\": \"p\", \"rt_ms\": \"fast\"}\n",
+                "`rt_ms` is \"fast\"",
+            ),
+            (
+                "{\"prompt\": \"p\", \"id\": 7}\n{\"prompt\": \"q\", \"id\": \"7\"}\n",
+                "row 2: item `7` again, first in row 1",
+            ),
+        ] {
+            let error = read_lines(text).expect_err("refused");
+            assert!(error.contains(told), "{error}");
+        }
+        let error = Norms::read(Path::new("table.csv"), &[]).expect_err("refused");
+        assert!(error.to_string().contains("table.csv"), "{error}");
+    }
+}
