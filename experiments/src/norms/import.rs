@@ -197,12 +197,24 @@ pub(super) fn folders(folder: &Path) -> Result<Vec<PathBuf>, NormsError> {
     Ok(found)
 }
 
-/// Where imported times come from; the folders' own descriptions name source and licence.
-fn source(folders: &[String]) -> String {
-    match folders {
+/// Where imported times come from: the folders, each with what its `source.txt` says.
+fn source(places: &[String]) -> String {
+    match places {
         [] => "item means from the given folder".into(),
         names => format!("item means from {}", names.join(", ")),
     }
+}
+
+/// A folder's name, with its source where it says so.
+fn place(folder: &Path) -> Option<String> {
+    let name = folder.file_name()?.to_string_lossy();
+    let said = std::fs::read_to_string(folder.join("source.txt")).unwrap_or_default();
+    Some(
+        match said.split_whitespace().collect::<Vec<_>>().join(" ") {
+            said if said.is_empty() => name.into_owned(),
+            said => format!("{name} ({said})"),
+        },
+    )
 }
 
 impl Norms {
@@ -222,7 +234,7 @@ impl Norms {
             present.insert(task.clone());
             if wanted(&task) {
                 items = data_set::read(folder, &task)?;
-                names.extend(folder.file_name().map(|n| n.to_string_lossy().into_owned()));
+                names.extend(place(folder));
             }
         }
         let folders = if folder.is_file() {
@@ -244,11 +256,7 @@ impl Norms {
                     }
                 }
             }
-            names.extend(
-                folder
-                    .file_name()
-                    .map(|name| name.to_string_lossy().into_owned()),
-            );
+            names.extend(place(&folder));
             items.extend(of_folder.into_iter().filter(|item| wanted(&item.task)));
         }
         if items.is_empty() {

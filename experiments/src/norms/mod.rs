@@ -1,16 +1,22 @@
 //! Human norms: how long people take for each item.
 //!
 //! Two sources: the built-in means by condition ([`conditions`]), and a folder
-//! of items (and trials) in the one schema for all sets ([`Norms::read`]). The
+//! of items (and trials) in the one schema for all sets, or a data set of
+//! prompts and answers ([`Norms::read`]); a table of another layout is brought
+//! into the schema first ([`table`]). The
 //! items' own means are authoritative: nothing here recomputes them from
 //! trials, which serve the noise ceilings alone.
 
+pub mod check;
 pub mod conditions;
 mod data_set;
+pub mod describe;
 mod error;
 mod import;
+pub mod table;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -104,6 +110,26 @@ impl Window {
         (trial.correct || !self.right_only)
             && (self.low_ms..=self.high_ms).contains(&trial.rt_ms)
             && (trial.repeat == 0 || !self.first_meeting)
+    }
+}
+
+impl fmt::Display for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let answers = if self.right_only {
+            "right answers"
+        } else {
+            "all answers"
+        };
+        f.write_str(answers)?;
+        if self.high_ms < f64::MAX {
+            write!(f, " of {} to {} ms", self.low_ms, self.high_ms)?;
+        } else {
+            f.write_str(" of any time above 0")?;
+        }
+        if self.first_meeting {
+            f.write_str(", a subject's first meeting with the item")?;
+        }
+        Ok(())
     }
 }
 

@@ -1,0 +1,261 @@
+//! The three layouts of the file's head, and what a table can get wrong.
+
+use std::fs;
+
+use super::*;
+use crate::norms::{Norms, check};
+
+struct Bench(tempfile::TempDir);
+
+impl Bench {
+    fn new(files: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        for (name, text) in files {
+            fs::write(folder.path().join(name), text).expect("written");
+        }
+        Self(folder)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn import(&self) -> Result<Imported, String> {
+        let place = format!("{}/", self.0.path().display());
+        let told = |error: NormsError| error.to_string().replace(&place, "");
+        let map = Map::read(&self.path("map.toml")).map_err(told)?;
+        Imported::read(&self.path("table.csv"), &map).map_err(told)
+    }
+}
+
+/// An example of the head of `table.rs`, by its first line.
+fn example(first: &str) -> String {
+    let head = include_str!("../table.rs").lines();
+    let from = head.skip_while(|line| !line.contains(first));
+    let example = from.take_while(|line| !line.starts_with("//! ```"));
+    let lines: Vec<&str> = example.map(|line| line.trim_start_matches("//!")).collect();
+    assert!(!lines.is_empty(), "no example {first}");
+    lines
+        .iter()
+        .map(|line| format!("{}\n", line.trim_start()))
+        .collect()
+}
+
+#[test]
+fn a_table_of_items_in_seconds_is_read() {
+    let bench = Bench::new(&[
+        ("map.toml", &example("# A row an item")),
+        (
+            "table.csv",
+            "problem_id,question,correct_answer,mean_rt\n\
+             a,Is x left of y?,yes,2.5\nb,\"Is y, then, left?\",no,3\nc,And z?,no,NA\nd,Or w?,no,-1\n",
+        ),
+    ]);
+    let norms = bench.import().expect("imported");
+    assert_eq!(norms.items.len(), 4);
+    assert_eq!(norms.items[0].mean_rt_ms, Some(2500.0));
+    assert_eq!(norms.items[3].mean_rt_ms, None);
+    assert_eq!(
+        norms.notes,
+        [
+            (1, "rows with a time of 0 or less".to_owned()),
+            (1, "rows without a time".to_owned())
+        ]
+    );
+    let out = bench.path("norms");
+    norms.write(&out).expect("written");
+    let read = Norms::read(&out, &[]).expect("read back");
+    assert_eq!(
+        read.item("relational", "b").map(|i| i.prompt.as_str()),
+        Some("Is y, then, left?")
+    );
+    assert!(
+        read.source().contains("de Varda et al. 2025"),
+        "{}",
+        read.source()
+    );
+    let again = norms.write(&out).expect_err("refused").to_string();
+    assert!(again.contains("it is there already"), "{again}");
+}
+
+#[test]
+fn a_table_of_trials_gives_items_their_means() {
+    let bench = Bench::new(&[
+        ("map.toml", &example("# A row a trial")),
+        (
+            "problems.csv",
+            "id,text,solution\na,Who?,me\nb,What?,that\nz,Why?,because\n",
+        ),
+        (
+            "table.csv",
+            "domain,problem_id,participant,rt,is_correct,phase\n\
+             logic,a,s1,1,TRUE,main\nlogic,a,s2,4,TRUE,main\nlogic,a,s2,2,TRUE,main\n\
+             logic,b,s1,3,FALSE,main\nlogic,b,s2,5,TRUE,main\nlogic,b,s3,0.1,TRUE,main\n\
+             logic,a,s1,9,TRUE,practice\nlogic,c,s1,,TRUE,main\n",
+        ),
+    ]);
+    let norms = bench.import().expect("imported");
+    let a = &norms.items[0];
+    assert_eq!(
+        (a.item_id.as_str(), a.prompt.as_str(), a.answer.as_str()),
+        ("a", "Who?", "me")
+    );
+    assert_eq!((a.n, a.accuracy), (Some(3.0), Some(1.0)));
+    assert!((a.mean_rt_ms.expect("a mean") - 7000.0 / 3.0).abs() < 1e-9);
+    let logs = (1000f64.ln() + 4000f64.ln() + 2000f64.ln()) / 3.0;
+    assert!((a.mean_log_rt.expect("a mean") - logs).abs() < 1e-12);
+    // Wrong answers count for the accuracy alone, outliers for nothing.
+    let b = &norms.items[1];
+    assert_eq!(
+        (b.n, b.mean_rt_ms, b.accuracy),
+        (Some(1.0), Some(5000.0), Some(0.5))
+    );
+    assert_eq!(norms.items[2].mean_rt_ms, None);
+    let repeats: Vec<u32> = norms.trials.iter().map(|(_, t)| t.repeat).collect();
+    assert_eq!(repeats, [0, 0, 1, 0, 0]);
+    for note in [
+        (1, "rows left out by filter.phase"),
+        (1, "rows without a time"),
+        (1, "trials outside the window"),
+        (1, "items without a trial that counts: they have no time"),
+        (1, "items without a text in the table of texts"),
+        (1, "texts of items that nobody was timed on"),
+    ] {
+        assert!(
+            norms.notes.contains(&(note.0, note.1.into())),
+            "{note:?}: {:?}",
+            norms.notes
+        );
+    }
+    let out = bench.path("norms");
+    norms.write(&out).expect("written");
+    let findings = check::check(&out).expect("norms");
+    assert_eq!(findings.errors(), 0, "{findings:?}");
+    let told: Vec<String> = findings.list.iter().map(ToString::to_string).collect();
+    // The gaps of the table are those of the norms: no means that differ from trials.
+    assert!(
+        !told
+            .iter()
+            .any(|t| t.contains("is not that of their trials")),
+        "{told:#?}"
+    );
+}
+
+#[test]
+fn a_table_of_actions_takes_from_the_first_stamp_to_the_last() {
+    let bench = Bench::new(&[
+        ("map.toml", &example("# H-ARC")),
+        (
+            "table.csv",
+            "hashed_id,task_name,task_type,attempt_number,solved,time\n\
+             p1,7f4411dc.json,evaluation,1,False,2023-03-07 16:37:13\n\
+             p1,7f4411dc.json,evaluation,1,False,2023-03-07 16:38:00\n\
+             p1,7f4411dc.json,evaluation,2,True,2023-03-07 16:38:57\n\
+             p2,7f4411dc.json,evaluation,1,False,2023-03-07 09:00:00.500\n\
+             p2,7f4411dc.json,evaluation,1,False,2023-03-07 09:00:10\n\
+             p3,7f4411dc.json,evaluation,1,False,2023-03-07 09:00:10\n\
+             p1,b942fd60.json,training,1,True,2023-03-07 16:37:13\n",
+        ),
+    ]);
+    let norms = bench.import().expect("imported");
+    let told: Vec<(&str, f64, bool)> = norms
+        .trials
+        .iter()
+        .map(|(_, t)| (t.subject.as_str(), t.rt_ms, t.correct))
+        .collect();
+    assert_eq!(told, [("p1", 104_000.0, true), ("p2", 9500.0, false)]);
+    assert_eq!(norms.items.len(), 1);
+    assert_eq!(norms.items[0].mean_rt_ms, Some(104_000.0));
+    assert_eq!(norms.items[0].accuracy, Some(0.5));
+    assert!(
+        norms
+            .notes
+            .contains(&(1, "trials of one action: they take no time".into())),
+        "{:?}",
+        norms.notes
+    );
+}
+
+#[test]
+fn a_table_that_does_not_fit_its_map_is_refused_by_line() {
+    let map = example("# A row an item");
+    for (table, told) in [
+        (
+            "problem_id,question,correct_answer\na,q,x\n",
+            "no column `mean_rt`",
+        ),
+        (
+            "problem_id,question,correct_answer,mean_rt\na,q,x,fast\n",
+            "table.csv, line 2, column `mean_rt`: `fast` is not a time",
+        ),
+        (
+            "problem_id,question,correct_answer,mean_rt\na,q,x,1\na,q,x,2\n",
+            "table.csv, line 3: item `a` of task `relational` again",
+        ),
+        (
+            "problem_id,question,correct_answer,mean_rt\n,q,x,1\n",
+            "table.csv, line 2, column `problem_id`: `` is not a name",
+        ),
+    ] {
+        let bench = Bench::new(&[("map.toml", &map), ("table.csv", table)]);
+        let error = bench.import().expect_err("refused");
+        assert!(error.contains(told), "{error}");
+    }
+    let none = format!("{map}[filter]\nquestion = [\"r\"]\n");
+    let table = "problem_id,question,correct_answer,mean_rt\na,q,x,1\n";
+    let bench = Bench::new(&[("map.toml", &none), ("table.csv", table)]);
+    let error = bench.import().expect_err("refused");
+    assert!(
+        error.contains("no row is left to import: 1 rows left out by filter.question"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_map_that_contradicts_itself_is_refused() {
+    for (map, told) in [
+        (
+            "source = \"s\"\n[columns]\nitem = \"i\"\nrt = \"t\"\n",
+            "either task, or columns.task",
+        ),
+        (
+            "task = \"t\"\n[columns]\nitem = \"i\"\n",
+            "missing field `source`",
+        ),
+        (
+            "task = \"t\"\nsource = \" \"\n[columns]\nitem = \"i\"\n",
+            "source is empty",
+        ),
+        (
+            "task = \"t\"\nsource = \"s\"\n[columns]\nitem = \"i\"\nsubject = \"p\"\n",
+            "needs columns.rt or columns.stamp",
+        ),
+        (
+            "task = \"t\"\nsource = \"s\"\n[columns]\nitem = \"i\"\nrt = \"r\"\ncorrect = \"c\"\n",
+            "columns.correct is of a table of trials",
+        ),
+        (
+            "task = \"t\"\nsource = \"s\"\n[columns]\nitem = \"i\"\nsubject = \"p\"\nrt = \"r\"\nn = \"n\"\n",
+            "columns.n is of a table of items",
+        ),
+        (
+            "task = \"t\"\nsource = \"s\"\nwindow = { low_ms = 9, high_ms = 1 }\n[columns]\nitem = \"i\"\n",
+            "window of 9 to 1 ms",
+        ),
+        (
+            "task = \"t\"\nsource = \"s\"\n[columns]\nitem = \"i\"\nitems = \"x\"\n",
+            "unknown field `items`",
+        ),
+        (
+            "task = \"t\"\nsource = \"s\"\nunit = \"min\"\n[columns]\nitem = \"i\"\n",
+            "unit",
+        ),
+    ] {
+        let bench = Bench::new(&[("map.toml", map), ("table.csv", "i\na\n")]);
+        let error = bench.import().expect_err("refused");
+        assert!(
+            error.contains(told) && error.starts_with("map.toml: "),
+            "{error}"
+        );
+    }
+}
