@@ -12,6 +12,7 @@ mod human;
 mod metrics;
 mod micro_batches;
 mod models;
+mod norms;
 mod process;
 mod rewards;
 mod run;

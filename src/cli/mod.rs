@@ -8,6 +8,7 @@ mod compare;
 mod conformance;
 mod doctor;
 mod model;
+mod norms;
 mod report;
 mod rewards;
 mod run;
@@ -43,6 +44,8 @@ enum Verb {
     Sample(sample::Sample),
     /// Inspect, import or export a checkpoint.
     Model(model::Models),
+    /// List, describe, check or import people's times.
+    Norms(norms::NormsVerb),
     /// Hold the lab to what others' code computes; exit code 1 where it differs.
     Conformance(conformance::Conformance),
     /// Measure how fast this machine samples and trains.
@@ -86,6 +89,7 @@ pub fn main_with(registry: Registry) -> ExitCode {
         Verb::Rewards(rewards) => rewards.execute(&registry).map(|()| Ending::Done),
         Verb::Sample(sample) => sample.execute().map(|()| Ending::Done),
         Verb::Model(model) => model.execute().map(|()| Ending::Done),
+        Verb::Norms(norms) => norms.execute().map(|()| Ending::Done),
         Verb::Conformance(conformance) => conformance.execute(),
         Verb::Bench(bench) => bench.execute().map(|()| Ending::Done),
         Verb::Doctor => {

@@ -239,6 +239,11 @@ fn every_definition_that_is_carried_reads() {
     let mut read = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
+        // Model cards and instructions for models that are there; see tests/norms.rs.
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if name.starts_with("paper") {
+            continue;
+        }
         let (definition, _) = Definition::read(&path, &[], &Registry::builtin()).unwrap();
         read.push(definition.experiment.name);
     }

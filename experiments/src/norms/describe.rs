@@ -12,8 +12,8 @@ use crate::alignment::ceiling::{self, Ceiling};
 /// A task of some norms.
 ///
 /// Worked example: `alphabet_arithmetic` of Morey, Lu and Rouder: 120 items, all
-/// with times, 28197 trials of 91 subjects, 10 conditions, means of 1541 to
-/// 6217 ms, reliability 0.983.
+/// with times, 28197 trials of 91 subjects, 10 conditions, means of 1496 to
+/// 5187 ms, reliability 0.983.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TaskDescription {
     /// Task name.
@@ -95,7 +95,7 @@ impl fmt::Display for TaskDescription {
         };
         writeln!(
             f,
-            "  items        {} ({} with times, {} with answers), {} conditions",
+            "  items        {} ({} with times, {} with answers); conditions: {}",
             self.items,
             part(self.timed),
             part(self.answered),
@@ -191,7 +191,7 @@ mod tests {
         assert_eq!(told.range_ms, Some((700.0, 900.0)));
         let text = told.to_string();
         assert!(
-            text.contains("3 (2 with times, 1 with answers), 1 conditions"),
+            text.contains("3 (2 with times, 1 with answers); conditions: 1"),
             "{text}"
         );
         assert!(

@@ -23,9 +23,9 @@ pub(super) fn of(content: &Content, findings: &mut Findings) {
         };
         let mut remark = |lines: Vec<usize>, text: &str| {
             if !lines.is_empty() {
-                let count = lines.len();
+                let what = counted(lines.len(), "item");
                 let path = &content.items_path;
-                findings.remark(path, &lines, format!("{count} of task `{task}` {text}"));
+                findings.remark(path, &lines, format!("{what} of task `{task}` {text}"));
             }
         };
         remark(
@@ -57,7 +57,10 @@ pub(super) fn of(content: &Content, findings: &mut Findings) {
             findings.remark(
                 &content.items_path,
                 &[],
-                format!("task `{task}` has {timed} items with times; below {FEWEST_ITEMS} no alignment is defined"),
+                format!(
+                    "task `{task}` has {} with a time; below {FEWEST_ITEMS} no alignment is defined",
+                    counted(timed, "item")
+                ),
             );
         } else if timed > 0 && costs.iter().all(|cost| *cost == costs[0]) {
             findings.remark(
@@ -72,6 +75,12 @@ pub(super) fn of(content: &Content, findings: &mut Findings) {
             of_trials(content, task, items, trials, findings);
         }
     }
+}
+
+/// `1 item`, `2 items`.
+fn counted(count: usize, thing: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {thing}{plural}")
 }
 
 /// Holds the items of a task to their trials.
@@ -99,10 +108,10 @@ fn of_trials(
             again.push(*line);
         }
     }
-    let mut remark = |path, lines: &[usize], text: &str| {
+    let mut remark = |path, lines: &[usize], thing, text: &str| {
         if !lines.is_empty() {
-            let count = lines.len();
-            findings.remark(path, lines, format!("{count} of task `{task}` {text}"));
+            let what = counted(lines.len(), thing);
+            findings.remark(path, lines, format!("{what} of task `{task}` {text}"));
         }
     };
     let lines_of = |test: &dyn Fn(&NormItem) -> bool| -> Vec<usize> {
@@ -110,21 +119,19 @@ fn of_trials(
         of.map(|(line, _)| *line).collect()
     };
     let path = &content.trials_path;
-    remark(
-        path,
-        &timeless,
-        "trials of 0 ms: they are outside any window",
-    );
+    remark(path, &timeless, "trial", "of 0 ms, outside any window");
     remark(
         path,
         &again,
-        "trials that repeat an earlier one (same item, subject and repeat)",
+        "trial",
+        "with the item, subject and repeat of an earlier one",
     );
     let path = &content.items_path;
     remark(
         path,
         &lines_of(&|i| !by_item.contains_key(i.item_id.as_str())),
-        "items without a trial in the trials.csv beside them",
+        "item",
+        "without a trial in the trials.csv beside them",
     );
     remark(
         path,
@@ -137,6 +144,7 @@ fn of_trials(
             };
             logs.is_some_and(differs)
         }),
-        &format!("items whose n or mean_log_rt is not that of their trials ({window})"),
+        "item",
+        &format!("whose n or mean_log_rt is not that of their trials ({window})"),
     );
 }

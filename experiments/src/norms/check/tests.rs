@@ -74,11 +74,11 @@ fn all_errors_are_named_by_file_and_line() {
 fn gaps_are_remarked_with_their_lines() {
     let texts = of_items("t,i,,x,,,900,,1\nt,j,p,,,,800,,1\nt,k,p,x,,,,,1\nt,l,p,x,,0,700,7,1\n");
     for part in [
-        "remark: items.csv, line 2: 1 of task `t` without a prompt",
-        "remark: items.csv, line 3: 1 of task `t` without an answer",
-        "remark: items.csv, line 4: 1 of task `t` without a time",
-        "remark: items.csv, line 5: 1 of task `t` with a time from no trials",
-        "remark: items.csv, line 5: 1 of task `t` with a mean logarithm above",
+        "remark: items.csv, line 2: 1 item of task `t` without a prompt",
+        "remark: items.csv, line 3: 1 item of task `t` without an answer",
+        "remark: items.csv, line 4: 1 item of task `t` without a time",
+        "remark: items.csv, line 5: 1 item of task `t` with a time from no trials",
+        "remark: items.csv, line 5: 1 item of task `t` with a mean logarithm above",
     ] {
         assert!(
             texts.iter().any(|t| t.starts_with(part)),
@@ -89,7 +89,8 @@ fn gaps_are_remarked_with_their_lines() {
         .map(|i| format!("t,i{i},p,,,,{},,1\n", 800 + i))
         .collect();
     assert!(
-        of_items(&many)[0].contains("lines 2, 3, 4, 5, 6, 7, 8, 9 and 4 more: 12 of task `t`"),
+        of_items(&many)[0]
+            .contains("lines 2, 3, 4, 5, 6, 7, 8, 9 and 4 more: 12 items of task `t`"),
         "{:?}",
         of_items(&many)
     );
@@ -99,7 +100,7 @@ fn gaps_are_remarked_with_their_lines() {
 fn a_task_without_an_alignment_is_remarked() {
     let texts = of_items("t,i,p,x,,,900,,1\nt,j,p,x,,,,,1\n");
     assert!(
-        texts[1].contains("task `t` has 1 items with times"),
+        texts[1].contains("task `t` has 1 item with a time"),
         "{texts:?}"
     );
     let texts = of_items("t,i,p,x,,,900,,1\nt,j,p,x,,,900,,1\nt,k,p,x,,,900,,1\n");
@@ -126,9 +127,9 @@ fn columns_and_conditions_that_nobody_knows_are_remarked() {
     ]);
     for part in [
         "items.csv, line 1: column `colour` is not read",
-        "trials.csv, line 4: 1 of task `t` trials of 0 ms",
-        "trials.csv, line 4: 1 of task `t` trials that repeat an earlier one",
-        "items.csv, line 4: 1 of task `t` items without a trial",
+        "trials.csv, line 4: 1 trial of task `t` of 0 ms",
+        "trials.csv, line 4: 1 trial of task `t` with the item, subject and repeat of an earlier one",
+        "items.csv, line 4: 1 item of task `t` without a trial",
         "conditions.csv, line 2: the mean of `c` of task `t` is 700, that of its trials 850.0",
         "conditions.csv, line 3: no item of task `t` has the condition `d`",
         "conditions.csv, line 4: condition `c` of task `t` again, first in line 2",
