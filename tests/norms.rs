@@ -30,7 +30,12 @@ fn definition(name: &str) -> toml::Table {
 #[test]
 fn the_cards_of_the_published_comparison_name_each_other() {
     let file = definition("paper.toml");
-    assert!(file["hypothesis"].as_str().unwrap().contains("negative transfer"));
+    assert!(
+        file["hypothesis"]
+            .as_str()
+            .unwrap()
+            .contains("negative transfer")
+    );
     let cards: Vec<ArmCard> = file["model"].clone().try_into().unwrap();
     let role = |name: &str| {
         let card = cards.iter().find(|card| card.name == name);
@@ -51,12 +56,18 @@ fn there_are_instructions_for_every_task() {
     let instructions = definition("paper-instructions.toml");
     let tasks = tasks::NAMES.into_iter().chain(tasks::EVALUATED_NAMES);
     assert_eq!(
-        instructions.keys().map(String::as_str).collect::<BTreeSet<_>>(),
+        instructions
+            .keys()
+            .map(String::as_str)
+            .collect::<BTreeSet<_>>(),
         tasks.collect()
     );
     for (task, instruction) in &instructions {
         let text = instruction.as_str().unwrap();
-        assert!(text.contains(tasks::PROBLEM) && text.contains("Answer: "), "{task}");
+        assert!(
+            text.contains(tasks::PROBLEM) && text.contains("Answer: "),
+            "{task}"
+        );
     }
 }
 
@@ -176,7 +187,7 @@ fn a_data_set_of_the_user_is_evaluated_beside_the_task_that_is_trained() {
             .replace("seeds = [1, 2]", "seeds = [1]"),
     );
     fs::create_dir(bench.path("mine")).unwrap();
-    let timed: String = (1..5)
+    let timed: Vec<String> = (1..5)
         .map(|i| {
             format!(
                 "alphabet_arithmetic,A+{i}=C,A+{i}=C,{},,,{},,1\n",
@@ -187,7 +198,10 @@ fn a_data_set_of_the_user_is_evaluated_beside_the_task_that_is_trained() {
         .collect();
     fs::write(
         bench.path("mine/items.csv"),
-        format!("{ITEMS}{timed}mine,one,B+1= what,C,,,,,\nmine,two,C+1= what,,,,,,\n"),
+        format!(
+            "{ITEMS}{}mine,one,B+1= what,C,,,,,\nmine,two,C+1= what,,,,,,\n",
+            timed.concat()
+        ),
     )
     .unwrap();
     bench.run("run", &[]).done();

@@ -14,8 +14,9 @@ pub const ANSWER: &str = "answer:";
 
 /// The answer of `completion`: what follows its last `</think>`, or all of it
 /// when it holds no think block, with the white space around it removed. Of
-/// that, what follows the last [`ANSWER`] mark where there is one, without a
-/// full stop at its end.
+/// that, the line that follows the last [`ANSWER`] mark where there is one,
+/// without a full stop at its end and without the signs of Markdown and the
+/// quotation marks that models put around it.
 ///
 /// `None` when there is no answer: nothing but white space is left, or a
 /// `<think>` is still open at the end (the completion was cut off, or never
@@ -38,10 +39,20 @@ pub fn answer(completion: &str) -> Option<String> {
         None => completion,
     };
     let rest = match answer_mark(rest) {
-        Some(at) => rest[at + ANSWER.len()..].trim().trim_end_matches('.'),
+        Some(at) => {
+            let mut lines = rest[at + ANSWER.len()..].lines().map(bare);
+            lines.find(|line| !line.is_empty()).unwrap_or_default()
+        }
         None => rest.trim(),
     };
     (!rest.is_empty() && !rest.contains(THINK)).then(|| rest.to_owned())
+}
+
+/// A line without what may be written around an answer.
+fn bare(line: &str) -> &str {
+    let around = |c: char| c.is_whitespace() || matches!(c, '*' | '`' | '"');
+    let line = line.trim_matches(around).trim_end_matches('.');
+    line.trim_matches(around)
 }
 
 /// Where the last answer mark of `text` begins, whatever its case.
@@ -76,6 +87,23 @@ mod tests {
             Some("true".to_owned())
         );
         assert_eq!(answer("</think></think> 13"), Some("13".to_owned()));
+    }
+
+    #[test]
+    fn what_is_around_a_marked_answer_is_no_part_of_it() {
+        for completion in [
+            "**Answer: true**",
+            "**Answer:** True.",
+            "Answer: `true`",
+            "answer:\n\n\"true\".\n\nI hope this helps.",
+            "First answer: false. No.\nAnswer: true",
+        ] {
+            assert!(grade("true", completion), "{completion}");
+        }
+        assert_eq!(answer("Answer: **"), None);
+        assert_eq!(answer("Answer: not true"), Some("not true".to_owned()));
+        // Without a mark nothing is taken away.
+        assert_eq!(answer("**true**"), Some("**true**".to_owned()));
     }
 
     #[test]

@@ -8,7 +8,8 @@
 //! An answer is a sentence or a bare direction. It is right where it names the
 //! expected direction and no other: `southwest`, `south west` and `The gym is
 //! south-west of the school.` are one answer, and an answer that names two
-//! directions is none.
+//! directions is none. Where the two premises cancel, the answer is `same
+//! place`, and any text with the word `same` and no direction names it.
 
 use super::Evaluated;
 use super::grading;
@@ -47,10 +48,12 @@ fn direction(text: &str) -> Option<String> {
     {
         let is_main = matches!(word, "north" | "south");
         let is_side = matches!(word, "east" | "west");
+        // Where C is where A is, there is no direction to name.
+        let is_none = word == "same";
         let is_whole = matches!(word, "northeast" | "northwest" | "southeast" | "southwest");
         match named.last_mut() {
             Some(last) if is_side && joins => last.push_str(word),
-            _ if is_main || is_side || is_whole => named.push(word.to_owned()),
+            _ if is_main || is_side || is_whole || is_none => named.push(word.to_owned()),
             _ => {}
         }
         joins = is_main;
@@ -65,6 +68,24 @@ fn direction(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_same_place_is_an_answer_too() {
+        for (answer, right) in [
+            ("same place", true),
+            ("They are in the same place.", true),
+            ("the same side, east", false),
+            ("east", false),
+            ("nowhere", false),
+        ] {
+            assert_eq!(
+                SpatialRelations.grade("same place", answer),
+                right,
+                "{answer}"
+            );
+        }
+        assert!(!SpatialRelations.grade("east", "same place"));
+    }
 
     #[test]
     fn one_direction_in_any_spelling_is_an_answer() {

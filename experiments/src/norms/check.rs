@@ -10,7 +10,7 @@
 
 mod remarks;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -29,8 +29,11 @@ pub enum Severity {
 
 /// One thing wrong or odd.
 ///
-/// Worked example, as it is written: `error: items.csv, line 3: item `A+1=B` of
-/// task `alphabet_arithmetic` again, first in items.csv, line 2; keep one of the two rows`.
+/// Worked example, as it is written:
+///
+/// ```text
+/// remark: items.csv, lines 4, 9: 2 items of task `t` without a time: they count for accuracy and for no alignment
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     /// How bad it is.
@@ -206,7 +209,7 @@ fn taken<T>(
     for error in &rows.errors {
         findings.error(error);
     }
-    rows.rows
+    rows.good
 }
 
 /// How far a mean in milliseconds may be from that of the trials: one is
@@ -252,42 +255,50 @@ fn conditions(folder: &Path, contents: &[Content], findings: &mut Findings) {
                 format!("condition `{condition}` of task `{task}` again, first in line {first}"),
             );
         }
-        match pooled(contents, &task, &condition) {
-            None => findings.remark(
+        if !contents
+            .iter()
+            .any(|content| content.has(&task, &condition))
+        {
+            findings.remark(
                 &path,
                 &[line(row)],
                 format!("no item of task `{task}` has the condition `{condition}`"),
-            ),
-            Some(Some(found))
-                if mean.is_some_and(|mean| (mean - found).abs() > MEAN_TOLERANCE_MS) =>
-            {
-                findings.remark(
-                    &path,
-                    &[line(row)],
-                    format!(
-                        "the mean of `{condition}` of task `{task}` is {}, that of its trials {found:.1}",
-                        mean.unwrap_or_default()
-                    ),
-                );
-            }
-            Some(_) => {}
+            );
+        } else if let Some((given, found)) = mean.zip(pooled(contents, &task, &condition))
+            && (given - found).abs() > MEAN_TOLERANCE_MS
+        {
+            findings.remark(
+                &path,
+                &[line(row)],
+                format!(
+                    "the mean of `{condition}` of task `{task}` is {given}, that of its trials {found:.1}"
+                ),
+            );
         }
     }
 }
 
-/// Mean over the trials of a condition that count; the inner `None` without
-/// trials, the outer one without items.
-fn pooled(contents: &[Content], task: &str, condition: &str) -> Option<Option<f64>> {
-    let window = super::Window::of(task);
-    let mut times = Vec::new();
-    let mut has_items = false;
-    for content in contents {
-        let items = content.items.get(task).into_iter().flatten();
-        let names: std::collections::HashSet<&str> = items
+impl Content {
+    /// Names of a condition's items.
+    fn of_condition<'a>(&'a self, task: &str, condition: &str) -> HashSet<&'a str> {
+        let items = self.items.get(task).into_iter().flatten();
+        items
             .filter(|(_, item)| item.condition.as_deref() == Some(condition))
             .map(|(_, item)| item.item_id.as_str())
-            .collect();
-        has_items |= !names.is_empty();
+            .collect()
+    }
+
+    fn has(&self, task: &str, condition: &str) -> bool {
+        !self.of_condition(task, condition).is_empty()
+    }
+}
+
+/// Mean over the trials of a condition that count; `None` without trials.
+fn pooled(contents: &[Content], task: &str, condition: &str) -> Option<f64> {
+    let window = super::Window::of(task);
+    let mut times = Vec::new();
+    for content in contents {
+        let names = content.of_condition(task, condition);
         let trials = content.trials.as_ref().and_then(|trials| trials.get(task));
         let kept = trials.into_iter().flatten().map(|(_, trial)| trial);
         times.extend(
@@ -295,7 +306,7 @@ fn pooled(contents: &[Content], task: &str, condition: &str) -> Option<Option<f6
                 .map(|trial| trial.rt_ms),
         );
     }
-    has_items.then(|| crate::statistics::mean(&times))
+    crate::statistics::mean(&times)
 }
 
 #[cfg(test)]

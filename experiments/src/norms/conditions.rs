@@ -38,23 +38,22 @@ pub struct Condition {
     pub accuracy: Option<f64>,
 }
 
+/// A figure, where the source has it.
+fn known<T: std::str::FromStr>(field: &str) -> Option<T> {
+    field.parse().ok()
+}
+
 fn parse(line: &str) -> Option<Condition> {
-    fn known<T: std::str::FromStr>(field: &str) -> Option<Option<T>> {
-        if field.is_empty() {
-            return Some(None);
-        }
-        Some(Some(field.parse().ok()?))
-    }
     let mut fields = line.split(',');
     let mut next = || fields.next();
     Some(Condition {
         task: next()?.into(),
         condition: next()?.into(),
-        items: known(next()?)?,
-        trials: known(next()?)?,
+        items: known(next()?),
+        trials: known(next()?),
         mean_rt_ms: next()?.parse().ok()?,
-        mean_log_rt: known(next()?)?,
-        accuracy: known(next()?)?,
+        mean_log_rt: known(next()?),
+        accuracy: known(next()?),
     })
 }
 
@@ -95,6 +94,7 @@ mod tests {
                 assert_eq!((c.items, c.mean_log_rt, c.accuracy), (None, None, None));
                 continue;
             }
+            assert!(c.items.is_some() && c.trials.is_some(), "{c:?}");
             assert!(
                 c.accuracy.is_some_and(|a| (0.0..=1.0).contains(&a)),
                 "{c:?}"

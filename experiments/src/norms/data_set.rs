@@ -90,8 +90,11 @@ fn unreadable(path: &Path, detail: impl Into<String>) -> NormsError {
     }
 }
 
+/// A row of a data set, by column.
+type Row = Map<String, Value>;
+
 /// The objects of a JSONL file, each with its line; blank lines are passed over.
-fn lines(path: &Path) -> Result<Vec<(usize, Map<String, Value>)>, NormsError> {
+fn lines(path: &Path) -> Result<Vec<(usize, Row)>, NormsError> {
     let io = |error: std::io::Error| unreadable(path, error.to_string());
     let mut rows = Vec::new();
     for (row, line) in (1..).zip(BufReader::new(File::open(path).map_err(io)?).lines()) {
@@ -110,13 +113,13 @@ fn lines(path: &Path) -> Result<Vec<(usize, Map<String, Value>)>, NormsError> {
 }
 
 /// The first of the columns that holds something, with its name.
-fn first<'a>(values: &'a Map<String, Value>, names: &[&'a str]) -> Option<(&'a str, &'a Value)> {
+fn first<'a>(values: &'a Row, names: &[&'a str]) -> Option<(&'a str, &'a Value)> {
     let found = names.iter().map(|name| Some((*name, values.get(*name)?)));
     found.flatten().find(|(_, value)| !value.is_null())
 }
 
 /// A field as text: numbers and truth values are written out.
-fn text(values: &Map<String, Value>, names: &[&str]) -> Result<Option<String>, String> {
+fn text(values: &Row, names: &[&str]) -> Result<Option<String>, String> {
     match first(values, names) {
         None => Ok(None),
         Some((_, Value::String(text))) => Ok(Some(text.clone())),
@@ -126,7 +129,7 @@ fn text(values: &Map<String, Value>, names: &[&str]) -> Result<Option<String>, S
 }
 
 fn number(
-    values: &Map<String, Value>,
+    values: &Row,
     names: &[&str],
     expected: &str,
     fits: impl Fn(f64) -> bool,
@@ -142,7 +145,7 @@ fn number(
     }
 }
 
-fn item(task: &str, row: usize, values: &Map<String, Value>) -> Result<NormItem, String> {
+fn item(task: &str, row: usize, values: &Row) -> Result<NormItem, String> {
     let prompt = text(values, &["prompt", "question"])?
         .filter(|prompt| !prompt.trim().is_empty())
         .ok_or("no `prompt` and no `question`; each row needs one of them")?;

@@ -36,7 +36,7 @@ pub(super) struct Rows<T> {
     /// The columns of its header.
     pub(super) columns: Vec<String>,
     /// Its good rows, each with its line.
-    pub(super) rows: Vec<(usize, T)>,
+    pub(super) good: Vec<(usize, T)>,
     /// Everything wrong, in the order of the file.
     pub(super) errors: Vec<NormsError>,
 }
@@ -50,7 +50,7 @@ impl<T> Rows<T> {
     ) -> Self {
         let mut rows = Self {
             columns: sheet.names(),
-            rows: Vec::new(),
+            good: Vec::new(),
             errors: Vec::new(),
         };
         let columns: Vec<sheet::Column> = wanted
@@ -61,7 +61,7 @@ impl<T> Rows<T> {
         if let Ok(columns) = <[sheet::Column; N]>::try_from(columns) {
             for row in 0..sheet.height() {
                 if let Some(value) = rows.keep(of(&columns, row)) {
-                    rows.rows.push((line(row), value));
+                    rows.good.push((line(row), value));
                 }
             }
         }
@@ -76,7 +76,7 @@ impl<T> Rows<T> {
     fn all(self) -> Result<Vec<T>, NormsError> {
         match self.errors.into_iter().next() {
             Some(error) => Err(error),
-            None => Ok(self.rows.into_iter().map(|(_, row)| row).collect()),
+            None => Ok(self.good.into_iter().map(|(_, row)| row).collect()),
         }
     }
 }

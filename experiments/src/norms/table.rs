@@ -2,8 +2,8 @@
 //!
 //! A map in TOML says which column holds what. It names a table of trials
 //! (a row a trial, or a row an action with a time stamp) where `columns.subject`
-//! is given, and a table of item means where it is not. Three layouts, as
-//! de Varda et al. (2025) and H-ARC (LeGris et al. 2024) publish theirs:
+//! is given, and a table of item means where it is not. Three layouts, for
+//! tables such as those of de Varda et al. (2025) and H-ARC (arXiv 2409.01374):
 //!
 //! ```toml
 //! # A row an item, mean times in seconds.
@@ -38,7 +38,7 @@
 //! # H-ARC's clean_data.csv: a row an action, so a trial is all rows of a
 //! # participant and a task, and takes from the first stamp to the last.
 //! task = "h_arc"
-//! source = "LeGris et al. 2024, H-ARC"
+//! source = "H-ARC, arXiv 2409.01374"
 //! right = ["True", "true"]
 //! filter.task_type = ["evaluation"]
 //! [columns]

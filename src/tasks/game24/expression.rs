@@ -9,8 +9,9 @@
 /// More than anybody needs for four numbers.
 const LONGEST: usize = 256;
 
-/// A fraction in lowest terms, its denominator above zero.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A fraction, its denominator not zero. It is not kept in lowest terms: four
+/// numbers of a puzzle cannot make it outgrow its bounds.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Fraction {
     over: i64,
     under: i64,
@@ -24,38 +25,23 @@ impl Fraction {
         }
     }
 
-    /// `None` for a denominator of zero.
-    fn new(over: i64, under: i64) -> Option<Self> {
-        let (mut a, mut b) = (over.checked_abs()?, under.checked_abs()?);
-        while b != 0 {
-            (a, b) = (b, a % b);
-        }
-        let sign = under.signum();
-        (sign != 0).then(|| Self {
-            over: sign * over / a,
-            under: sign * under / a,
-        })
-    }
-
     /// The result, `None` where there is none or it grows beyond all bounds.
     pub(super) fn apply(self, sign: char, other: Self) -> Option<Self> {
-        let cross = |a: i64, b: i64| a.checked_mul(b);
-        let (left, right) = (
-            cross(self.over, other.under)?,
-            cross(other.over, self.under)?,
-        );
-        let under = cross(self.under, other.under)?;
-        match sign {
-            '+' => Self::new(left.checked_add(right)?, under),
-            '-' => Self::new(left.checked_sub(right)?, under),
-            '*' => Self::new(cross(self.over, other.over)?, under),
-            '/' => Self::new(left, right),
-            _ => None,
-        }
+        let left = self.over.checked_mul(other.under)?;
+        let right = other.over.checked_mul(self.under)?;
+        let under = self.under.checked_mul(other.under)?;
+        let (over, under) = match sign {
+            '+' => (left.checked_add(right)?, under),
+            '-' => (left.checked_sub(right)?, under),
+            '*' => (self.over.checked_mul(other.over)?, under),
+            '/' => (left, right),
+            _ => return None,
+        };
+        (under != 0).then_some(Self { over, under })
     }
 
     pub(super) fn is(self, number: i64) -> bool {
-        self.under == 1 && self.over == number
+        self.under.checked_mul(number) == Some(self.over)
     }
 }
 
@@ -83,7 +69,7 @@ impl Expression {
         let value = reader.sum()?;
         let stated = result.is_none_or(|result| {
             let number = result.trim().parse::<u32>();
-            number.is_ok_and(|number| value == Fraction::whole(number))
+            number.is_ok_and(|number| value.is(i64::from(number)))
         });
         (reader.rest.trim().is_empty() && stated).then_some(Self {
             value,

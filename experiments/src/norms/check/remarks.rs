@@ -62,7 +62,11 @@ pub(super) fn of(content: &Content, findings: &mut Findings) {
                     counted(timed, "item")
                 ),
             );
-        } else if timed > 0 && costs.iter().all(|cost| *cost == costs[0]) {
+        } else if timed > 0
+            && costs
+                .windows(2)
+                .all(|pair| pair[0].total_cmp(&pair[1]).is_eq())
+        {
             findings.remark(
                 &content.items_path,
                 &[],
@@ -138,7 +142,7 @@ fn of_trials(
         &lines_of(&|i| {
             let logs = by_item.get(i.item_id.as_str());
             let differs = |logs: &Vec<f64>| {
-                let count = i.n.is_some_and(|n| n != logs.len() as f64);
+                let count = i.n.is_some_and(|n| (n - logs.len() as f64).abs() > 0.0);
                 let time = i.mean_log_rt.zip(mean(logs));
                 count || time.is_some_and(|(given, found)| (given - found).abs() > LOG_TOLERANCE)
             };

@@ -85,9 +85,10 @@ fn gaps_are_remarked_with_their_lines() {
             "{part}: {texts:#?}"
         );
     }
-    let many: String = (0..12)
+    let many: Vec<String> = (0..12)
         .map(|i| format!("t,i{i},p,,,,{},,1\n", 800 + i))
         .collect();
+    let many = many.concat();
     assert!(
         of_items(&many)[0]
             .contains("lines 2, 3, 4, 5, 6, 7, 8, 9 and 4 more: 12 items of task `t`"),

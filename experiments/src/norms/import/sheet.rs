@@ -132,7 +132,8 @@ impl<'a> Column<'a> {
     }
 }
 
-/// The line of a row in its file, from 1, below a header of one line.
+/// The line of a row in its file, from 1, below a header of one line; that of a
+/// file in which no field goes over several lines.
 pub(in crate::norms) fn line(row: usize) -> usize {
     row + 2
 }

@@ -35,10 +35,8 @@ fn example(first: &str) -> String {
     let example = from.take_while(|line| !line.starts_with("//! ```"));
     let lines: Vec<&str> = example.map(|line| line.trim_start_matches("//!")).collect();
     assert!(!lines.is_empty(), "no example {first}");
-    lines
-        .iter()
-        .map(|line| format!("{}\n", line.trim_start()))
-        .collect()
+    let lines: Vec<&str> = lines.into_iter().map(str::trim_start).collect();
+    lines.join("\n") + "\n"
 }
 
 #[test]
