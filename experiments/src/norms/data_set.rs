@@ -229,6 +229,32 @@ mod tests {
     }
 
     #[test]
+    fn parquet_is_read_as_lines_are() {
+        use polars::prelude::{Column, DataFrame, ParquetWriter};
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("sums.parquet");
+        let mut table = DataFrame::new(
+            2,
+            vec![
+                Column::new("question".into(), ["2 + 2?", "3 + 3?"]),
+                Column::new("answer".into(), ["so\n#### 4", "#### 6"]),
+                Column::new("mean_rt_ms".into(), [Some(900.0), None]),
+            ],
+        )
+        .expect("columns of one length");
+        ParquetWriter::new(File::create(&path).expect("created"))
+            .finish(&mut table)
+            .expect("written");
+        let norms = Norms::read(&path, &[]).expect("read");
+        let told: Vec<(&str, &str, Option<f64>)> = norms
+            .items("sums")
+            .iter()
+            .map(|i| (i.item_id.as_str(), i.answer.as_str(), i.mean_rt_ms))
+            .collect();
+        assert_eq!(told, [("1", "4", Some(900.0)), ("2", "6", None)]);
+    }
+
+    #[test]
     fn what_is_wrong_is_named_by_row() {
         for (text, told) in [
             ("", "it has no rows"),

@@ -257,3 +257,35 @@ fn a_map_that_contradicts_itself_is_refused() {
         );
     }
 }
+
+#[test]
+fn the_trials_people_made_give_the_means_that_were_published() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/human");
+    let folder = folder.join("alphabet_arithmetic");
+    if !folder.is_dir() {
+        println!("skipped: no human data at ../shared/human");
+        return;
+    }
+    let map = "source = \"s\"\nright = [\"1\"]\n[columns]\ntask = \"task\"\nitem = \"item_id\"\n\
+               subject = \"subject\"\nrt = \"rt_ms\"\ncorrect = \"correct\"\nrepeat = \"repeat\"\n";
+    let bench = Bench::new(&[("map.toml", map)]);
+    let map = Map::read(&bench.path("map.toml")).expect("a map");
+    let norms = Imported::read(&folder.join("trials.csv"), &map).expect("imported");
+    let published = Norms::read(&folder, &[]).expect("norms");
+    assert_eq!((norms.items.len(), norms.trials.len()), (120, 28_197));
+    for item in &norms.items {
+        let other = published.item(&item.task, &item.item_id).expect("an item");
+        assert_eq!(item.n, other.n, "{item:?}");
+        let difference = |a: Option<f64>, b: Option<f64>| (a.expect("a") - b.expect("b")).abs();
+        // The published ones are rounded to five places and to one.
+        assert!(
+            difference(item.mean_log_rt, other.mean_log_rt) < 1e-5,
+            "{item:?}"
+        );
+        assert!(
+            difference(item.mean_rt_ms, other.mean_rt_ms) < 0.06,
+            "{item:?}"
+        );
+        assert!(difference(item.accuracy, other.accuracy) < 1e-4, "{item:?}");
+    }
+}
