@@ -38,10 +38,6 @@ impl Evaluated for AdditionDigit {
     fn evaluation_items(&self) -> Vec<EvaluationItem> {
         addition::evaluation_items(NAME, digits)
     }
-
-    fn condition(&self, problem: &Problem) -> Option<String> {
-        addition::condition(problem.terms)
-    }
 }
 
 impl Task for AdditionDigit {
@@ -51,6 +47,10 @@ impl Task for AdditionDigit {
 
     fn notation(&self) -> Notation {
         addition::notation(digits)
+    }
+
+    fn condition(&self, problem: &Problem) -> Option<String> {
+        addition::condition(problem.terms)
     }
 }
 

@@ -68,12 +68,6 @@ impl Evaluated for AlphabetArithmetic {
         }
         items
     }
-
-    fn condition(&self, problem: &Problem) -> Option<String> {
-        let Terms { left, right, .. } = problem.terms;
-        let truth = problem.terms.truth()?;
-        is_evaluated(left, right).then(|| condition(truth, right))
-    }
 }
 
 fn condition(truth: bool, addend: u32) -> String {
@@ -92,6 +86,12 @@ impl Task for AlphabetArithmetic {
             values: 0..=LAST_LETTER,
             commutes: false,
         }
+    }
+
+    fn condition(&self, problem: &Problem) -> Option<String> {
+        let Terms { left, right, .. } = problem.terms;
+        let truth = problem.terms.truth()?;
+        is_evaluated(left, right).then(|| condition(truth, right))
     }
 }
 
