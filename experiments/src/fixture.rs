@@ -141,6 +141,13 @@ fn contrast(arm: &str, against: &str, measure: Measure, difference: Estimate) ->
         p: difference
             .value
             .map(|d| if d.abs() < 0.1 { 0.2134 } else { 0.0002 }),
+        p_holm: difference
+            .value
+            .map(|d| if d.abs() < 0.1 { 0.6402 } else { 0.0008 }),
+        smallest: difference
+            .low
+            .zip(difference.high)
+            .map(|(low, high)| (high - low) * 0.7),
         direction,
         difference,
         verdict: None,

@@ -7,12 +7,13 @@
 //! names such cases in its notes.
 
 use super::cost::ModelItems;
-use super::layout::{Columns, Layout, Profile, over_seeds, over_tasks};
+use super::layout::{Columns, Layout, PARAMETERS, Profile, over_seeds, over_tasks};
 use crate::comparison::Direction;
 use crate::norms::Norms;
 use crate::statistics::Undefined;
 use crate::statistics::bootstrap::{Resample, bootstrap};
-use crate::statistics::interval::central_95;
+use crate::statistics::family::smallest_effect;
+use crate::statistics::interval::half_width;
 use crate::statistics::permutation::{permute, two_sided};
 
 /// How many draws, from which seed.
@@ -29,10 +30,13 @@ pub struct Resampling {
 pub struct Difference {
     /// Minuend minus subtrahend; `None` where one is undefined.
     pub value: Option<f64>,
-    /// Central 95 % of the bootstrap.
+    /// 95 % interval of the joint bootstrap.
     pub interval: Option<(f64, f64)>,
     /// Two-sided p of the paired permutation.
     pub p: Option<f64>,
+    /// The smallest true difference that these items would have shown, by the
+    /// bootstrap's standard error ([`smallest_effect`]).
+    pub smallest: Option<f64>,
 }
 
 /// The seeds that are paired, as places in the two models' lists.
@@ -174,14 +178,18 @@ pub fn differences(
     let permutations = permute(draws, seed, "permutation", &sizes, |swaps| {
         points.difference(&pair.profiles(None, Some(swaps)), &once)
     });
+    let items: usize = sizes.iter().sum();
     Ok(std::array::from_fn(|at| {
-        let of = |draws: &[[Option<f64>; 4]]| -> Vec<Option<f64>> {
-            draws.iter().map(|d| d[at]).collect()
+        let Some(value) = value[at] else {
+            return Difference::default();
         };
+        let half = half_width(items, PARAMETERS[at] * sizes.len());
+        let permuted: Vec<Option<f64>> = permutations.iter().map(|d| d[at]).collect();
         Difference {
-            value: value[at],
-            interval: value[at].and_then(|_| central_95(of(&resamples))),
-            p: value[at].and_then(|value| two_sided(value, &of(&permutations))),
+            value: Some(value),
+            interval: resamples.interval(value, half, |d| d[at]),
+            p: two_sided(value, &permuted),
+            smallest: resamples.standard_error(|d| d[at]).map(smallest_effect),
         }
     }))
 }

@@ -3,7 +3,8 @@
 //! Task values are means over seeds of each seed's own figure: a seed is a model
 //! of its own. Intervals come from the bootstrap over seeds and items, but for
 //! the accuracies of one task, which carry Wilson's (it takes samples as
-//! independent; the contrasts between arms do not).
+//! independent; the contrasts between arms do not). The bootstrap's are widened
+//! for the number of items ([`half_width`]); nothing widens them for few seeds.
 
 mod draws;
 
@@ -14,10 +15,13 @@ use crate::alignment::layout::Layout;
 use crate::alignment::within_task::{self, WithinTask};
 use crate::manifest::{ArmCard, ArmRun, Budget};
 use crate::norms::Norms;
-use crate::statistics::interval::{central_95, wilson};
+use crate::statistics::bootstrap::Drawn;
+use crate::statistics::interval::{half_width, wilson};
 use crate::statistics::{Undefined, mean};
 
-use draws::{ACCURACY, ALIGNMENT, Arm, BALANCED, Draw, PARTIAL, SPEARMAN, TOKENS, draws};
+use draws::{
+    ACCURACY, ALIGNMENT, Arm, BALANCED, Draw, PARAMETERS, PARTIAL, SPEARMAN, TOKENS, draws,
+};
 
 use super::{ArmFigures, Estimate, ItemPoint, TaskFigures, chains};
 
@@ -122,7 +126,15 @@ pub(super) fn figures(
 ) -> ArmFigures {
     let arm = Arm::new(models, tasks, norms);
     let draws = draws(&arm, resampling);
-    let of_task = |at: usize, figure: usize| central_95(draws.iter().map(|d| d.tasks[at][figure]));
+    // A figure of one task, with the number of items that it is over.
+    let of_task = |value: Result<f64, String>, at: usize, figure: usize, items: usize, n: usize| {
+        let half = half_width(items, PARAMETERS[figure]);
+        let interval = value
+            .as_ref()
+            .ok()
+            .and_then(|&value| draws.interval(value, half, |d| d.tasks[at][figure]));
+        estimate(value, interval, n)
+    };
     let mut table = Vec::new();
     for (at, name) in tasks.iter().enumerate() {
         let within: Vec<WithinTask> = models
@@ -151,23 +163,26 @@ pub(super) fn figures(
             task: name.clone(),
             items,
             accuracy: with_wilson(shares(&|m| accuracy::plain(m.task(name)))),
-            balanced_accuracy: estimate(balanced, of_task(at, BALANCED), balanced_n),
+            balanced_accuracy: of_task(balanced, at, BALANCED, evaluated, balanced_n),
             accuracy_truncated_wrong: with_wilson(shares(&|m| {
                 accuracy::truncated_as_wrong(m.task(name))
             })),
-            tokens: estimate(
+            tokens: of_task(
                 mean(&tokens).ok_or_else(|| "no sample".into()),
-                of_task(at, TOKENS),
+                at,
+                TOKENS,
+                evaluated,
                 evaluated,
             ),
-            alignment: estimate(pick(|w| &w.pearson), of_task(at, ALIGNMENT), items),
-            spearman: estimate(pick(|w| &w.spearman), of_task(at, SPEARMAN), items),
-            partial: estimate(pick(|w| &w.partial), of_task(at, PARTIAL), items),
+            alignment: of_task(pick(|w| &w.pearson), at, ALIGNMENT, items, items),
+            spearman: of_task(pick(|w| &w.spearman), at, SPEARMAN, items, items),
+            partial: of_task(pick(|w| &w.partial), at, PARTIAL, items, items),
             ceiling: norms.ceiling(name).map(|c| c.ceiling),
             points,
         });
     }
-    overall(card, models, runs, table, &draws)
+    let evaluated = arm.layout.sizes().iter().sum();
+    overall(card, models, runs, table, &draws, evaluated)
 }
 
 /// The means over tasks, beside the table by task.
@@ -176,9 +191,22 @@ fn overall(
     models: &[ModelItems],
     runs: &[ArmRun],
     tasks: Vec<TaskFigures>,
-    draws: &[Draw],
+    draws: &Drawn<Draw>,
+    evaluated: usize,
 ) -> ArmFigures {
-    let interval = |figure: usize| central_95(draws.iter().map(|d| d.overall[figure]));
+    let aligned: usize = tasks.iter().map(|t| t.alignment.n).sum();
+    let half = |figure: usize| {
+        let items = if matches!(figure, ALIGNMENT) {
+            aligned
+        } else {
+            evaluated
+        };
+        half_width(items, PARAMETERS[figure] * tasks.len())
+    };
+    let interval = |value: &Result<f64, String>, figure: usize| {
+        let value = *value.as_ref().ok()?;
+        draws.interval(value, half(figure), |d| d.overall[figure])
+    };
     let over = |figure: usize, of: fn(&TaskFigures) -> &Estimate| {
         let defined: Vec<f64> = tasks.iter().filter_map(|t| of(t).value).collect();
         let why = || {
@@ -187,11 +215,9 @@ fn overall(
                 .find_map(|t| of(t).why_undefined.clone())
                 .unwrap_or_else(|| "no task".into())
         };
-        estimate(
-            mean(&defined).ok_or_else(why),
-            interval(figure),
-            tasks.iter().map(|t| of(t).n).sum(),
-        )
+        let value = mean(&defined).ok_or_else(why);
+        let interval = interval(&value, figure);
+        estimate(value, interval, tasks.iter().map(|t| of(t).n).sum())
     };
     let alignments: Vec<Result<f64, Undefined>> = tasks
         .iter()
@@ -201,8 +227,13 @@ fn overall(
         })
         .collect();
     let (plain, fisher) = within_task::model_alignment(&alignments);
-    let items = tasks.iter().map(|t| t.alignment.n).sum();
     let words = |r: Result<f64, Undefined>| r.map_err(|why| why.to_string());
+    let (plain, fisher) = (words(plain), words(fisher));
+    let of_plain = interval(&plain, ALIGNMENT);
+    let of_fisher = fisher
+        .as_ref()
+        .ok()
+        .and_then(|&value| draws.interval(value, half(ALIGNMENT), |d| d.fisher));
     let count = |of: fn(&crate::alignment::cost::ItemMeans) -> usize| -> usize {
         models
             .iter()
@@ -218,12 +249,8 @@ fn overall(
         accuracy: over(ACCURACY, |t| &t.accuracy),
         balanced_accuracy: over(BALANCED, |t| &t.balanced_accuracy),
         tokens: over(TOKENS, |t| &t.tokens),
-        alignment: estimate(words(plain), interval(ALIGNMENT), items),
-        alignment_fisher: estimate(
-            words(fisher),
-            central_95(draws.iter().map(|d| d.fisher)),
-            items,
-        ),
+        alignment: estimate(plain, of_plain, aligned),
+        alignment_fisher: estimate(fisher, of_fisher, aligned),
         truncated: count(|i| i.truncated),
         samples: count(|i| i.samples),
         budget: mean_budget(&card.name, runs),

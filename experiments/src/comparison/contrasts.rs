@@ -8,6 +8,7 @@ use crate::alignment::contrast::{self, Resampling};
 use crate::alignment::cost::{Items, ModelItems};
 use crate::alignment::layout::MEASURES;
 use crate::manifest::{ArmCard, Role};
+use crate::statistics::family::holm;
 
 /// The base an arm started from: the one it names, else the only base there is.
 pub(super) fn base_of<'a>(arm: &'a ArmCard, arms: &'a [ArmCard]) -> Option<&'a str> {
@@ -67,15 +68,16 @@ pub(super) fn contrasts(input: &Input<'_>, items: &Items, arms: &[ArmFigures]) -
             contrast::differences(first, second, input.tasks, input.norms, resampling);
         let sizes = union_sizes(first, second, input);
         for (at, measure) in MEASURES.into_iter().enumerate() {
-            let (difference, interval, p) = match &differences {
+            let (difference, interval, p, smallest) = match &differences {
                 Ok(all) => (
                     all[at]
                         .value
                         .ok_or_else(|| why_missing(arms, [arm, against], measure)),
                     all[at].interval,
                     all[at].p,
+                    all[at].smallest,
                 ),
-                Err(why) => (Err(why.to_string()), None, None),
+                Err(why) => (Err(why.to_string()), None, None, None),
             };
             let direction = contrast::direction(interval);
             let question = question.filter(|_| measure == Measure::Alignment);
@@ -90,12 +92,30 @@ pub(super) fn contrasts(input: &Input<'_>, items: &Items, arms: &[ArmFigures]) -
                     sizes[usize::from(measure != Measure::Alignment)],
                 ),
                 p,
+                p_holm: None,
+                smallest,
                 direction,
                 verdict: question.map(|_| contrast::verdict(direction).into()),
             });
         }
     }
+    for measure in MEASURES {
+        correct(&mut found, measure);
+    }
     found
+}
+
+/// Corrects the p values of one measure for their number: the contrasts of a
+/// measure are one family, since each measure is a question of its own.
+fn correct(contrasts: &mut [Contrast], measure: Measure) {
+    let mut family: Vec<&mut Contrast> = contrasts
+        .iter_mut()
+        .filter(|contrast| contrast.measure == measure)
+        .collect();
+    let p: Vec<Option<f64>> = family.iter().map(|contrast| contrast.p).collect();
+    for (contrast, corrected) in family.iter_mut().zip(holm(&p)) {
+        contrast.p_holm = corrected;
+    }
 }
 
 /// Items that either arm has: with a human time, and all.

@@ -162,6 +162,13 @@ pub struct Contrast {
     pub difference: Estimate,
     /// Paired permutation p (labels swapped within item), where defined.
     pub p: Option<f64>,
+    /// The same by Holm's correction over the comparison's contrasts in this measure.
+    #[serde(default)]
+    pub p_holm: Option<f64>,
+    /// The smallest true difference that these items would have shown: found at
+    /// 5 %, two-sided, with a chance of 80 %.
+    #[serde(default)]
+    pub smallest: Option<f64>,
     /// Where the interval lies.
     pub direction: Direction,
     /// "yes", "no" or "inconclusive" for a contrast with a question.

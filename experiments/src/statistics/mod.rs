@@ -9,8 +9,10 @@
 pub mod bootstrap;
 pub mod correlation;
 pub mod draws;
+pub mod family;
 pub mod interval;
 pub mod mcnemar;
+pub mod normal;
 pub mod permutation;
 pub mod regression;
 pub mod weighted;

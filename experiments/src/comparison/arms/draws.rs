@@ -5,7 +5,7 @@ use crate::alignment::contrast::Resampling;
 use crate::alignment::cost::ModelItems;
 use crate::alignment::layout::{Columns, Layout, Profile, over_seeds, over_tasks};
 use crate::norms::Norms;
-use crate::statistics::bootstrap::{Resample, bootstrap};
+use crate::statistics::bootstrap::{Drawn, Resample, bootstrap};
 use crate::statistics::weighted::{Moments, Ties};
 use crate::statistics::{correlation, mean};
 
@@ -18,6 +18,9 @@ pub(super) const TOKENS: usize = 3;
 pub(super) const SPEARMAN: usize = 4;
 pub(super) const PARTIAL: usize = 5;
 pub(super) const FIGURES: usize = 6;
+
+/// What each figure fits to the items of a task: a correlation three, a mean one, and the covariate one more.
+pub(super) const PARAMETERS: [usize; FIGURES] = [3, 1, 1, 1, 3, 4];
 
 pub(super) type Figures = [Option<f64>; FIGURES];
 
@@ -169,8 +172,8 @@ pub(super) struct Draw {
     pub(super) fisher: Option<f64>,
 }
 
-/// All draws of an arm, in order.
-pub(super) fn draws(arm: &Arm, resampling: Resampling) -> Vec<Draw> {
+/// All draws of an arm.
+pub(super) fn draws(arm: &Arm, resampling: Resampling) -> Drawn<Draw> {
     let (sizes, seeds) = (arm.layout.sizes(), arm.columns.len());
     let once = Resample::identity(seeds, &sizes);
     let point = arm.profile(&once);

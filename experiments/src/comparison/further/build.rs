@@ -13,9 +13,9 @@ use crate::comparison::build::Input;
 use crate::comparison::contrasts::{base_of, planned};
 use crate::manifest::Role;
 use crate::statistics::Undefined;
-use crate::statistics::bootstrap::{Resample, bootstrap};
+use crate::statistics::bootstrap::{Drawn, Resample, bootstrap};
 use crate::statistics::correlation::{Z95, fisher_interval};
-use crate::statistics::interval::central_95;
+use crate::statistics::interval::half_width;
 use pairs::{inflation_of, surface};
 
 /// Everything beside the table.
@@ -78,8 +78,23 @@ fn draws<T: Send>(
     input: &Input<'_>,
     sizes: &[usize],
     of: impl Fn(&Resample) -> T + Sync,
-) -> Vec<T> {
+) -> Drawn<T> {
     bootstrap(input.draws, input.seed, "bootstrap", 1, sizes, of)
+}
+
+/// A figure of `n` items with the interval of its draws, `half` its half-width.
+fn drawn<T>(
+    value: Result<f64, Undefined>,
+    draws: &Drawn<T>,
+    figure: impl Fn(&T) -> Option<f64>,
+    n: usize,
+    half: f64,
+) -> Estimate {
+    let interval = value
+        .as_ref()
+        .ok()
+        .and_then(|&value| draws.interval(value, half, figure));
+    estimate(words(value), interval, n)
 }
 
 /// Inverse efficiency index of a task under a draw.
@@ -111,10 +126,12 @@ fn of_arm(input: &Input<'_>, name: &str, model: &ModelItems) -> FurtherArm {
     });
     let index = |(at, task): (usize, &String)| TaskIndex {
         task: task.clone(),
-        value: estimate(
-            words(iei::iei(model.task(task))),
-            central_95(indices.iter().map(|d| d[at])),
+        value: drawn(
+            iei::iei(model.task(task)),
+            &indices,
+            |d| d[at],
             sizes[at],
+            half_width(sizes[at], 2),
         ),
     };
     FurtherArm {
@@ -131,16 +148,24 @@ fn allocation_of(input: &Input<'_>, model: &ModelItems) -> Estimate {
     let all = by_task.concat();
     let value = allocation::cohens_d(&all);
     let sizes: Vec<usize> = by_task.iter().map(Vec::len).collect();
-    let interval = value.as_ref().ok().and_then(|_| {
-        central_95(draws(input, &sizes, |draw| {
-            let repeated = all
-                .iter()
-                .zip(draw.items.concat())
-                .flat_map(|(d, w)| std::iter::repeat_n(*d, w as usize));
-            allocation::cohens_d(&repeated.collect::<Vec<_>>()).ok()
-        }))
+    if value.is_err() {
+        return estimate(words(value), None, all.len());
+    }
+    let repeated = draws(input, &sizes, |draw| {
+        let weights = draw.items.iter().flatten();
+        let repeated = all
+            .iter()
+            .zip(weights)
+            .flat_map(|(d, w)| std::iter::repeat_n(*d, *w as usize));
+        allocation::cohens_d(&repeated.collect::<Vec<_>>()).ok()
     });
-    estimate(words(value), interval, all.len())
+    drawn(
+        value,
+        &repeated,
+        |d| *d,
+        all.len(),
+        half_width(all.len(), 2),
+    )
 }
 
 fn paired(input: &Input<'_>, items: &Items, arm: &str, against: &str) -> PairedAnswers {

@@ -1,26 +1,26 @@
 //! Figures of an arm beside another: inflation on its base, likeness to its teacher.
 
-use super::{drawn_iei, draws, words};
+use super::{drawn, drawn_iei, draws};
 use crate::alignment::cost::ModelItems;
 use crate::alignment::inflation::Points;
 use crate::alignment::layout::{Columns, Layout};
 use crate::alignment::{effort, iei, inflation};
-use crate::comparison::arms::estimate;
 use crate::comparison::build::Input;
 use crate::comparison::further::{Inflation, LineFigures, Surface};
 use crate::statistics::Undefined;
-use crate::statistics::bootstrap::Resample;
-use crate::statistics::interval::central_95;
+use crate::statistics::bootstrap::{Drawn, Resample};
+use crate::statistics::interval::half_width;
 use crate::statistics::regression::{Line, weighted_ols};
 
-fn line_figures(line: &Result<Line, Undefined>, draws: &[Option<Line>], n: usize) -> LineFigures {
+fn line_figures(
+    line: &Result<Line, Undefined>,
+    draws: &Drawn<Option<Line>>,
+    n: usize,
+    half: f64,
+) -> LineFigures {
     let figure = |of: fn(&Line) -> f64| {
-        let value = line.as_ref().map(of).map_err(ToString::to_string);
-        estimate(
-            value,
-            central_95(draws.iter().map(|d| d.as_ref().map(of))),
-            n,
-        )
+        let value = line.as_ref().map(of).map_err(Clone::clone);
+        drawn(value, draws, |d| d.as_ref().map(of), n, half)
     };
     LineFigures {
         slope: figure(|l| l.slope),
@@ -30,10 +30,11 @@ fn line_figures(line: &Result<Line, Undefined>, draws: &[Option<Line>], n: usize
 }
 
 fn over_items(input: &Input<'_>, points: &Points) -> LineFigures {
-    let drawn = draws(input, &points.by_task, |draw| {
+    let lines = draws(input, &points.by_task, |draw| {
         weighted_ols(&points.x, &points.y, &draw.items.concat())
     });
-    line_figures(&points.line(), &drawn, points.x.len())
+    let n = points.x.len();
+    line_figures(&points.line(), &lines, n, half_width(n, 2))
 }
 
 /// An arm's tokens on its base's.
@@ -52,7 +53,7 @@ pub(super) fn inflation_of(
     };
     let all: Vec<usize> = (0..input.tasks.len()).collect();
     let tasks: Vec<usize> = all.iter().filter(defined).copied().collect();
-    let drawn = draws(input, &layout.sizes(), |draw| {
+    let lines = draws(input, &layout.sizes(), |draw| {
         let side = |columns: &Columns| -> Option<Vec<f64>> {
             tasks
                 .iter()
@@ -61,11 +62,14 @@ pub(super) fn inflation_of(
         };
         weighted_ols(&side(&of_base)?, &side(&of_arm)?, &vec![1.0; tasks.len()])
     });
+    // The line is over tasks, but it is items that are resampled: two means a task.
+    let items: usize = layout.sizes().iter().sum();
+    let half = half_width(items, 2 * input.tasks.len());
     Inflation {
         arm: arm.0.into(),
         against: base.0.into(),
         tokens: over_items(input, &inflation::tokens(arm.1, base.1, input.tasks)),
-        iei: line_figures(&index.line(), &drawn, index.x.len()),
+        iei: line_figures(&index.line(), &lines, index.x.len(), half),
         heterogeneity: over_items(
             input,
             &inflation::heterogeneity(arm.1, base.1, input.tasks, input.norms),
@@ -109,7 +113,7 @@ pub(super) fn surface(
     let (of_arm, of_teacher) = (efforts(arm.1), efforts(teacher.1));
     let layout = Layout::new(input.tasks, input.norms, &[arm.1, teacher.1]);
     let (student, reference) = (layout.columns(arm.1), layout.columns(teacher.1));
-    let drawn = draws(input, &layout.sizes(), |draw| {
+    let resampled = draws(input, &layout.sizes(), |draw| {
         let (a, wa) = drawn_efforts(&student, &reference, draw);
         let (b, wb) = drawn_efforts(&reference, &reference, draw);
         let total: f64 = wa.iter().sum();
@@ -118,18 +122,17 @@ pub(super) fn surface(
         (mean, effort::weighted_divergence((&a, &wa), (&b, &wb)).ok())
     });
     let n = of_arm.len();
+    let half = half_width(n, input.tasks.len());
     Surface {
         arm: arm.0.into(),
         against: teacher.0.into(),
-        relative_effort: estimate(
-            words(effort::mean_effort(&of_arm)),
-            central_95(drawn.iter().map(|d| d.0)),
+        relative_effort: drawn(effort::mean_effort(&of_arm), &resampled, |d| d.0, n, half),
+        divergence: drawn(
+            effort::divergence(&of_arm, &of_teacher),
+            &resampled,
+            |d| d.1,
             n,
-        ),
-        divergence: estimate(
-            words(effort::divergence(&of_arm, &of_teacher)),
-            central_95(drawn.iter().map(|d| d.1)),
-            n,
+            half,
         ),
     }
 }
