@@ -2,8 +2,13 @@
 //! by other code (numpy and scipy) on the same trace records.
 //!
 //! A reference folder holds `traces.jsonl`, `models.json` (arm cards) and
-//! `expected.json`. Only deterministic figures are held: nothing that draws.
+//! `expected.json`. Only deterministic figures are held: nothing that draws. A
+//! number in the reference that no figure is held to counts as differing.
+//! Beside it, [`published`] holds the correlation to published values.
 
+pub mod published;
+
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -26,10 +31,12 @@ pub const LOOSE_TOLERANCE: f64 = 1e-7;
 
 /// One figure beside its reference.
 ///
-/// Worked example: `{figure: "base-1/addition_digit/pearson", expected: Some(0.4743…), got:
-/// Some(0.4743…), deviation: 1.1e-16, tolerance: 1e-9}`.
+/// Worked example: `{group: "pearson", figure: "base-1/within/addition_digit/pearson", expected:
+/// Some(0.4743…), got: Some(0.4743…), deviation: 1.1e-16, tolerance: 1e-9}`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Deviation {
+    /// Which figure it is, whatever the model and task.
+    pub group: String,
     /// Model (or pair), task where there is one, and figure.
     pub figure: String,
     /// Reference value; `None` where the reference is undefined.
@@ -58,6 +65,14 @@ pub enum ConformanceError {
     /// The norms cannot be read.
     #[error(transparent)]
     Norms(#[from] NormsError),
+    /// Published points cannot be read.
+    #[error("{path}: {detail}; give the points as task,reasoning_tokens,mean_rt_s")]
+    Points {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        detail: String,
+    },
     /// A file of the reference is absent or not what it should be.
     #[error("{path}: {detail}; give a folder with traces.jsonl, models.json and expected.json")]
     Reference {
@@ -74,36 +89,148 @@ fn load<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, ConformanceErr
         detail,
     };
     let text = fs::read_to_string(path).map_err(|e| error(e.to_string()))?;
-    serde_json::from_str(&text).map_err(|e| error(e.to_string()))
+    serde_json::from_str(&without_nan(&text)).map_err(|e| error(e.to_string()))
+}
+
+/// The text with each `NaN` outside strings written as null: Python's json writes
+/// an undefined figure so, and no JSON has a word for it.
+fn without_nan(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for (at, part) in text.split('"').enumerate() {
+        if at > 0 {
+            out.push('"');
+        }
+        // Names of models hold no escaped quotes, so every other part is outside strings.
+        if at % 2 == 0 {
+            out.push_str(&part.replace("NaN", "null"));
+        } else {
+            out.push_str(part);
+        }
+    }
+    out
+}
+
+/// The figures of a group, summed up.
+///
+/// Worked example: `{group: "pearson", held: 56, worst: 4.4e-16, tolerance: 1e-9, differing: 0}`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Group {
+    /// Which figure.
+    pub group: String,
+    /// How many were held.
+    pub held: usize,
+    /// Largest deviation.
+    pub worst: f64,
+    /// Largest deviation allowed.
+    pub tolerance: f64,
+    /// How many do not conform.
+    pub differing: usize,
+}
+
+/// The deviations by group, in the order in which the groups first appear.
+pub fn groups(found: &[Deviation]) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    for deviation in found {
+        let known = groups.iter().position(|g| g.group == deviation.group);
+        let at = known.unwrap_or(groups.len());
+        if known.is_none() {
+            groups.push(Group {
+                group: deviation.group.clone(),
+                held: 0,
+                worst: 0.0,
+                tolerance: deviation.tolerance,
+                differing: 0,
+            });
+        }
+        let group = &mut groups[at];
+        group.held += 1;
+        group.worst = group.worst.max(deviation.deviation);
+        group.differing += usize::from(!deviation.holds());
+    }
+    groups
 }
 
 /// The figures collected so far, each looked up in the reference by its path.
 struct Held {
     reference: Value,
     found: Vec<Deviation>,
+    /// The paths looked up.
+    seen: BTreeSet<Vec<String>>,
+}
+
+/// One figure beside its reference, the deviation infinite where only one is defined.
+fn deviation(
+    group: &str,
+    figure: String,
+    expected: Option<f64>,
+    got: Option<f64>,
+    tolerance: f64,
+) -> Deviation {
+    let deviation = match (expected, got) {
+        (Some(expected), Some(got)) => (expected - got).abs(),
+        (None, None) => 0.0,
+        _ => f64::INFINITY,
+    };
+    Deviation {
+        group: group.to_owned(),
+        figure,
+        expected,
+        got,
+        deviation,
+        tolerance,
+    }
+}
+
+/// What stands at a path of the reference; a list's places are numbers.
+fn look<'a>(reference: &'a Value, path: &[&str]) -> Option<&'a Value> {
+    path.iter().try_fold(reference, |at, key| match at {
+        Value::Array(list) => list.get(key.parse::<usize>().ok()?),
+        at => at.get(key),
+    })
+}
+
+/// The paths of all numbers in the reference.
+fn numbers(at: &Value, path: &mut Vec<String>, found: &mut Vec<Vec<String>>) {
+    let mut into = |key: String, value: &Value| {
+        path.push(key);
+        numbers(value, path, found);
+        path.pop();
+    };
+    match at {
+        Value::Number(_) => found.push(path.clone()),
+        Value::Array(list) => (0..)
+            .zip(list)
+            .for_each(|(i, value): (usize, _)| into(i.to_string(), value)),
+        Value::Object(map) => map.iter().for_each(|(key, value)| into(key.clone(), value)),
+        _ => {}
+    }
 }
 
 impl Held {
     fn hold(&mut self, path: &[&str], tolerance: f64, got: Result<f64, Undefined>) {
-        let expected = path
-            .iter()
-            .try_fold(&self.reference, |at, key| at.get(key))
-            .and_then(Value::as_f64);
-        let got = got.ok();
-        let deviation = match (expected, got) {
-            (Some(expected), Some(got)) => (expected - got).abs(),
-            (None, None) => 0.0,
-            _ => f64::INFINITY,
+        // "models/NAME/within/TASK/FIGURE", "models/NAME/FIGURE/TASK", "pairs/NAME/FIGURE", "rsa/…".
+        let group = match path {
+            ["rsa", ..] => "rsa",
+            [_, _, "within", _, figure] | [_, _, figure, ..] => figure,
+            _ => path.last().unwrap_or(&""),
         };
-        // The reference files its figures under "models" and "pairs".
-        let figure = path[1..].join("/");
-        self.found.push(Deviation {
-            figure,
-            expected,
-            got,
-            deviation,
-            tolerance,
-        });
+        let figure = path.get(1..).unwrap_or_default().join("/");
+        self.hold_as(group, figure, path, tolerance, got);
+    }
+
+    fn hold_as(
+        &mut self,
+        group: &str,
+        figure: String,
+        path: &[&str],
+        tolerance: f64,
+        got: Result<f64, Undefined>,
+    ) {
+        let expected = look(&self.reference, path).and_then(Value::as_f64);
+        self.seen
+            .insert(path.iter().map(|&key| key.to_owned()).collect());
+        self.found
+            .push(deviation(group, figure, expected, got.ok(), tolerance));
     }
 
     fn hold_line(&mut self, path: &[&str], got: &Result<Line, Undefined>) {
@@ -113,17 +240,25 @@ impl Held {
             ("r2", |l| l.r2),
         ] {
             let path: Vec<&str> = path.iter().copied().chain([part]).collect();
-            // Slopes and intercepts are in tokens: the tolerance is relative to their size.
-            let size = path
-                .iter()
-                .try_fold(&self.reference, |at, key| at.get(key))
-                .and_then(Value::as_f64);
-            let scale = size.map_or(1.0, |size| size.abs().max(1.0));
-            self.hold(
-                &path,
-                TOLERANCE * scale,
-                got.as_ref().map(of).map_err(Clone::clone),
-            );
+            let got = got.as_ref().map(of).map_err(Clone::clone);
+            self.hold(&path, TOLERANCE, got);
+        }
+    }
+
+    /// Every number of the reference that was not looked up, as a figure that the lab lacks.
+    fn rest(&mut self) {
+        let mut all = Vec::new();
+        numbers(&self.reference, &mut Vec::new(), &mut all);
+        for path in all.into_iter().filter(|path| !self.seen.contains(path)) {
+            let keys: Vec<&str> = path.iter().map(String::as_str).collect();
+            let expected = look(&self.reference, &keys).and_then(Value::as_f64);
+            self.found.push(deviation(
+                "not held to",
+                path.join("/"),
+                expected,
+                None,
+                TOLERANCE,
+            ));
         }
     }
 }
@@ -235,13 +370,18 @@ fn hold_similarity(held: &mut Held, models: &Models<'_>, cards: &[ArmCard]) {
         .collect();
     let found = fingerprint::similarity(&named, &models.tasks, &models.norms);
     held.hold(&["rsa", "items"], 0.0, Ok(found.items as f64));
-    let matrix = held.reference["rsa"]["matrix"].take();
-    for (i, row) in found.matrix.into_iter().enumerate() {
-        for (j, got) in row.into_iter().enumerate() {
-            // The reference lists its names in the order of models.json, people last.
-            let figure = format!("rsa {} with {}", found.names[i], found.names[j]);
-            held.reference["rsa"][&figure] = matrix[i][j].clone();
-            held.hold(&["rsa", &figure], TOLERANCE, got);
+    let names: Vec<String> = look(&held.reference, &["rsa", "names"])
+        .and_then(|names| serde_json::from_value(names.clone()).ok())
+        .unwrap_or_default();
+    let place = |name: &String| match names.iter().position(|known| known == name) {
+        Some(at) => at.to_string(),
+        None => "absent".to_owned(),
+    };
+    for (name, row) in found.names.iter().zip(found.matrix) {
+        for (other, got) in found.names.iter().zip(row) {
+            let path = ["rsa", "matrix", &place(name), &place(other)];
+            let figure = format!("rsa {name} with {other}");
+            held.hold_as("rsa", figure, &path, TOLERANCE, got);
         }
     }
 }
@@ -268,6 +408,7 @@ pub fn alignment(dir: &Path, norms_dir: &Path) -> Result<Vec<Deviation>, Conform
     let mut held = Held {
         reference,
         found: Vec::new(),
+        seen: BTreeSet::new(),
     };
     for card in &cards {
         hold_model(&mut held, &models, &card.name);
@@ -276,6 +417,7 @@ pub fn alignment(dir: &Path, norms_dir: &Path) -> Result<Vec<Deviation>, Conform
         hold_pairs(&mut held, &models, card);
     }
     hold_similarity(&mut held, &models, &cards);
+    held.rest();
     Ok(held.found)
 }
 

@@ -11,8 +11,7 @@ use super::layout;
 
 mod further;
 
-const HEADER: &str =
-    "kind,arm,against,task,measure,value,low,high,n,p,direction,verdict,shown,why_undefined";
+const HEADER: &str = "kind,arm,against,task,measure,value,low,high,n,p,p_holm,smallest,direction,verdict,shown,why_undefined";
 
 /// One line of the file; what does not apply is empty.
 #[derive(Default)]
@@ -27,6 +26,8 @@ struct Line<'a> {
     high: Option<f64>,
     n: Option<usize>,
     p: Option<f64>,
+    p_holm: Option<f64>,
+    smallest: Option<f64>,
     direction: &'a str,
     verdict: &'a str,
     shown: String,
@@ -44,6 +45,8 @@ pub fn render(comparison: &Comparison) -> String {
             kind: "contrast",
             against: &contrast.against,
             p: contrast.p,
+            p_holm: contrast.p_holm,
+            smallest: contrast.smallest,
             direction: direction(contrast.direction),
             verdict: contrast.verdict.as_deref().unwrap_or_default(),
             ..Line::of(
@@ -174,6 +177,8 @@ impl<'a> Line<'a> {
             number(self.high),
             self.n.map_or(String::new(), |n| n.to_string()),
             number(self.p),
+            number(self.p_holm),
+            number(self.smallest),
             self.direction.to_owned(),
             quote(self.verdict),
             quote(&self.shown),
@@ -229,7 +234,7 @@ mod tests {
             .unwrap();
         assert_eq!(
             line,
-            "arm,base,,,alignment,,,,18,,,,undefined,no task has a defined alignment"
+            "arm,base,,,alignment,,,,18,,,,,,undefined,no task has a defined alignment"
         );
     }
 

@@ -140,7 +140,7 @@ fn method(comparison: &Comparison) -> Vec<String> {
     if comparison.draws > 0 {
         lines.push(format!(
             "Intervals are 95 % intervals; those of differences, and the p values, come from {} draws. \
-             Neither is corrected for the number of contrasts.",
+             Intervals are not corrected for the number of contrasts; beside each p stands Holm's.",
             format::count(u64::from(comparison.draws)),
         ));
     }
