@@ -145,6 +145,8 @@ pub fn groups(found: &[Deviation]) -> Vec<Group> {
         let group = &mut groups[at];
         group.held += 1;
         group.worst = group.worst.max(deviation.deviation);
+        // The count of a group's items must be exact; the group shows what its figures may.
+        group.tolerance = group.tolerance.max(deviation.tolerance);
         group.differing += usize::from(!deviation.holds());
     }
     groups

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use comfy_table::{CellAlignment, Table, presets};
+use experiments::conformance as alignment;
 
 use super::Ending;
 use crate::conformance::lockstep::{self, Held};
@@ -28,6 +29,21 @@ enum What {
     Losses(Losses),
     /// Hold whole trainings to TRL's, update by update.
     Lockstep(Lockstep),
+    /// Hold every figure of the evaluator that draws nothing to numpy's and scipy's.
+    Alignment(Alignment),
+}
+
+/// Arguments of `qinglan conformance alignment`.
+#[derive(Args)]
+struct Alignment {
+    /// A folder with traces.jsonl, models.json and expected.json.
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+    /// People's times; otherwise the folder human two above the given one, or
+    /// ../shared/human. Where it holds devarda2025_figure/points.csv, the
+    /// published correlations are held too.
+    #[arg(long, value_name = "DIR")]
+    norms: Option<PathBuf>,
 }
 
 /// Arguments of `qinglan conformance lockstep`.
@@ -70,6 +86,7 @@ impl Conformance {
             What::Logits(logits) => logits.execute(),
             What::Losses(losses) => losses.execute(),
             What::Lockstep(lockstep) => lockstep.execute(),
+            What::Alignment(alignment) => alignment.execute(),
         }
     }
 }
@@ -168,6 +185,71 @@ impl Lockstep {
         })
     }
 }
+
+impl Alignment {
+    fn execute(self) -> Result<Ending> {
+        let norms = match self.norms {
+            Some(norms) => norms,
+            None => {
+                let beside = self.folder.join("../../human");
+                if beside.is_dir() {
+                    beside
+                } else {
+                    PathBuf::from("../shared/human")
+                }
+            }
+        };
+        if !norms.is_dir() {
+            bail!(UserError(format!(
+                "no human times at {}; name their folder with --norms",
+                norms.display()
+            )));
+        }
+        let held = alignment::alignment(&self.folder, &norms);
+        let mut found = UserError::blame(held.map_err(anyhow::Error::from))?;
+        let points = norms.join("devarda2025_figure").join("points.csv");
+        let published = points.is_file();
+        if published {
+            let held = alignment::published::devarda(&points);
+            found.extend(UserError::blame(held.map_err(anyhow::Error::from))?);
+        }
+        let mut table = blank(&["figure", "compared", "largest deviation", "allowed", ""]);
+        for group in alignment::groups(&found) {
+            table.add_row([
+                group.group,
+                group.held.to_string(),
+                format!("{:.1e}", group.worst),
+                format!("{:.0e}", group.tolerance),
+                verdict(group.differing == 0),
+            ]);
+        }
+        println!("{table}");
+        let differing: Vec<_> = found.iter().filter(|figure| !figure.holds()).collect();
+        let shown = |value: Option<f64>| value.map_or("undefined".into(), |v: f64| v.to_string());
+        for figure in differing.iter().take(SHOWN) {
+            println!(
+                "  {}: {} expected, {} computed",
+                figure.figure,
+                shown(figure.expected),
+                shown(figure.got)
+            );
+        }
+        if differing.len() > SHOWN {
+            println!("  and {} more", differing.len() - SHOWN);
+        }
+        if !published {
+            println!("published points skipped: none at {}", points.display());
+        }
+        Ok(if differing.is_empty() {
+            Ending::Done
+        } else {
+            Ending::Differs
+        })
+    }
+}
+
+/// Figures that are named where many differ.
+const SHOWN: usize = 20;
 
 /// The last part of a case's path.
 fn name_of(case: &Path) -> String {

@@ -8,6 +8,8 @@
 
 pub mod bootstrap;
 pub mod correlation;
+#[cfg(test)]
+mod coverage;
 pub mod draws;
 pub mod family;
 pub mod interval;
