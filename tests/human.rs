@@ -42,6 +42,36 @@ fn no_problem_to_learn_from_has_the_wording_of_an_item_people_were_timed_on() {
 }
 
 #[test]
+fn the_reference_alignment_is_met_and_a_difference_is_exit_code_1() {
+    let Some(people) = people() else { return };
+    let reference = people.join("../fixtures/alignment");
+    if !reference.is_dir() {
+        println!("skipped: ../shared/fixtures/alignment is not there");
+        return;
+    }
+    let bench = Bench::new(TINY);
+    let all = bench.qinglan(&["conformance", "alignment", reference.to_str().unwrap()]);
+    assert_eq!(all.code, Some(0), "{}{}", all.stdout, all.stderr);
+    assert!(all.stdout.contains("pearson") && !all.stdout.contains("DIFFERS"));
+    let mut changed = json(&reference.join("expected.json"));
+    let mean = changed["models"]["base-1"]["mean_r"].as_f64().unwrap();
+    changed["models"]["base-1"]["mean_r"] = (mean + 2e-9).into();
+    bench.write("expected.json", &changed.to_string());
+    for name in ["traces.jsonl", "models.json"] {
+        bench.write(name, &text(&reference.join(name)));
+    }
+    let folder = bench.path("");
+    let norms = people.to_str().unwrap();
+    let copied = ["conformance", "alignment", folder.to_str().unwrap()];
+    let other = bench.qinglan(&[&copied[..], &["--norms", norms]].concat());
+    assert_eq!(other.code, Some(1), "{}", other.stderr);
+    assert_eq!(other.stdout.matches("DIFFERS").count(), 1);
+    assert!(other.stdout.contains("base-1/mean_r"), "{}", other.stdout);
+    let absent = bench.qinglan(&[&copied[..], &["--norms", "nowhere"]].concat());
+    assert_eq!(absent.code, Some(2), "{}", absent.stderr);
+}
+
+#[test]
 fn a_run_over_item_level_norms_shows_their_ceiling() {
     let Some(folder) = people() else { return };
     let definition = TINY

@@ -19,8 +19,10 @@ pub(super) const SPEARMAN: usize = 4;
 pub(super) const PARTIAL: usize = 5;
 pub(super) const FIGURES: usize = 6;
 
-/// What each figure fits to the items of a task: a correlation three, a mean one, and the covariate one more.
-pub(super) const PARAMETERS: [usize; FIGURES] = [3, 1, 1, 1, 3, 4];
+/// What each figure fits to the items of a task: a correlation three, the covariate
+/// one more, a mean one. Ranks count as a mean: a resample's tied ranks spread
+/// its draws by themselves.
+pub(super) const PARAMETERS: [usize; FIGURES] = [3, 1, 1, 1, 1, 4];
 
 pub(super) type Figures = [Option<f64>; FIGURES];
 

@@ -160,3 +160,32 @@ fn the_same_input_gives_the_same_bits_on_any_number_of_threads() {
         serde_json::to_string(&three).expect("JSON")
     );
 }
+
+#[test]
+fn the_contrasts_of_a_measure_are_one_family_and_each_says_what_it_could_have_shown() {
+    let made = made();
+    let found = compare(input(&made)).expect("compared");
+    for measure in crate::alignment::layout::MEASURES {
+        let family: Vec<&Contrast> = found
+            .contrasts
+            .iter()
+            .filter(|c| c.measure == measure)
+            .collect();
+        let smallest = family
+            .iter()
+            .filter_map(|c| Some((c.p?, c.p_holm?)))
+            .min_by(|a, b| a.0.total_cmp(&b.0));
+        let (p, corrected) = smallest.expect("defined");
+        assert!((corrected - (family.len() as f64 * p).min(1.0)).abs() < 1e-12);
+        for contrast in family {
+            let difference = &contrast.difference;
+            let (Some(low), Some(high)) = (difference.low, difference.high) else {
+                continue;
+            };
+            // 2.80 standard errors beside an interval of about twice 1.96.
+            let effect = contrast.smallest.expect("an interval has a standard error");
+            let ratio = effect / (high - low);
+            assert!(high <= low || (0.5..0.9).contains(&ratio), "{contrast:?}");
+        }
+    }
+}
