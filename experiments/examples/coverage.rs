@@ -5,7 +5,7 @@
 //! experiments a row with a known correlation of cost and human cost, puts each
 //! through the evaluator as it stands ([`compare`]), and prints shares. The
 //! arms of a simulation share items but nothing else, so their true difference
-//! is 0. It asserts nothing: the figures are for reading and recording, and the
+//! is 0. Numbers of items may be given as arguments; otherwise 32 and 120. It asserts nothing: the figures are for reading and recording, and the
 //! small version in the statistics' tests is what fails.
 
 use std::collections::BTreeMap;
@@ -174,7 +174,11 @@ fn main() {
     println!(
         "items  shape      r    covers r  rank r (normal)  difference  p <= 0.05  chi-squared of p (19)"
     );
-    for items in [32, 120] {
+    let mut items: Vec<usize> = std::env::args().skip(1).flat_map(|n| n.parse()).collect();
+    if items.is_empty() {
+        items = vec![32, 120];
+    }
+    for items in items {
         for (shape, r) in [
             (Shape::Normal, 0.0),
             (Shape::Normal, 0.3),

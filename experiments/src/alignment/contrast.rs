@@ -7,7 +7,7 @@
 //! names such cases in its notes.
 
 use super::cost::ModelItems;
-use super::layout::{Columns, Layout, PARAMETERS, Profile, over_seeds, over_tasks};
+use super::layout::{Columns, Layout, Profile, over_seeds, over_tasks};
 use crate::comparison::Direction;
 use crate::norms::Norms;
 use crate::statistics::Undefined;
@@ -15,6 +15,10 @@ use crate::statistics::bootstrap::{Resample, bootstrap};
 use crate::statistics::family::smallest_effect;
 use crate::statistics::interval::half_width;
 use crate::statistics::permutation::{permute, two_sided};
+
+/// What the difference in each measure fits to the items of a task, for the width
+/// of its interval: two correlations three each, a mean difference one.
+const PARAMETERS: [usize; 4] = [6, 1, 1, 1];
 
 /// How many draws, from which seed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

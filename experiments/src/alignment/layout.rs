@@ -22,10 +22,6 @@ pub const MEASURES: [Measure; 4] = [
     Measure::Tokens,
 ];
 
-/// What each measure fits to the items of a task, for the width of its interval
-/// ([`crate::statistics::interval::half_width`]): a correlation three, a mean one.
-pub const PARAMETERS: [usize; 4] = [3, 1, 1, 1];
-
 /// One item of one model: what the sums need, each value beside its weight of 1 or 0.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Cell {
