@@ -3,13 +3,13 @@
 //! What is used where. A share of one task carries Wilson's interval, a
 //! fingerprint's similarity Fisher's (it stands with the correlations), a
 //! cross-task alignment the plain percentiles of its draws. Everything else is
-//! resampled and carries the bias-corrected and accelerated interval (BCa, Efron
-//! 1987), widened for a small sample ([`half_width`]); where BCa is not defined,
+//! resampled and carries the bias-corrected and accelerated interval (`BCa`, Efron
+//! 1987), widened for a small sample ([`half_width`]); where `BCa` is not defined,
 //! the percentiles, widened in the same way.
 //!
 //! Why not plain percentiles: over 32 items they cover a correlation in 92 to
-//! 93 % of samples, and BCa alone in 91 to 94 %; widened, BCa covers it in 94 to
-//! 96 % (`examples/coverage.rs`, which prints the figures).
+//! 93 % of simulated samples, and `BCa` alone in 91 to 95 %; widened, `BCa` covers
+//! it in 94 to 96 % (`examples/coverage.rs` prints these last).
 
 use super::correlation::Z95;
 use super::normal;
@@ -82,10 +82,10 @@ pub fn half_width(items: usize, parameters: usize) -> f64 {
 }
 
 /// Largest correction for bias, in standard errors: beyond it the draws say
-/// more of the resampling than of the figure, and BCa is taken as undefined.
+/// more of the resampling than of the figure, and `BCa` is taken as undefined.
 const LARGEST_BIAS: f64 = 1.0;
 
-/// The two shares of the draws between which the BCa interval lies; `None` where
+/// The two shares of the draws between which the `BCa` interval lies; `None` where
 /// it is not defined.
 fn bca_shares(sorted: &[f64], value: f64, acceleration: f64, half: f64) -> Option<(f64, f64)> {
     // Equal but for rounding counts as equal: a figure of counts repeats itself.
@@ -103,7 +103,7 @@ fn bca_shares(sorted: &[f64], value: f64, acceleration: f64, half: f64) -> Optio
     Some((share(-half)?, share(half)?))
 }
 
-/// The 95 % interval of a figure from sorted bootstrap draws: BCa where
+/// The 95 % interval of a figure from sorted bootstrap draws: `BCa` where
 /// `acceleration` and the bias are defined, percentiles otherwise, both `half`
 /// standard errors to either side.
 pub(crate) fn of_draws(
