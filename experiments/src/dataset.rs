@@ -108,16 +108,16 @@ pub fn read(path: &Path, wanted: &[&str]) -> Result<Dataset, DatasetError> {
     })
 }
 
-enum Refusal {
+pub(crate) enum Refusal {
     Broken(String),
     Type { column: String, dtype: String },
 }
 
-fn broken(detail: impl Into<String>) -> Refusal {
+pub(crate) fn broken(detail: impl Into<String>) -> Refusal {
     Refusal::Broken(detail.into())
 }
 
-fn undecoded(error: impl std::error::Error) -> Refusal {
+pub(crate) fn undecoded(error: impl std::error::Error) -> Refusal {
     Refusal::Broken(error.to_string())
 }
 
@@ -167,6 +167,24 @@ fn column(
     group: &RowGroupMetadata,
     field: &Field,
 ) -> Result<Vec<Value>, Refusal> {
+    let inside = |range: Range<usize>| Ok(bytes.clone().sliced(range));
+    let mut values = Vec::new();
+    for array in &arrays(bytes.len(), inside, group, field)? {
+        for index in 0..array.len() {
+            values.push(json(array.as_ref(), index));
+        }
+    }
+    Ok(values)
+}
+
+/// The same as arrays, decoded from the bytes that `fetch` gives for a range of
+/// a file of that length.
+pub(crate) fn arrays(
+    length: usize,
+    fetch: impl Fn(Range<usize>) -> Result<Buffer<u8>, Refusal>,
+    group: &RowGroupMetadata,
+    field: &Field,
+) -> Result<Vec<Box<dyn Array>>, Refusal> {
     let chunks: Vec<&ColumnChunkMetadata> = group
         .columns_under_root_iter(&field.name)
         .into_iter()
@@ -178,25 +196,18 @@ fn column(
     let mut pages = Vec::with_capacity(chunks.len());
     let mut types = Vec::with_capacity(chunks.len());
     for chunk in chunks {
-        let range = place(chunk, bytes.len())
+        let range = place(chunk, length)
             .ok_or_else(|| broken(format!("column `{}` lies beyond its end", field.name)))?;
-        let reader = || {
-            let bytes = bytes.clone().sliced(range.clone());
-            PageReader::new(Cursor::new(bytes), chunk, vec![], range.len())
-        };
+        let bytes = fetch(range)?;
+        let size = bytes.len();
+        let reader = || PageReader::new(Cursor::new(bytes.clone()), chunk, vec![], size);
         check_pages(reader(), chunk)?;
         pages.push(BasicDecompressor::new(reader(), vec![]));
         types.push(&chunk.descriptor().descriptor.primitive_type);
     }
     let (arrays, _) =
         column_iter_to_arrays(pages, types, field.clone(), None).map_err(undecoded)?;
-    let mut values = Vec::new();
-    for array in &arrays {
-        for index in 0..array.len() {
-            values.push(json(array.as_ref(), index));
-        }
-    }
-    Ok(values)
+    Ok(arrays)
 }
 
 /// Where a chunk of a column lies in a file of that many bytes.
@@ -245,8 +256,12 @@ fn leaves(dtype: &ArrowDataType) -> Option<usize> {
         ArrowDataType::Struct(fields) => fields.iter().map(|field| leaves(&field.dtype)).sum(),
         ArrowDataType::Null
         | ArrowDataType::Boolean
+        | ArrowDataType::Int8
+        | ArrowDataType::Int16
         | ArrowDataType::Int32
         | ArrowDataType::Int64
+        | ArrowDataType::UInt8
+        | ArrowDataType::UInt16
         | ArrowDataType::UInt32
         | ArrowDataType::UInt64
         | ArrowDataType::Float32
@@ -275,22 +290,24 @@ fn json(array: &dyn Array, index: usize) -> Value {
             .into()
     } else if let Some(truths) = any.downcast_ref::<BooleanArray>() {
         Value::from(truths.value(index))
-    } else if let Some(numbers) = any.downcast_ref::<PrimitiveArray<i32>>() {
-        Value::from(numbers.value(index))
-    } else if let Some(numbers) = any.downcast_ref::<PrimitiveArray<i64>>() {
-        Value::from(numbers.value(index))
-    } else if let Some(numbers) = any.downcast_ref::<PrimitiveArray<u32>>() {
-        Value::from(numbers.value(index))
-    } else if let Some(numbers) = any.downcast_ref::<PrimitiveArray<u64>>() {
-        Value::from(numbers.value(index))
-    } else if let Some(numbers) = any.downcast_ref::<PrimitiveArray<f32>>() {
-        Value::from(numbers.value(index))
-    } else if let Some(numbers) = any.downcast_ref::<PrimitiveArray<f64>>() {
-        Value::from(numbers.value(index))
+    } else if let Some(number) = number(array, index) {
+        number
     } else {
         // `leaves` lets no other type through, and nulls were seen above.
         Value::Null
     }
+}
+
+fn number(array: &dyn Array, index: usize) -> Option<Value> {
+    macro_rules! of {
+        ($($type:ty),+) => {$(
+            if let Some(numbers) = array.as_any().downcast_ref::<PrimitiveArray<$type>>() {
+                return Some(Value::from(numbers.value(index)));
+            }
+        )+};
+    }
+    of!(i8, i16, i32, i64, u8, u16, u32, u64, f32, f64);
+    None
 }
 
 fn items(array: &dyn Array) -> Value {

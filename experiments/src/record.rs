@@ -5,7 +5,9 @@
 //! so a record file is complete or absent. Reading checks every row; nothing is
 //! repaired on the way in.
 
+mod groups;
 mod lines;
+pub mod recording;
 mod table;
 
 use std::collections::HashMap;
@@ -16,6 +18,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+pub use recording::Recording;
+pub use table::Writer;
 pub(crate) use table::table_error;
 
 /// One sampled answer of one model to one item.
@@ -99,6 +103,16 @@ pub enum RecordError {
         /// Its model, seed, task, item and sample.
         record: String,
     },
+    /// Not one row of a file is a record.
+    #[error("{path}: none of its {rows} rows is a record; the first: {first}")]
+    NoRecords {
+        /// The file.
+        path: PathBuf,
+        /// Its rows.
+        rows: usize,
+        /// What is wrong with the first.
+        first: String,
+    },
     /// The file is no Parquet table, or not one of records.
     #[error("{path}: {detail}; write the file again, or give another")]
     BadTable {
@@ -111,10 +125,39 @@ pub enum RecordError {
 
 /// Reads a file of records, JSONL or Parquet by its name.
 pub fn read(path: &Path) -> Result<Vec<Trace>, RecordError> {
+    let unit = unit(path)?;
+    let mut traces = Vec::new();
+    each(path, &mut |number, trace| {
+        let trace = trace.map_err(|detail| RecordError::BadRow {
+            path: path.into(),
+            row: format!("{unit} {number}"),
+            detail,
+        })?;
+        traces.push((number, trace));
+        Ok(())
+    })?;
+    refuse_duplicates(path, unit, &traces)?;
+    Ok(traces.into_iter().map(|(_, trace)| trace).collect())
+}
+
+/// What a row of the file is called, by the file's name.
+fn unit(path: &Path) -> Result<&'static str, RecordError> {
     match path.extension().and_then(|ending| ending.to_str()) {
-        Some("jsonl" | "ndjson") => lines::read(path),
-        Some("parquet") => table::read(path),
+        Some("jsonl" | "ndjson") => Ok("line"),
+        Some("parquet") => Ok("row"),
         _ => Err(RecordError::UnknownFormat { path: path.into() }),
+    }
+}
+
+/// Hands every row of a file over, in the file's order, with its number from 1:
+/// the record, or what is wrong with it. Nothing that was read is kept.
+pub(crate) fn each(
+    path: &Path,
+    row: &mut dyn FnMut(usize, Result<Trace, String>) -> Result<(), RecordError>,
+) -> Result<(), RecordError> {
+    match unit(path)? {
+        "line" => lines::each(path, row),
+        _ => groups::each(path, row),
     }
 }
 
@@ -139,8 +182,7 @@ pub(crate) fn whole(
     path: &Path,
     fill: impl FnOnce(&mut BufWriter<File>) -> Result<(), RecordError>,
 ) -> Result<(), RecordError> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let temporary = path.with_file_name(format!(".{name}.{}.partial", std::process::id()));
+    let temporary = temporary(path);
     let written = fill_and_rename(path, &temporary, fill);
     if written.is_err() {
         // The first error is the one to tell; what is left here is read by nobody.
@@ -157,7 +199,20 @@ fn fill_and_rename(
     let mut file = BufWriter::new(File::create(temporary).map_err(io_error(temporary))?);
     fill(&mut file)?;
     file.flush().map_err(io_error(path))?;
-    file.get_ref().sync_all().map_err(io_error(path))?;
+    place(path, temporary)
+}
+
+/// The name that a file has while it is written.
+fn temporary(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.{}.partial", std::process::id()))
+}
+
+/// Gives a file that is whole its name, so that it lasts through a crash.
+fn place(path: &Path, temporary: &Path) -> Result<(), RecordError> {
+    File::open(temporary)
+        .and_then(|file| file.sync_all())
+        .map_err(io_error(path))?;
     fs::rename(temporary, path).map_err(io_error(path))?;
     // The new name lives in the folder, which has its own way to the disk.
     let folder = path

@@ -82,7 +82,8 @@ fn ln_tokens(trace: &Trace) -> f64 {
     f64::from(trace.reasoning_tokens).ln_1p()
 }
 
-fn item_means(samples: &[&Trace], only_correct: bool) -> ItemMeans {
+/// The means of one item's samples, which come in the order of their index.
+pub(crate) fn item_means(samples: &[&Trace], only_correct: bool) -> ItemMeans {
     let whole = |t: &Trace| !t.truncated;
     let counts = |t: &Trace| !t.truncated && (!only_correct || t.correct == Some(true));
     let grades: Vec<(u32, bool)> = samples

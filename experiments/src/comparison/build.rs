@@ -165,6 +165,12 @@ pub fn compare(input: Input<'_>) -> Result<Comparison, ComparisonError> {
         input.tasks.contains(&trace.task) && input.arms.iter().any(|arm| arm.name == trace.model)
     };
     let items = cost::items(input.traces.iter().filter(named), input.only_correct);
+    compare_items(input, items)
+}
+
+/// The same from the item means of the arms and tasks, made while records were
+/// read; the input's own traces are not looked at for any figure.
+pub fn compare_items(input: Input<'_>, items: Items) -> Result<Comparison, ComparisonError> {
     validate(&input, &items)?;
     let resampling = Resampling {
         draws: input.draws,

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::{RecordError, Trace, io_error, refuse_duplicates};
+use super::{RecordError, Trace, io_error};
 
 /// The fields that are counts, refused below 0 by name.
 const COUNTS: [&str; 5] = [
@@ -18,24 +18,28 @@ const COUNTS: [&str; 5] = [
     "completion_tokens",
 ];
 
-pub(super) fn read(path: &Path) -> Result<Vec<Trace>, RecordError> {
-    let file = BufReader::new(File::open(path).map_err(io_error(path))?);
-    let mut traces = Vec::new();
-    for (at, line) in file.lines().enumerate() {
-        let bad = |detail: String| RecordError::BadRow {
-            path: path.into(),
-            row: format!("line {}", at + 1),
-            detail,
-        };
-        let line = line.map_err(|error| bad(format!("not text: {error}")))?;
-        if line.trim().is_empty() {
+/// Hands every line over, with its number from 1 and what is wrong with it.
+pub(super) fn each(
+    path: &Path,
+    row: &mut dyn FnMut(usize, Result<Trace, String>) -> Result<(), RecordError>,
+) -> Result<(), RecordError> {
+    let mut file = BufReader::new(File::open(path).map_err(io_error(path))?);
+    let mut line = Vec::new();
+    for number in 1.. {
+        line.clear();
+        if file.read_until(b'\n', &mut line).map_err(io_error(path))? == 0 {
+            break;
+        }
+        if line.trim_ascii().is_empty() {
             continue;
         }
-        let trace = serde_json::from_str(&line).map_err(|error| bad(explain(&line, &error)))?;
-        traces.push((at + 1, trace));
+        let trace = match std::str::from_utf8(&line) {
+            Ok(line) => serde_json::from_str(line).map_err(|error| explain(line, &error)),
+            Err(error) => Err(format!("not text: {error}")),
+        };
+        row(number, trace)?;
     }
-    refuse_duplicates(path, "line", &traces)?;
-    Ok(traces.into_iter().map(|(_, trace)| trace).collect())
+    Ok(())
 }
 
 /// The parser knows the place but not the field; a count that is none is named here.

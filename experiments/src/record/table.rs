@@ -1,15 +1,14 @@
-//! Records as a Parquet table, a column a field; `seed`, `answer` and
-//! `completion` may be absent, as in JSONL.
+//! Records written as a Parquet table, a column a field: all at once, or one
+//! after another in groups of rows. Reading is [`super::groups`]'s.
 
 use std::fs::File;
-use std::io::Write;
-use std::path::Path;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
 
-use polars::prelude::{
-    Column, DataFrame, DataType, ParquetReader, ParquetWriter, PolarsError, SerReader,
-};
+use polars::io::parquet::write::BatchedWriter;
+use polars::prelude::{Column, DataFrame, ParquetWriter, PolarsError};
 
-use super::{RecordError, Trace, io_error, refuse_duplicates};
+use super::{RecordError, Trace, io_error, place, temporary};
 
 pub(crate) fn table_error(path: &Path) -> impl Fn(PolarsError) -> RecordError + '_ {
     move |error| RecordError::BadTable {
@@ -18,11 +17,7 @@ pub(crate) fn table_error(path: &Path) -> impl Fn(PolarsError) -> RecordError + 
     }
 }
 
-pub(super) fn write(
-    path: &Path,
-    file: &mut impl Write,
-    traces: &[Trace],
-) -> Result<(), RecordError> {
+fn frame(path: &Path, traces: &[Trace]) -> Result<DataFrame, RecordError> {
     fn texts<'a>(
         name: &str,
         traces: &'a [Trace],
@@ -62,165 +57,86 @@ pub(super) fn write(
         texts("answer", traces, |t| t.answer.as_deref()),
         texts("completion", traces, |t| t.completion.as_deref()),
     ];
-    let mut table = DataFrame::new(traces.len(), columns).map_err(table_error(path))?;
+    DataFrame::new(traces.len(), columns).map_err(table_error(path))
+}
+
+pub(super) fn write(
+    path: &Path,
+    file: &mut impl Write,
+    traces: &[Trace],
+) -> Result<(), RecordError> {
     ParquetWriter::new(file)
-        .finish(&mut table)
+        .finish(&mut frame(path, traces)?)
         .map_err(table_error(path))?;
     Ok(())
 }
 
-/// A table being read, with its path for the errors.
-struct Table<'a> {
-    path: &'a Path,
-    frame: DataFrame,
+/// Bytes of texts after which a group of rows is written, however few they are.
+const GROUP_BYTES: usize = 32 << 20;
+
+/// Writes a table record by record, in the memory of one group of rows. The
+/// file has its name once [`Writer::finish`] has ended, and not before.
+pub struct Writer {
+    path: PathBuf,
+    temporary: PathBuf,
+    rows: usize,
+    waiting: Vec<Trace>,
+    bytes: usize,
+    file: Option<BatchedWriter<BufWriter<File>>>,
 }
 
-impl Table<'_> {
-    fn bad_row(&self, row: usize, detail: String) -> RecordError {
-        RecordError::BadRow {
-            path: self.path.into(),
-            row: format!("row {}", row + 1),
-            detail,
+impl Writer {
+    /// A table of that name, in groups of so many rows.
+    pub fn new(path: &Path, rows: usize) -> Result<Self, RecordError> {
+        let temporary = temporary(path);
+        let file = File::create(&temporary).map_err(io_error(&temporary))?;
+        let schema = frame(path, &[])?.schema().clone();
+        let file = ParquetWriter::new(BufWriter::new(file))
+            .batched(&schema)
+            .map_err(table_error(path))?;
+        Ok(Self {
+            path: path.into(),
+            temporary,
+            rows,
+            waiting: Vec::new(),
+            bytes: 0,
+            file: Some(file),
+        })
+    }
+
+    /// Writes one more record.
+    pub fn push(&mut self, trace: Trace) -> Result<(), RecordError> {
+        self.bytes += trace.completion.as_ref().map_or(0, String::len);
+        self.waiting.push(trace);
+        if self.waiting.len() >= self.rows || self.bytes >= GROUP_BYTES {
+            self.flush()?;
         }
+        Ok(())
     }
 
-    fn has(&self, name: &str) -> bool {
-        self.frame.column(name).is_ok()
-    }
-
-    /// A column as one type; a column of nulls alone is of any type.
-    fn column(&self, name: &str, dtype: &DataType) -> Result<Column, RecordError> {
-        let bad = |detail: String| RecordError::BadTable {
-            path: self.path.into(),
-            detail,
-        };
-        let column = self.frame.column(name).map_err(|_| {
-            let present: Vec<String> = self
-                .frame
-                .get_column_names()
-                .iter()
-                .map(ToString::to_string)
-                .collect();
-            bad(format!(
-                "no column `{name}` (there are: {})",
-                present.join(", ")
-            ))
-        })?;
-        let whole = column.dtype().is_integer() && dtype.is_integer();
-        if column.dtype() != dtype && !whole && *column.dtype() != DataType::Null {
-            return Err(bad(format!(
-                "column `{name}` holds {}, not {dtype}",
-                column.dtype()
-            )));
+    fn flush(&mut self) -> Result<(), RecordError> {
+        if let Some(file) = self.file.as_mut().filter(|_| !self.waiting.is_empty()) {
+            let frame = frame(&self.path, &self.waiting)?;
+            file.write_batch(&frame).map_err(table_error(&self.path))?;
         }
-        column.strict_cast(dtype).map_err(table_error(self.path))
+        self.waiting.clear();
+        self.bytes = 0;
+        Ok(())
     }
 
-    fn texts(&self, name: &str) -> Result<Vec<Option<String>>, RecordError> {
-        let column = self.column(name, &DataType::String)?;
-        let texts = column.str().map_err(table_error(self.path))?;
-        Ok(texts.iter().map(|text| text.map(Into::into)).collect())
-    }
-
-    fn optional_texts(&self, name: &str) -> Result<Vec<Option<String>>, RecordError> {
-        if self.has(name) {
-            self.texts(name)
-        } else {
-            Ok(vec![None; self.frame.height()])
+    /// Ends the file and gives it its name.
+    pub fn finish(mut self) -> Result<(), RecordError> {
+        self.flush()?;
+        if let Some(file) = self.file.take() {
+            file.finish().map_err(table_error(&self.path))?;
         }
-    }
-
-    fn bools(&self, name: &str) -> Result<Vec<Option<bool>>, RecordError> {
-        let column = self.column(name, &DataType::Boolean)?;
-        Ok(column
-            .bool()
-            .map_err(table_error(self.path))?
-            .iter()
-            .collect())
-    }
-
-    /// Whole numbers as their writer's type had them, refused where they are no count.
-    fn counts<T: TryFrom<i128>>(&self, name: &str) -> Result<Vec<Option<T>>, RecordError> {
-        let column = self.frame.column(name).ok();
-        // u64 is the one type that i64 does not hold, and it is never negative.
-        let numbers: Vec<Option<i128>> = if column.is_some_and(|c| *c.dtype() == DataType::UInt64) {
-            let column = self.column(name, &DataType::UInt64)?;
-            column
-                .u64()
-                .map_err(table_error(self.path))?
-                .iter()
-                .map(|v| v.map(i128::from))
-                .collect()
-        } else {
-            let column = self.column(name, &DataType::Int64)?;
-            column
-                .i64()
-                .map_err(table_error(self.path))?
-                .iter()
-                .map(|v| v.map(i128::from))
-                .collect()
-        };
-        let count = |(row, number): (usize, Option<i128>)| match number {
-            None => Ok(None),
-            Some(number) => T::try_from(number).map(Some).map_err(|_| {
-                self.bad_row(
-                    row,
-                    format!("`{name}` is {number}, not a count of 0 or more"),
-                )
-            }),
-        };
-        numbers.into_iter().enumerate().map(count).collect()
+        place(&self.path, &self.temporary)
     }
 }
 
-pub(super) fn read(path: &Path) -> Result<Vec<Trace>, RecordError> {
-    let file = File::open(path).map_err(io_error(path))?;
-    let frame = ParquetReader::new(file)
-        .finish()
-        .map_err(table_error(path))?;
-    let table = Table { path, frame };
-    let (models, tasks, items) = (
-        table.texts("model")?,
-        table.texts("task")?,
-        table.texts("item_id")?,
-    );
-    let seeds = if table.has("seed") {
-        table.counts::<u64>("seed")?
-    } else {
-        vec![None; table.frame.height()]
-    };
-    let [samples, prompts, reasoning, completions] = [
-        "sample",
-        "prompt_tokens",
-        "reasoning_tokens",
-        "completion_tokens",
-    ]
-    .map(|name| table.counts::<u32>(name));
-    let (samples, prompts, reasoning, completions) = (samples?, prompts?, reasoning?, completions?);
-    let (correct, truncated) = (table.bools("correct")?, table.bools("truncated")?);
-    let (answers, texts) = (
-        table.optional_texts("answer")?,
-        table.optional_texts("completion")?,
-    );
-    let mut traces = Vec::with_capacity(table.frame.height());
-    for (row, (answer, completion)) in answers.into_iter().zip(texts).enumerate() {
-        let absent = |name: &str| table.bad_row(row, format!("`{name}` is absent"));
-        let trace = Trace {
-            model: models[row].clone().ok_or_else(|| absent("model"))?,
-            seed: seeds[row],
-            task: tasks[row].clone().ok_or_else(|| absent("task"))?,
-            item_id: items[row].clone().ok_or_else(|| absent("item_id"))?,
-            sample: samples[row].ok_or_else(|| absent("sample"))?,
-            prompt_tokens: prompts[row].ok_or_else(|| absent("prompt_tokens"))?,
-            reasoning_tokens: reasoning[row].ok_or_else(|| absent("reasoning_tokens"))?,
-            completion_tokens: completions[row].ok_or_else(|| absent("completion_tokens"))?,
-            correct: correct[row],
-            truncated: truncated[row].ok_or_else(|| absent("truncated"))?,
-            answer,
-            completion,
-        };
-        traces.push((row + 1, trace));
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // Of a file that has its name nothing is left here; of one that failed nobody reads the rest.
+        let _ = std::fs::remove_file(&self.temporary);
     }
-    refuse_duplicates(path, "row", &traces)?;
-    Ok(traces.into_iter().map(|(_, trace)| trace).collect())
 }

@@ -163,7 +163,7 @@ fn broken_tables_are_named() {
     );
     let message = table(column("reasoning_tokens", "five")).expect_err("refused");
     assert!(
-        message.contains("column `reasoning_tokens` holds str, not i64"),
+        message.contains("column `reasoning_tokens` holds Utf8View, not whole numbers"),
         "{message}"
     );
     let message = table(number("thoughts", 5)).expect_err("refused");

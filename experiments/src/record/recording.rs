@@ -1,0 +1,490 @@
+//! Records made elsewhere, or by the lab, as they are compared: item means,
+//! and what was wrong with the rest.
+//!
+//! Files are read row by row and a record is kept in 16 bytes, so fifty million
+//! of them fit in a gigabyte; texts are kept up to a bound, for reading side by
+//! side. A row that is no record is left out, counted and named, and so is the
+//! second record of the same sample: unlike [`super::read`], nothing here stops
+//! at one bad row, and nothing is dropped in silence.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
+
+use super::{RecordError, Trace, each, unit};
+use crate::alignment::cost::{self, Items, ModelItems};
+
+/// Bytes of completions that are kept for reading side by side.
+const SHOWN_BYTES: usize = 128 << 20;
+
+/// Examples named of what is wrong with a file.
+const EXAMPLES: usize = 3;
+
+/// Bits of a row's place that hold its cell; the others hold its grade.
+const CELL_BITS: u32 = 29;
+const TRUNCATED: u32 = 1 << 29;
+const GRADED: u32 = 1 << 30;
+const RIGHT: u32 = 1 << 31;
+
+/// One record without its names: 16 bytes.
+#[derive(Debug, Clone, Copy)]
+struct Row {
+    /// Number of its cell, and its grade.
+    place: u32,
+    sample: u32,
+    prompt: u32,
+    reasoning: u32,
+}
+
+impl Row {
+    fn cell(self) -> u32 {
+        self.place & ((1 << CELL_BITS) - 1)
+    }
+
+    /// The record again, without its names.
+    fn trace(self) -> Trace {
+        Trace {
+            model: String::new(),
+            seed: None,
+            task: String::new(),
+            item_id: String::new(),
+            sample: self.sample,
+            prompt_tokens: self.prompt,
+            reasoning_tokens: self.reasoning,
+            completion_tokens: 0,
+            correct: (self.place & GRADED != 0).then_some(self.place & RIGHT != 0),
+            truncated: self.place & TRUNCATED != 0,
+            answer: None,
+            completion: None,
+        }
+    }
+}
+
+/// One model of one seed on one item, by the numbers of their names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Cell {
+    model: u32,
+    seed: Option<u64>,
+    task: u32,
+    item: u32,
+}
+
+/// Names by number, in the order in which they were met.
+#[derive(Debug, Clone, Default)]
+struct Names {
+    list: Vec<String>,
+    numbers: HashMap<String, u32>,
+}
+
+impl Names {
+    fn number(&mut self, name: &str) -> u32 {
+        if let Some(&number) = self.numbers.get(name) {
+            return number;
+        }
+        // Fewer names than cells, which are counted below.
+        let number = self.list.len() as u32;
+        self.list.push(name.to_owned());
+        self.numbers.insert(name.to_owned(), number);
+        number
+    }
+
+    fn of(&self, number: u32) -> &str {
+        self.list.get(number as usize).map_or("", String::as_str)
+    }
+}
+
+/// What was wrong with the rows of one file.
+///
+/// Worked example: of `traces.jsonl`, 2 of 400 rows, the first of them
+/// "line 7: `reasoning_tokens` is -5, not a count of 0 or more".
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Faults {
+    /// The file's name, without its folder.
+    pub file: String,
+    /// Rows that are no records.
+    pub rows: usize,
+    /// All rows.
+    pub of: usize,
+    /// The first few, with their places.
+    pub first: Vec<String>,
+}
+
+/// Records ready to be compared.
+#[derive(Debug, Clone, Default)]
+pub struct Recording {
+    models: Names,
+    tasks: Names,
+    item_ids: Names,
+    cells: Vec<Cell>,
+    numbers: HashMap<Cell, u32>,
+    rows: Vec<Row>,
+    settled: usize,
+    duplicates: usize,
+    first_duplicate: Option<String>,
+    faults: Vec<Faults>,
+    shown: Vec<Trace>,
+    shown_bytes: usize,
+    unshown: usize,
+}
+
+impl Recording {
+    /// Takes in every record of a file; `copy` is handed each of them.
+    ///
+    /// A file without a single record is refused.
+    pub fn read(
+        &mut self,
+        path: &Path,
+        mut copy: impl FnMut(Trace) -> Result<(), RecordError>,
+    ) -> Result<(), RecordError> {
+        let unit = unit(path)?;
+        let mut faults = Faults {
+            file: path
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned())
+                .unwrap_or_default(),
+            rows: 0,
+            of: 0,
+            first: Vec::new(),
+        };
+        each(path, &mut |number, trace| {
+            faults.of += 1;
+            match trace {
+                Ok(trace) => {
+                    self.push(path, &trace)?;
+                    copy(trace)?;
+                }
+                Err(detail) => {
+                    faults.rows += 1;
+                    if faults.first.len() < EXAMPLES {
+                        faults.first.push(format!("{unit} {number}: {detail}"));
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        if faults.rows == faults.of {
+            return Err(RecordError::NoRecords {
+                path: path.into(),
+                rows: faults.of,
+                first: faults.first.into_iter().next().unwrap_or_default(),
+            });
+        }
+        if faults.rows > 0 {
+            self.faults.push(faults);
+        }
+        self.settle();
+        Ok(())
+    }
+
+    /// Takes in records that are in memory.
+    pub fn extend(&mut self, path: &Path, traces: &[Trace]) -> Result<(), RecordError> {
+        traces.iter().try_for_each(|trace| self.push(path, trace))?;
+        self.settle();
+        Ok(())
+    }
+
+    fn push(&mut self, path: &Path, trace: &Trace) -> Result<(), RecordError> {
+        let cell = Cell {
+            model: self.models.number(&trace.model),
+            seed: trace.seed,
+            task: self.tasks.number(&trace.task),
+            item: self.item_ids.number(&trace.item_id),
+        };
+        let number = self.cell(cell).ok_or_else(|| RecordError::BadTable {
+            path: path.into(),
+            detail: "it has more items than a comparison holds".into(),
+        })?;
+        let flag = |set: bool, flag: u32| if set { flag } else { 0 };
+        self.rows.push(Row {
+            place: number
+                | flag(trace.truncated, TRUNCATED)
+                | flag(trace.correct.is_some(), GRADED)
+                | flag(trace.correct == Some(true), RIGHT),
+            sample: trace.sample,
+            prompt: trace.prompt_tokens,
+            reasoning: trace.reasoning_tokens,
+        });
+        if let Some(text) = &trace.completion {
+            let bytes = text.len() + size_of::<Trace>();
+            if self.shown_bytes + bytes <= SHOWN_BYTES {
+                self.shown_bytes += bytes;
+                self.shown.push(trace.clone());
+            } else {
+                self.unshown += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// The number of a cell; `None` where there are too many.
+    fn cell(&mut self, cell: Cell) -> Option<u32> {
+        if let Some(&number) = self.numbers.get(&cell) {
+            return Some(number);
+        }
+        let number = u32::try_from(self.cells.len()).ok()?;
+        if number >> CELL_BITS != 0 {
+            return None;
+        }
+        self.cells.push(cell);
+        self.numbers.insert(cell, number);
+        Some(number)
+    }
+
+    /// Puts the rows in order and leaves out the second of the same sample: of
+    /// two, the one that was read first stays.
+    fn settle(&mut self) {
+        if self.settled == self.rows.len() {
+            return;
+        }
+        let mut rows = std::mem::take(&mut self.rows);
+        // Stable, so that the first stays first.
+        rows.sort_by_key(|row| (row.cell(), row.sample));
+        let mut first = None;
+        let before = rows.len();
+        rows.dedup_by(|row, kept| {
+            let same = (row.cell(), row.sample) == (kept.cell(), kept.sample);
+            if same && first.is_none() {
+                first = Some(*kept);
+            }
+            same
+        });
+        self.duplicates += before - rows.len();
+        if let Some(row) = first {
+            let cell = self.cells[row.cell() as usize];
+            self.first_duplicate.get_or_insert_with(|| {
+                format!(
+                    "{}, {}/{}, sample {}",
+                    self.models.of(cell.model),
+                    self.tasks.of(cell.task),
+                    self.item_ids.of(cell.item),
+                    row.sample
+                )
+            });
+        }
+        self.settled = rows.len();
+        self.rows = rows;
+    }
+
+    /// Puts a label before the name of every model.
+    pub fn prefix(&mut self, label: &str) {
+        let renamed = |name: &String| format!("{label}/{name}");
+        let list: Vec<String> = self.models.list.iter().map(renamed).collect();
+        self.models.numbers = list.iter().cloned().zip(0..).collect();
+        self.models.list = list;
+        for trace in &mut self.shown {
+            trace.model = renamed(&trace.model);
+        }
+    }
+
+    /// Takes in another recording.
+    pub fn absorb(&mut self, other: Self) -> Result<(), RecordError> {
+        for row in &other.rows {
+            let cell = other.cells[row.cell() as usize];
+            let mut trace = row.trace();
+            other.models.of(cell.model).clone_into(&mut trace.model);
+            other.tasks.of(cell.task).clone_into(&mut trace.task);
+            other.item_ids.of(cell.item).clone_into(&mut trace.item_id);
+            trace.seed = cell.seed;
+            self.push(Path::new("the other run"), &trace)?;
+        }
+        self.duplicates += other.duplicates;
+        self.first_duplicate = self.first_duplicate.take().or(other.first_duplicate);
+        self.faults.extend(other.faults);
+        self.unshown += other.unshown;
+        self.shown.extend(other.shown);
+        self.settle();
+        Ok(())
+    }
+
+    /// Models in the order in which they were met.
+    pub fn models(&self) -> &[String] {
+        &self.models.list
+    }
+
+    /// Tasks in the order in which they were met.
+    pub fn tasks(&self) -> &[String] {
+        &self.tasks.list
+    }
+
+    /// Records, without those that were left out.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there is no record.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Largest number of records of one item of one model: the samples an item.
+    pub fn samples(&self) -> usize {
+        let of_cell = self.rows.chunk_by(|a, b| a.cell() == b.cell());
+        of_cell.map(<[Row]>::len).max().unwrap_or_default()
+    }
+
+    /// Records that kept their text, for reading side by side.
+    pub fn shown(&self) -> &[Trace] {
+        &self.shown
+    }
+
+    /// Item means of the models and tasks named, as [`cost::items`] makes them.
+    pub fn items(&self, models: &[&str], tasks: &[String], only_correct: bool) -> Items {
+        let of_models: Vec<bool> = self
+            .models
+            .list
+            .iter()
+            .map(|name| models.contains(&name.as_str()))
+            .collect();
+        let of_tasks: Vec<bool> = self.tasks.list.iter().map(|t| tasks.contains(t)).collect();
+        let mut found = Items {
+            duplicates: self.duplicates,
+            ..Items::default()
+        };
+        let mut seeds: BTreeMap<(u32, Option<u64>), ModelItems> = BTreeMap::new();
+        for rows in self.rows.chunk_by(|a, b| a.cell() == b.cell()) {
+            let Some(cell) = rows
+                .first()
+                .and_then(|row| self.cells.get(row.cell() as usize))
+            else {
+                continue;
+            };
+            if !of_models[cell.model as usize] || !of_tasks[cell.task as usize] {
+                continue;
+            }
+            let traces: Vec<Trace> = rows.iter().map(|row| row.trace()).collect();
+            let samples: Vec<&Trace> = traces.iter().collect();
+            let model = seeds
+                .entry((cell.model, cell.seed))
+                .or_insert_with(|| ModelItems {
+                    seed: cell.seed,
+                    ..ModelItems::default()
+                });
+            model
+                .tasks
+                .entry(self.tasks.of(cell.task).to_owned())
+                .or_default()
+                .insert(
+                    self.item_ids.of(cell.item).to_owned(),
+                    cost::item_means(&samples, only_correct),
+                );
+        }
+        for ((model, _), items) in seeds {
+            let name = self.models.of(model).to_owned();
+            found.models.entry(name).or_default().push(items);
+        }
+        found
+    }
+
+    /// What of the files a reader must know before believing a figure: rows
+    /// that are no records, and repeated ones by name.
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes: Vec<String> = self
+            .faults
+            .iter()
+            .map(|faults| {
+                format!(
+                    "{} of {} rows of {} are no records and are left out: {}.",
+                    faults.rows,
+                    faults.of,
+                    faults.file,
+                    more(&faults.first, faults.rows)
+                )
+            })
+            .collect();
+        if let Some(first) = &self.first_duplicate {
+            notes.push(format!("The first record that repeats another: {first}."));
+        }
+        if self.unshown > 0 {
+            notes.push(format!(
+                "{} completions are counted but not kept for reading: the report holds {} MiB of them.",
+                self.unshown,
+                SHOWN_BYTES >> 20
+            ));
+        }
+        notes
+    }
+
+    /// Records of models or tasks that are not compared, in a note.
+    pub fn others(&self, models: &[&str], tasks: &[String]) -> Option<String> {
+        let met: BTreeSet<(u32, u32)> = self.cells.iter().map(|c| (c.model, c.task)).collect();
+        let mut others = BTreeSet::new();
+        for (model, task) in met {
+            let (model, task) = (self.models.of(model), self.tasks.of(task));
+            if !models.contains(&model) {
+                others.insert(model.to_owned());
+            } else if !tasks.iter().any(|t| t == task) {
+                others.insert(task.to_owned());
+            }
+        }
+        let names: Vec<String> = others.iter().take(EXAMPLES).cloned().collect();
+        (!others.is_empty()).then(|| {
+            format!(
+                "Records of models or tasks that are not compared are left out: {}.",
+                more(&names, others.len())
+            )
+        })
+    }
+}
+
+/// Some names, and how many more there are.
+fn more(names: &[String], all: usize) -> String {
+    let shown = names.join("; ");
+    match all.saturating_sub(names.len()) {
+        0 => shown,
+        rest => format!("{shown} and {rest} more"),
+    }
+}
+
+/// What is peculiar about the records themselves and leaves a figure undefined
+/// or thin: a model whose every answer was cut off, a task of too few items,
+/// costs that do not vary.
+pub fn peculiarities(items: &Items, tasks: &[String]) -> Vec<String> {
+    let (mut cut, mut constant, mut notes) = (Vec::new(), Vec::new(), Vec::new());
+    let mut sizes: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (name, seeds) in &items.models {
+        let all = || {
+            seeds
+                .iter()
+                .flat_map(|model| model.tasks.values().flatten())
+        };
+        if all().all(|(_, item)| item.truncated == item.samples) {
+            cut.push(name.clone());
+            continue;
+        }
+        for task in tasks {
+            let of_task = || seeds.iter().flat_map(|model| model.task(task));
+            let ids = of_task().map(|(id, _)| id.as_str());
+            sizes.entry(task).or_default().extend(ids);
+            let mut costs = of_task().filter_map(|(_, item)| item.cost);
+            let Some(first) = costs.next() else { continue };
+            // Equal token counts give equal bits.
+            if of_task().count() > 1 && costs.all(|cost| cost.to_bits() == first.to_bits()) {
+                constant.push(format!("{name} on {task}"));
+            }
+        }
+    }
+    if !cut.is_empty() {
+        notes.push(format!(
+            "Every answer was cut off at the token cap, so no figure of these models is defined: {}.",
+            cut.join(", ")
+        ));
+    }
+    for (task, ids) in sizes {
+        if (1..3).contains(&ids.len()) {
+            notes.push(format!(
+                "{task} has {} item(s); a correlation needs at least 3, so alignment there is undefined.",
+                ids.len()
+            ));
+        }
+    }
+    if !constant.is_empty() {
+        let names: Vec<String> = constant.iter().take(EXAMPLES).cloned().collect();
+        notes.push(format!(
+            "The cost is the same for every item, so the correlation is undefined and not 0: {}.",
+            more(&names, constant.len())
+        ));
+    }
+    notes
+}
+
+#[cfg(test)]
+mod tests;
