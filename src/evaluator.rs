@@ -4,13 +4,23 @@
 //! It knows nothing of arms and algorithms. Grading is the task's; what a
 //! reward function would say of an answer is never asked.
 
+pub(crate) mod ask;
+pub(crate) mod cards;
+pub(crate) mod directory;
+pub(crate) mod endpoint;
+pub(crate) mod journal;
+pub(crate) mod questions;
+pub(crate) mod reply;
+
+use std::ops::Range;
+
 use anyhow::Result;
 use experiments::record::Trace;
 use serde::{Deserialize, Serialize};
 
-use crate::generation::{self, Key, PrecisionChoice, Sampling};
-use crate::model::Model;
-use crate::tasks::{self, EvaluationItem, grading};
+use crate::generation::{Engine, Key, PrecisionChoice, Prompt, Sampling};
+use crate::model::{Model, Text};
+use crate::tasks::{EvaluationItem, grading};
 
 /// How to evaluate.
 ///
@@ -56,42 +66,85 @@ pub fn evaluate(
     seed: Option<u64>,
     key_seed: u64,
 ) -> Result<Vec<Trace>> {
+    let decoder = &model.decoder;
+    let device = decoder.device();
+    let source = |name: &str| Ok(decoder.merged(name));
+    let mut engine = Engine::new(
+        decoder.config(),
+        &model.text,
+        &source,
+        device,
+        settings.dtype.resolve(device),
+    )?;
+    let mut traces = Vec::with_capacity(items.len() * settings.samples as usize);
+    for range in stretches(items.len()) {
+        traces.extend(answers(
+            &mut engine,
+            &model.text,
+            &items[range.clone()],
+            range.start,
+            settings,
+            key_seed,
+            (name, seed),
+        )?);
+    }
+    Ok(traces)
+}
+
+/// Stretches of items that are sampled together.
+pub(crate) fn stretches(items: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..items)
+        .step_by(PROMPTS_AT_ONCE)
+        .map(move |first| first..items.min(first + PROMPTS_AT_ONCE))
+}
+
+/// The same for one stretch of the items, whose first has the index `first`.
+pub(crate) fn answers(
+    engine: &mut Engine,
+    text: &Text,
+    items: &[EvaluationItem],
+    first: usize,
+    settings: &EvaluationSettings,
+    key_seed: u64,
+    (name, seed): (&str, Option<u64>),
+) -> Result<Vec<Trace>> {
     let samples = settings.samples as usize;
-    let sampling = settings.sampling();
-    let mut traces = Vec::with_capacity(items.len() * samples);
-    for (chunk_index, chunk) in items.chunks(PROMPTS_AT_ONCE).enumerate() {
-        let prompts = chunk
-            .iter()
-            .map(|item| model.text.encode_prompt(&item.prompt))
-            .collect::<Result<Vec<_>>>()?;
-        let keys = |offset: usize| {
-            let item = (chunk_index * PROMPTS_AT_ONCE + offset) as u64;
-            let key = |sample| Key {
-                seed: key_seed,
-                purpose: "evaluation",
-                indices: vec![item, sample],
-            };
-            (0..samples as u64).map(key).collect()
+    let prompt = |(offset, item): (usize, &EvaluationItem)| {
+        let key = |sample| Key {
+            seed: key_seed,
+            purpose: "evaluation",
+            indices: vec![(first + offset) as u64, sample],
         };
-        let completions = generation::generate(model, &prompts, &sampling, keys)?;
-        for (index, completion) in completions.iter().enumerate() {
-            let item = &chunk[index / samples];
-            let text = model.text.decode(&completion.tokens)?;
-            traces.push(Trace {
-                model: name.to_owned(),
-                seed,
-                task: item.task.clone(),
-                item_id: item.item_id.clone(),
-                sample: (index % samples) as u32,
-                prompt_tokens: prompts[index / samples].len() as u32,
-                reasoning_tokens: model.text.reasoning_tokens(&completion.tokens) as u32,
-                completion_tokens: completion.tokens.len() as u32,
-                correct: tasks::grade(&item.task, &item.answer, &text),
-                truncated: completion.truncated(),
-                answer: grading::answer(&text),
-                completion: Some(text),
-            });
-        }
+        Ok(Prompt {
+            tokens: text.encode_prompt(&item.prompt)?,
+            keys: (0..samples as u64).map(key).collect(),
+            max_new_tokens: None,
+        })
+    };
+    let prompts = items
+        .iter()
+        .enumerate()
+        .map(prompt)
+        .collect::<Result<Vec<_>>>()?;
+    let completions = engine.generate(&prompts, &settings.sampling())?;
+    let mut traces = Vec::with_capacity(completions.len());
+    for (index, completion) in completions.iter().enumerate() {
+        let item = &items[index / samples];
+        let answered = text.decode(&completion.tokens)?;
+        traces.push(Trace {
+            model: name.to_owned(),
+            seed,
+            task: item.task.clone(),
+            item_id: item.item_id.clone(),
+            sample: (index % samples) as u32,
+            prompt_tokens: prompts[index / samples].tokens.len() as u32,
+            reasoning_tokens: text.reasoning_tokens(&completion.tokens) as u32,
+            completion_tokens: completion.tokens.len() as u32,
+            correct: questions::grade(item, &answered),
+            truncated: completion.truncated(),
+            answer: grading::answer(&answered),
+            completion: Some(answered),
+        });
     }
     Ok(traces)
 }

@@ -18,6 +18,9 @@
 //! RUN/report.html                        the report
 //! RUN/figures/*.svg                      its figures
 //! ```
+//!
+//! The directory of an evaluation is the same with `traces.parquet`, of all
+//! models, in the place of `teacher` and `arms`, and no `definition.toml`.
 
 use std::collections::BTreeMap;
 
@@ -108,7 +111,8 @@ pub struct EvaluationCard {
     pub samples: u32,
     /// Sampling temperature; 0 is greedy.
     pub temperature: f64,
-    /// Token cap.
+    /// Token cap; 0 where the answers were recorded elsewhere and neither it
+    /// nor the temperature is known.
     pub max_new_tokens: u32,
     /// Hash of the items and their sampling keys.
     pub items: String,
@@ -137,8 +141,15 @@ pub struct Manifest {
     pub arm_runs: Vec<ArmRun>,
     /// How they were evaluated.
     pub evaluation: EvaluationCard,
-    /// The resolved definition.
+    /// The resolved definition, or the settings of an evaluation.
     pub definition: serde_json::Value,
+    /// Whether cost and tokens are taken over right samples alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub only_correct: bool,
+    /// What a reader must know beyond what the records show: answers that are
+    /// missing, rows that were no records.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// Versions, threads, device, processor, date, commit: name to value.
     pub environment: BTreeMap<String, String>,
     /// Hashes of the run's files, by path relative to the run directory.

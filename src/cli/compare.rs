@@ -89,7 +89,7 @@ fn merged(runs: &[PathBuf]) -> Result<Loaded> {
                 runs[0].display()
             )));
         }
-        together.absorb(loaded);
+        together.absorb(loaded)?;
     }
     all.context("no run was given")
 }

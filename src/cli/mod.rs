@@ -7,6 +7,7 @@ mod bench;
 mod compare;
 mod conformance;
 mod doctor;
+mod evaluate;
 mod model;
 mod norms;
 mod report;
@@ -34,6 +35,8 @@ struct Arguments {
 enum Verb {
     /// Run an experiment: train its arms, evaluate them, compare them.
     Run(run::Run),
+    /// Ask models, a server, or recordings how they answer what people were timed on.
+    Evaluate(evaluate::Evaluate),
     /// Print the comparison of finished runs.
     Compare(compare::Compare),
     /// Write tables, figures and report of a finished run again.
@@ -84,6 +87,7 @@ pub fn main_with(registry: Registry) -> ExitCode {
     torch_ext::cpu::keep_memory();
     let outcome = match arguments.verb {
         Verb::Run(run) => run.execute(registry),
+        Verb::Evaluate(evaluate) => evaluate.execute(),
         Verb::Compare(compare) => compare.execute().map(|()| Ending::Done),
         Verb::Report(report) => report.execute().map(|()| Ending::Done),
         Verb::Rewards(rewards) => rewards.execute(&registry).map(|()| Ending::Done),

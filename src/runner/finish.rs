@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use experiments::alignment::ceiling::Ceiling;
-use experiments::comparison::build::{DEFAULT_DRAWS, Input, compare};
+use experiments::comparison::build::{DEFAULT_DRAWS, Input, compare_items};
 use experiments::comparison::items::item_completions;
 use experiments::comparison::{Comparison, Curve, TrainingLog};
 use experiments::manifest::{ArmCard, ArmRun, EvaluationCard, Manifest, Role};
 use experiments::norms::{NormItem, Norms};
-use experiments::record::{self, Trace};
+use experiments::record::recording::{self, Recording};
 use experiments::report;
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +31,9 @@ const FORMAT: u32 = 1;
 /// a comparison needs nothing but the run directory.
 const ITEMS: &str = "items.json";
 
+/// Name of the records of an arm, or of all models of an evaluation.
+pub(crate) const TRACES: &str = "traces.parquet";
+
 /// What `items.json` holds: item means and ceilings, never a trial.
 #[derive(Serialize, Deserialize)]
 struct Items {
@@ -41,24 +44,46 @@ struct Items {
 /// Writes tables and report, then the manifest.
 pub(super) fn finish(run: &Run) -> Result<()> {
     let tasks = &run.definition().tasks.names;
+    write_items(run.out(), tasks, &run.norms)?;
+    write_last(run.out(), &manifest(run)?)
+}
+
+/// Writes the evaluation's items.
+fn write_items(out: &Path, tasks: &[String], norms: &Norms) -> Result<()> {
     let items = Items {
         items: tasks
             .iter()
-            .flat_map(|task| run.norms.items(task))
+            .flat_map(|task| norms.items(task))
             .cloned()
             .collect(),
         ceilings: tasks
             .iter()
-            .filter_map(|task| Some((task.clone(), *run.norms.ceiling(task)?)))
+            .filter_map(|task| Some((task.clone(), *norms.ceiling(task)?)))
             .collect(),
     };
-    files::write_whole(&run.out().join(ITEMS), &serde_json::to_vec(&items)?)?;
-    let manifest = serde_json::to_vec_pretty(&manifest(run)?)?;
+    files::write_whole(&out.join(ITEMS), &serde_json::to_vec(&items)?)
+}
+
+/// Writes tables and report, then the manifest.
+fn write_last(out: &Path, manifest: &Manifest) -> Result<()> {
+    let manifest = serde_json::to_vec_pretty(manifest)?;
     // Read back before it is written, so that a table made later starts from
     // the same bytes.
-    Loaded::of(run.out(), serde_json::from_slice(&manifest)?)?.write_tables(run.out())?;
+    Loaded::of(out, serde_json::from_slice(&manifest)?)?.write_tables(out)?;
     // Last of all files: a directory without it is not complete.
-    files::write_whole(&run.out().join(MANIFEST), &manifest)
+    files::write_whole(&out.join(MANIFEST), &manifest)
+}
+
+/// Ends an evaluation whose `traces.parquet` is written: adds format and hashes
+/// to what it says of itself, then writes what a run writes at its end.
+pub(crate) fn finish_evaluation(out: &Path, norms: &Norms, mut manifest: Manifest) -> Result<()> {
+    write_items(out, &manifest.tasks, norms)?;
+    manifest.format = FORMAT;
+    for name in [ITEMS, TRACES] {
+        let hash = files::hash_file(&out.join(name))?;
+        manifest.files.insert(name.to_owned(), hash);
+    }
+    write_last(out, &manifest)
 }
 
 fn manifest(run: &Run) -> Result<Manifest> {
@@ -93,7 +118,7 @@ fn manifest(run: &Run) -> Result<Manifest> {
     for folder in folders {
         let outcome = Outcome::read(&folder)?
             .with_context(|| format!("{} is not finished", folder.display()))?;
-        for name in ["traces.parquet", "metrics.jsonl", "traces.jsonl"] {
+        for name in [TRACES, "metrics.jsonl", "traces.jsonl"] {
             let path = folder.join(name);
             if path.exists() {
                 let relative = format!("{}/{name}", outcome.arm_run.folder);
@@ -121,6 +146,8 @@ fn manifest(run: &Run) -> Result<Manifest> {
             norms: run.norms.source().to_owned(),
         },
         definition: serde_json::to_value(definition)?,
+        only_correct: false,
+        notes: Vec::new(),
         environment: provenance::environment(run.request.device, definition.experiment.threads),
         files: hashes,
     })
@@ -133,7 +160,7 @@ pub struct Loaded {
     /// Human times of the evaluated items.
     pub norms: Norms,
     /// Every trace record.
-    pub traces: Vec<Trace>,
+    pub recording: Recording,
     /// Learning curves.
     pub curves: Vec<Curve>,
     /// What the logs say of trainings that taught nothing.
@@ -180,12 +207,16 @@ impl Loaded {
             Norms::new(stored.items, manifest.evaluation.norms.clone()),
             |norms, (task, ceiling)| norms.with_ceiling(&task, ceiling),
         );
-        let mut traces = Vec::new();
+        let mut recording = Recording::default();
+        let mut read = |path: &Path| recording.read(path, |_| Ok(()));
+        if manifest.arm_runs.is_empty() {
+            read(&at.join(TRACES))?;
+        }
         let mut curves = Vec::new();
         let mut training = Vec::new();
         for arm_run in &manifest.arm_runs {
             let folder = at.join(&arm_run.folder);
-            traces.extend(record::read(&folder.join("traces.parquet"))?);
+            read(&folder.join(TRACES))?;
             let metrics = folder.join("metrics.jsonl");
             if metrics.exists() {
                 let (drawn, log) = learning::read(&metrics, &arm_run.arm, arm_run.seed)?;
@@ -196,7 +227,7 @@ impl Loaded {
         Ok(Self {
             manifest,
             norms,
-            traces,
+            recording,
             curves,
             training,
         })
@@ -215,9 +246,7 @@ impl Loaded {
             rename(&mut arm_run.arm);
             arm_run.init.iter_mut().for_each(rename);
         }
-        for trace in &mut self.traces {
-            rename(&mut trace.model);
-        }
+        self.recording.prefix(label);
         for curve in &mut self.curves {
             rename(&mut curve.arm);
         }
@@ -227,7 +256,7 @@ impl Loaded {
     }
 
     /// Takes in another run's arms, which must have other names and the same evaluation.
-    pub fn absorb(&mut self, other: Self) {
+    pub fn absorb(&mut self, other: Self) -> Result<()> {
         self.manifest.title = format!("{}; {}", self.manifest.title, other.manifest.title);
         self.manifest.hypothesis = format!(
             "{}\n\n{}",
@@ -240,22 +269,32 @@ impl Loaded {
         }
         self.manifest.arms.extend(other.manifest.arms);
         self.manifest.arm_runs.extend(other.manifest.arm_runs);
-        self.traces.extend(other.traces);
+        self.manifest.notes.extend(other.manifest.notes);
+        self.recording.absorb(other.recording)?;
         self.curves.extend(other.curves);
         self.training.extend(other.training);
+        Ok(())
     }
 
     /// The comparison of the run's arms.
     pub fn compare(&self) -> Result<Comparison> {
         let manifest = &self.manifest;
-        Ok(compare(Input {
+        let arms: Vec<&str> = manifest.arms.iter().map(|arm| arm.name.as_str()).collect();
+        let items = self
+            .recording
+            .items(&arms, &manifest.tasks, manifest.only_correct);
+        let mut notes = manifest.notes.clone();
+        notes.extend(self.recording.notes());
+        let mut last = recording::peculiarities(&items, &manifest.tasks);
+        last.extend(self.recording.others(&arms, &manifest.tasks));
+        let input = Input {
             title: manifest.title.clone(),
             hypothesis: manifest.hypothesis.clone(),
             arms: &manifest.arms,
             seeds: &manifest.seeds,
             tasks: &manifest.tasks,
             norms: &self.norms,
-            traces: &self.traces,
+            traces: &[],
             evaluation: manifest.evaluation.clone(),
             arm_runs: &manifest.arm_runs,
             curves: self.curves.clone(),
@@ -263,13 +302,18 @@ impl Loaded {
             environment: manifest.environment.clone(),
             draws: DEFAULT_DRAWS,
             seed: 0,
-            only_correct: false,
-        })?)
+            only_correct: manifest.only_correct,
+        };
+        let mut comparison = compare_items(input, items)?;
+        notes.append(&mut comparison.notes);
+        notes.append(&mut last);
+        comparison.notes = notes;
+        Ok(comparison)
     }
 
     /// Writes tables, figures and report into a folder, and says which files.
     pub fn write_tables(&self, to: &Path) -> Result<Vec<PathBuf>> {
-        let shown = item_completions(&self.traces, &self.norms, &self.manifest.tasks);
+        let shown = item_completions(self.recording.shown(), &self.norms, &self.manifest.tasks);
         Ok(report::write_all(&self.compare()?, &shown, to)?)
     }
 }

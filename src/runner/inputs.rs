@@ -57,7 +57,7 @@ fn read(definition: &Definition, definition_folder: &Path) -> Result<Inputs> {
 }
 
 /// Refuses items that a model cannot read.
-fn readable(items: &[EvaluationItem], text: &Text, context: usize) -> Result<()> {
+pub(crate) fn readable(items: &[EvaluationItem], text: &Text, context: usize) -> Result<()> {
     for item in items {
         let place = || format!("tasks.norms: item {} of {}", item.item_id, item.task);
         let tokens = text.encode_prompt(&item.prompt).with_context(place)?.len();

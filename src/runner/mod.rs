@@ -10,7 +10,7 @@
 mod arm;
 mod base;
 pub mod finish;
-mod inputs;
+pub(crate) mod inputs;
 mod learning;
 pub mod provenance;
 pub mod schedule;

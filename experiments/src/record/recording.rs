@@ -375,21 +375,9 @@ impl Recording {
     }
 
     /// What of the files a reader must know before believing a figure: rows
-    /// that are no records, and repeated ones by name.
+    /// that are no records, and the first that repeats another.
     pub fn notes(&self) -> Vec<String> {
-        let mut notes: Vec<String> = self
-            .faults
-            .iter()
-            .map(|faults| {
-                format!(
-                    "{} of {} rows of {} are no records and are left out: {}.",
-                    faults.rows,
-                    faults.of,
-                    faults.file,
-                    more(&faults.first, faults.rows)
-                )
-            })
-            .collect();
+        let mut notes = self.faults();
         if let Some(first) = &self.first_duplicate {
             notes.push(format!("The first record that repeats another: {first}."));
         }
@@ -401,6 +389,22 @@ impl Recording {
             ));
         }
         notes
+    }
+
+    /// Rows that are no records, a note a file.
+    pub fn faults(&self) -> Vec<String> {
+        self.faults
+            .iter()
+            .map(|faults| {
+                format!(
+                    "{} of {} rows of {} are no records and are left out: {}.",
+                    faults.rows,
+                    faults.of,
+                    faults.file,
+                    more(&faults.first, faults.rows)
+                )
+            })
+            .collect()
     }
 
     /// Records of models or tasks that are not compared, in a note.

@@ -132,11 +132,18 @@ fn method(comparison: &Comparison) -> Vec<String> {
         format!("temperature {}", card.temperature)
     };
     let plural = if card.samples == 1 { "" } else { "s" };
-    let mut lines = vec![format!(
-        "{} sample{plural} an item, {decoding}, at most {} new tokens.",
-        card.samples,
-        format::count(u64::from(card.max_new_tokens)),
-    )];
+    let mut lines = vec![if card.max_new_tokens == 0 {
+        format!(
+            "Up to {} sample{plural} an item, recorded elsewhere.",
+            card.samples
+        )
+    } else {
+        format!(
+            "{} sample{plural} an item, {decoding}, at most {} new tokens.",
+            card.samples,
+            format::count(u64::from(card.max_new_tokens)),
+        )
+    }];
     if comparison.draws > 0 {
         lines.push(format!(
             "Intervals are 95 % intervals; those of differences, and the p values, come from {} draws. \

@@ -1,0 +1,463 @@
+//! `qinglan evaluate`: models, a server or recordings to the whole set of
+//! figures, the same that a run ends with.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use clap::Args;
+use experiments::norms::Norms;
+use serde_json::{Value, json};
+use tch::Device;
+use tokenizers::Tokenizer;
+
+use super::Ending;
+use crate::device::DeviceChoice;
+use crate::evaluator::EvaluationSettings;
+use crate::evaluator::ask::{self, Asking};
+use crate::evaluator::cards::Cards;
+use crate::evaluator::directory::{Directory, Evaluation};
+use crate::evaluator::endpoint::{Address, Api, Endpoint, Patience};
+use crate::evaluator::questions;
+use crate::files;
+use crate::generation::{Engine, PrecisionChoice};
+use crate::model::Stored;
+use crate::runner::inputs::readable;
+use crate::runner::{UserError, models_folder};
+use crate::tasks::{self, EvaluationItem, PROBLEM};
+
+/// Questions that may be asked at the same time.
+const MOST_AT_ONCE: usize = 256;
+
+/// Arguments of `qinglan evaluate`.
+#[derive(Args)]
+#[command(group = clap::ArgGroup::new("source").required(true).args(["models", "endpoint", "recordings"]))]
+pub(super) struct Evaluate {
+    /// A Hugging Face folder, a GGUF file, or the name of a model in the cache; may be repeated.
+    #[arg(long = "model", value_name = "DIR|GGUF|NAME")]
+    models: Vec<String>,
+    /// An OpenAI-compatible server, such as http://localhost:8000/v1.
+    #[arg(long, value_name = "URL", requires = "served")]
+    endpoint: Option<String>,
+    /// The model's name at the server.
+    #[arg(long = "served-model", value_name = "NAME", requires = "endpoint")]
+    served: Option<String>,
+    /// Trace records made elsewhere, JSONL or Parquet; may be repeated.
+    #[arg(long = "traces", value_name = "FILE")]
+    recordings: Vec<PathBuf>,
+    /// What each model is to the others: cards with name, role, base and teacher, TOML or JSON.
+    #[arg(long = "models", value_name = "CARDS")]
+    cards: Option<PathBuf>,
+    /// Human times: a folder in the native schema, may be repeated [default: builtin].
+    #[arg(long, value_name = "DIR")]
+    norms: Vec<PathBuf>,
+    /// Tasks, such as alphabet_arithmetic,addition_digit [default: all of the norms or records].
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    tasks: Vec<String>,
+    /// How each task's problems are asked: TOML, task = "text with {problem}".
+    #[arg(long, value_name = "FILE", conflicts_with = "recordings")]
+    instructions: Option<PathBuf>,
+    /// Samples of each item.
+    #[arg(long, default_value_t = 1, conflicts_with = "recordings")]
+    samples: u32,
+    /// Divides the logits; 0 takes the likeliest token.
+    #[arg(
+        long,
+        default_value_t = 1.0,
+        allow_negative_numbers = true,
+        conflicts_with = "recordings"
+    )]
+    temperature: f64,
+    /// Token cap of an answer.
+    #[arg(long, default_value_t = 1024, conflicts_with = "recordings")]
+    max_new_tokens: usize,
+    /// Seed of the draws.
+    #[arg(long, default_value_t = 0, conflicts_with = "recordings")]
+    seed: u64,
+    /// Take cost and tokens over right answers alone.
+    #[arg(long)]
+    only_correct: bool,
+    /// Where everything is written.
+    #[arg(long, value_name = "DIR", default_value = "runs/evaluation")]
+    out: PathBuf,
+    /// Go on with the evaluation in the directory.
+    #[arg(long)]
+    resume: bool,
+    /// Number format of a model.
+    #[arg(long, value_enum, default_value_t)]
+    dtype: PrecisionChoice,
+    /// auto, cpu, cuda or cuda:N.
+    #[arg(long, default_value = "auto")]
+    device: DeviceChoice,
+    /// Which of the server's interfaces is asked.
+    #[arg(long, value_enum, default_value = "chat", requires = "endpoint")]
+    api: Api,
+    /// Counts tokens where the server does not: a folder with a tokenizer.json, or that file.
+    #[arg(long, value_name = "DIR|FILE", requires = "endpoint")]
+    tokenizer: Option<PathBuf>,
+    /// The environment variable that holds the server's key.
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "OPENAI_API_KEY",
+        requires = "endpoint"
+    )]
+    api_key_env: String,
+    /// Questions asked at the same time.
+    #[arg(long, value_name = "N", default_value_t = 4, requires = "endpoint")]
+    concurrency: usize,
+    /// Tries of a question before it is given up.
+    #[arg(long, value_name = "N", default_value_t = 6, requires = "endpoint")]
+    tries: u32,
+    /// Seconds after which a try without a reply has failed.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 600,
+        requires = "endpoint"
+    )]
+    timeout: u64,
+}
+
+/// What is known before anything is written.
+struct Prepared {
+    cards: Cards,
+    norms: Norms,
+    /// In the words in which they are asked; empty for recordings.
+    items: Vec<EvaluationItem>,
+    tasks: Vec<String>,
+    device: Device,
+}
+
+/// How the answers came in.
+enum Answered {
+    All(Vec<String>),
+    /// Without so many of them.
+    But(Vec<String>, usize),
+    Stopped,
+}
+
+impl Evaluate {
+    pub(super) fn execute(self) -> Result<Ending> {
+        let prepared = UserError::blame(self.prepare())?;
+        let identity = UserError::blame(self.identity(&prepared))?;
+        let endpoint = UserError::blame(self.server())?;
+        let directory = Directory::claim(&self.out, identity, self.resume)?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&stop);
+        ctrlc::set_handler(move || {
+            if told.swap(true, Ordering::SeqCst) {
+                std::process::exit(130);
+            }
+            eprintln!("stopping; press Ctrl-C again to stop at once");
+        })
+        .context("listening for Ctrl-C")?;
+        let answered = if self.recordings.is_empty() {
+            self.ask(&prepared, &directory, endpoint.as_ref(), &stop)?
+        } else {
+            Answered::All(directory.copy(&self.recordings)?)
+        };
+        let (notes, missing) = match answered {
+            Answered::Stopped => return Ok(Ending::Interrupted),
+            Answered::All(notes) => (notes, 0),
+            Answered::But(notes, missing) => (notes, missing),
+        };
+        let recorded = !self.recordings.is_empty();
+        let evaluation = Evaluation {
+            tasks: prepared.tasks,
+            samples: (!recorded).then_some(self.samples),
+            temperature: self.temperature,
+            max_new_tokens: if recorded {
+                0
+            } else {
+                u32::try_from(self.max_new_tokens).unwrap_or(u32::MAX)
+            },
+            only_correct: self.only_correct,
+            device: prepared.device,
+            notes,
+        };
+        directory.finish(&prepared.norms, prepared.cards, evaluation)?;
+        super::compare::print_run(&self.out)?;
+        eprintln!("report: {}", self.out.join("report.html").display());
+        if missing > 0 {
+            eprintln!(
+                "{missing} answers are missing; ask for them again with the same command and --resume"
+            );
+            return Ok(Ending::Differs);
+        }
+        Ok(Ending::Done)
+    }
+
+    /// Reads and checks all there is to read before anything is written.
+    fn prepare(&self) -> Result<Prepared> {
+        let cards = match &self.cards {
+            Some(path) => Cards::read(path)?,
+            None => Cards::default(),
+        };
+        let mut seen = std::collections::BTreeSet::new();
+        if let Some(twice) = self.tasks.iter().find(|task| !seen.insert(*task)) {
+            bail!("--tasks names {twice} twice");
+        }
+        let given = questions::norms(&self.norms, &self.tasks)?;
+        if !self.recordings.is_empty() {
+            // Recordings say themselves which tasks they are of; those that no norms are
+            // known for have accuracy and no alignment.
+            let norms = match given {
+                Some(norms) => norms,
+                None => self.builtin_norms()?,
+            };
+            return Ok(Prepared {
+                cards,
+                norms,
+                items: Vec::new(),
+                tasks: self.tasks.clone(),
+                device: Device::Cpu,
+            });
+        }
+        let tasks = if !self.tasks.is_empty() {
+            self.tasks.clone()
+        } else if let Some(norms) = &given {
+            norms.tasks().into_iter().map(str::to_owned).collect()
+        } else {
+            tasks::NAMES.map(str::to_owned).to_vec()
+        };
+        let (mut items, norms) = questions::items(&tasks, given)?;
+        ensure!(self.samples > 0, "--samples 0: ask each item at least once");
+        self.settings()
+            .sampling()
+            .check()
+            .map_err(|error| anyhow!("sampling: {error}"))?;
+        if let Some(path) = &self.instructions {
+            let instructions = questions::instructions(path, &tasks)?;
+            for item in &mut items {
+                if let Some(instruction) = instructions.get(&item.task) {
+                    item.prompt = instruction.replace(PROBLEM, &item.prompt);
+                }
+            }
+        }
+        let device = if self.endpoint.is_some() {
+            Device::Cpu
+        } else {
+            self.device.resolve()?
+        };
+        Ok(Prepared {
+            cards,
+            norms,
+            items,
+            tasks,
+            device,
+        })
+    }
+
+    /// The built-in norms of the tasks, those left out that there are none of.
+    fn builtin_norms(&self) -> Result<Norms> {
+        let names: Vec<String> = tasks::NAMES
+            .iter()
+            .filter(|name| self.tasks.is_empty() || self.tasks.iter().any(|task| task == *name))
+            .map(|name| (*name).to_owned())
+            .collect();
+        Ok(questions::items(&names, None)?.1)
+    }
+
+    fn settings(&self) -> EvaluationSettings {
+        EvaluationSettings {
+            samples: self.samples,
+            temperature: self.temperature,
+            max_new_tokens: self.max_new_tokens,
+            dtype: self.dtype,
+        }
+    }
+
+    /// What the directory is of: everything that the answers depend on, and no
+    /// place of a machine.
+    fn identity(&self, prepared: &Prepared) -> Result<Value> {
+        if !self.recordings.is_empty() {
+            let mut recordings = Vec::new();
+            for path in &self.recordings {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                recordings.push(json!({"name": name, "hash": files::hash_file(path)?}));
+            }
+            return Ok(json!({ "recordings": recordings }));
+        }
+        let source = match &self.served {
+            Some(model) => json!({"served_model": model, "api": self.api}),
+            None => {
+                let mut models = Vec::new();
+                for (name, path) in self.stored()? {
+                    models.push(json!({"name": name, "hash": hash_of_model(&path)?}));
+                }
+                json!({"models": models, "dtype": self.dtype.resolve(prepared.device).to_string()})
+            }
+        };
+        Ok(json!({
+            "source": source,
+            "tasks": prepared.tasks,
+            "items": files::hash(&serde_json::to_vec(&prepared.items)?),
+            "samples": self.samples,
+            "temperature": self.temperature,
+            "max_new_tokens": self.max_new_tokens,
+            "seed": self.seed,
+        }))
+    }
+
+    /// The models to load: the name in the records, and where each lies.
+    fn stored(&self) -> Result<Vec<(String, PathBuf)>> {
+        let mut found: Vec<(String, PathBuf)> = Vec::new();
+        for given in &self.models {
+            let path = Stored::find(given, Path::new(""), &models_folder()?)?;
+            let name = path
+                .canonicalize()
+                .ok()
+                .as_deref()
+                .and_then(Path::file_name)
+                .map(|name| name.to_string_lossy().into_owned())
+                .with_context(|| format!("--model {given}: it has no name"))?;
+            let name = name.strip_suffix(".gguf").unwrap_or(&name).to_owned();
+            ensure!(
+                found.iter().all(|(known, _)| *known != name),
+                "--model: two models are called {name}; rename one of them"
+            );
+            found.push((name, path));
+        }
+        Ok(found)
+    }
+
+    fn server(&self) -> Result<Option<Endpoint>> {
+        let (Some(url), Some(model)) = (&self.endpoint, &self.served) else {
+            return Ok(None);
+        };
+        ensure!(
+            (1..=MOST_AT_ONCE).contains(&self.concurrency),
+            "--concurrency {}: ask between 1 and {MOST_AT_ONCE} questions at a time",
+            self.concurrency
+        );
+        ensure!(self.tries > 0, "--tries 0: try each question at least once");
+        ensure!(
+            self.timeout > 0,
+            "--timeout 0: give each try a second at least"
+        );
+        let key = std::env::var(&self.api_key_env)
+            .ok()
+            .map(|key| key.trim().to_owned())
+            .filter(|key| !key.is_empty());
+        let address = Address {
+            url: url.clone(),
+            api: self.api,
+            key,
+            model: model.clone(),
+        };
+        let patience = Patience {
+            tries: self.tries,
+            first_wait: Duration::from_secs(1),
+            timeout: Duration::from_secs(self.timeout),
+        };
+        let tokenizer = self.tokenizer.as_deref().map(tokenizer).transpose()?;
+        let endpoint = Endpoint::new(
+            address,
+            tokenizer,
+            self.temperature,
+            self.max_new_tokens,
+            patience,
+        )?;
+        Ok(Some(endpoint))
+    }
+
+    /// Asks whoever is to be asked what the journal lacks.
+    fn ask(
+        &self,
+        prepared: &Prepared,
+        directory: &Directory,
+        endpoint: Option<&Endpoint>,
+        stop: &AtomicBool,
+    ) -> Result<Answered> {
+        let settings = self.settings();
+        let asking = Asking {
+            items: &prepared.items,
+            settings: &settings,
+            seed: self.seed,
+            stop,
+        };
+        let mut journal = directory.journal()?;
+        let mut names = Vec::new();
+        if let Some(endpoint) = endpoint {
+            names.push(endpoint.model().to_owned());
+            let troubles = directory.troubles();
+            if !ask::endpoint(&asking, endpoint, self.concurrency, &mut journal, &troubles)? {
+                return Ok(Answered::Stopped);
+            }
+        }
+        for (name, path) in UserError::blame(self.stored())? {
+            names.push(name.clone());
+            if !asking.lacks(&journal, &name, asking.items) {
+                continue;
+            }
+            let stored = UserError::blame(Stored::open(&path))?;
+            UserError::blame(readable(
+                asking.items,
+                &stored.text,
+                stored.config.context(),
+            ))?;
+            let precision = self.dtype.resolve(prepared.device);
+            let mut engine = stored.source(|source| {
+                Engine::new(
+                    &stored.config,
+                    &stored.text,
+                    source,
+                    prepared.device,
+                    precision,
+                )
+            })?;
+            if !ask::model(&asking, &name, &mut engine, &stored.text, &mut journal)? {
+                return Ok(Answered::Stopped);
+            }
+        }
+        let (notes, missing) = directory.close(journal, &asking, &names)?;
+        Ok(match missing {
+            0 => Answered::All(notes),
+            missing => Answered::But(notes, missing),
+        })
+    }
+}
+
+/// Hash of what a model is: its file, or its folder's configuration and weights.
+fn hash_of_model(path: &Path) -> Result<String> {
+    if path.is_file() {
+        return files::hash_file(path);
+    }
+    let mut parts = Vec::new();
+    let entries = std::fs::read_dir(path).with_context(|| format!("reading {}", path.display()))?;
+    for entry in entries {
+        let path = entry
+            .with_context(|| format!("reading {}", path.display()))?
+            .path();
+        let ending = path.extension().and_then(|ending| ending.to_str());
+        if matches!(ending, Some("safetensors" | "json" | "jinja")) {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            parts.push(format!("{name} {}", files::hash_file(&path)?));
+        }
+    }
+    parts.sort();
+    Ok(files::hash(parts.join("\n").as_bytes()))
+}
+
+/// The tokenizer of a folder, or of a file.
+fn tokenizer(path: &Path) -> Result<Tokenizer> {
+    let file = if path.is_dir() {
+        path.join("tokenizer.json")
+    } else {
+        path.to_owned()
+    };
+    let place = || format!("--tokenizer {}", file.display());
+    let bytes = std::fs::read(&file).with_context(place)?;
+    let mut tokenizer = Tokenizer::from_bytes(&bytes)
+        .map_err(|error| anyhow!("{error}"))
+        .with_context(place)?;
+    tokenizer.with_padding(None);
+    tokenizer
+        .with_truncation(None)
+        .map_err(|error| anyhow!("{error}"))
+        .with_context(place)?;
+    Ok(tokenizer)
+}

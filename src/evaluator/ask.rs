@@ -1,0 +1,276 @@
+//! Putting every question to a model or to a server, each answer into the
+//! journal before anything else happens to it.
+//!
+//! A server is asked by several threads; what an answer is does not depend on
+//! which. Questions that were given up are counted by name in `troubles.jsonl`
+//! and are missing from the journal: they are never an answer of 0.
+
+use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, mpsc};
+
+use anyhow::{Context, Result};
+use experiments::record::Trace;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::{Deserialize, Serialize};
+
+use super::endpoint::{Asked, Endpoint, Question};
+use super::journal::{Journal, Line};
+use super::questions;
+use super::{EvaluationSettings, answers, stretches};
+use crate::generation::Engine;
+use crate::model::Text;
+use crate::tasks::{EvaluationItem, grading};
+
+/// A failed try, a line of `troubles.jsonl`.
+#[derive(Serialize, Deserialize)]
+struct Trouble {
+    task: String,
+    item_id: String,
+    sample: u32,
+    number: u32,
+    what: String,
+}
+
+fn bar(name: &str, all: usize) -> ProgressBar {
+    let bar = ProgressBar::new(all as u64);
+    // The template is a constant; a mistake in it would show at once.
+    if let Ok(style) = ProgressStyle::with_template(
+        "{prefix:>16} {bar:24} {pos:>5}/{len:<5} {elapsed:>5} left {eta}",
+    ) {
+        bar.set_style(style);
+    }
+    bar.set_prefix(name.to_owned());
+    bar
+}
+
+/// What is asked, and who stops it.
+pub(crate) struct Asking<'a> {
+    /// The items, in the words in which they are asked.
+    pub(crate) items: &'a [EvaluationItem],
+    /// How.
+    pub(crate) settings: &'a EvaluationSettings,
+    /// Seed of the draws.
+    pub(crate) seed: u64,
+    /// Set when the user presses Ctrl-C.
+    pub(crate) stop: &'a AtomicBool,
+}
+
+impl Asking<'_> {
+    /// Whether any sample of the items is not in the journal.
+    pub(crate) fn lacks(&self, journal: &Journal, name: &str, items: &[EvaluationItem]) -> bool {
+        let has = |item: &EvaluationItem, s| journal.has(name, &item.task, &item.item_id, s);
+        items
+            .iter()
+            .any(|item| (0..self.settings.samples).any(|s| !has(item, s)))
+    }
+}
+
+/// Lets a model answer what the journal lacks; false where the user stopped it.
+pub(crate) fn model(
+    asking: &Asking,
+    name: &str,
+    engine: &mut Engine,
+    text: &Text,
+    journal: &mut Journal,
+) -> Result<bool> {
+    let Asking {
+        items, settings, ..
+    } = *asking;
+    let bar = bar(name, items.len());
+    for range in stretches(items.len()) {
+        let first = range.start;
+        let stretch = &items[range];
+        bar.set_position(first as u64);
+        if !asking.lacks(journal, name, stretch) {
+            continue;
+        }
+        if asking.stop.load(Ordering::SeqCst) {
+            return Ok(false);
+        }
+        let traces = answers(
+            engine,
+            text,
+            stretch,
+            first,
+            settings,
+            asking.seed,
+            (name, None),
+        )?;
+        let line = |trace| Line {
+            trace,
+            counted: None,
+        };
+        journal.append(traces.into_iter().map(line).collect())?;
+    }
+    bar.finish_and_clear();
+    Ok(true)
+}
+
+/// Asks a server what the journal lacks, `threads` questions at a time; false
+/// where the user stopped it. Failed tries are added to the file `troubles`.
+pub(crate) fn endpoint(
+    asking: &Asking,
+    endpoint: &Endpoint,
+    threads: usize,
+    journal: &mut Journal,
+    troubles: &Path,
+) -> Result<bool> {
+    let Asking {
+        items, seed, stop, ..
+    } = *asking;
+    let samples = asking.settings.samples;
+    let name = endpoint.model();
+    let questions: Vec<(usize, u32)> = (0..items.len())
+        .flat_map(|item| (0..samples).map(move |sample| (item, sample)))
+        .filter(|&(item, sample)| {
+            !journal.has(name, &items[item].task, &items[item].item_id, sample)
+        })
+        .collect();
+    let log = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(troubles)
+        .with_context(|| format!("writing {}", troubles.display()))?;
+    let log = Mutex::new(log);
+    let next = AtomicUsize::new(0);
+    // Set by a worker that met what no other try would mend.
+    let halt = AtomicBool::new(false);
+    let bar = bar(name, questions.len());
+    let work = |answered: &mpsc::Sender<Line>| -> Result<()> {
+        while !stop.load(Ordering::SeqCst) && !halt.load(Ordering::SeqCst) {
+            let Some(&(index, sample)) = questions.get(next.fetch_add(1, Ordering::SeqCst)) else {
+                break;
+            };
+            let item = &items[index];
+            let question = Question {
+                prompt: &item.prompt,
+                seed,
+                place: [index as u64, u64::from(sample)],
+            };
+            let asked = endpoint.ask(&question, stop, |number, what| {
+                tell(&log, item, sample, number, what);
+            })?;
+            match asked {
+                Asked::Answered(reply) => {
+                    let line = Line {
+                        trace: Trace {
+                            model: name.to_owned(),
+                            seed: None,
+                            task: item.task.clone(),
+                            item_id: item.item_id.clone(),
+                            sample,
+                            prompt_tokens: reply.prompt_tokens,
+                            reasoning_tokens: reply.reasoning_tokens,
+                            completion_tokens: reply.completion_tokens,
+                            correct: questions::grade(item, &reply.text),
+                            truncated: reply.truncated,
+                            answer: grading::answer(&reply.text),
+                            completion: Some(reply.text),
+                        },
+                        counted: Some(reply.counted),
+                    };
+                    if answered.send(line).is_err() {
+                        break;
+                    }
+                }
+                Asked::GaveUp => bar.inc(1),
+                Asked::Stopped => break,
+            }
+        }
+        Ok(())
+    };
+    let work = |answered: mpsc::Sender<Line>| {
+        let ended = work(&answered);
+        if ended.is_err() {
+            halt.store(true, Ordering::SeqCst);
+        }
+        ended
+    };
+    let ended: Result<()> = std::thread::scope(|scope| {
+        let (answered, answers) = mpsc::channel();
+        let work = &work;
+        let workers: Vec<_> = (0..threads.clamp(1, questions.len().max(1)))
+            .map(|_| {
+                let answered = answered.clone();
+                scope.spawn(move || work(answered))
+            })
+            .collect();
+        drop(answered);
+        let mut written = Ok(());
+        while let Ok(first) = answers.recv() {
+            // What came meanwhile shares one trip to the disk.
+            let lines: Vec<Line> = std::iter::once(first).chain(answers.try_iter()).collect();
+            bar.inc(lines.len() as u64);
+            written = journal.append(lines);
+            if written.is_err() {
+                halt.store(true, Ordering::SeqCst);
+                break;
+            }
+        }
+        drop(answers);
+        for worker in workers {
+            // A worker panics only where a lock was poisoned by another's panic.
+            let ended = worker.join().unwrap_or_else(|_| {
+                Err(anyhow::anyhow!("a thread that asks the server broke off"))
+            });
+            written = written.and(ended);
+        }
+        written
+    });
+    bar.finish_and_clear();
+    ended?;
+    Ok(!stop.load(Ordering::SeqCst))
+}
+
+/// Notes a failed try. A note that cannot be written costs no answer.
+fn tell(log: &Mutex<std::fs::File>, item: &EvaluationItem, sample: u32, number: u32, what: &str) {
+    tracing::info!(
+        "{}/{}, sample {sample}, try {number}: {what}",
+        item.task,
+        item.item_id
+    );
+    let trouble = Trouble {
+        task: item.task.clone(),
+        item_id: item.item_id.clone(),
+        sample,
+        number,
+        what: what.to_owned(),
+    };
+    let written = serde_json::to_vec(&trouble).map(|mut line| {
+        line.push(b'\n');
+        let mut log = log
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        log.write_all(&line)
+    });
+    if !matches!(written, Ok(Ok(()))) {
+        tracing::warn!("a failed try could not be noted: {what}");
+    }
+}
+
+/// How often each trouble was met, in words; `None` where there was none.
+pub(crate) fn troubles(path: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(path).ok()?;
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    // A line that a killed process left half written says nothing.
+    for trouble in text
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Trouble>(line).ok())
+    {
+        *counts.entry(trouble.what).or_default() += 1;
+    }
+    let told: Vec<String> = counts
+        .iter()
+        .map(|(what, count)| format!("{what} ({count})"))
+        .collect();
+    (!told.is_empty()).then(|| {
+        format!(
+            "Tries that failed and were made again, or given up: {}.",
+            told.join(", ")
+        )
+    })
+}

@@ -1,0 +1,252 @@
+//! The directory of an evaluation: which one it is, what has been answered, and
+//! what is written at the end.
+//!
+//! ```text
+//! OUT/evaluation.json    what is asked of whom; written first
+//! OUT/traces.jsonl       the journal: each answer as it came, in no manifest
+//! OUT/troubles.jsonl     a server's failed tries, in no manifest
+//! OUT/missing.jsonl      questions without an answer, where there are any
+//! OUT/traces.parquet     every trace record, written when all is answered
+//! OUT/…                  as in a run directory: items, tables, report, manifest
+//! ```
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use experiments::manifest::{EvaluationCard, Manifest};
+use experiments::norms::Norms;
+use experiments::record::recording::Recording;
+use experiments::record::{self, Writer};
+use serde_json::{Value, json};
+use tch::Device;
+
+use super::ask::{self, Asking};
+use super::cards::Cards;
+use super::journal::Journal;
+use super::reply::Counted;
+use crate::files;
+use crate::runner::finish::{TRACES, finish_evaluation};
+use crate::runner::{UserError, provenance};
+
+/// What the directory is of.
+const IDENTITY: &str = "evaluation.json";
+
+/// Rows of a group of `traces.parquet`.
+const GROUP: usize = 1 << 17;
+
+/// Missing answers named in the note.
+const NAMED: usize = 5;
+
+/// A directory that is this evaluation's.
+pub(crate) struct Directory {
+    /// Where it is.
+    pub(crate) path: PathBuf,
+    identity: Value,
+}
+
+impl Directory {
+    /// Makes a directory this evaluation's, or refuses.
+    pub(crate) fn claim(path: &Path, identity: Value, resume: bool) -> Result<Self> {
+        let marker = path.join(IDENTITY);
+        if let Ok(there) = std::fs::read(&marker) {
+            let there: Value = serde_json::from_slice(&there).unwrap_or_default();
+            let differs = differing(&there, &identity);
+            if !differs.is_empty() {
+                bail!(UserError(format!(
+                    "{} holds another evaluation (it differs in {}); give another folder with --out",
+                    path.display(),
+                    differs.join(", ")
+                )));
+            }
+            if !resume {
+                bail!(UserError(format!(
+                    "{} holds this evaluation already; go on with it with --resume, or give another folder with --out",
+                    path.display()
+                )));
+            }
+            files::remove_leftovers(path)?;
+        } else {
+            let occupied = path
+                .read_dir()
+                .is_ok_and(|mut entries| entries.next().is_some());
+            if occupied {
+                bail!(UserError(format!(
+                    "{} is not empty and holds no evaluation; give another folder with --out",
+                    path.display()
+                )));
+            }
+            files::write_whole(&marker, &serde_json::to_vec_pretty(&identity)?)?;
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            identity,
+        })
+    }
+
+    /// The journal of answers.
+    pub(crate) fn journal(&self) -> Result<Journal> {
+        Journal::open(&self.path.join("traces.jsonl"))
+    }
+
+    /// Where failed tries are noted.
+    pub(crate) fn troubles(&self) -> PathBuf {
+        self.path.join("troubles.jsonl")
+    }
+
+    /// Writes the journal as `traces.parquet`, and says what a reader must know
+    /// of how it came about and how many answers are missing.
+    pub(crate) fn close(
+        &self,
+        journal: Journal,
+        asking: &Asking,
+        names: &[String],
+    ) -> Result<(Vec<String>, usize)> {
+        let mut notes = Vec::new();
+        let mut missing = Vec::new();
+        let mut list = Vec::new();
+        for name in names {
+            for item in asking.items {
+                for sample in 0..asking.settings.samples {
+                    if journal.has(name, &item.task, &item.item_id, sample) {
+                        continue;
+                    }
+                    if missing.len() < NAMED {
+                        missing.push(format!("{}/{} ({sample})", item.task, item.item_id));
+                    }
+                    list.push(json!({"model": name, "task": item.task, "item_id": item.item_id, "sample": sample}));
+                }
+            }
+        }
+        let path = self.path.join("missing.jsonl");
+        if list.is_empty() {
+            if path.exists() {
+                std::fs::remove_file(&path)
+                    .with_context(|| format!("removing {}", path.display()))?;
+            }
+        } else {
+            let lines: String = list.iter().map(|line| format!("{line}\n")).collect();
+            files::write_whole(&path, lines.as_bytes())?;
+            let more = match list.len() - missing.len() {
+                0 => String::new(),
+                more => format!(" and {more} more, in missing.jsonl"),
+            };
+            notes.push(format!(
+                "{} of {} answers are missing after all tries; they are in no figure: {}{more}.",
+                list.len(),
+                journal.len() + list.len(),
+                missing.join(", ")
+            ));
+        }
+        notes.extend(ask::troubles(&self.troubles()));
+        if !journal.counted().is_empty() {
+            let by: Vec<String> = journal
+                .counted()
+                .iter()
+                .map(|(counted, answers)| match counted {
+                    Counted::Server => format!("by the server for {answers}"),
+                    Counted::Tokenizer => format!("by the given tokenizer for {answers}"),
+                })
+                .collect();
+            notes.push(format!(
+                "Reasoning tokens were counted {} answers.",
+                by.join(" and ")
+            ));
+        }
+        if journal.len() == 0 {
+            bail!(
+                "no question was answered; {} has the tries",
+                self.troubles().display()
+            );
+        }
+        drop(journal);
+        let traces = record::read(&self.path.join("traces.jsonl"))?;
+        record::write(&self.path.join(TRACES), &traces)?;
+        Ok((notes, list.len()))
+    }
+
+    /// Copies recordings into `traces.parquet`, and says what is wrong with them.
+    pub(crate) fn copy(&self, recordings: &[PathBuf]) -> Result<Vec<String>> {
+        let mut writer = Writer::new(&self.path.join(TRACES), GROUP)?;
+        let mut recording = Recording::default();
+        for path in recordings {
+            UserError::blame(
+                recording
+                    .read(path, |trace| writer.push(trace))
+                    .map_err(anyhow::Error::from),
+            )?;
+        }
+        writer.finish()?;
+        Ok(recording.faults())
+    }
+
+    /// Writes tables, report and manifest.
+    pub(crate) fn finish(&self, norms: &Norms, cards: Cards, evaluation: Evaluation) -> Result<()> {
+        // Read back rather than kept: what is compared is what lies there.
+        let mut recording = Recording::default();
+        recording.read(&self.path.join(TRACES), |_| Ok(()))?;
+        let title = cards.title.clone();
+        let hypothesis = cards.hypothesis.clone().unwrap_or_default();
+        let (arms, mut notes) = cards.of(recording.models());
+        notes.splice(0..0, evaluation.notes);
+        let tasks = match evaluation.tasks {
+            tasks if tasks.is_empty() => recording.tasks().to_vec(),
+            tasks => tasks,
+        };
+        let samples = recording.samples() as u32;
+        drop(recording);
+        let manifest = Manifest {
+            format: 0,
+            name: "evaluation".to_owned(),
+            title: title.unwrap_or_else(|| format!("Evaluation of {} models", arms.len())),
+            hypothesis,
+            seeds: Vec::new(),
+            tasks,
+            arms,
+            arm_runs: Vec::new(),
+            evaluation: EvaluationCard {
+                samples: evaluation.samples.unwrap_or(samples),
+                temperature: evaluation.temperature,
+                max_new_tokens: evaluation.max_new_tokens,
+                items: files::hash(&serde_json::to_vec(&self.identity)?),
+                norms: norms.source().to_owned(),
+            },
+            definition: self.identity.clone(),
+            only_correct: evaluation.only_correct,
+            notes,
+            environment: provenance::environment(evaluation.device, 1),
+            files: BTreeMap::new(),
+        };
+        finish_evaluation(&self.path, norms, manifest)
+    }
+}
+
+/// What an evaluation's manifest says beside its identity.
+pub(crate) struct Evaluation {
+    /// Tasks compared; those of the records where none is named.
+    pub(crate) tasks: Vec<String>,
+    /// Samples asked an item; as recorded where `None`.
+    pub(crate) samples: Option<u32>,
+    /// Temperature asked for.
+    pub(crate) temperature: f64,
+    /// Token cap; 0 for recordings.
+    pub(crate) max_new_tokens: u32,
+    /// Whether costs are of right answers alone.
+    pub(crate) only_correct: bool,
+    /// Where tensors lived.
+    pub(crate) device: Device,
+    /// What a reader must know.
+    pub(crate) notes: Vec<String>,
+}
+
+/// The keys in which two objects differ.
+fn differing(a: &Value, b: &Value) -> Vec<String> {
+    let (Some(a), Some(b)) = (a.as_object(), b.as_object()) else {
+        return vec!["everything".to_owned()];
+    };
+    let keys: std::collections::BTreeSet<&String> = a.keys().chain(b.keys()).collect();
+    keys.into_iter()
+        .filter(|key| a.get(*key) != b.get(*key))
+        .cloned()
+        .collect()
+}
