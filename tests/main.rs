@@ -8,6 +8,7 @@ mod between;
 mod bits;
 mod command_line;
 mod demonstrations;
+mod evaluate;
 mod human;
 mod metrics;
 mod micro_batches;

@@ -43,7 +43,12 @@ impl Compare {
 
 /// Prints the comparison of one run.
 pub(super) fn print_run(run: &Path) -> Result<()> {
-    print(&Loaded::read(run)?.compare()?, Format::Terminal)
+    print_comparison(&Loaded::read(run)?.compare()?)
+}
+
+/// Prints a comparison.
+pub(super) fn print_comparison(comparison: &Comparison) -> Result<()> {
+    print(comparison, Format::Terminal)
 }
 
 fn print(comparison: &Comparison, format: Format) -> Result<()> {

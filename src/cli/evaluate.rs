@@ -178,8 +178,8 @@ impl Evaluate {
             device: prepared.device,
             notes,
         };
-        directory.finish(&prepared.norms, prepared.cards, evaluation)?;
-        super::compare::print_run(&self.out)?;
+        let comparison = directory.finish(&prepared.norms, prepared.cards, evaluation)?;
+        super::compare::print_comparison(&comparison)?;
         eprintln!("report: {}", self.out.join("report.html").display());
         if missing > 0 {
             eprintln!(

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use experiments::comparison::Comparison;
 use experiments::manifest::{EvaluationCard, Manifest};
 use experiments::norms::Norms;
 use experiments::record::recording::Recording;
@@ -180,8 +181,13 @@ impl Directory {
         Ok(recording.faults())
     }
 
-    /// Writes tables, report and manifest.
-    pub(crate) fn finish(&self, norms: &Norms, cards: Cards, evaluation: Evaluation) -> Result<()> {
+    /// Writes tables, report and manifest; gives what they show.
+    pub(crate) fn finish(
+        &self,
+        norms: &Norms,
+        cards: Cards,
+        evaluation: Evaluation,
+    ) -> Result<Comparison> {
         // Read back rather than kept: what is compared is what lies there.
         let mut recording = Recording::default();
         recording.read(&self.path.join(TRACES), |_| Ok(()))?;

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
-use experiments::norms::{NormItem, Norms, conditions};
+use anyhow::{Context, Result, bail, ensure};
+use experiments::norms::{NormItem, Norms, NormsError, conditions};
 
 use crate::config::BUILTIN_NORMS;
 use crate::tasks::{self, EvaluationItem, PROBLEM, grading};
@@ -20,13 +20,20 @@ pub(crate) fn norms(folders: &[PathBuf], tasks: &[String]) -> Result<Option<Norm
     let mut trials = Vec::new();
     let mut sources = Vec::new();
     let mut owner: BTreeMap<String, &Path> = BTreeMap::new();
+    let mut without = None;
     for folder in folders {
-        let all = Norms::read(folder, &[]).context("--norms")?;
-        let wanted = |task: &&str| tasks.is_empty() || tasks.iter().any(|name| name == task);
-        let wanted: Vec<&str> = all.tasks().into_iter().filter(wanted).collect();
-        for task in wanted {
+        let all = match Norms::read(folder, tasks) {
+            Ok(norms) => norms,
+            // Another folder may hold them.
+            Err(error @ NormsError::NoSuchTask { .. }) => {
+                without = Some(error);
+                continue;
+            }
+            Err(error) => return Err(error).context("--norms"),
+        };
+        for task in all.tasks() {
             if let Some(first) = owner.insert(task.to_owned(), folder) {
-                anyhow::bail!(
+                bail!(
                     "--norms: {} and {} both hold {task}; give one of them",
                     first.display(),
                     folder.display()
@@ -36,6 +43,9 @@ pub(crate) fn norms(folders: &[PathBuf], tasks: &[String]) -> Result<Option<Norm
             trials.push((task.to_owned(), all.trials(task).to_vec()));
         }
         sources.push(all.source().to_owned());
+    }
+    if let Some(error) = without.filter(|_| items.is_empty()) {
+        return Err(error).context("--norms");
     }
     let norms = Norms::new(items, sources.join("; "));
     Ok(Some(

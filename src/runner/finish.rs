@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use experiments::alignment::ceiling::Ceiling;
 use experiments::comparison::build::{DEFAULT_DRAWS, Input, compare_items};
 use experiments::comparison::items::item_completions;
-use experiments::comparison::{Comparison, Curve, TrainingLog};
+use experiments::comparison::{Comparison, Curve, ItemCompletions, TrainingLog};
 use experiments::manifest::{ArmCard, ArmRun, EvaluationCard, Manifest, Role};
 use experiments::norms::{NormItem, Norms};
 use experiments::record::recording::{self, Recording};
@@ -45,7 +45,8 @@ struct Items {
 pub(super) fn finish(run: &Run) -> Result<()> {
     let tasks = &run.definition().tasks.names;
     write_items(run.out(), tasks, &run.norms)?;
-    write_last(run.out(), &manifest(run)?)
+    write_last(run.out(), &manifest(run)?)?;
+    Ok(())
 }
 
 /// Writes the evaluation's items.
@@ -64,19 +65,26 @@ fn write_items(out: &Path, tasks: &[String], norms: &Norms) -> Result<()> {
     files::write_whole(&out.join(ITEMS), &serde_json::to_vec(&items)?)
 }
 
-/// Writes tables and report, then the manifest.
-fn write_last(out: &Path, manifest: &Manifest) -> Result<()> {
+/// Writes tables and report, then the manifest; gives what they show.
+fn write_last(out: &Path, manifest: &Manifest) -> Result<Comparison> {
     let manifest = serde_json::to_vec_pretty(manifest)?;
     // Read back before it is written, so that a table made later starts from
     // the same bytes.
-    Loaded::of(out, serde_json::from_slice(&manifest)?)?.write_tables(out)?;
+    let loaded = Loaded::of(out, serde_json::from_slice(&manifest)?)?;
+    let comparison = loaded.compare()?;
+    report::write_all(&comparison, &loaded.shown(), out)?;
     // Last of all files: a directory without it is not complete.
-    files::write_whole(&out.join(MANIFEST), &manifest)
+    files::write_whole(&out.join(MANIFEST), &manifest)?;
+    Ok(comparison)
 }
 
 /// Ends an evaluation whose `traces.parquet` is written: adds format and hashes
 /// to what it says of itself, then writes what a run writes at its end.
-pub(crate) fn finish_evaluation(out: &Path, norms: &Norms, mut manifest: Manifest) -> Result<()> {
+pub(crate) fn finish_evaluation(
+    out: &Path,
+    norms: &Norms,
+    mut manifest: Manifest,
+) -> Result<Comparison> {
     write_items(out, &manifest.tasks, norms)?;
     manifest.format = FORMAT;
     for name in [ITEMS, TRACES] {
@@ -311,10 +319,14 @@ impl Loaded {
         Ok(comparison)
     }
 
+    /// Items with the completions that were kept.
+    fn shown(&self) -> Vec<ItemCompletions> {
+        item_completions(self.recording.shown(), &self.norms, &self.manifest.tasks)
+    }
+
     /// Writes tables, figures and report into a folder, and says which files.
     pub fn write_tables(&self, to: &Path) -> Result<Vec<PathBuf>> {
-        let shown = item_completions(self.recording.shown(), &self.norms, &self.manifest.tasks);
-        Ok(report::write_all(&self.compare()?, &shown, to)?)
+        Ok(report::write_all(&self.compare()?, &self.shown(), to)?)
     }
 }
 

@@ -1,0 +1,522 @@
+//! `qinglan evaluate` from outside: recordings, a server that misbehaves, and
+//! one that is left in the middle. The server is a thread of this process.
+
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::{Bench, Ended, TINY, json as read_json, text};
+
+const HEADER: &str = "task,item_id,prompt,answer,condition,n,mean_rt_ms,mean_log_rt,accuracy\n";
+
+/// Norms of `count` items of the task `sums`, harder from item to item.
+fn norms(bench: &Bench, count: usize) {
+    let mut items = HEADER.to_owned();
+    for i in 0..count {
+        let time = 900 + 170 * i + 13 * (i * i % 7);
+        items += &format!("sums,i{i},{i} + {i} =,{},c,10,{time},,0.9\n", 2 * i);
+    }
+    bench.write("norms/items.csv", &items);
+}
+
+/// What the server gives for a prompt at the so-manieth time.
+type Rule = fn(prompt: &str, time: usize) -> Reply;
+
+/// A reply as it goes over the wire.
+struct Reply {
+    status: &'static str,
+    header: &'static str,
+    body: String,
+    slow: Duration,
+}
+
+impl Reply {
+    fn new(status: &'static str, body: impl Into<String>) -> Self {
+        Self {
+            status,
+            header: "",
+            body: body.into(),
+            slow: Duration::ZERO,
+        }
+    }
+
+    /// An answer with reasoning apart and the server's own counts.
+    fn answer(prompt: &str) -> Self {
+        let number: usize = prompt
+            .split(' ')
+            .next()
+            .and_then(|word| word.parse().ok())
+            .unwrap_or(0);
+        let body = json!({
+            "choices": [{
+                "message": {"content": format!("{}", 2 * number), "reasoning_content": "I add."},
+                "finish_reason": if number == 5 { "length" } else { "stop" },
+            }],
+            "usage": {
+                "prompt_tokens": 7,
+                "completion_tokens": 30 + 9 * number,
+                "completion_tokens_details": {"reasoning_tokens": 20 + 9 * number},
+            },
+        });
+        Self::new("200 OK", body.to_string())
+    }
+}
+
+/// A server on the loopback, and how often each prompt came.
+struct Server {
+    url: String,
+    asked: Arc<Mutex<HashMap<String, usize>>>,
+    heads: Arc<Mutex<Vec<String>>>,
+}
+
+impl Server {
+    fn start(rule: Rule) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/v1", listener.local_addr().unwrap());
+        let server = Self {
+            url,
+            asked: Arc::default(),
+            heads: Arc::default(),
+        };
+        let (asked, heads) = (Arc::clone(&server.asked), Arc::clone(&server.heads));
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (asked, heads) = (Arc::clone(&asked), Arc::clone(&heads));
+                // A client that was killed breaks its connection; that is no failure here.
+                std::thread::spawn(move || serve(stream, rule, &asked, &heads));
+            }
+        });
+        server
+    }
+
+    fn times(&self) -> usize {
+        self.asked.lock().unwrap().values().sum()
+    }
+}
+
+fn serve(
+    mut stream: TcpStream,
+    rule: Rule,
+    asked: &Mutex<HashMap<String, usize>>,
+    heads: &Mutex<Vec<String>>,
+) -> Option<()> {
+    let mut reader = BufReader::new(stream.try_clone().ok()?);
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if reader.read_line(&mut head).ok()? == 0 {
+            return None;
+        }
+    }
+    let lower = head.to_ascii_lowercase();
+    let length = lower.split("content-length: ").nth(1)?;
+    let length: usize = length.split_whitespace().next()?.parse().ok()?;
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    let body: Value = serde_json::from_slice(&body).ok()?;
+    let prompt = body["messages"][0]["content"]
+        .as_str()
+        .or(body["prompt"].as_str())?
+        .to_owned();
+    heads.lock().unwrap().push(head);
+    let time = {
+        let mut asked = asked.lock().unwrap();
+        let times = asked.entry(prompt.clone()).or_default();
+        *times += 1;
+        *times
+    };
+    let reply = rule(&prompt, time);
+    std::thread::sleep(reply.slow);
+    let head = format!(
+        "HTTP/1.1 {}\r\nContent-Length: {}\r\n{}Connection: close\r\n\r\n",
+        reply.status,
+        reply.body.len(),
+        reply.header
+    );
+    stream.write_all(head.as_bytes()).ok()?;
+    stream.write_all(reply.body.as_bytes()).ok()
+}
+
+fn arguments<'a>(url: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let mut arguments = vec![
+        "evaluate",
+        "--endpoint",
+        url,
+        "--served-model",
+        "served",
+        "--norms",
+        "norms",
+        "--out",
+        "out",
+    ];
+    arguments.extend_from_slice(more);
+    arguments
+}
+
+fn evaluate(bench: &Bench, server: &Server, more: &[&str]) -> Ended {
+    bench.qinglan(&arguments(&server.url, more))
+}
+
+/// (item, sample) of every line of a JSONL file, sorted.
+fn places(path: &Path) -> Vec<(String, u64)> {
+    let mut places: Vec<(String, u64)> = text(path)
+        .lines()
+        .map(|line| {
+            let line: Value = serde_json::from_str(line).unwrap();
+            let item = line["item_id"].as_str().unwrap().to_owned();
+            (item, line["sample"].as_u64().unwrap())
+        })
+        .collect();
+    places.sort();
+    places
+}
+
+#[test]
+fn what_a_server_does_wrong_is_tried_again_counted_and_named() {
+    let bench = Bench::new(TINY);
+    norms(&bench, 8);
+    let server = Server::start(|prompt, time| {
+        let busy = Reply {
+            header: "Retry-After: 0\r\n",
+            ..Reply::new("429 Too Many Requests", "wait")
+        };
+        let half = Reply::answer(prompt).body[..40].to_owned();
+        match (prompt.split(' ').next().unwrap(), time) {
+            ("1", 1 | 2) => busy,
+            ("2", 1) => Reply::new("500 Internal Server Error", "{}"),
+            ("3", 1) => Reply::new("200 OK", "<html>a gateway</html>"),
+            ("4", 1) => Reply::new("200 OK", half),
+            ("6", 1) => Reply {
+                slow: Duration::from_secs(3),
+                ..Reply::answer(prompt)
+            },
+            _ => Reply::answer(prompt),
+        }
+    });
+    let ended = evaluate(&bench, &server, &["--concurrency", "8", "--timeout", "2"]).done();
+    for part in [
+        "429 (2)",
+        "500 (1)",
+        "HTML in place of JSON (1)",
+        "a body that is no whole JSON",
+        "no reply in time (1)",
+        "by the server",
+    ] {
+        let said = ended
+            .stdout
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ");
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert_eq!(server.times(), 8 + 6);
+    let expected: Vec<(String, u64)> = (0..8).map(|i| (format!("i{i}"), 0)).collect();
+    assert_eq!(places(&bench.path("out/traces.jsonl")), expected);
+    let shown = read_json(&bench.path("out/comparison.json"));
+    let arm = &shown["arms"][0];
+    assert_eq!(arm["name"], "served");
+    // One of the eight was cut off, and is in no figure.
+    assert_eq!(
+        (arm["truncated"].as_u64(), arm["samples"].as_u64()),
+        (Some(1), Some(8))
+    );
+    assert_eq!(arm["accuracy"]["value"], 1.0);
+    assert!(arm["alignment"]["value"].as_f64().unwrap() > 0.9);
+    // Later tables are made from what lies there, notes included.
+    let again = bench.qinglan(&["compare", "out"]).done();
+    assert_eq!(again.stdout, ended.stdout);
+}
+
+#[test]
+fn what_is_given_up_is_missing_and_never_a_zero() {
+    let bench = Bench::new(TINY);
+    norms(&bench, 6);
+    let server = Server::start(|prompt, time| match prompt.split(' ').next().unwrap() {
+        // One that answers when it is asked again, in another session.
+        "2" if time == 1 => Reply::new("503 Service Unavailable", ""),
+        _ => Reply::answer(prompt),
+    });
+    let ended = evaluate(&bench, &server, &["--tries", "1"]);
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("1 answers are missing"),
+        "{}",
+        ended.stderr
+    );
+    let said = ended
+        .stdout
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
+    assert!(said.contains("1 of 6 answers are missing"), "{said}");
+    assert!(said.contains("sums/i2 (0)"), "{said}");
+    assert_eq!(
+        places(&bench.path("out/missing.jsonl")),
+        [("i2".to_owned(), 0)]
+    );
+    let shown = read_json(&bench.path("out/comparison.json"));
+    assert_eq!(shown["arms"][0]["samples"], 5);
+    evaluate(&bench, &server, &["--tries", "1", "--resume"]).done();
+    assert_eq!(server.times(), 7);
+    assert!(!bench.path("out/missing.jsonl").exists());
+    assert_eq!(places(&bench.path("out/traces.jsonl")).len(), 6);
+}
+
+#[test]
+fn a_killed_evaluation_goes_on_with_nothing_lost_or_doubled() {
+    let bench = Bench::new(TINY);
+    norms(&bench, 12);
+    let server = Server::start(|prompt, _| Reply {
+        slow: Duration::from_millis(40),
+        ..Reply::answer(prompt)
+    });
+    let more = ["--samples", "2", "--concurrency", "2"];
+    let journal = bench.path("out/traces.jsonl");
+    let mut killed = bench
+        .command(&arguments(&server.url, &more))
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let answered =
+        || std::fs::read(&journal).map_or(0, |b| b.iter().filter(|b| **b == b'\n').count());
+    while answered() < 5 {
+        assert!(killed.try_wait().unwrap().is_none(), "it ended by itself");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    let before = answered();
+    assert!(before < 24, "it was killed too late");
+    // As if the last line had not come to its end.
+    let mut half = std::fs::OpenOptions::new()
+        .append(true)
+        .open(&journal)
+        .unwrap();
+    half.write_all(b"{\"model\":\"served\",\"ta").unwrap();
+    let refused = evaluate(&bench, &server, &more);
+    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+    assert!(refused.stderr.contains("--resume"), "{}", refused.stderr);
+    let mut resumed = more.to_vec();
+    resumed.push("--resume");
+    evaluate(&bench, &server, &resumed).done();
+    let expected: Vec<(String, u64)> = {
+        let all = (0..12).flat_map(|i| [(format!("i{i}"), 0), (format!("i{i}"), 1)]);
+        let mut all: Vec<_> = all.collect();
+        all.sort();
+        all
+    };
+    assert_eq!(places(&journal), expected);
+    // What was in flight when the process was killed, and no more, was asked twice.
+    assert!(server.times() <= 24 + 2, "{}", server.times());
+    let mut other = resumed.clone();
+    other.extend(["--temperature", "0"]);
+    let refused = evaluate(&bench, &server, &other);
+    assert!(
+        refused.stderr.contains("it differs in temperature"),
+        "{}",
+        refused.stderr
+    );
+}
+
+#[test]
+fn the_key_is_sent_and_told_to_nobody() {
+    let bench = Bench::new(TINY);
+    norms(&bench, 3);
+    let server = Server::start(|_, _| {
+        Reply::new(
+            "401 Unauthorized",
+            "{\"error\": \"no such key: sk-secret\"}",
+        )
+    });
+    let ended = Ended::of(
+        bench
+            .command(&arguments(&server.url, &["--api-key-env", "A_KEY"]))
+            .env("A_KEY", "sk-secret")
+            .env("QINGLAN_LOG", "trace")
+            .output()
+            .unwrap(),
+    );
+    assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+    assert!(ended.stderr.contains("HTTP 401"), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("sk-secret"), "{}", ended.stderr);
+    let heads = server.heads.lock().unwrap();
+    assert!(heads.iter().all(|head| head.contains("Bearer sk-secret")));
+    for file in crate::support::files_below(&bench.path("out")) {
+        let bytes = std::fs::read(bench.path("out").join(file)).unwrap();
+        assert!(!String::from_utf8_lossy(&bytes).contains("sk-secret"));
+    }
+}
+
+#[test]
+fn reasoning_that_nobody_can_count_ends_the_evaluation_with_what_to_do() {
+    let bench = Bench::new(TINY);
+    norms(&bench, 4);
+    let server = Server::start(|prompt, _| {
+        let body = json!({
+            "choices": [{"text": format!("<think> A 1 B </think> {}", prompt.len()), "finish_reason": "stop"}],
+            "usage": {"prompt_tokens": 4, "completion_tokens": 9},
+        });
+        Reply::new("200 OK", body.to_string())
+    });
+    let more = ["--api", "completions"];
+    let refused = evaluate(&bench, &server, &more);
+    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+    assert!(
+        refused
+            .stderr
+            .contains("no count of reasoning tokens; give the model's tokenizer with --tokenizer"),
+        "{}",
+        refused.stderr
+    );
+    let vocabulary = qinglan::model::vocabulary::tokenizer();
+    vocabulary
+        .save(bench.path("tokenizer.json"), false)
+        .unwrap();
+    let resumed = [
+        "--api",
+        "completions",
+        "--tokenizer",
+        "tokenizer.json",
+        "--resume",
+    ];
+    let ended = evaluate(&bench, &server, &resumed).done();
+    let said = ended
+        .stdout
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
+    assert!(
+        said.contains("by the given tokenizer for 4 answers"),
+        "{said}"
+    );
+    for line in text(&bench.path("out/traces.jsonl")).lines() {
+        let line: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(
+            (&line["reasoning_tokens"], &line["counted"]),
+            (&json!(3), &json!("tokenizer"))
+        );
+    }
+}
+
+/// Lines of a recording of `model`, on the items of [`norms`].
+fn recorded(model: &str, count: usize, tokens: fn(usize) -> i64) -> Vec<Value> {
+    (0..count)
+        .map(|i| {
+            json!({"model": model, "task": "sums", "item_id": format!("i{i}"), "sample": 0, "prompt_tokens": 4,
+                "reasoning_tokens": tokens(i), "completion_tokens": 90, "correct": i % 3 != 0, "truncated": false})
+        })
+        .collect()
+}
+
+#[test]
+fn recordings_are_compared_by_their_cards_and_their_faults_are_named() {
+    let bench = Bench::new(TINY);
+    norms(&bench, 10);
+    let mut lines = recorded("base", 9, |i| 10 + (i as i64 * 7) % 5);
+    lines.extend(recorded("student", 9, |i| 20 + 3 * i as i64));
+    lines.extend(recorded("constant", 9, |_| 40));
+    let mut cut = recorded("cut", 9, |_| 64);
+    for line in &mut cut {
+        line["truncated"] = json!(true);
+    }
+    lines.extend(cut);
+    // A repeat, a negative count, an absent one, an item without norms, a task of one item.
+    lines.push(lines[3].clone());
+    let mut bad = lines[4].clone();
+    bad["reasoning_tokens"] = json!(-1);
+    lines.push(bad.clone());
+    bad.as_object_mut().unwrap().remove("reasoning_tokens");
+    lines.push(bad);
+    for (key, value) in [("item_id", "unknown"), ("task", "lonely")] {
+        let mut other = lines[0].clone();
+        other[key] = json!(value);
+        lines.push(other);
+    }
+    let jsonl: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    bench.write("traces.jsonl", &jsonl);
+    bench.write(
+        "cards.toml",
+        "title = \"Made up\"\n[[model]]\nname = \"base\"\nrole = \"base\"\n[[model]]\nname = \"student\"\nrole = \"student\"\n\
+         base = \"base\"\nteacher = \"absent\"\n[[model]]\nname = \"constant\"\nrole = \"other\"\n",
+    );
+    let ended = bench
+        .qinglan(&[
+            "evaluate",
+            "--traces",
+            "traces.jsonl",
+            "--models",
+            "cards.toml",
+            "--norms",
+            "norms",
+            "--out",
+            "out",
+        ])
+        .done();
+    let said = ended
+        .stdout
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
+    for part in [
+        "Made up",
+        "2 of 41 rows of traces.jsonl are no records and are left out: line 38: `reasoning_tokens` is -1",
+        "repeat the model, seed, task, item and sample of an earlier one",
+        "The first record that repeats another: base, sums/i3, sample 0.",
+        "Models without a card stand for themselves, in no contrast: cut.",
+        "student's teacher absent has no record",
+        "Every answer was cut off at the token cap, so no figure of these models is defined: cut.",
+        "lonely has 1 item(s)",
+        "constant on sums",
+        "1 evaluated item(s) have no human time and are in no alignment: sums/unknown.",
+        "1 item(s) of sums with a human time were not evaluated: i9.",
+        "No human times for lonely",
+        "Negative transfer (student - base, alignment)",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    for name in [
+        "report.html",
+        "comparison.csv",
+        "manifest.json",
+        "traces.parquet",
+    ] {
+        assert!(bench.path("out").join(name).exists(), "{name}");
+    }
+    let again = bench.qinglan(&["compare", "out"]).done();
+    assert_eq!(again.stdout, ended.stdout);
+    let constant = read_json(&bench.path("out/comparison.json"));
+    let constant = constant["arms"].as_array().unwrap();
+    let constant = constant
+        .iter()
+        .find(|arm| arm["name"] == "constant")
+        .unwrap();
+    assert_eq!(constant["alignment"]["value"], Value::Null);
+}
+
+#[test]
+fn a_source_is_needed_and_only_one() {
+    let bench = Bench::new(TINY);
+    for arguments in [
+        vec!["evaluate"],
+        vec!["evaluate", "--model", "a", "--traces", "b.jsonl"],
+        vec!["evaluate", "--endpoint", "http://localhost:1/v1"],
+        vec!["evaluate", "--traces", "absent.jsonl"],
+        vec!["evaluate", "--endpoint", "localhost", "--served-model", "m"],
+        vec![
+            "evaluate",
+            "--endpoint",
+            "http://a:b@localhost/v1",
+            "--served-model",
+            "m",
+        ],
+    ] {
+        let ended = bench.qinglan(&arguments);
+        assert_eq!(ended.code, Some(2), "{arguments:?}: {}", ended.stderr);
+        assert!(!bench.path("runs").exists(), "{arguments:?}");
+    }
+}
