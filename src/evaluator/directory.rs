@@ -204,7 +204,10 @@ impl Directory {
         let manifest = Manifest {
             format: 0,
             name: "evaluation".to_owned(),
-            title: title.unwrap_or_else(|| format!("Evaluation of {} models", arms.len())),
+            title: title.unwrap_or_else(|| match arms.as_slice() {
+                [alone] => format!("Evaluation of {}", alone.name),
+                _ => format!("Evaluation of {} models", arms.len()),
+            }),
             hypothesis,
             seeds: Vec::new(),
             tasks,

@@ -20,6 +20,10 @@ const STANDING: &str = "Evaluation items enter no training and no validation; ho
      told in METHODOLOGY.md. The figures are printed as they fell. Each statement reaches as far as its 95 % interval, \
      for these items and these seeds, and no further.";
 
+/// What holds for an evaluation of models that were trained elsewhere.
+const STANDING_ELSEWHERE: &str = "Whether the models met these items before is not known here. The figures are printed as \
+     they fell. Each statement reaches as far as its 95 % interval, for these items, and no further.";
+
 /// What was found, in sentences.
 pub(super) fn findings(comparison: &Comparison) -> String {
     let found = summary::findings(comparison);
@@ -38,7 +42,13 @@ pub(super) fn findings(comparison: &Comparison) -> String {
     } else {
         list(" class=\"summary\"", &sentences, "statements", FINDINGS)
     };
-    let _ = writeln!(out, "<p class=\"standing\">{STANDING}</p>");
+    // An evaluation trains nothing, so it cannot speak for what its models were trained on.
+    let standing = if comparison.arms.iter().all(|arm| arm.budget.is_none()) {
+        STANDING_ELSEWHERE
+    } else {
+        STANDING
+    };
+    let _ = writeln!(out, "<p class=\"standing\">{standing}</p>");
     out
 }
 
@@ -99,5 +109,11 @@ mod tests {
     fn claims_only_what_holds_for_any_run() {
         assert!(STANDING.contains("Evaluation items enter no training and no validation"));
         assert!(STANDING.contains("METHODOLOGY") && !STANDING.contains("Nothing was tuned"));
+        let mut elsewhere = fixture::comparison();
+        assert!(findings(&elsewhere).contains("enter no training"));
+        for arm in &mut elsewhere.arms {
+            arm.budget = None;
+        }
+        assert!(!findings(&elsewhere).contains("enter no training"));
     }
 }
