@@ -283,7 +283,7 @@ fn a_killed_evaluation_goes_on_with_nothing_lost_or_doubled() {
         .spawn()
         .unwrap();
     let answered =
-        || std::fs::read(&journal).map_or(0, |b| b.iter().filter(|b| **b == b'\n').count());
+        || std::fs::read_to_string(&journal).map_or(0, |text| text.matches('\n').count());
     while answered() < 5 {
         assert!(killed.try_wait().unwrap().is_none(), "it ended by itself");
         std::thread::sleep(Duration::from_millis(2));
@@ -437,8 +437,8 @@ fn recordings_are_compared_by_their_cards_and_their_faults_are_named() {
         other[key] = json!(value);
         lines.push(other);
     }
-    let jsonl: String = lines.iter().map(|line| format!("{line}\n")).collect();
-    bench.write("traces.jsonl", &jsonl);
+    let jsonl: Vec<String> = lines.iter().map(Value::to_string).collect();
+    bench.write("traces.jsonl", &jsonl.join("\n"));
     bench.write(
         "cards.toml",
         "title = \"Made up\"\n[[model]]\nname = \"base\"\nrole = \"base\"\n[[model]]\nname = \"student\"\nrole = \"student\"\n\

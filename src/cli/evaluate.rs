@@ -38,7 +38,7 @@ pub(super) struct Evaluate {
     /// A Hugging Face folder, a GGUF file, or the name of a model in the cache; may be repeated.
     #[arg(long = "model", value_name = "DIR|GGUF|NAME")]
     models: Vec<String>,
-    /// An OpenAI-compatible server, such as http://localhost:8000/v1.
+    /// An OpenAI-compatible server, such as `http://localhost:8000/v1`.
     #[arg(long, value_name = "URL", requires = "served")]
     endpoint: Option<String>,
     /// The model's name at the server.
@@ -53,7 +53,7 @@ pub(super) struct Evaluate {
     /// Human times: a folder in the native schema, may be repeated [default: builtin].
     #[arg(long, value_name = "DIR")]
     norms: Vec<PathBuf>,
-    /// Tasks, such as alphabet_arithmetic,addition_digit [default: all of the norms or records].
+    /// Tasks, separated by commas [default: all of the norms or records].
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     tasks: Vec<String>,
     /// How each task's problems are asked: TOML, task = "text with {problem}".
@@ -281,15 +281,14 @@ impl Evaluate {
             }
             return Ok(json!({ "recordings": recordings }));
         }
-        let source = match &self.served {
-            Some(model) => json!({"served_model": model, "api": self.api}),
-            None => {
-                let mut models = Vec::new();
-                for (name, path) in self.stored()? {
-                    models.push(json!({"name": name, "hash": hash_of_model(&path)?}));
-                }
-                json!({"models": models, "dtype": self.dtype.resolve(prepared.device).to_string()})
+        let source = if let Some(model) = &self.served {
+            json!({"served_model": model, "api": self.api})
+        } else {
+            let mut models = Vec::new();
+            for (name, path) in self.stored()? {
+                models.push(json!({"name": name, "hash": hash_of_model(&path)?}));
             }
+            json!({"models": models, "dtype": self.dtype.resolve(prepared.device).to_string()})
         };
         Ok(json!({
             "source": source,

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::endpoint::{Asked, Endpoint, Question};
 use super::journal::{Journal, Line};
 use super::questions;
+use super::reply::Reply;
 use super::{EvaluationSettings, answers, stretches};
 use crate::generation::Engine;
 use crate::model::Text;
@@ -156,23 +157,7 @@ pub(crate) fn endpoint(
             })?;
             match asked {
                 Asked::Answered(reply) => {
-                    let line = Line {
-                        trace: Trace {
-                            model: name.to_owned(),
-                            seed: None,
-                            task: item.task.clone(),
-                            item_id: item.item_id.clone(),
-                            sample,
-                            prompt_tokens: reply.prompt_tokens,
-                            reasoning_tokens: reply.reasoning_tokens,
-                            completion_tokens: reply.completion_tokens,
-                            correct: questions::grade(item, &reply.text),
-                            truncated: reply.truncated,
-                            answer: grading::answer(&reply.text),
-                            completion: Some(reply.text),
-                        },
-                        counted: Some(reply.counted),
-                    };
+                    let line = line(name, item, sample, reply);
                     if answered.send(line).is_err() {
                         break;
                     }
@@ -224,6 +209,27 @@ pub(crate) fn endpoint(
     bar.finish_and_clear();
     ended?;
     Ok(!stop.load(Ordering::SeqCst))
+}
+
+/// A server's answer as a line of the journal.
+fn line(name: &str, item: &EvaluationItem, sample: u32, reply: Reply) -> Line {
+    Line {
+        trace: Trace {
+            model: name.to_owned(),
+            seed: None,
+            task: item.task.clone(),
+            item_id: item.item_id.clone(),
+            sample,
+            prompt_tokens: reply.prompt_tokens,
+            reasoning_tokens: reply.reasoning_tokens,
+            completion_tokens: reply.completion_tokens,
+            correct: questions::grade(item, &reply.text),
+            truncated: reply.truncated,
+            answer: grading::answer(&reply.text),
+            completion: Some(reply.text),
+        },
+        counted: Some(reply.counted),
+    }
 }
 
 /// Notes a failed try. A note that cannot be written costs no answer.

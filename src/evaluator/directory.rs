@@ -126,8 +126,8 @@ impl Directory {
                     .with_context(|| format!("removing {}", path.display()))?;
             }
         } else {
-            let lines: String = list.iter().map(|line| format!("{line}\n")).collect();
-            files::write_whole(&path, lines.as_bytes())?;
+            let lines: Vec<String> = list.iter().map(Value::to_string).collect();
+            files::write_whole(&path, (lines.join("\n") + "\n").as_bytes())?;
             let more = match list.len() - missing.len() {
                 0 => String::new(),
                 more => format!(" and {more} more, in missing.jsonl"),

@@ -192,7 +192,7 @@ mod tests {
             std::fs::write(&path, &whole[..cut]).unwrap();
             let mut journal = Journal::open(&path).unwrap();
             let there = journal.len();
-            assert_eq!(there, whole[..cut].iter().filter(|b| **b == b'\n').count());
+            assert_eq!(there, whole[..cut].split(|b| *b == b'\n').count() - 1);
             // Of what is asked again, nothing is doubled.
             journal.append(vec![line(0), line(1)]).unwrap();
             assert_eq!(std::fs::read(&path).unwrap(), whole);

@@ -191,7 +191,7 @@ mod tests {
     use super::*;
     use crate::model::vocabulary;
 
-    fn chat(message: Value, usage: Value) -> String {
+    fn chat(message: &Value, usage: &Value) -> String {
         json!({"choices": [{"message": message, "finish_reason": "stop"}], "usage": usage})
             .to_string()
     }
@@ -200,7 +200,7 @@ mod tests {
     fn the_servers_counts_are_taken_where_it_gives_them() {
         let usage = json!({"prompt_tokens": 12, "completion_tokens": 9, "completion_tokens_details": {"reasoning_tokens": 6}});
         for field in ["reasoning_content", "reasoning"] {
-            let body = chat(json!({"content": "7", field: "3 and 4"}), usage.clone());
+            let body = chat(&json!({"content": "7", field: "3 and 4"}), &usage);
             let reply = read(&body, "?", None).unwrap();
             assert_eq!(reply.text, "<think>3 and 4</think>7");
             assert_eq!(
@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn think_tags_are_counted_by_the_given_tokenizer_or_not_at_all() {
         let usage = json!({"prompt_tokens": 12, "completion_tokens": 9, "completion_tokens_details": {"reasoning_tokens": 0}});
-        let body = chat(json!({"content": "<think> A 1 B </think> true"}), usage);
+        let body = chat(&json!({"content": "<think> A 1 B </think> true"}), &usage);
         assert_eq!(
             read(&body, "?", None),
             Err(NoReply::Uncounted("reasoning tokens"))
@@ -245,7 +245,7 @@ mod tests {
 
     #[test]
     fn without_any_count_nothing_is_made_up() {
-        let body = chat(json!({"content": "7"}), Value::Null);
+        let body = chat(&json!({"content": "7"}), &Value::Null);
         assert_eq!(
             read(&body, "?", None),
             Err(NoReply::Uncounted("prompt tokens"))

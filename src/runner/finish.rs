@@ -312,7 +312,7 @@ impl Loaded {
             seed: 0,
             only_correct: manifest.only_correct,
         };
-        let mut comparison = compare_items(input, items)?;
+        let mut comparison = compare_items(input, &items)?;
         notes.append(&mut comparison.notes);
         notes.append(&mut last);
         comparison.notes = notes;

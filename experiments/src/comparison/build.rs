@@ -165,13 +165,13 @@ pub fn compare(input: Input<'_>) -> Result<Comparison, ComparisonError> {
         input.tasks.contains(&trace.task) && input.arms.iter().any(|arm| arm.name == trace.model)
     };
     let items = cost::items(input.traces.iter().filter(named), input.only_correct);
-    compare_items(input, items)
+    compare_items(input, &items)
 }
 
 /// The same from the item means of the arms and tasks, made while records were
 /// read; the input's own traces are not looked at for any figure.
-pub fn compare_items(input: Input<'_>, items: Items) -> Result<Comparison, ComparisonError> {
-    validate(&input, &items)?;
+pub fn compare_items(input: Input<'_>, items: &Items) -> Result<Comparison, ComparisonError> {
+    validate(&input, items)?;
     let resampling = Resampling {
         draws: input.draws,
         seed: input.seed,
@@ -187,11 +187,11 @@ pub fn compare_items(input: Input<'_>, items: Items) -> Result<Comparison, Compa
         )
     };
     let arms: Vec<_> = input.arms.iter().map(figures).collect();
-    let contrasts = contrasts::contrasts(&input, &items, &arms);
+    let contrasts = contrasts::contrasts(&input, items, &arms);
     Ok(Comparison {
-        constant_answers: constants(&input, &items),
-        notes: notes::notes(&input, &items, &arms, &contrasts),
-        further: further::further(&input, &items),
+        constant_answers: constants(&input, items),
+        notes: notes::notes(&input, items, &arms, &contrasts),
+        further: further::further(&input, items),
         title: input.title,
         hypothesis: input.hypothesis,
         evaluation: input.evaluation,
