@@ -16,12 +16,12 @@ const HEADER: &str = "task,item_id,prompt,answer,condition,n,mean_rt_ms,mean_log
 
 /// Norms of `count` items of the task `sums`, harder from item to item.
 fn norms(bench: &Bench, count: usize) {
-    let mut items = HEADER.to_owned();
-    for i in 0..count {
+    let row = |i: usize| {
         let time = 900 + 170 * i + 13 * (i * i % 7);
-        items += &format!("sums,i{i},{i} + {i} =,{},c,10,{time},,0.9\n", 2 * i);
-    }
-    bench.write("norms/items.csv", &items);
+        format!("sums,i{i},{i} + {i} =,{},c,10,{time},,0.9", 2 * i)
+    };
+    let rows: Vec<String> = (0..count).map(row).collect();
+    bench.write("norms/items.csv", &(HEADER.to_owned() + &rows.join("\n")));
 }
 
 /// What the server gives for a prompt at the so-manieth time.
