@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::generation::{Engine, Key, PrecisionChoice, Prompt, Sampling};
 use crate::model::{Model, Text};
-use crate::tasks::{EvaluationItem, grading};
+use crate::tasks::{self, EvaluationItem, grading};
 
 /// How to evaluate.
 ///
@@ -140,7 +140,7 @@ pub(crate) fn answers(
             prompt_tokens: prompts[index / samples].tokens.len() as u32,
             reasoning_tokens: text.reasoning_tokens(&completion.tokens) as u32,
             completion_tokens: completion.tokens.len() as u32,
-            correct: questions::grade(item, &answered),
+            correct: tasks::grade(&item.task, &item.answer, &answered),
             truncated: completion.truncated(),
             answer: grading::answer(&answered),
             completion: Some(answered),

@@ -21,7 +21,8 @@ fn norms(bench: &Bench, count: usize) {
         format!("sums,i{i},{i} + {i} =,{},c,10,{time},,0.9", 2 * i)
     };
     let rows: Vec<String> = (0..count).map(row).collect();
-    bench.write("norms/items.csv", &(HEADER.to_owned() + &rows.join("\n")));
+    let text = format!("{HEADER}{}", rows.join("\n"));
+    bench.write("norms/items.csv", &text);
 }
 
 /// What the server gives for a prompt at the so-manieth time.

@@ -40,7 +40,7 @@ struct Alignment {
     #[arg(value_name = "DIR")]
     folder: PathBuf,
     /// People's times; otherwise the folder human two above the given one, or
-    /// ../shared/human. Where it holds devarda2025_figure/points.csv, the
+    /// ../shared/human. Where it holds `devarda2025_figure/points.csv`, the
     /// published correlations are held too.
     #[arg(long, value_name = "DIR")]
     norms: Option<PathBuf>,
@@ -188,17 +188,11 @@ impl Lockstep {
 
 impl Alignment {
     fn execute(self) -> Result<Ending> {
-        let norms = match self.norms {
-            Some(norms) => norms,
-            None => {
-                let beside = self.folder.join("../../human");
-                if beside.is_dir() {
-                    beside
-                } else {
-                    PathBuf::from("../shared/human")
-                }
-            }
-        };
+        let beside = self.folder.join("../../human");
+        let norms = self
+            .norms
+            .or_else(|| beside.is_dir().then_some(beside))
+            .unwrap_or_else(|| PathBuf::from("../shared/human"));
         if !norms.is_dir() {
             bail!(UserError(format!(
                 "no human times at {}; name their folder with --norms",

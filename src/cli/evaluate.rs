@@ -223,7 +223,7 @@ impl Evaluate {
         } else {
             tasks::NAMES.map(str::to_owned).to_vec()
         };
-        let (mut items, norms) = questions::items(&tasks, given)?;
+        let (mut items, norms) = tasks::items(&tasks, given)?;
         ensure!(self.samples > 0, "--samples 0: ask each item at least once");
         self.settings()
             .sampling()
@@ -253,12 +253,18 @@ impl Evaluate {
 
     /// The built-in norms of the tasks, those left out that there are none of.
     fn builtin_norms(&self) -> Result<Norms> {
+        // The items of some tasks come with their norms alone.
+        let has_items = |name: &&&str| {
+            tasks::evaluated_only(name).is_none_or(|task| !task.evaluation_items().is_empty())
+        };
         let names: Vec<String> = tasks::NAMES
             .iter()
+            .chain(&tasks::EVALUATED_NAMES)
+            .filter(has_items)
             .filter(|name| self.tasks.is_empty() || self.tasks.iter().any(|task| task == *name))
             .map(|name| (*name).to_owned())
             .collect();
-        Ok(questions::items(&names, None)?.1)
+        Ok(tasks::items(&names, None)?.1)
     }
 
     fn settings(&self) -> EvaluationSettings {

@@ -19,12 +19,11 @@ use serde::{Deserialize, Serialize};
 
 use super::endpoint::{Asked, Endpoint, Question};
 use super::journal::{Journal, Line};
-use super::questions;
 use super::reply::Reply;
 use super::{EvaluationSettings, answers, stretches};
 use crate::generation::Engine;
 use crate::model::Text;
-use crate::tasks::{EvaluationItem, grading};
+use crate::tasks::{self, EvaluationItem, grading};
 
 /// A failed try, a line of `troubles.jsonl`.
 #[derive(Serialize, Deserialize)]
@@ -223,7 +222,7 @@ fn line(name: &str, item: &EvaluationItem, sample: u32, reply: Reply) -> Line {
             prompt_tokens: reply.prompt_tokens,
             reasoning_tokens: reply.reasoning_tokens,
             completion_tokens: reply.completion_tokens,
-            correct: questions::grade(item, &reply.text),
+            correct: tasks::grade(&item.task, &item.answer, &reply.text),
             truncated: reply.truncated,
             answer: grading::answer(&reply.text),
             completion: Some(reply.text),
