@@ -13,6 +13,7 @@ mod norms;
 mod report;
 mod rewards;
 mod run;
+mod runs;
 mod sample;
 
 use std::io::IsTerminal;
@@ -43,6 +44,8 @@ enum Verb {
     Report(report::Report),
     /// List and describe rewards, and try them on completions.
     Rewards(rewards::Rewards),
+    /// List, show, compare or remove run directories.
+    Runs(runs::Runs),
     /// Sample completions from a model.
     Sample(sample::Sample),
     /// Inspect, import or export a checkpoint.
@@ -91,6 +94,7 @@ pub fn main_with(registry: Registry) -> ExitCode {
         Verb::Compare(compare) => compare.execute().map(|()| Ending::Done),
         Verb::Report(report) => report.execute().map(|()| Ending::Done),
         Verb::Rewards(rewards) => rewards.execute(&registry).map(|()| Ending::Done),
+        Verb::Runs(runs) => runs.execute().map(|()| Ending::Done),
         Verb::Sample(sample) => sample.execute().map(|()| Ending::Done),
         Verb::Model(model) => model.execute().map(|()| Ending::Done),
         Verb::Norms(norms) => norms.execute().map(|()| Ending::Done),

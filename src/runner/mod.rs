@@ -14,6 +14,7 @@ pub(crate) mod inputs;
 mod learning;
 pub mod provenance;
 pub mod schedule;
+pub mod survey;
 mod teacher;
 
 pub use base::{cache_folder, models_folder};
