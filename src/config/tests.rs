@@ -248,5 +248,5 @@ fn every_definition_that_is_carried_reads() {
         read.push(definition.experiment.name);
     }
     read.sort();
-    assert_eq!(read, ["between", "quickstart", "smollm2"]);
+    assert_eq!(read, ["aligned", "between", "quickstart", "smollm2"]);
 }
