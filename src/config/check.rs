@@ -2,6 +2,7 @@
 //! each other. Each refusal names the key and the way out.
 
 use anyhow::{Context, Result, bail, ensure};
+use rewards::human_cost;
 
 use super::{
     AlgorithmSettings, ArmSettings, BUILTIN_NORMS, BaseSettings, BaseSource, Definition,
@@ -264,6 +265,7 @@ impl Definition {
         training
             .resolve(&self.training, &format!("{place}.training"))
             .map_err(anyhow::Error::msg)?;
+        self.check_reward_tasks(place, reward)?;
         if algorithm.imitates() {
             ensure!(
                 reward.is_empty(),
@@ -280,6 +282,27 @@ impl Definition {
                 "{place} has no reward: add [{place}.reward] with correct = 1.0"
             );
             rewards(reward).with_context(|| format!("{place}.reward"))?;
+        }
+        Ok(())
+    }
+}
+
+impl Definition {
+    /// `human_cost` knows no tasks, so a name that none has would never apply.
+    fn check_reward_tasks(&self, place: &str, reward: &toml::Table) -> Result<()> {
+        for (name, entry) in reward {
+            let is = entry
+                .get("is")
+                .and_then(toml::Value::as_str)
+                .unwrap_or(name);
+            let tasks = entry.get("tasks").and_then(toml::Value::as_array);
+            for task in tasks.into_iter().flatten().filter_map(toml::Value::as_str) {
+                ensure!(
+                    is != human_cost::NAME || self.tasks.names.iter().any(|known| known == task),
+                    "{place}.reward.{name}.tasks: {task} is not among tasks.names, which are {}",
+                    self.tasks.names.join(", ")
+                );
+            }
         }
         Ok(())
     }

@@ -25,6 +25,7 @@ pub use teacher::{TeacherSettings, TraceSettings};
 pub use chain::Init;
 
 use crate::evaluator::EvaluationSettings;
+use crate::files;
 use crate::generation::{PrecisionChoice, Sampling};
 use crate::model::{LoraSettings, ModelShape};
 use crate::tasks::Proportions;
@@ -350,6 +351,28 @@ pub fn build_rewards(
     folder: &Path,
 ) -> Result<WeightedRewards> {
     Ok(WeightedRewards::from_table(registry, table, folder)?)
+}
+
+/// Hashes of the files that a reward table names, by reward and file: under `file`,
+/// and among the words of `argv`. What they hold is part of what a training is.
+pub fn reward_files(table: &toml::Table, folder: &Path) -> Result<Vec<(String, String)>> {
+    let mut hashes = Vec::new();
+    for (name, entry) in table {
+        let words = |key: &str| match entry.get(key) {
+            Some(toml::Value::String(word)) => vec![word.as_str()],
+            Some(toml::Value::Array(words)) => {
+                words.iter().filter_map(toml::Value::as_str).collect()
+            }
+            _ => Vec::new(),
+        };
+        for word in words("file").into_iter().chain(words("argv")) {
+            let path = folder.join(word);
+            if path.is_file() {
+                hashes.push((format!("{name}: {word}"), files::hash_file(&path)?));
+            }
+        }
+    }
+    Ok(hashes)
 }
 
 #[cfg(test)]

@@ -250,3 +250,34 @@ fn every_definition_that_is_carried_reads() {
     read.sort();
     assert_eq!(read, ["aligned", "between", "quickstart", "smollm2"]);
 }
+
+#[test]
+fn a_task_that_a_reward_is_kept_to_has_to_be_one_of_the_definition() {
+    let kept = |task: &str| {
+        let reward = format!(
+            "reward.correct = 1.0\nreward.follow = {{ is = \"human_cost\", tasks = [\"{task}\"] }}"
+        );
+        parse(&SMALL.replace("reward.correct = 1.0", &reward))
+    };
+    assert!(kept("alphabet_arithmetic").is_ok());
+    let message = format!("{:#}", kept("alphabet_arithmetics").unwrap_err());
+    assert!(
+        message.contains("reward.follow.tasks: alphabet_arithmetics"),
+        "{message}"
+    );
+}
+
+#[test]
+fn what_a_reward_file_holds_is_told_by_its_hash() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = "a = { file = \"f.py\" }\nb = { argv = [\"python3\", \"f.py\"] }\nc = 1.0\n";
+    let table: toml::Table = toml::from_str(table).unwrap();
+    let hashes = || reward_files(&table, folder.path()).unwrap();
+    assert!(hashes().is_empty());
+    std::fs::write(folder.path().join("f.py"), "one").unwrap();
+    let first = hashes();
+    let names: Vec<&str> = first.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["a: f.py", "b: f.py"]);
+    std::fs::write(folder.path().join("f.py"), "two").unwrap();
+    assert_ne!(first, hashes());
+}

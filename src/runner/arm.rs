@@ -90,6 +90,7 @@ pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
             &run.definition().rollout,
             // Rewards may go by them.
             run.mix.human_costs(),
+            run.reward_files(&settings.reward)?,
         ),
     )?;
     run.explain_loss(name, &settings.algorithm);

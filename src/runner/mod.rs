@@ -36,7 +36,9 @@ use tch::Device;
 
 use inputs::Inputs;
 
-use crate::config::{AlgorithmSettings, ArmSettings, Definition, TeacherSettings, build_rewards};
+use crate::config::{
+    AlgorithmSettings, ArmSettings, Definition, TeacherSettings, build_rewards, reward_files,
+};
 use crate::files;
 use crate::tasks::{EvaluationItem, Mix};
 
@@ -252,6 +254,11 @@ impl Run {
             ..
         } = &self.request;
         build_rewards(table, registry, definition_folder).map(Some)
+    }
+
+    /// What the files that a reward table names hold.
+    fn reward_files(&self, table: &toml::Table) -> Result<Vec<(String, String)>> {
+        reward_files(table, &self.request.definition_folder)
     }
 
     fn progress(&self, name: &str) -> ProgressBar {

@@ -196,6 +196,7 @@ fn reinforce(
             &run.definition().rollout,
             // Rewards may go by them.
             run.mix.human_costs(),
+            run.reward_files(&settings.reward)?,
         ),
     )?;
     run.explain_loss("teacher", algorithm);
