@@ -46,8 +46,14 @@ impl Moments {
     }
 }
 
+/// Values nearer than this, relative to their size, are equal but for rounding:
+/// a mean of logarithms summed in another order, or of other factors of the same
+/// product, differs in its last bits. Whole tokens never differ so little.
+const ROUNDING: f64 = 1e-13;
+
 /// The sorted order of values and where equal ones lie in it, computed once,
-/// so that ranks under multiplicities cost one pass.
+/// so that ranks under multiplicities cost one pass. Values that differ by
+/// rounding alone count as equal.
 #[derive(Debug, Clone)]
 pub struct Ties {
     order: Vec<usize>,
@@ -62,11 +68,23 @@ impl Ties {
         order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
         let mut ends = Vec::new();
         for at in 1..=order.len() {
-            if at == order.len() || values[order[at]].total_cmp(&values[order[at - 1]]).is_ne() {
+            let equal = |next: usize| {
+                let (value, last) = (values[next], values[order[at - 1]]);
+                value - last <= ROUNDING * value.abs().max(last.abs())
+            };
+            if !order.get(at).is_some_and(|&next| equal(next)) {
                 ends.push(at);
             }
         }
         Self { order, ends }
+    }
+
+    /// The places of each run of equal values, in ascending order of value.
+    pub(crate) fn runs(&self) -> impl Iterator<Item = &[usize]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts
+            .zip(&self.ends)
+            .map(|(start, &end)| &self.order[start..end])
     }
 
     /// Average ranks of the values when value i occurs `weights[i]` times.
