@@ -1,6 +1,7 @@
 //! `qinglan evaluate`: models, a server or recordings to the whole set of
 //! figures, the same that a run ends with.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -127,8 +128,30 @@ struct Prepared {
     norms: Norms,
     /// In the words in which they are asked; empty for recordings.
     items: Vec<EvaluationItem>,
+    /// What each task's problems are asked by, where they are not asked bare.
+    instructions: BTreeMap<String, String>,
     tasks: Vec<String>,
     device: Device,
+}
+
+impl Prepared {
+    /// How the questions were put, for the notes.
+    fn wording(&self) -> String {
+        let bare: Vec<&str> = (self.tasks.iter().map(String::as_str))
+            .filter(|task| !self.instructions.contains_key(*task))
+            .collect();
+        let told = self.instructions.iter();
+        let mut parts: Vec<String> = told
+            .map(|(task, text)| format!("{task} by {:?}", text.trim()))
+            .collect();
+        if !bare.is_empty() {
+            parts.push(format!(
+                "{} as the items stand, so nothing says how to answer",
+                bare.join(", ")
+            ));
+        }
+        format!("Questions were put thus: {}.", parts.join("; "))
+    }
 }
 
 /// How the answers came in.
@@ -159,12 +182,15 @@ impl Evaluate {
         } else {
             Answered::All(directory.copy(&self.recordings)?)
         };
-        let (notes, missing) = match answered {
+        let (mut notes, missing) = match answered {
             Answered::Stopped => return Ok(Ending::Interrupted),
             Answered::All(notes) => (notes, 0),
             Answered::But(notes, missing) => (notes, missing),
         };
         let recorded = !self.recordings.is_empty();
+        if !recorded {
+            notes.push(prepared.wording());
+        }
         let evaluation = Evaluation {
             tasks: prepared.tasks,
             samples: (!recorded).then_some(self.samples),
@@ -212,6 +238,7 @@ impl Evaluate {
                 cards,
                 norms,
                 items: Vec::new(),
+                instructions: BTreeMap::new(),
                 tasks: self.tasks.clone(),
                 device: Device::Cpu,
             });
@@ -229,12 +256,13 @@ impl Evaluate {
             .sampling()
             .check()
             .map_err(|error| anyhow!("sampling: {error}"))?;
-        if let Some(path) = &self.instructions {
-            let instructions = questions::instructions(path, &tasks)?;
-            for item in &mut items {
-                if let Some(instruction) = instructions.get(&item.task) {
-                    item.prompt = instruction.replace(PROBLEM, &item.prompt);
-                }
+        let instructions = match &self.instructions {
+            Some(path) => questions::instructions(path, &tasks)?,
+            None => BTreeMap::new(),
+        };
+        for item in &mut items {
+            if let Some(instruction) = instructions.get(&item.task) {
+                item.prompt = instruction.replace(PROBLEM, &item.prompt);
             }
         }
         let device = if self.endpoint.is_some() {
@@ -246,6 +274,7 @@ impl Evaluate {
             cards,
             norms,
             items,
+            instructions,
             tasks,
             device,
         })
@@ -299,6 +328,7 @@ impl Evaluate {
         Ok(json!({
             "source": source,
             "tasks": prepared.tasks,
+            "instructions": prepared.instructions,
             "items": files::hash(&serde_json::to_vec(&prepared.items)?),
             "samples": self.samples,
             "temperature": self.temperature,

@@ -115,6 +115,23 @@ fn mean_budget(name: &str, runs: &[ArmRun]) -> Option<Budget> {
     })
 }
 
+/// The estimate of a figure. Draws of answers that are all alike are all alike too:
+/// a share of such has no interval from them, rather than one without width.
+fn drawn(
+    figure: usize,
+    value: Result<f64, String>,
+    interval: Option<(f64, f64)>,
+    n: usize,
+) -> Estimate {
+    let is_share = matches!(figure, ACCURACY | BALANCED);
+    let alike = is_share && interval.is_some_and(|(low, high)| low >= high);
+    let mut estimate = estimate(value, interval.filter(|_| !alike), n);
+    if alike {
+        estimate.why_undefined = Some("no interval: all answers graded alike".into());
+    }
+    estimate
+}
+
 /// Everything the comparison says of one arm.
 pub(super) fn figures(
     card: &ArmCard,
@@ -133,7 +150,7 @@ pub(super) fn figures(
             .as_ref()
             .ok()
             .and_then(|&value| draws.interval(value, half, |d| d.tasks[at][figure]));
-        estimate(value, interval, n)
+        drawn(figure, value, interval, n)
     };
     let mut table = Vec::new();
     for (at, name) in tasks.iter().enumerate() {
@@ -217,7 +234,7 @@ fn overall(
         };
         let value = mean(&defined).ok_or_else(why);
         let interval = interval(&value, figure);
-        estimate(value, interval, tasks.iter().map(|t| of(t).n).sum())
+        drawn(figure, value, interval, tasks.iter().map(|t| of(t).n).sum())
     };
     let alignments: Vec<Result<f64, Undefined>> = tasks
         .iter()

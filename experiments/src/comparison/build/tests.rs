@@ -16,6 +16,31 @@ fn contrast<'a>(found: &'a Comparison, arm: &str, against: &str, measure: Measur
 }
 
 #[test]
+fn answers_that_are_all_alike_have_no_interval_from_draws() {
+    let mut made = made();
+    for trace in &mut made.traces {
+        if trace.model == "teacher" {
+            trace.correct = Some(true);
+        }
+    }
+    let found = compare(input(&made)).expect("compared");
+    let teacher = &found.arms[1];
+    let task = &teacher.tasks[0];
+    for share in [
+        &teacher.accuracy,
+        &teacher.balanced_accuracy,
+        &task.balanced_accuracy,
+    ] {
+        assert_eq!((share.value, share.low), (Some(1.0), None));
+        let why = share.why_undefined.as_deref();
+        assert_eq!(why, Some("no interval: all answers graded alike"));
+    }
+    // Wilson's needs no draws.
+    let (low, high) = (task.accuracy.low.expect("defined"), task.accuracy.high);
+    assert!(0.9 < low && low < 1.0 && high > Some(0.999));
+}
+
+#[test]
 fn the_known_structure_is_found() {
     let made = made();
     let found = compare(input(&made)).expect("compared");
