@@ -23,6 +23,7 @@ use super::{EvaluationItem, NAMES, TaskError, by_name, evaluated, evaluated_only
 pub fn items(names: &[String], given: Option<Norms>) -> Result<(Vec<EvaluationItem>, Norms)> {
     let mut items = Vec::new();
     let mut built_in = Vec::new();
+    let mut by_condition = Vec::new();
     for name in names {
         let timed = given.as_ref().map_or(&[][..], |norms| norms.items(name));
         if !timed.is_empty() {
@@ -51,11 +52,12 @@ pub fn items(names: &[String], given: Option<Norms>) -> Result<(Vec<EvaluationIt
             "the items of {name} come with their norms: give a folder that has them"
         );
         built_in.extend(of_task.iter().map(built_in_norm));
+        by_condition.push(name.clone());
         items.extend(of_task);
     }
     let own = match built_in.as_slice() {
         [] => Norms::default(),
-        _ => Norms::new(built_in, conditions::CITATION.to_owned()),
+        _ => Norms::new(built_in, conditions::citation(&by_condition)),
     };
     Ok((items, given.unwrap_or_default().and(own)))
 }

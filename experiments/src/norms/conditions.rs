@@ -7,12 +7,37 @@
 
 use std::sync::LazyLock;
 
-/// Where the built-in times come from, with their licences.
-pub const CITATION: &str = "Response times by condition: addition verification from arithmeticVerification \
-(MIT, (c) 2017 Thomas J. Faulkenberry); alphabet arithmetic from Morey, Lu and Rouder 2020, doi \
-10.5281/zenodo.3935999 (MIT, (c) 2020 Richard Morey); spatial relations from CCOBRA, Ragni 2018, cardinal \
-directions (MIT, (c) 2018 Cognitive Computation Lab); memory search from the line of Sternberg 1966, Science 153, \
-652-654.";
+/// Where the built-in times of the tasks come from, with their licences.
+pub fn citation(tasks: &[String]) -> String {
+    let has = |names: &[&str]| tasks.iter().any(|task| names.contains(&task.as_str()));
+    let sources: Vec<&str> = SOURCES
+        .iter()
+        .filter(|(names, _)| has(names))
+        .map(|(_, source)| *source)
+        .collect();
+    format!("Response times by condition: {}.", sources.join("; "))
+}
+
+/// What was published about which tasks.
+const SOURCES: [(&[&str], &str); 4] = [
+    (
+        &["addition_digit", "addition_word"],
+        "addition verification from arithmeticVerification (MIT, (c) 2017 Thomas J. Faulkenberry)",
+    ),
+    (
+        &["alphabet_arithmetic"],
+        "alphabet arithmetic from Morey, Lu and Rouder 2020, doi 10.5281/zenodo.3935999 (MIT, (c) 2020 \
+         Richard Morey)",
+    ),
+    (
+        &["spatial_relations"],
+        "spatial relations from CCOBRA, Ragni 2018, cardinal directions (MIT, (c) 2018 Cognitive Computation Lab)",
+    ),
+    (
+        &["sternberg"],
+        "memory search from the line of Sternberg 1966, Science 153, 652-654",
+    ),
+];
 
 const TABLE: &str = include_str!("conditions.csv");
 
@@ -83,6 +108,19 @@ pub fn lookup(task: &str, condition: &str) -> Option<&'static Condition> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_task_with_times_is_cited_and_no_other() {
+        for condition in all() {
+            let cited = citation(std::slice::from_ref(&condition.task));
+            assert_eq!(cited.matches("; ").count(), 0, "{cited}");
+            assert!(
+                cited.len() > "Response times by condition: .".len(),
+                "{}",
+                condition.task
+            );
+        }
+    }
 
     #[test]
     fn every_row_is_read() {
