@@ -155,10 +155,32 @@ pub(crate) fn each(
     path: &Path,
     row: &mut dyn FnMut(usize, Result<Trace, String>) -> Result<(), RecordError>,
 ) -> Result<(), RecordError> {
+    let mut sound = |number, trace: Result<Trace, String>| {
+        row(
+            number,
+            trace.and_then(|trace| contradiction(&trace).map_or(Ok(trace), Err)),
+        )
+    };
     match unit(path)? {
-        "line" => lines::each(path, row),
-        _ => groups::each(path, row),
+        "line" => lines::each(path, &mut sound),
+        _ => groups::each(path, &mut sound),
     }
+}
+
+/// What in a record cannot be.
+fn contradiction(trace: &Trace) -> Option<String> {
+    if trace.reasoning_tokens > trace.completion_tokens {
+        return Some(format!(
+            "reasoning_tokens {} of completion_tokens {}: a completion holds its reasoning",
+            trace.reasoning_tokens, trace.completion_tokens
+        ));
+    }
+    // They would rewrite the terminal and the tables that show them.
+    let names = [&trace.model, &trace.task, &trace.item_id];
+    names
+        .into_iter()
+        .find(|name| name.is_empty() || name.chars().any(char::is_control))
+        .map(|name| format!("{name:?} is no name: give one without control characters"))
 }
 
 /// Writes a file of records, JSONL or Parquet by its name, whole or not at all.

@@ -10,6 +10,11 @@ What it deliberately does not do: decide anything. An exception, a NaN or a
 string is passed on as the error that it is.
 """
 
+import sys
+
+# A file of the user's called json.py is none of this file's business.
+sys.path = [folder for folder in sys.path if folder]
+
 import asyncio
 import difflib
 import importlib.util
@@ -18,7 +23,6 @@ import json
 import math
 import os
 import signal
-import sys
 import traceback
 
 PROTOCOL = 1
@@ -110,7 +114,7 @@ def find(path, name):
     whose neighbours it can import."""
     folder, file = os.path.split(path)
     module_name = os.path.splitext(file)[0]
-    sys.path[0] = folder
+    sys.path.insert(0, folder)
     spec = importlib.util.spec_from_file_location(module_name, path)
     if spec is None:
         raise Wrong(f"{file} is no Python file: its name must end in `.py`")

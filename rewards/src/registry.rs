@@ -105,8 +105,7 @@ impl Registry {
         R: Reward + 'static,
         F: Fn(P) -> Result<R, RewardError> + Send + Sync + 'static,
     {
-        let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-        if name.is_empty() || !name.chars().all(allowed) {
+        if !is_name(name) {
             return Err(RewardError::Name {
                 name: name.to_owned(),
             });
@@ -179,6 +178,13 @@ impl Registry {
             all: self.names().map(str::to_owned).collect(),
         }
     }
+}
+
+/// Whether a reward may go by a name: it is a part of metrics' names, in which `/`
+/// sets the reward apart from its parts.
+pub(crate) fn is_name(name: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    !name.is_empty() && name.chars().all(allowed)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::batch::add;
+use crate::registry::is_name;
 use crate::{BatchScores, Column, Registry, Reward, RewardError, Scored, Scores};
 
 /// The key of a reward's table that holds its weight.
@@ -45,6 +46,9 @@ impl WeightedRewards {
             return Err(RewardError::Empty);
         }
         for (i, Weighted { name, weight, .. }) in rewards.iter().enumerate() {
+            if !is_name(name) {
+                return Err(RewardError::Name { name: name.clone() });
+            }
             if rewards[..i].iter().any(|other| other.name == *name) {
                 return Err(RewardError::Duplicate { name: name.clone() });
             }
@@ -89,7 +93,7 @@ impl WeightedRewards {
                     return Err(RewardError::Parameters {
                         reward: name.clone(),
                         message: format!(
-                            "`{IS}` is a {}: write the name of a registered reward",
+                            "`{IS}` is of type {}: write the name of a registered reward",
                             other.type_str()
                         ),
                     });
@@ -380,7 +384,12 @@ mod tests {
             ),
             ("correct = nan", "`correct`: the weight is NaN"),
             ("format = { weigth = 1.0 }", "weigth"),
-            ("short = { is = 3 }", "`short`: `is` is a integer"),
+            ("short = { is = 3 }", "`short`: `is` is of type integer"),
+            (
+                "'correct/answered' = { is = 'format' }",
+                "cannot name a reward",
+            ),
+            ("'' = { is = 'format' }", "cannot name a reward"),
             (
                 "short = { is = 'lenght_cost' }",
                 "did you mean `length_cost`?",

@@ -117,6 +117,7 @@ pub(super) struct Evaluate {
         long,
         value_name = "SECONDS",
         default_value_t = 600,
+        value_parser = clap::value_parser!(u64).range(1..=86_400),
         requires = "endpoint"
     )]
     timeout: u64,

@@ -77,6 +77,7 @@ pub fn main() -> ExitCode {
 /// The same with the rewards of `registry`: what a crate calls that adds its
 /// own to [`Registry::builtin`]. `examples/own-reward` is the worked example.
 pub fn main_with(registry: Registry) -> ExitCode {
+    end_where_output_fails();
     let arguments = Arguments::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_env("QINGLAN_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
@@ -118,6 +119,21 @@ pub fn main_with(registry: Registry) -> ExitCode {
             ExitCode::from(if users { 2 } else { 1 })
         }
     }
+}
+
+/// Ends with one line where standard output takes no more: `println!` knows no
+/// other way to say so than a panic.
+fn end_where_output_fails() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let said = panic.payload().downcast_ref::<String>();
+        let why = said.and_then(|said| said.strip_prefix("failed printing to stdout: "));
+        if let Some(why) = why {
+            eprintln!("error: standard output takes no more: {why}");
+            std::process::exit(1);
+        }
+        usual(panic);
+    }));
 }
 
 /// Whether to colour what goes to a stream.

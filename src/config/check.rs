@@ -2,7 +2,7 @@
 //! each other. Each refusal names the key and the way out.
 
 use anyhow::{Context, Result, bail, ensure};
-use rewards::human_cost;
+use rewards::{human_cost, length_cost, overlong};
 
 use super::{
     AlgorithmSettings, ArmSettings, BUILTIN_NORMS, BaseSettings, BaseSource, Definition,
@@ -265,7 +265,7 @@ impl Definition {
         training
             .resolve(&self.training, &format!("{place}.training"))
             .map_err(anyhow::Error::msg)?;
-        self.check_reward_tasks(place, reward)?;
+        self.check_rewards_here(place, reward)?;
         if algorithm.imitates() {
             ensure!(
                 reward.is_empty(),
@@ -282,19 +282,40 @@ impl Definition {
                 "{place} has no reward: add [{place}.reward] with correct = 1.0"
             );
             rewards(reward).with_context(|| format!("{place}.reward"))?;
+            ensure!(
+                !weighs_nothing(reward),
+                "{place}.reward: every reward has weight 0, which tells and teaches nothing; give one a weight"
+            );
         }
         Ok(())
     }
 }
 
 impl Definition {
-    /// `human_cost` knows no tasks, so a name that none has would never apply.
-    fn check_reward_tasks(&self, place: &str, reward: &toml::Table) -> Result<()> {
+    /// What a reward table asks for that only the rest of the definition shows to be
+    /// nonsense: tasks that there are not, and lengths beyond the token cap.
+    fn check_rewards_here(&self, place: &str, reward: &toml::Table) -> Result<()> {
+        let cap = self.rollout.max_new_tokens;
         for (name, entry) in reward {
             let is = entry
                 .get("is")
                 .and_then(toml::Value::as_str)
                 .unwrap_or(name);
+            let number = |key: &str| {
+                let number = entry.get(key).and_then(toml::Value::as_integer);
+                number.and_then(|number| usize::try_from(number).ok())
+            };
+            let key = match is {
+                length_cost::NAME => "target_tokens",
+                overlong::NAME => "cache",
+                _ => "",
+            };
+            if let Some(tokens) = number(key).filter(|_| number("max_tokens").is_none()) {
+                ensure!(
+                    tokens <= cap,
+                    "{place}.reward.{name}.{key} = {tokens}: completions end at rollout.max_new_tokens = {cap}"
+                );
+            }
             let tasks = entry.get("tasks").and_then(toml::Value::as_array);
             for task in tasks.into_iter().flatten().filter_map(toml::Value::as_str) {
                 ensure!(
@@ -306,6 +327,15 @@ impl Definition {
         }
         Ok(())
     }
+}
+
+/// Whether no reward of a table has a weight.
+fn weighs_nothing(reward: &toml::Table) -> bool {
+    reward.values().all(|entry| {
+        let weight = entry.get("weight").unwrap_or(entry);
+        let weight = weight.as_float().or(weight.as_integer().map(|w| w as f64));
+        weight == Some(0.0)
+    })
 }
 
 fn is_a_folder_name(name: &str) -> bool {

@@ -281,3 +281,26 @@ fn what_a_reward_file_holds_is_told_by_its_hash() {
     std::fs::write(folder.path().join("f.py"), "two").unwrap();
     assert_ne!(first, hashes());
 }
+
+#[test]
+fn rewards_that_the_rest_of_the_definition_makes_nonsense_of_are_refused() {
+    for (reward, says) in [
+        ("correct = 0.0", "every reward has weight 0"),
+        ("correct = { weight = 0 }", "every reward has weight 0"),
+        (
+            "length_cost = { kind = \"target\", target_tokens = 65 }",
+            "target_tokens = 65",
+        ),
+        (
+            "late = { is = \"overlong\", cache = 65 }",
+            "reward.late.cache = 65",
+        ),
+    ] {
+        let message =
+            refusal(|text| text.replace("reward.correct = 1.0", &format!("reward.{reward}")));
+        assert!(message.contains(says), "{reward}: {message}");
+    }
+    let own = "overlong = { cache = 65, max_tokens = 128 }";
+    let text = SMALL.replace("reward.correct = 1.0", &format!("reward.{own}"));
+    assert!(parse(&text).is_ok());
+}

@@ -23,6 +23,7 @@ use serde::Deserialize;
 
 /// A file of cards.
 #[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Cards {
     /// Title for people.
     pub(crate) title: Option<String>,

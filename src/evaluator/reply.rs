@@ -161,7 +161,8 @@ pub(crate) fn read(
     // A server that knows nothing of reasoning says 0 even where there is some.
     let details = usage
         .and_then(|usage| usage.completion_tokens_details.as_ref()?.reasoning_tokens)
-        .filter(|&count| count > 0);
+        // More than there are is no count of them.
+        .filter(|&count| count > 0 && count <= completion_tokens);
     let (reasoning_tokens, counted) = match (details, reasoning(&text)) {
         (Some(count), _) => (count, Counted::Server),
         (None, Reasoning::Whole) => (

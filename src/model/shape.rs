@@ -26,6 +26,9 @@ pub struct ModelShape {
     pub context: i64,
 }
 
+/// Beyond it products of two sizes leave what a parameter count can hold.
+const LARGEST: i64 = 1 << 20;
+
 impl ModelShape {
     /// What contradicts itself in the shape, as one sentence.
     pub fn check(&self) -> Result<(), String> {
@@ -38,6 +41,17 @@ impl ModelShape {
         ] {
             if value < 1 {
                 return Err(format!("{name} = {value}: it must be at least 1"));
+            }
+        }
+        for (name, value) in [
+            ("width", self.width),
+            ("heads", self.heads),
+            ("feed_forward", self.feed_forward),
+            ("layers", self.layers as i64),
+            ("context", self.context),
+        ] {
+            if value > LARGEST {
+                return Err(format!("{name} = {value}: it can be at most {LARGEST}"));
             }
         }
         if self.width % self.heads != 0 || (self.width / self.heads) % 2 != 0 {

@@ -111,6 +111,25 @@ fn rows_that_are_no_records_are_left_out_and_named() {
 }
 
 #[test]
+fn records_that_contradict_themselves_are_left_out_and_named() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("t.jsonl");
+    let good = serde_json::to_string(&trace("a", 1, 0, 5)).expect("JSON");
+    let more = good.replace("\"reasoning_tokens\":5", "\"reasoning_tokens\":500");
+    let escape = good.replace("\"model\":\"a\"", "\"model\":\"a\\u001b[31m\"");
+    let nameless = good.replace("\"model\":\"a\"", "\"model\":\"\"");
+    assert!(more != good && escape != good && nameless != good);
+    let lines = [&good, &more, &escape, &nameless];
+    std::fs::write(&path, lines.map(|l| format!("{l}\n")).concat()).expect("written");
+    let recording = read(&path);
+    assert_eq!(recording.len(), 1);
+    let [note] = recording.notes().try_into().expect("one note");
+    assert!(note.contains("line 2: reasoning_tokens 500 of"), "{note}");
+    assert!(note.contains("is no name"), "{note}");
+    assert!(!note.contains('\u{1b}'), "{note}");
+}
+
+#[test]
 fn a_table_of_many_groups_is_read_group_by_group_and_copied_whole() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (first, copy) = (
