@@ -15,6 +15,8 @@ mod rewards;
 mod run;
 mod runs;
 mod sample;
+mod serve;
+mod watch;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -46,6 +48,10 @@ enum Verb {
     Rewards(rewards::Rewards),
     /// List, show, compare or remove run directories.
     Runs(runs::Runs),
+    /// Watch a run in the terminal while it goes on.
+    Watch(watch::Watch),
+    /// Show a run in the browser while it goes on.
+    Serve(serve::Serve),
     /// Sample completions from a model.
     Sample(sample::Sample),
     /// Inspect, import or export a checkpoint.
@@ -96,6 +102,8 @@ pub fn main_with(registry: Registry) -> ExitCode {
         Verb::Report(report) => report.execute().map(|()| Ending::Done),
         Verb::Rewards(rewards) => rewards.execute(&registry).map(|()| Ending::Done),
         Verb::Runs(runs) => runs.execute().map(|()| Ending::Done),
+        Verb::Watch(watch) => watch.execute().map(|()| Ending::Done),
+        Verb::Serve(serve) => serve.execute().map(|()| Ending::Done),
         Verb::Sample(sample) => sample.execute().map(|()| Ending::Done),
         Verb::Model(model) => model.execute().map(|()| Ending::Done),
         Verb::Norms(norms) => norms.execute().map(|()| Ending::Done),

@@ -12,6 +12,7 @@ mod base;
 pub mod finish;
 pub(crate) mod inputs;
 mod learning;
+pub mod live;
 pub mod provenance;
 pub mod schedule;
 pub mod survey;

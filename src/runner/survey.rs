@@ -67,6 +67,8 @@ pub struct Part {
     pub seed: Option<i64>,
     /// Its folder.
     pub folder: PathBuf,
+    /// The log of its training's metrics, in the folder once training begins.
+    pub log: PathBuf,
     /// Whether it is trained and evaluated.
     pub done: bool,
     /// Updates that its log has; `None` before the first.
@@ -78,6 +80,16 @@ pub struct Part {
 impl Survey {
     /// Looks at a run directory.
     pub fn of(folder: &Path) -> Result<Self> {
+        let mut survey = Self::without_logs(folder)?;
+        for part in &mut survey.parts {
+            part.updates = last_step(&part.log);
+        }
+        Ok(survey)
+    }
+
+    /// The same without a look into the logs: no part has updates yet. It serves
+    /// whoever follows the logs anyway.
+    pub(super) fn without_logs(folder: &Path) -> Result<Self> {
         let path = folder.join(DEFINITION_FILE);
         if !path.is_file() {
             bail!(UserError(format!(
@@ -185,7 +197,8 @@ fn parts(folder: &Path, definition: &toml::Table, seeds: &[i64]) -> Vec<Part> {
         arm: arm.to_owned(),
         seed,
         done: at.join(OUTCOME).exists(),
-        updates: last_step(&at.join(log)),
+        log: at.join(log),
+        updates: None,
         of,
         folder: at,
     };

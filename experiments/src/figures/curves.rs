@@ -38,27 +38,27 @@ pub struct CurveFigure {
 
 /// One figure a metric: the known ones first, then the others in order of appearance.
 pub fn figures(comparison: &Comparison) -> Vec<CurveFigure> {
+    of_curves(&comparison.curves, &Palette::of(comparison))
+}
+
+/// The same for curves that are not compared yet.
+pub fn of_curves(curves: &[Curve], colors: &Palette) -> Vec<CurveFigure> {
     let mut names: Vec<&str> = Vec::new();
-    for curve in &comparison.curves {
+    for curve in curves {
         if !names.contains(&curve.metric.as_str()) {
             names.push(&curve.metric);
         }
     }
     names.sort_by_key(|metric| metrics::rank(metric));
-    let colors = Palette::of(comparison);
     names
         .into_iter()
         .filter_map(|metric| {
-            let curves: Vec<&Curve> = comparison
-                .curves
-                .iter()
-                .filter(|c| c.metric == metric)
-                .collect();
+            let curves: Vec<&Curve> = curves.iter().filter(|c| c.metric == metric).collect();
             Some(CurveFigure {
                 metric: metric.to_owned(),
                 main: metrics::is_main(metric),
                 of_rewards: metrics::is_of_rewards(metric),
-                figure: figure(metric, &curves, &colors)?,
+                figure: figure(metric, &curves, colors)?,
             })
         })
         .collect()

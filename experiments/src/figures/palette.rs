@@ -6,7 +6,7 @@
 
 use plotters::style::RGBColor;
 
-use crate::comparison::{ArmFigures, Comparison};
+use crate::comparison::Comparison;
 use crate::manifest::Role;
 
 /// Text and lines.
@@ -50,18 +50,27 @@ impl Palette {
     /// colours in order. Where those run out every arm gets its role's colour:
     /// better one colour for a kind than one colour for two kinds.
     pub fn of(comparison: &Comparison) -> Self {
-        let arms = &comparison.arms;
-        let first = |i: usize| arms[..i].iter().all(|arm| arm.role != arms[i].role);
-        let own = |i: usize| role_color(arms[i].role).filter(|_| first(i));
+        let arms = comparison.arms.iter();
+        Self::of_arms(
+            &arms
+                .map(|arm| (arm.name.as_str(), arm.role))
+                .collect::<Vec<_>>(),
+        )
+    }
+
+    /// The same for arms that are not compared yet, by name and role.
+    pub fn of_arms(arms: &[(&str, Role)]) -> Self {
+        let first = |i: usize| arms[..i].iter().all(|(_, role)| *role != arms[i].1);
+        let own = |i: usize| role_color(arms[i].1).filter(|_| first(i));
         let further = (0..arms.len()).filter(|i| own(*i).is_none()).count();
         let mut spare = SPARE.into_iter();
-        let color = |(i, arm): (usize, &ArmFigures)| {
+        let color = |(i, (name, role)): (usize, &(&str, Role))| {
             let color = if further > SPARE.len() {
-                role_color(arm.role)
+                role_color(*role)
             } else {
                 own(i).or_else(|| spare.next())
             };
-            (arm.name.clone(), color.unwrap_or(SPARE[0]))
+            ((*name).to_owned(), color.unwrap_or(SPARE[0]))
         };
         Self(arms.iter().enumerate().map(color).collect())
     }

@@ -7,7 +7,7 @@ use crate::tables::format;
 use crate::tables::layout::{Cell, Column, Table};
 
 /// Escapes text for element content and for attributes in double quotes.
-pub(super) fn escape(text: &str) -> String {
+pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

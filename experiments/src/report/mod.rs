@@ -14,9 +14,11 @@ mod page;
 mod summary;
 mod write;
 
+pub use markup::escape;
 pub use write::{WriteError, write_all};
 
-const STYLE: &str = include_str!("report.css");
+/// How a report looks, for pages that are to look the same.
+pub const STYLE: &str = include_str!("report.css");
 const SCRIPT: &str = include_str!("report.js");
 
 /// The report as one self-contained HTML document.

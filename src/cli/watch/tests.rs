@@ -1,0 +1,1 @@
+//! The view drawn into memory, from made-up runs.
