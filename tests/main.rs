@@ -10,6 +10,7 @@ mod command_line;
 mod demonstrations;
 mod evaluate;
 mod human;
+mod live;
 mod metrics;
 mod micro_batches;
 mod models;

@@ -262,3 +262,41 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Response {
     let said = format!("cannot read {}: {error}\n", path.display());
     (StatusCode::INTERNAL_SERVER_ERROR, said).into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_names_the_server_by_an_address_or_as_localhost() {
+        let ours = |host: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(
+                header::HOST,
+                HeaderValue::from_str(host).expect("printable"),
+            );
+            is_ours(&headers)
+        };
+        for host in [
+            "127.0.0.1:8317",
+            "127.0.0.1",
+            "localhost:1",
+            "LocalHost",
+            "[::1]:8317",
+            "[::1]",
+        ] {
+            assert!(ours(host), "{host}");
+        }
+        for host in [
+            "evil.example:8317",
+            "evil.example",
+            "127.0.0.1.evil.example",
+            "",
+            ":80",
+            "a:b:80",
+        ] {
+            assert!(!ours(host), "{host}");
+        }
+        assert!(!is_ours(&HeaderMap::new()));
+    }
+}

@@ -21,7 +21,7 @@ use clap::Args;
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
 
-use self::view::{Pane, View};
+use self::view::View;
 use crate::runner::UserError;
 use crate::runner::live::Live;
 
@@ -64,25 +64,31 @@ impl Watch {
 /// Draws and listens until the user has seen enough.
 fn follow(terminal: &mut DefaultTerminal, view: &mut View, stop: &AtomicBool) -> Result<()> {
     let mut looked = Instant::now();
+    let mut changed = true;
     while !stop.load(Ordering::SeqCst) {
-        terminal.draw(|frame| view.draw(frame)).context("drawing")?;
+        if std::mem::take(&mut changed) {
+            terminal.draw(|frame| view.draw(frame)).context("drawing")?;
+        }
         let wait = WAIT.min(PERIOD.saturating_sub(looked.elapsed()));
-        if event::poll(wait).context("listening for keys")?
-            && let Event::Key(key) = event::read().context("listening for keys")?
-            && key.kind == KeyEventKind::Press
-        {
-            // In this mode of the terminal Ctrl-C is a key like any other.
-            let control = key.modifiers.contains(KeyModifiers::CONTROL);
-            match key.code {
-                KeyCode::Char('c') if control => break,
-                KeyCode::Char('q') => break,
-                KeyCode::Esc if view.pane == Pane::Charts => break,
-                code => view.press(code),
+        if event::poll(wait).context("listening for keys")? {
+            // A terminal of another size is drawn anew like after a key.
+            changed = true;
+            if let Event::Key(key) = event::read().context("listening for keys")?
+                && key.kind == KeyEventKind::Press
+            {
+                // In this mode of the terminal Ctrl-C is a key like any other.
+                let control = key.modifiers.contains(KeyModifiers::CONTROL);
+                match key.code {
+                    KeyCode::Char('c') if control => break,
+                    KeyCode::Char('q') => break,
+                    code => view.press(code),
+                }
             }
         }
         if looked.elapsed() >= PERIOD {
             view.look();
             looked = Instant::now();
+            changed = true;
         }
     }
     Ok(())

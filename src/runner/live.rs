@@ -6,7 +6,7 @@
 //! read from its beginning. What is damaged is told in words and passed over.
 //! Nothing here writes, and nothing is kept that no view shows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
@@ -297,6 +297,14 @@ pub fn newest_phase(part: &Part) -> Option<PathBuf> {
     phases.max().map(|(_, path)| path)
 }
 
+/// The first completion of each prompt: what to show where there is little room.
+pub fn one_a_prompt(samples: &[Sample]) -> impl Iterator<Item = &Sample> {
+    let mut seen = BTreeSet::new();
+    samples
+        .iter()
+        .filter(move |sample| seen.insert(&sample.prompt))
+}
+
 /// The completions of a phase.
 pub fn samples(path: &Path) -> Result<Vec<Sample>> {
     let size = std::fs::metadata(path).with_context(|| format!("reading {}", path.display()))?;
@@ -338,3 +346,6 @@ pub fn samples(path: &Path) -> Result<Vec<Sample>> {
     };
     Ok(rows.into_iter().map(sample).collect())
 }
+
+#[cfg(test)]
+mod tests;

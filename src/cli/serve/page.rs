@@ -242,7 +242,7 @@ fn roles(live: &Live) -> Vec<(&str, Role)> {
     roles
 }
 
-/// What was sampled last, by the part whose phase is the newest.
+/// What was sampled last, by the part that is in training, or was.
 fn completions(live: &Live) -> String {
     let written = |part: &Part| {
         let path = live::newest_phase(part)?;
@@ -250,7 +250,8 @@ fn completions(live: &Live) -> String {
     };
     let parts = live.survey().parts.iter();
     let newest = parts.filter_map(|part| Some((written(part)?, part)));
-    let Some(((_, path), part)) = newest.max_by_key(|((written, _), _)| *written) else {
+    let Some(((_, path), part)) = newest.max_by_key(|((written, _), part)| (!part.done, *written))
+    else {
         return String::new();
     };
     let seed = part
@@ -265,7 +266,7 @@ fn completions(live: &Live) -> String {
             let _ = writeln!(out, "<p>{}</p>", escape(&format!("{error:#}")));
         }
         Ok(samples) => {
-            for sample in samples.iter().take(SHOWN) {
+            for sample in live::one_a_prompt(&samples).take(SHOWN) {
                 let reward = sample
                     .reward
                     .map_or("no reward".to_owned(), |r| format!("reward {r:.2}"));

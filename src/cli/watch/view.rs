@@ -24,7 +24,7 @@ use crate::runner::survey::{Part, State};
 
 /// What stands below the rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Pane {
+enum Pane {
     Charts,
     Completions,
     Help,
@@ -36,7 +36,7 @@ pub(super) struct View {
     color: bool,
     /// The chosen part, by its place.
     chosen: usize,
-    pub(super) pane: Pane,
+    pane: Pane,
     /// Lines of completions that were scrolled past.
     scrolled: u16,
     phase: Phase,
@@ -75,6 +75,8 @@ const CHARTS: [(&str, &str); 6] = [
     (SPEED, "tokens/s"),
     ("entropy", "entropy"),
 ];
+
+const BOLD: Style = Style::new().add_modifier(Modifier::BOLD);
 
 const HELP: &str = "q          end; the run goes on\n\
     tab, down  next arm and seed\n\
@@ -128,7 +130,7 @@ impl View {
             KeyCode::Char('c') => self.pane = other(Pane::Completions, self.pane),
             KeyCode::Char('?') => self.pane = other(Pane::Help, self.pane),
             KeyCode::Char(' ') | KeyCode::PageDown => {
-                self.scrolled = self.scrolled.saturating_add(5)
+                self.scrolled = self.scrolled.saturating_add(5);
             }
             KeyCode::PageUp => self.scrolled = self.scrolled.saturating_sub(5),
             KeyCode::Esc => self.pane = Pane::Charts,
@@ -189,28 +191,27 @@ impl View {
     }
 
     pub(super) fn draw(&mut self, frame: &mut Frame<'_>) {
+        self.scrolled = self.scrolled.min(self.last_line(frame.area().width));
         let faults = self.faults();
         let told = faults.len().min(2) as u16;
         let area = frame.area();
         let rows = self.live.survey().parts.len() as u16 + 1;
-        let most = if self.pane == Pane::Charts {
-            area.height / 2
-        } else {
-            area.height / 3
+        let most = match self.pane {
+            Pane::Charts => (area.height / 2).max(2),
+            Pane::Completions => (area.height / 3).max(2),
+            // Help is longer than what a small terminal has left below the rows.
+            Pane::Help => 0,
         };
         let [head, table, below, fault, foot] = Layout::vertical([
             Constraint::Length(2),
-            Constraint::Length(rows.min(most.max(2))),
+            Constraint::Length(rows.min(most)),
             Constraint::Min(0),
             Constraint::Length(told),
             Constraint::Length(1),
         ])
         .areas(area);
         let title = shown(&self.live.survey().title);
-        let lines = vec![
-            Line::from(title).style(self.bold()),
-            Line::from(self.state()),
-        ];
+        let lines = vec![Line::from(title).style(BOLD), Line::from(self.state())];
         frame.render_widget(Paragraph::new(lines), head);
         self.draw_rows(frame, table);
         match self.pane {
@@ -270,7 +271,7 @@ impl View {
         let table = Table::new(rows, widths)
             .header(header)
             .highlight_symbol("> ")
-            .row_highlight_style(Style::new().add_modifier(Modifier::BOLD));
+            .row_highlight_style(BOLD);
         let mut state = TableState::new().with_selected(Some(self.chosen));
         frame.render_stateful_widget(table, area, &mut state);
     }
@@ -339,11 +340,13 @@ impl View {
         let (mut low, mut high) = series.iter().fold((f64::MAX, f64::MIN), |(l, h), (_, y)| {
             (l.min(*y), h.max(*y))
         });
-        let ends = [number(low, 2), number(high, 2)];
+        let decimals = if high.abs() < 1000.0 { 2 } else { 0 };
+        let ends = [number(low, decimals), number(high, decimals)];
         if low >= high {
             (low, high) = (low - 0.5, high + 0.5);
         }
-        let title = format!("{title} {}", number(last.1, 3));
+        let decimals = if last.1.abs() < 1000.0 { 3 } else { 0 };
+        let title = format!("{title} {}", number(last.1, decimals));
         let line = Dataset::default()
             .marker(Marker::Braille)
             .graph_type(GraphType::Line)
@@ -377,8 +380,14 @@ impl View {
             .map_or(String::new(), |sample| format!(", update {}", sample.step));
         let block = self.ruled(&format!("last completions of {}{step}", name(part)));
         let mut lines = Vec::new();
-        for sample in &self.phase.samples {
-            lines.extend(self.completion(sample, all));
+        if all {
+            for sample in &self.phase.samples {
+                lines.extend(self.completion(sample, true));
+            }
+        } else {
+            for sample in live::one_a_prompt(&self.phase.samples) {
+                lines.extend(self.completion(sample, false));
+            }
         }
         if lines.is_empty() {
             lines.push(Line::from("none was logged"));
@@ -390,6 +399,18 @@ impl View {
         frame.render_widget(text, area);
     }
 
+    /// The line at which the last completion begins, or nearly so: words that
+    /// go over to the next line are not counted.
+    fn last_line(&self, width: u16) -> u16 {
+        let width = usize::from(width.max(1));
+        let lines = |text: &str| text.chars().count().div_ceil(width).max(1);
+        let long = |sample: &Sample| lines(&sample.prompt) + lines(&sample.completion) + 1;
+        let Some((_, before)) = self.phase.samples.split_last() else {
+            return 0;
+        };
+        u16::try_from(before.iter().map(long).sum::<usize>()).unwrap_or(u16::MAX)
+    }
+
     fn completion(&self, sample: &Sample, all: bool) -> Vec<Line<'static>> {
         let reward = sample
             .reward
@@ -398,7 +419,7 @@ impl View {
             .tokens
             .map_or(String::new(), |tokens| format!(" {tokens} tok"));
         let cut_off = if sample.truncated { " cut off" } else { "" };
-        let facts = Span::styled(format!("{reward}{tokens}{cut_off} "), self.bold());
+        let facts = Span::styled(format!("{reward}{tokens}{cut_off} "), BOLD);
         if !all {
             return vec![Line::from(vec![
                 facts,
@@ -415,7 +436,7 @@ impl View {
     /// A block with a line above it alone: text that runs from right to left
     /// cannot carry a frame away with it.
     fn ruled(&self, title: &str) -> Block<'static> {
-        let title = Span::styled(shown(title), self.bold());
+        let title = Span::styled(shown(title), BOLD);
         Block::new()
             .borders(Borders::TOP)
             .border_style(self.dim())
@@ -438,10 +459,6 @@ impl View {
         }
     }
 
-    fn bold(&self) -> Style {
-        Style::new().add_modifier(Modifier::BOLD)
-    }
-
     /// The snapshot that is printed where there is no terminal.
     pub(super) fn plain(&self) -> String {
         let mut table = comfy_table::Table::new();
@@ -456,7 +473,7 @@ impl View {
             String::new(),
         ];
         lines.extend(table.lines().map(|line| line.trim_end().to_owned()));
-        let few: Vec<&Sample> = self.phase.samples.iter().take(3).collect();
+        let few: Vec<&Sample> = live::one_a_prompt(&self.phase.samples).take(3).collect();
         if let (Some(part), false) = (self.part(), few.is_empty()) {
             lines.push(format!("\nlast completions of {}:", name(part)));
             lines.extend(
