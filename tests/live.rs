@@ -4,12 +4,12 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use experiments::completions::{self, LoggedCompletion};
 
-use crate::support::Bench;
+use crate::support::{Bench, files_below};
 
 const DEFINITION: &str = "[experiment]\nname = 'made-up'\ntitle = 'A <made-up> run'\nseeds = [1]\n\
     [training]\nsteps = 8\n[arm.grpo]\nalgorithm.grpo = {}\n";
@@ -107,11 +107,10 @@ impl Server {
     }
 }
 
-fn files(folder: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
-    let paths = crate::support::files_below(folder).into_iter();
-    paths
-        .map(|path| (path.clone(), std::fs::read(path).unwrap()))
-        .collect()
+/// Every file below a folder, with what it holds.
+fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let held = |path: PathBuf| (path.clone(), std::fs::read(folder.join(path)).unwrap());
+    files_below(folder).into_iter().map(held).collect()
 }
 
 #[test]
