@@ -84,7 +84,7 @@ const HELP: &str = "q          end; the run goes on\n\
     c          completions of the last rollout phase, or charts\n\
     space      further down in the completions\n\
     ?          this help\n\n\
-    left       seconds of training left at the present pace, validation left out\n\
+    left       training time left at the present pace, validation left out\n\
     length     mean tokens of the completions sampled last\n\
     tok/s      tokens sampled and trained on, a second, over the last updates\n\
     trained    all updates are made; its evaluation is not there yet\n\n\
