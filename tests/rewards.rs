@@ -88,6 +88,12 @@ fn check_says_of_kept_completions_what_the_training_said() {
             "{name}"
         );
     }
+    let recorded = all[0]["recorded"].as_array().unwrap();
+    assert_eq!(recorded.len(), 4, "{recorded:?}");
+    for one in recorded {
+        assert_eq!(one["differ"], 0, "{one}");
+        assert_eq!(one["n"], all[0]["completions"], "{one}");
+    }
     // Without a name, the teacher's rewards are tried as well.
     let arms = found(check(&bench, &[kept, "--json"]));
     let arms: Vec<&Value> = arms.iter().map(|found| &found["arm"]).collect();
@@ -110,7 +116,7 @@ fn what_is_shown_fits_a_terminal_and_commands_none() {
             "arm teacher",
             "correct",
             "Pearson",
-            "disagree most",
+            "rewards disagree",
         ] {
             assert!(told.contains(part), "{part}: {told}");
         }
@@ -123,7 +129,12 @@ fn what_is_shown_fits_a_terminal_and_commands_none() {
         .stdout;
     let words: Vec<&str> = told.split_whitespace().collect();
     let told = words.join(" ");
-    assert!(told.contains("3 of 3 completions say nothing"), "{told}");
+    for said in [
+        "1 of 3 completions have no `completion_tokens`",
+        "3 of 3 completions have no `reasoning_tokens`",
+    ] {
+        assert!(told.contains(said), "{told}");
+    }
     assert!(told.contains("(2 of 3 are judged)"), "{told}");
 }
 
@@ -162,6 +173,93 @@ fn a_reward_that_pays_the_right_for_being_long_is_warned_of() {
         .stdout;
     assert!(!told.contains("warning: length_cost"), "{told}");
     assert!(!told.contains("warning: weighted sum"), "{told}");
+}
+
+/// The tiny definition with this table of its first arm's rewards.
+fn tried(table: &str) -> String {
+    let old = "reward = { correct = 1.0, format = 0.1, length_cost = 0.1 }\ntraining";
+    let arm = TINY.find("[arm.grpo]").unwrap();
+    let (before, after) = TINY.split_at(arm);
+    let new = after.replace(old, &format!("reward = {table}\ntraining"));
+    assert_ne!(new, after);
+    format!("{before}{new}")
+}
+
+#[test]
+fn a_reward_that_cannot_judge_a_row_is_named_with_it_and_the_others_go_on() {
+    let table =
+        "{ format = 1.0, mine = { is = \"script\", expr = \"if correct { 1.0 } else { 0.0 }\" } }";
+    let bench = Bench::new(&tried(table));
+    bench.write(
+        "given.jsonl",
+        "{\"prompt\": \"1 + 1 = ?\", \"completion\": \"2\", \"solution\": 2}\n\
+         {\"prompt\": \"1 + 2 = ?\", \"completion\": \"3\"}\n",
+    );
+    let ended = check(&bench, &["given.jsonl", "--arm", "grpo"]);
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("mine of arm grpo"),
+        "{}",
+        ended.stderr
+    );
+    let words: Vec<&str> = ended.stdout.split_whitespace().collect();
+    let told = words.join(" ");
+    for said in [
+        "mine could not judge: given.jsonl, line 2: ",
+        "`correct` is (): no expected answer is known",
+        "format 1 2 ",
+        "(1 of 2 are judged)",
+    ] {
+        assert!(told.contains(said), "{said}: {told}");
+    }
+}
+
+#[test]
+fn functions_see_the_tokens_of_a_runs_own_completions() {
+    if std::process::Command::new("python3")
+        .arg("-V")
+        .output()
+        .is_err()
+    {
+        println!("skipped: there is no python3");
+        return;
+    }
+    let bench = finished().copy();
+    bench.write(
+        "count.py",
+        "def count(completion_ids, **_):\n    return [float(len(ids)) for ids in completion_ids]\n",
+    );
+    let function = "{ is = \"python\", file = \"count.py\", function = \"count\" }";
+    let kept = "run/arms/grpo/seed-1/completions";
+    // A reward of another formula under a name that the training had.
+    bench.write(
+        "tiny.toml",
+        &tried(&format!("{{ length_cost = {function} }}")),
+    );
+    let all = found(check(&bench, &[kept, "--arm", "grpo", "--json"]));
+    let mut tokens = Vec::new();
+    for entry in bench.path(kept).read_dir().unwrap() {
+        let read = dataset::read(&entry.unwrap().path(), &["completion_tokens"]);
+        let rows = read.unwrap().rows.into_iter();
+        tokens.extend(rows.map(|row| row["completion_tokens"].as_f64().unwrap()));
+    }
+    let mean = tokens.iter().sum::<f64>() / tokens.len() as f64;
+    let said = scores(&all[0], "length_cost")["mean"].as_f64().unwrap();
+    assert!((said - mean).abs() < 1e-9, "{said} {mean}");
+    let recorded = all[0]["recorded"].as_array().unwrap();
+    assert_eq!(recorded.len(), 1, "the sum is of other rewards");
+    assert_eq!(recorded[0]["differ"], all[0]["completions"]);
+    bench.write(
+        "given.jsonl",
+        "{\"prompt\": \"1 + 2 = ?\", \"completion\": \"3\"}\n",
+    );
+    let told = check(&bench, &["given.jsonl", "--arm", "grpo"])
+        .done()
+        .stdout;
+    assert!(
+        told.contains("1 of 1 completions come without `completion_ids`: functions see []"),
+        "{told}"
+    );
 }
 
 #[test]

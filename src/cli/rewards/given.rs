@@ -5,7 +5,7 @@
 //!
 //! | key | what it is, and what stands for it |
 //! |---|---|
-//! | `expected`, or `answer` | the right answer; else that of the lab's problem of that `task` and `problem` |
+//! | `expected`, `answer` or `solution` | the right answer; else that of the lab's problem of that `task` and `problem` |
 //! | `task`, `problem` | whose they are; else empty, and the prompt |
 //! | `completion_tokens`, or `tokens` | the length; else the number of `completion_ids`, else words |
 //! | `reasoning_tokens` | tokens of reasoning; else words of it |
@@ -14,6 +14,7 @@
 //! | `truncated` | whether the cap cut it off; else no |
 //! | `human_cost` | what it costs people; else what people needed in the condition of the lab's problem |
 //! | `step` | its batch: rows of one step are judged together; else all are |
+//! | `reward`, `rewards/NAME` | what a training's rewards said, kept to compare |
 //!
 //! Worked example:
 //! `{"prompt": "2 + 2 = ?", "completion": "4", "answer": "4", "tokens": 2, "level": 1}`.
@@ -35,6 +36,11 @@ use crate::tasks::{Mix, Problem, Split};
 /// What no reward is told of as a column: it has a place of its own.
 const PLACED: [&str; 3] = ["prompt", "completion", "completion_ids"];
 
+/// Columns of what a training's rewards said: of the weighted sum, and what
+/// those of each reward and part begin with.
+pub(super) const RECORDED_SUM: &str = "reward";
+pub(super) const RECORDED: &str = "rewards/";
+
 /// One completion.
 pub(super) struct Given {
     pub(super) task: String,
@@ -46,15 +52,45 @@ pub(super) struct Given {
     completion_tokens: usize,
     max_new_tokens: usize,
     truncated: bool,
-    completion_ids: Vec<i64>,
+    pub(super) completion_ids: Vec<i64>,
     human_cost: Option<f64>,
     columns: Map<String, Value>,
+    /// What the rewards of a training said of it, by column.
+    pub(super) recorded: Map<String, Value>,
     step: u64,
-    /// Whether its length is counted in words, for want of tokens.
-    pub(super) in_words: bool,
+    /// File and line or row.
+    pub(super) place: String,
+    /// Whether its length, and that of its reasoning, is counted in words for
+    /// want of tokens.
+    pub(super) words_for_tokens: bool,
+    pub(super) words_for_reasoning: bool,
 }
 
 impl Given {
+    /// A completion of which nothing but its text is known.
+    #[cfg(test)]
+    pub(super) fn of_text(completion: &str) -> Self {
+        Self {
+            task: String::new(),
+            problem: "?".to_owned(),
+            prompt: "?".to_owned(),
+            completion: completion.to_owned(),
+            expected: None,
+            reasoning_tokens: 0,
+            completion_tokens: 1,
+            max_new_tokens: 4,
+            truncated: false,
+            completion_ids: Vec::new(),
+            human_cost: None,
+            columns: Map::new(),
+            recorded: Map::new(),
+            step: 0,
+            place: String::new(),
+            words_for_tokens: false,
+            words_for_reasoning: false,
+        }
+    }
+
     /// As rewards see it.
     pub(super) fn scored(&self) -> Scored<'_> {
         Scored {
@@ -113,9 +149,9 @@ pub(super) fn read(path: &Path, known: &Known<'_>) -> Result<Batches> {
             of_lines(&file)?
         };
         for (place, row) in rows {
-            given.push(
-                completion(row, known).with_context(|| format!("{}, {place}", file.display()))?,
-            );
+            let place = format!("{}, {place}", file.display());
+            let read = completion(row, known).with_context(|| place.clone())?;
+            given.push(Given { place, ..read });
         }
     }
     ensure!(!given.is_empty(), "{} holds no completions", path.display());
@@ -165,12 +201,7 @@ type Rows = Vec<(String, Map<String, Value>)>;
 
 fn of_parquet(path: &Path) -> Result<Rows> {
     let columns = dataset::read(path, &[])?.columns;
-    // What rewards said before is not asked: they are about to say it again.
-    let wanted: Vec<&str> = columns
-        .iter()
-        .map(String::as_str)
-        .filter(|name| !name.starts_with("rewards/"))
-        .collect();
+    let wanted: Vec<&str> = columns.iter().map(String::as_str).collect();
     let rows = dataset::read(path, &wanted)?.rows.into_iter().enumerate();
     Ok(rows
         .map(|(index, row)| (format!("row {}", index + 1), row))
@@ -212,7 +243,10 @@ fn completion(row: Map<String, Value>, known: &Known<'_>) -> Result<Given> {
     let problem = fields.text("problem")?.unwrap_or_else(|| prompt.clone());
     let lab = known.problems.get(&(task.as_str(), problem.as_str()));
     let expected = match fields.answer("expected")? {
-        None => fields.answer("answer")?,
+        None => match fields.answer("answer")? {
+            None => fields.answer("solution")?,
+            given => given,
+        },
         given => given,
     };
     let completion_ids = fields.ids("completion_ids")?;
@@ -223,30 +257,40 @@ fn completion(row: Map<String, Value>, known: &Known<'_>) -> Result<Given> {
     let counted = tokens.or((!completion_ids.is_empty()).then_some(completion_ids.len()));
     let words = |text: &str| text.split_whitespace().count();
     let reasoning = fields.count("reasoning_tokens")?;
+    let step = fields.count("step")?.unwrap_or(0) as u64;
+    let max_new_tokens = fields.count("max_new_tokens")?;
+    let truncated = fields.flag("truncated")?.unwrap_or(false);
+    let human_cost = match fields.number("human_cost")? {
+        None => lab.and_then(|problem| known.mix.human_cost(problem)),
+        given => given,
+    };
+    // What a training's rewards said is no column that rewards may ask for: they
+    // are about to say it again.
+    let said = |key: &str| key.starts_with(RECORDED);
+    let trained = row.keys().any(|key| said(key));
+    let (recorded, row): (Map<_, _>, Map<_, _>) = row
+        .into_iter()
+        .filter(|(key, _)| !PLACED.contains(&key.as_str()))
+        .partition(|(key, _)| trained && (said(key) || key == RECORDED_SUM));
     Ok(Given {
         expected: expected.or_else(|| lab.map(|problem| problem.answer.clone())),
         reasoning_tokens: reasoning
             .unwrap_or_else(|| words(Extraction::new(&prompt, &completion).reasoning)),
         completion_tokens: counted.unwrap_or_else(|| words(&completion)),
-        in_words: counted.is_none() || reasoning.is_none(),
-        max_new_tokens: fields
-            .count("max_new_tokens")?
-            .unwrap_or(known.max_new_tokens),
-        truncated: fields.flag("truncated")?.unwrap_or(false),
-        human_cost: match fields.number("human_cost")? {
-            None => lab.and_then(|problem| known.mix.human_cost(problem)),
-            given => given,
-        },
-        step: fields.count("step")?.unwrap_or(0) as u64,
+        words_for_tokens: counted.is_none(),
+        words_for_reasoning: reasoning.is_none(),
+        max_new_tokens: max_new_tokens.unwrap_or(known.max_new_tokens),
+        truncated,
+        human_cost,
+        step,
         task,
         problem,
         prompt,
         completion,
         completion_ids,
-        columns: row
-            .into_iter()
-            .filter(|(key, _)| !PLACED.contains(&key.as_str()))
-            .collect(),
+        recorded,
+        columns: row,
+        place: String::new(),
     })
 }
 

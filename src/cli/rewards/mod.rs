@@ -4,6 +4,7 @@
 mod check;
 mod findings;
 mod given;
+mod kept;
 mod show;
 
 use ::rewards::Registry;
@@ -42,7 +43,7 @@ impl Rewards {
         match self.what {
             What::List => UserError::blame(list(registry)),
             What::Describe(describe) => UserError::blame(describe.execute(registry)),
-            What::Check(check) => UserError::blame(check.execute(registry)),
+            What::Check(check) => check.execute(registry),
         }
     }
 }
@@ -50,7 +51,7 @@ impl Rewards {
 fn list(registry: &Registry) -> Result<()> {
     let rows = registry.names().map(|name| {
         let summary = registry.describe(name)?.summary();
-        Ok(vec![name.to_owned(), plain(&summary)])
+        Ok(vec![name.to_owned(), summary])
     });
     let rows = rows.collect::<Result<Vec<_>>>()?;
     print!("{}", show::grid(&["reward", "what it is worth"], &[], rows));
@@ -76,18 +77,13 @@ impl Describe {
                 parameter.key.clone(),
                 parameter.kind.clone(),
                 default,
-                plain(&parameter.about),
+                parameter.about.clone(),
             ]
         });
         let header = ["parameter", "type", "default", "what it does"];
         print!("{}", show::grid(&header, &[], rows.collect()));
         Ok(())
     }
-}
-
-/// Documentation without the links of Rust's.
-fn plain(text: &str) -> String {
-    text.replace("[`", "`").replace("`]", "`")
 }
 
 /// Names a file in front of whatever went wrong in it.

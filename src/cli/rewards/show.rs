@@ -5,13 +5,17 @@ use std::fmt::Write as _;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, TableComponent, presets};
 
-use super::findings::{Correlation, Distribution, Findings, Length};
+use super::findings::{Correlation, Disagreement, Distribution, Findings, Length};
+use super::kept::Recorded;
 
 /// Columns that a line may fill.
 const WIDTH: u16 = 80;
 
 /// Letters of a completion that are shown.
 const LETTERS: usize = 150;
+
+/// Letters of a reason why a reward could not judge.
+const REASON: usize = 600;
 
 /// Heights of a bar. An empty one has a dot, so that few are told from none.
 const HEIGHTS: [char; 9] = ['.', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
@@ -53,8 +57,15 @@ pub(super) fn findings(found: &Findings) -> String {
             "batches"
         }
     );
+    for failure in &found.failed {
+        let told = format!("{} could not judge: {}", failure.name, failure.reason);
+        out.push_str(&paragraph("", &line(&told, REASON)));
+    }
+    if !found.failed.is_empty() {
+        out.push_str("A sum that it is part of is left out.\n\n");
+    }
     out.push_str(&scores(&found.scores));
-    out.push('\n');
+    out.push_str("time each: of a second call, processes started, per completion\n\n");
     out.push_str(&quartiles(&found.scores));
     if !found.metrics.is_empty() {
         let rows = found.metrics.iter();
@@ -65,31 +76,25 @@ pub(super) fn findings(found: &Findings) -> String {
             grid(&["metric of a batch", "mean"], &[1], rows.collect())
         );
     }
+    out.push_str(&recorded(&found.recorded));
+    let alike = if found.within_problem {
+        "completions of one problem that"
+    } else {
+        "completions that"
+    };
     let _ = writeln!(
         out,
-        "\nCorrelation with length in tokens; the last column among completions that\n\
-         `correct` judges the same ({} of {} are judged):\n",
+        "\nCorrelation with length in tokens. Given the verdict: among {alike}\n\
+         `correct` judges the same ({} of {} are judged). A ! marks what pays for\n\
+         being right and, given the verdict, for length too, interval included.\n",
         found.verdicts, found.completions
     );
     out.push_str(&lengths(&found.length));
     if !found.disagreements.is_empty() {
-        out.push_str("\nWhere two rewards disagree most, by rank from 0 to 1:\n");
+        out.push_str("\nWhere two rewards disagree, judges of 0 and 1 first, then by rank:\n");
     }
     for item in &found.disagreements {
-        let [a, b] = &item.rewards;
-        let [x, y] = item.values.map(|value| number(Some(value)));
-        let _ = writeln!(out, "\n  {a} {x}, {b} {y} (ranks {:.2} apart)", item.gap);
-        let of = [item.task.as_str(), item.problem.as_str()];
-        let of: Vec<&str> = of.into_iter().filter(|text| !text.is_empty()).collect();
-        if item.problem == item.prompt {
-            out.push_str(&paragraph("    ", &line(&item.prompt)));
-        } else {
-            out.push_str(&paragraph(
-                "    ",
-                &line(&format!("{}: {}", of.join(" "), item.prompt)),
-            ));
-        }
-        out.push_str(&paragraph("    > ", &line(&item.completion)));
+        out.push_str(&disagreement(item));
     }
     if !found.notes.is_empty() {
         out.push('\n');
@@ -97,6 +102,57 @@ pub(super) fn findings(found: &Findings) -> String {
     for note in &found.notes {
         out.push_str(&paragraph("", note));
     }
+    out
+}
+
+/// What is not as it was in training in a table, and the names of the rest.
+fn recorded(all: &[Recorded]) -> String {
+    let (same, other): (Vec<&Recorded>, Vec<&Recorded>) =
+        all.iter().partition(|one| one.differ == 0);
+    let mut out = String::new();
+    if !other.is_empty() {
+        let rows = other.iter().map(|one| {
+            vec![
+                one.name.clone(),
+                format!("{} of {}", one.differ, one.n),
+                number(one.largest),
+            ]
+        });
+        let header = [
+            "not as recorded in training",
+            "differ",
+            "largest difference",
+        ];
+        let _ = write!(out, "\n{}", grid(&header, &[1, 2], rows.collect()));
+    }
+    if !same.is_empty() {
+        let names: Vec<&str> = same.iter().map(|one| one.name.as_str()).collect();
+        out.push('\n');
+        out.push_str(&paragraph(
+            "",
+            &format!("as recorded: {}", names.join(", ")),
+        ));
+    }
+    out
+}
+
+fn disagreement(item: &Disagreement) -> String {
+    let [a, b] = &item.rewards;
+    let [x, y] = item.values.map(|value| number(Some(value)));
+    let gap = match item.count {
+        Some([differ, of]) => format!("they differ on {differ} of {of}; one of them"),
+        None => format!("ranks {:.2} apart", item.gap),
+    };
+    let mut out = format!("\n  {a} {x}, {b} {y} ({gap})\n");
+    let of = [item.task.as_str(), item.problem.as_str()];
+    let of: Vec<&str> = of.into_iter().filter(|text| !text.is_empty()).collect();
+    let asked = if item.problem == item.prompt {
+        item.prompt.clone()
+    } else {
+        format!("{}: {}", of.join(" "), item.prompt)
+    };
+    out.push_str(&paragraph("    ", &line(&asked, LETTERS)));
+    out.push_str(&paragraph("    > ", &line(&item.completion, LETTERS)));
     out
 }
 
@@ -223,10 +279,10 @@ fn bars(counts: &[usize]) -> String {
 }
 
 /// A text on one line, shortened, with nothing in it that a terminal obeys.
-fn line(text: &str) -> String {
+fn line(text: &str, most: usize) -> String {
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut letters = words.chars().filter(|c| !c.is_control());
-    let mut line: String = letters.by_ref().take(LETTERS).collect();
+    let mut line: String = letters.by_ref().take(most).collect();
     if letters.next().is_some() {
         line.push('…');
     }
