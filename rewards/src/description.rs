@@ -37,8 +37,8 @@ pub struct Parameter {
     /// What may stand there: `number`, `integer`, `string`, the words to choose
     /// from, and so on.
     pub kind: String,
-    /// What stands for it where it is left out, as JSON; `None` where it must
-    /// be given or there is nothing that stands for it.
+    /// What stands for it where it is left out, as a definition has it; `None`
+    /// where it must be given or there is nothing that stands for it.
     pub default: Option<String>,
     /// Whether it must be given.
     pub required: bool,
@@ -56,9 +56,9 @@ impl Description {
         let parameters = fields.into_iter().flatten().map(|(key, field)| Parameter {
             key: key.clone(),
             kind: kind(field, &schema),
-            default: field.get("default").map(Value::to_string),
+            default: field.get("default").map(shown),
             required: list(&schema, "required").any(|required| required == key),
-            about: text(field, "description").replace('\n', " "),
+            about: plain(text(field, "description")).replace('\n', " "),
         });
         Self {
             text: head(about),
@@ -87,9 +87,58 @@ fn head(about: &str) -> String {
     if lines.is_empty() {
         return about.trim().to_owned();
     }
-    // Links and escapes are for rustdoc.
-    let text = lines.join("\n").replace("[`", "`").replace("`]", "`");
+    plain(&lines.join("\n"))
+}
+
+/// Without what is for rustdoc: escapes of brackets, and the brackets and targets
+/// of links to code. Code spans stay as they are.
+fn plain(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(tick) = rest.find('`') {
+        let (before, from) = rest.split_at(tick);
+        let Some(length) = from.get(1..).and_then(|inside| inside.find('`')) else {
+            break;
+        };
+        let (span, after) = from.split_at(length + 2);
+        let linked = before.strip_suffix('[').zip(after.strip_prefix(']'));
+        let (before, after) = match linked {
+            Some((before, after)) => (before, without_target(after)),
+            None => (before, after),
+        };
+        out.push_str(&unescaped(before));
+        out.push_str(span);
+        rest = after;
+    }
+    out.push_str(&unescaped(rest));
+    out
+}
+
+/// What follows a link, from behind its target on, as in `](mod@format)`.
+fn without_target(after: &str) -> &str {
+    let target = after
+        .strip_prefix('(')
+        .and_then(|rest| rest.split_once(')'));
+    target.map_or(after, |(_, rest)| rest)
+}
+
+fn unescaped(text: &str) -> String {
     text.replace("\\[", "[").replace("\\]", "]")
+}
+
+/// A value as a definition has it, a table on one line.
+fn shown(value: &Value) -> String {
+    let list = |entries: Vec<String>| entries.join(", ");
+    match value {
+        Value::Object(entries) => {
+            let entries = entries
+                .iter()
+                .map(|(key, value)| format!("{key} = {}", shown(value)));
+            format!("{{ {} }}", list(entries.collect()))
+        }
+        Value::Array(items) => format!("[{}]", list(items.iter().map(shown).collect())),
+        other => other.to_string(),
+    }
 }
 
 /// The values a field may have, in a word or two.
@@ -179,5 +228,29 @@ mod tests {
         let kind = &cost.parameters[0];
         assert_eq!(kind.kind, r#""linear" or "cosine" or "target""#);
         assert_eq!(kind.default.as_deref(), Some(r#""linear""#));
+    }
+
+    #[test]
+    fn code_keeps_its_letters_and_links_lose_their_brackets() {
+        let text = "after `(` or `[` or nothing, before `]`; see [`Extraction::answer`], \
+                    [`format`](mod@format) and \\[0, 1\\], `\\[x\\]`, `**`.";
+        assert_eq!(
+            super::plain(text),
+            "after `(` or `[` or nothing, before `]`; see `Extraction::answer`, \
+             `format` and [0, 1], `\\[x\\]`, `**`."
+        );
+        let correct = Registry::builtin();
+        let correct = correct.describe("correct").expect("registered");
+        assert!(correct.text.contains("after `(` or `[` or nothing"));
+    }
+
+    #[test]
+    fn a_table_is_shown_as_a_definition_has_it() {
+        let registry = Registry::builtin();
+        let command = registry.describe("command").expect("registered");
+        let mut parameters = command.parameters.iter();
+        let workers = parameters.find(|one| one.key == "workers");
+        let default = workers.and_then(|one| one.default.as_deref());
+        assert!(default.is_some_and(|text| text.contains("count = 2, ") && text.starts_with("{ ")));
     }
 }

@@ -189,7 +189,7 @@ impl Reward for Script {
                 reward: NAME.to_owned(),
                 index,
                 problem: item.problem.to_owned(),
-                message,
+                message: format!("{message}{}", absent(&self.used, item)),
             })
         };
         batch.iter().enumerate().map(judge).collect()
@@ -198,6 +198,22 @@ impl Reward for Script {
     fn independent(&self) -> bool {
         true
     }
+}
+
+/// Which of the variables are `()` for a completion, and why: the likely cause of
+/// a failure.
+fn absent(used: &[Variable], item: &Scored<'_>) -> String {
+    let absent = used.iter().filter_map(|variable| {
+        let why = match variable {
+            Variable::Correct | Variable::Expected if item.expected.is_none() => {
+                "no expected answer is known"
+            }
+            Variable::HumanCost if item.human_cost.is_none() => "nobody was timed on the problem",
+            _ => return None,
+        };
+        Some(format!("; `{}` is (): {why}", variable.name()))
+    });
+    absent.collect()
 }
 
 /// A score of 1 or 0 as a truth value.
