@@ -82,13 +82,15 @@ pub(super) fn findings(found: &Findings) -> String {
     } else {
         "completions that"
     };
-    let _ = writeln!(
-        out,
-        "\nCorrelation with length in tokens. Given the verdict: among {alike}\n\
-         `correct` judges the same ({} of {} are judged). A ! marks what pays for\n\
-         being right and, given the verdict, for length too, interval included.\n",
+    let about = format!(
+        "Correlation with length in tokens. Given the verdict: among {alike} `correct` judges \
+         the same ({} of {} are judged). A ! marks what pays for being right and, given the \
+         verdict, for length too, interval included.",
         found.verdicts, found.completions
     );
+    out.push('\n');
+    out.push_str(&paragraph("", &about));
+    out.push('\n');
     out.push_str(&lengths(&found.length));
     if !found.disagreements.is_empty() {
         out.push_str("\nWhere two rewards disagree, judges of 0 and 1 first, then by rank:\n");
