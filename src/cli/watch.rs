@@ -53,11 +53,25 @@ impl Watch {
         let asked = Arc::clone(&stop);
         ctrlc::set_handler(move || asked.store(true, Ordering::SeqCst))
             .context("listening for Ctrl-C")?;
+        let gone = Arc::clone(&stop);
+        std::thread::spawn(move || end_without_terminal(&gone));
         // It restores the terminal on a panic too.
         let mut terminal = ratatui::try_init().context("taking over the terminal")?;
         let ended = follow(&mut terminal, &mut view, &stop);
         ratatui::restore();
         ended
+    }
+}
+
+/// Ends the process where its terminal is gone: the wait for keys would never.
+fn end_without_terminal(stop: &AtomicBool) {
+    loop {
+        std::thread::sleep(PERIOD);
+        if stop.load(Ordering::SeqCst) || !std::io::stdin().is_terminal() {
+            // Time for the view to end by itself and to leave the terminal as it was.
+            std::thread::sleep(2 * PERIOD);
+            std::process::exit(0);
+        }
     }
 }
 
