@@ -76,13 +76,13 @@ pub(super) fn tokenize(path: &Path, batches: &mut Batches) -> Option<String> {
         others += usize::from(ids.len() != seen.completion_tokens);
         given.completion_ids = ids;
     }
-    let mut told = format!("`completion_ids` are what the tokenizer of {at} makes of the texts");
-    if others > 0 {
-        told.push_str(&format!(
-            "; of {others} of {count} these are more or fewer tokens than were sampled"
-        ));
+    let told = format!("`completion_ids` are what the tokenizer of {at} makes of the texts");
+    if others == 0 {
+        return Some(told);
     }
-    Some(told)
+    Some(format!(
+        "{told}; of {others} of {count} these are more or fewer tokens than were sampled"
+    ))
 }
 
 /// The model that wrote the completions, where they lie beside one.

@@ -33,13 +33,15 @@ pub(in super::super) struct Disagreement {
     pub(in super::super) completion: String,
 }
 
+/// Gap, place and values of a completion.
+type Found = (f64, usize, [f64; 2]);
+
 /// Two rewards that do not agree.
 struct Pair<'a> {
     rewards: [&'a str; 2],
     count: Option<[usize; 2]>,
-    /// Gap, place and values of each completion of which they differ, the
-    /// largest gap first.
-    differ: Vec<(f64, usize, [f64; 2])>,
+    /// The completions of which they differ, the largest gap first.
+    differ: Vec<Found>,
 }
 
 impl Pair<'_> {
@@ -69,7 +71,7 @@ pub(super) fn disagreements(
             shown.add(pair, *found);
         }
     }
-    let mut ranked: Vec<(&Pair<'_>, (f64, usize, [f64; 2]))> = (others.iter())
+    let mut ranked: Vec<(&Pair<'_>, Found)> = (others.iter())
         .flat_map(|pair| pair.differ.iter().map(move |found| (pair, *found)))
         .collect();
     ranked.sort_by(|(_, a), (_, b)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
@@ -109,16 +111,22 @@ fn pair<'a>(rewards: [&'a str; 2], first: &[Option<f64>], second: &[Option<f64>]
         .collect();
     let judges = [first, second].iter().all(|values| {
         let mut values = values.iter().flatten();
-        values.all(|value| *value == 0.0 || *value == 1.0)
+        values.all(|value| [0.0, 1.0].contains(value))
     });
     let ranks = |side: fn(&[f64; 2]) -> f64| -> Vec<f64> {
         let values: Vec<f64> = both.iter().map(|(_, values)| side(values)).collect();
         average_ranks(&values)
     };
     let (x, y) = (ranks(|values| values[0]), ranks(|values| values[1]));
-    let mut differ: Vec<(f64, usize, [f64; 2])> = (both.iter().zip(x).zip(y))
+    let mut differ: Vec<Found> = (both.iter().zip(x).zip(y))
         .map(|(((place, values), x), y)| ((x - y).abs() / both.len() as f64, *place, *values))
-        .filter(|(gap, _, [x, y])| if judges { x != y } else { *gap > 0.0 })
+        .filter(|(gap, _, [x, y])| {
+            if judges {
+                (x - y).abs() > 0.5
+            } else {
+                *gap > 0.0
+            }
+        })
         .collect();
     differ.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
     Pair {
@@ -145,7 +153,7 @@ impl Shown<'_> {
         self.places.iter().any(|other| text(*other) == text(place))
     }
 
-    fn add(&mut self, pair: &Pair<'_>, (gap, place, values): (f64, usize, [f64; 2])) {
+    fn add(&mut self, pair: &Pair<'_>, (gap, place, values): Found) {
         let Some(given) = self.given.get(place).filter(|_| self.all.len() < SHOWN) else {
             return;
         };
