@@ -377,7 +377,9 @@ fn a_weight_of_0_measures_and_pays_nothing() {
 
 #[test]
 fn a_reward_that_fails_while_others_are_sampled_ends_the_training_with_its_reason() {
-    let bench = rewarded("reward = { correct = 1.0, near = { is = \"overlong\", cache = 50 } }");
+    let bench = rewarded(
+        "reward = { correct = 1.0, near = { is = \"script\", expr = \"nearness(tokens)\" } }",
+    );
     let ended = bench.run("run", &[]);
     assert_eq!(ended.code, Some(1), "{}", ended.stderr);
     assert!(

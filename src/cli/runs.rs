@@ -67,7 +67,7 @@ impl Runs {
                 }
                 Ok(())
             }
-            What::Rm { runs, yes } => runs.iter().try_for_each(|run| remove(run, yes)),
+            What::Rm { runs, yes } => remove(&runs, yes),
         }
     }
 }
@@ -174,28 +174,68 @@ fn value(value: Option<&toml::Value>) -> String {
     text.chars().take(SHOWN).chain("…".chars()).collect()
 }
 
-/// Removes a run directory that nobody is working on, once the user agrees.
-fn remove(run: &Path, yes: bool) -> Result<()> {
+/// A run directory that may be removed: nobody works on it, and it holds nothing but
+/// what runs write.
+fn removable(run: &Path) -> Result<Survey> {
     let survey = Survey::of(run)?;
+    let place = run.display();
     if survey.state == State::GoingOn {
         bail!(UserError(format!(
-            "a process is working on the run in {}; stop it first",
-            run.display()
+            "a process is working on the run in {place}; stop it first"
         )));
     }
     // A link is not the directory it leads to.
     if run.is_symlink() {
         bail!(UserError(format!(
-            "{} is a link; name the directory itself",
-            run.display()
+            "{place} is a link; name the directory itself"
         )));
     }
-    if !yes && !agreed(&survey)? {
-        println!("{} stays", run.display());
-        return Ok(());
+    let entries = std::fs::read_dir(run).with_context(|| format!("reading {place}"))?;
+    for entry in entries {
+        let name = entry
+            .with_context(|| format!("reading {place}"))?
+            .file_name();
+        let name = name.to_string_lossy();
+        if !WRITTEN.contains(&&*name) && !name.starts_with('.') {
+            bail!(UserError(format!(
+                "{place} holds {name}, which no run writes: move it away, or remove the directory yourself"
+            )));
+        }
     }
-    std::fs::remove_dir_all(run).with_context(|| format!("removing {}", run.display()))?;
-    println!("{} is removed", run.display());
+    Ok(survey)
+}
+
+/// Everything that a run leaves at the top of its directory.
+const WRITTEN: [&str; 11] = [
+    "arms",
+    "comparison.csv",
+    "comparison.json",
+    "comparison.md",
+    "comparison.tex",
+    "definition.toml",
+    "figures",
+    "items.json",
+    "manifest.json",
+    "report.html",
+    "teacher",
+];
+
+/// Removes run directories once the user agrees. All are looked at before the first
+/// is touched.
+fn remove(runs: &[PathBuf], yes: bool) -> Result<()> {
+    let surveys: Vec<Survey> = runs
+        .iter()
+        .map(|run| removable(run))
+        .collect::<Result<_>>()?;
+    for survey in surveys {
+        let place = survey.folder.display();
+        if !yes && !agreed(&survey)? {
+            println!("{place} stays");
+            continue;
+        }
+        std::fs::remove_dir_all(&survey.folder).with_context(|| format!("removing {place}"))?;
+        println!("{place} is removed");
+    }
     Ok(())
 }
 
@@ -239,6 +279,26 @@ fn blank(header: &[&str], numbers: std::ops::Range<usize>) -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_is_removed_where_one_of_several_is_not_a_run_alone() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let run = |name: &str| {
+            let run = folder.path().join(name);
+            std::fs::create_dir_all(run.join("arms")).expect("a folder");
+            std::fs::write(run.join("definition.toml"), "a = 1").expect("a file");
+            run
+        };
+        let (one, other) = (run("one"), run("other"));
+        std::fs::write(other.join("thesis.txt"), "mine").expect("a file");
+        let both = [one.clone(), other.clone()];
+        let refused = remove(&both, true).expect_err("it holds more").to_string();
+        assert!(refused.contains("holds thesis.txt"), "{refused}");
+        assert!(one.exists() && other.exists());
+        std::fs::remove_file(other.join("thesis.txt")).expect("there");
+        remove(&both, true).expect("two runs");
+        assert!(!one.exists() && !other.exists());
+    }
 
     #[test]
     fn definitions_are_compared_key_by_key() {
