@@ -175,12 +175,10 @@ fn contradiction(trace: &Trace) -> Option<String> {
             trace.reasoning_tokens, trace.completion_tokens
         ));
     }
-    // They would rewrite the terminal and the tables that show them.
-    let names = [&trace.model, &trace.task, &trace.item_id];
-    names
-        .into_iter()
-        .find(|name| name.is_empty() || name.chars().any(char::is_control))
-        .map(|name| format!("{name:?} is no name: give one without control characters"))
+    // It would rewrite the terminal and the tables that show it.
+    let name = &trace.model;
+    (name.is_empty() || name.chars().any(char::is_control))
+        .then(|| format!("{name:?} is no name of a model: give one without control characters"))
 }
 
 /// Writes a file of records, JSONL or Parquet by its name, whole or not at all.

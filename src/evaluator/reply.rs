@@ -170,10 +170,12 @@ pub(crate) fn read(
             of_server.map_or(Counted::Tokenizer, |_| Counted::Server),
         ),
         (None, Reasoning::Part(part)) if part.trim().is_empty() => (0, Counted::Server),
-        (None, Reasoning::Part(part)) => (
-            count(part).ok_or(NoReply::Uncounted("reasoning tokens"))?,
-            Counted::Tokenizer,
-        ),
+        (None, Reasoning::Part(part)) => {
+            let counted = count(part).ok_or(NoReply::Uncounted("reasoning tokens"))?;
+            // Another tokenizer than the server's may cut finer; a part is still no
+            // more than the whole.
+            (counted.min(completion_tokens), Counted::Tokenizer)
+        }
     };
     Ok(Reply {
         prompt_tokens,
@@ -230,6 +232,20 @@ mod tests {
             (reply.reasoning_tokens, reply.counted),
             (3, Counted::Tokenizer)
         );
+    }
+
+    #[test]
+    fn reasoning_is_never_more_than_the_completion() {
+        let tokenizer = vocabulary::tokenizer();
+        let spent = |completion: u32, reasoning: u32| {
+            let usage = json!({"prompt_tokens": 12, "completion_tokens": completion, "completion_tokens_details": {"reasoning_tokens": reasoning}});
+            let body = chat(&json!({"content": "<think> A 1 B </think> true"}), &usage);
+            let reply = read(&body, "?", Some(&tokenizer)).unwrap();
+            (reply.reasoning_tokens, reply.counted)
+        };
+        assert_eq!(spent(9, 500), (3, Counted::Tokenizer));
+        assert_eq!(spent(9, 9), (9, Counted::Server));
+        assert_eq!(spent(2, 0), (2, Counted::Tokenizer));
     }
 
     #[test]

@@ -125,7 +125,7 @@ fn records_that_contradict_themselves_are_left_out_and_named() {
     assert_eq!(recording.len(), 1);
     let [note] = recording.notes().try_into().expect("one note");
     assert!(note.contains("line 2: reasoning_tokens 500 of"), "{note}");
-    assert!(note.contains("is no name"), "{note}");
+    assert!(note.contains("is no name of a model"), "{note}");
     assert!(!note.contains('\u{1b}'), "{note}");
 }
 
