@@ -6,6 +6,7 @@
 mod bad_input;
 mod between;
 mod bits;
+mod broken_models;
 mod command_line;
 mod demonstrations;
 mod evaluate;

@@ -14,6 +14,7 @@
 //! and templates of other names than the default one. `strftime_now` gives the
 //! date of Greenwich, as no crate here knows the local one.
 
+mod dates;
 mod python;
 mod tags;
 
