@@ -7,6 +7,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
 
 use super::canvas::{self, Area, Axis, Drawn, Label, Margins, SCALE};
+use super::data::{self, Data};
 use super::palette::{INK, MUTED, Palette};
 use super::{Figure, stem, ticks};
 use crate::comparison::{ArmFigures, Comparison, Estimate, Measure};
@@ -121,7 +122,29 @@ fn figure(comparison: &Comparison, measure: Measure) -> Figure {
         title: format!("{title} by arm"),
         definition,
         svg,
+        csv: table(arms, measure, reference),
     }
+}
+
+fn table(arms: &[ArmFigures], measure: Measure, reference: Option<f64>) -> String {
+    let name = layout::measure_name(measure);
+    let mut table = Data::new("measure,arm,value,low,high,n,best_constant_answer,why_undefined");
+    for arm in arms {
+        let estimate = estimate(arm, measure);
+        let [value, low, high, why] = data::estimate(estimate);
+        let constant = data::number(reference);
+        table.row(&[
+            &name,
+            &arm.name,
+            &value,
+            &low,
+            &high,
+            &estimate.n,
+            &constant,
+            &why,
+        ]);
+    }
+    table.csv()
 }
 
 fn row_text(
@@ -228,6 +251,17 @@ mod tests {
             (positive / negative - 2.0).abs() < 0.02,
             "{positive} / {negative}"
         );
+    }
+
+    #[test]
+    fn the_data_are_the_estimates_unrounded() {
+        let comparison = fixture::comparison();
+        let rows = data::parse(&figure(&comparison, Measure::Alignment).csv);
+        assert_eq!(rows.len(), 1 + comparison.arms.len());
+        assert_eq!(rows[1][1..6], ["base", "", "", "", "18"]);
+        assert_eq!(rows[1][7], "no task has a defined alignment");
+        let grpo: f64 = rows[4][2].parse().unwrap();
+        assert_eq!(Some(grpo), comparison.arms[3].alignment.value);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
 
 use super::canvas::{self, Area, Axis, Drawn, Label, Margins, SCALE};
+use super::data::{self, Data};
 use super::palette::{INK, Palette};
 use super::{Figure, metrics, stem, ticks};
 use crate::comparison::{Comparison, Curve};
@@ -129,7 +130,19 @@ fn figure(metric: &str, curves: &[&Curve], colors: &Palette) -> Option<Figure> {
         title,
         definition,
         svg,
+        csv: table(curves),
     })
+}
+
+fn table(curves: &[&Curve]) -> String {
+    let mut table = Data::new("metric,arm,seed,step,value");
+    for curve in curves {
+        for (step, value) in &curve.points {
+            let value = data::number(Some(*value));
+            table.row(&[&curve.metric, &curve.arm, &curve.seed, step, &value]);
+        }
+    }
+    table.csv()
 }
 
 fn arm_lines(curves: &[&Curve]) -> Vec<ArmLines> {

@@ -8,6 +8,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
 
 use super::canvas::{self, Axis, Label, Margins, SCALE};
+use super::data::{self, Data};
 use super::palette::{INK, MUTED};
 use super::{Figure, stem, ticks};
 use crate::comparison::{Comparison, Contrast, Measure};
@@ -121,7 +122,28 @@ fn figure(measure: Measure, contrasts: &[&Contrast]) -> Figure {
         title,
         definition,
         svg,
+        csv: table(name, contrasts),
     }
+}
+
+fn table(measure: &str, contrasts: &[&Contrast]) -> String {
+    let mut table = Data::new("measure,arm,against,difference,low,high,n,p,p_holm,why_undefined");
+    for contrast in contrasts {
+        let [difference, low, high, why] = data::estimate(&contrast.difference);
+        table.row(&[
+            &measure,
+            &contrast.arm,
+            &contrast.against,
+            &difference,
+            &low,
+            &high,
+            &contrast.difference.n,
+            &data::number(contrast.p),
+            &data::number(contrast.p_holm),
+            &why,
+        ]);
+    }
+    table.csv()
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use crate::comparison::Comparison;
 pub mod bars;
 mod canvas;
 pub mod curves;
+mod data;
 pub mod forest;
 mod metrics;
 pub mod palette;
@@ -30,6 +31,8 @@ pub struct Figure {
     pub definition: String,
     /// The SVG document.
     pub svg: String,
+    /// The data as tidy CSV with a header line, unrounded; undefined is an empty field.
+    pub csv: String,
 }
 
 /// Every figure of a comparison, each with a file name of its own.
@@ -105,10 +108,24 @@ mod tests {
                 "{}",
                 figure.stem
             );
+            assert!(figure.definition.len() > 10, "{}", figure.stem);
             for tag in ["text", "title", "desc", "svg"] {
                 let open = svg.matches(&format!("<{tag}")).count();
                 assert_eq!(open, svg.matches(&format!("</{tag}>")).count());
             }
+        }
+    }
+
+    #[test]
+    fn the_data_of_every_figure_is_a_table_with_named_columns() {
+        for figure in all(&fixture::comparison()) {
+            let rows = data::parse(&figure.csv);
+            assert!(rows.len() > 1, "{} has no data", figure.stem);
+            for row in &rows {
+                assert_eq!(row.len(), rows[0].len(), "{}: {row:?}", figure.stem);
+            }
+            assert!(rows[0].iter().all(|name| !name.is_empty()));
+            assert!(!figure.csv.contains("NaN"), "{}", figure.stem);
         }
     }
 

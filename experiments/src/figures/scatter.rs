@@ -7,6 +7,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
 
 use super::canvas::{self, Axis, Label, Margins, SCALE};
+use super::data::{self, Data};
 use super::palette::{INK, MUTED, Palette};
 use super::{Figure, stem, ticks};
 use crate::comparison::{ArmFigures, Comparison, ItemPoint, TaskFigures};
@@ -132,7 +133,24 @@ fn panel(arm: &ArmFigures, task: &TaskFigures, (x, y): Ranges, color: RGBColor) 
         title,
         definition,
         svg,
+        csv: table(arm, task),
     }
+}
+
+fn table(arm: &ArmFigures, task: &TaskFigures) -> String {
+    let mut table = Data::new("task,arm,item_id,human_cost,model_cost,tokens,accuracy");
+    for point in &task.points {
+        table.row(&[
+            &task.task,
+            &arm.name,
+            &point.item_id,
+            &data::number(Some(point.human_cost)),
+            &data::number(Some(point.model_cost)),
+            &data::number(Some(point.tokens)),
+            &data::number(point.accuracy),
+        ]);
+    }
+    table.csv()
 }
 
 /// Slope and intercept of model cost on human cost.
@@ -164,6 +182,10 @@ mod tests {
         for (panel, arm) in tasks[0].panels.iter().zip(&comparison.arms) {
             let circles = panel.svg.matches("<circle").count();
             assert_eq!(circles, arm.tasks[0].points.len());
+            let rows = data::parse(&panel.csv);
+            assert_eq!(rows.len(), 1 + circles);
+            let cost = arm.tasks[0].points[0].model_cost;
+            assert_eq!(rows[1][4], cost.to_string());
             let line = panel.svg.contains("stroke=\"#1A1A1A\"");
             assert_eq!(line, arm.tasks[0].alignment.value.is_some(), "{}", arm.name);
         }

@@ -206,7 +206,8 @@ fn measure(measure: Measure) -> &'static str {
     }
 }
 
-fn quote(field: &str) -> String {
+/// A field as RFC 4180 writes it.
+pub(crate) fn quote(field: &str) -> String {
     if field.contains([',', '"', '\n', '\r']) {
         format!("\"{}\"", field.replace('"', "\"\""))
     } else {
