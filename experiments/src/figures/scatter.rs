@@ -14,12 +14,13 @@ use crate::comparison::{ArmFigures, Comparison, ItemPoint, TaskFigures};
 use crate::tables::format::{self, Quantity};
 use crate::tables::layout;
 
-const SIZE: (u32, u32) = (276, 250);
+const SIZE: (u32, u32) = (276, 264);
 
 /// How to read the panels, for the text beside them.
 pub const EXPLANATION: &str = "Each point is an item: the mean human time against the mean number of reasoning tokens, \
     both on logarithmic axes (mean ln ms, mean ln(1 + tokens)). r is their Pearson correlation with its 95 % interval; \
-    the line is the least-squares fit, left out where r is undefined. Panels of one task share their axes.";
+    the line is the least-squares fit, left out where r is undefined. The noise ceiling is the highest r that the spread \
+    between people allows, unknown where their single trials are not at hand. Panels of one task share their axes.";
 
 /// The panels of one task.
 #[derive(Debug, Clone)]
@@ -80,7 +81,11 @@ fn panel(arm: &ArmFigures, task: &TaskFigures, (x, y): Ranges, color: RGBColor) 
     } else {
         format!(" r: {why}.")
     };
-    let definition = format!("{} items. {EXPLANATION}{reason}", points.len());
+    let ceiling = ceiling(task);
+    let definition = format!(
+        "{} items. {EXPLANATION}{reason} Here: {ceiling}.",
+        points.len()
+    );
     let label = Label {
         title: &title,
         description: &definition,
@@ -113,7 +118,9 @@ fn panel(arm: &ArmFigures, task: &TaskFigures, (x, y): Ranges, color: RGBColor) 
             (46, 30),
             HPos::Left,
         )?;
-        let mut chart = canvas::chart(area, &Margins(44, 10, 40, 46), &x_axis, &y_axis)?;
+        let style = canvas::font(11.5, MUTED);
+        canvas::text(area, &ceiling, &style, (46, 46), HPos::Left)?;
+        let mut chart = canvas::chart(area, &Margins(58, 10, 40, 46), &x_axis, &y_axis)?;
         let dot = color.mix(0.62).filled();
         chart.draw_series(
             points
@@ -153,6 +160,17 @@ fn table(arm: &ArmFigures, task: &TaskFigures) -> String {
     table.csv()
 }
 
+/// The noise ceiling in words.
+fn ceiling(task: &TaskFigures) -> String {
+    match task.ceiling.filter(|c| c.is_finite()) {
+        Some(at) => format!(
+            "noise ceiling {}",
+            format::number(Some(at), Quantity::Share)
+        ),
+        None => "noise ceiling unknown".to_owned(),
+    }
+}
+
 /// Slope and intercept of model cost on human cost.
 fn least_squares(points: &[&ItemPoint]) -> Option<(f64, f64)> {
     let n = points.len() as f64;
@@ -189,6 +207,8 @@ mod tests {
             let line = panel.svg.contains("stroke=\"#1A1A1A\"");
             assert_eq!(line, arm.tasks[0].alignment.value.is_some(), "{}", arm.name);
         }
+        assert!(tasks[0].panels[3].svg.contains("noise ceiling 0.93"));
+        assert!(tasks[1].panels[3].svg.contains("noise ceiling unknown"));
         assert!(tasks[0].panels[0].svg.contains("r undefined: no variance"));
         assert!(tasks[0].panels[3].svg.contains("r = +0.78 [0.70, 0.84]"));
     }
