@@ -15,6 +15,7 @@ mod canvas;
 pub mod curves;
 mod data;
 pub mod forest;
+mod marks;
 mod metrics;
 pub mod palette;
 pub mod scatter;

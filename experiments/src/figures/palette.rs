@@ -9,6 +9,8 @@ use plotters::style::RGBColor;
 use crate::comparison::Comparison;
 use crate::manifest::Role;
 
+use super::marks::Shape;
+
 /// Text and lines.
 pub const INK: RGBColor = RGBColor(0x1A, 0x1A, 0x1A);
 /// Text of lesser weight: tick labels, axis names.
@@ -81,6 +83,22 @@ impl Palette {
             .iter()
             .find(|(name, _)| name == arm)
             .map_or(GREY, |(_, color)| *color)
+    }
+
+    /// The shape that goes with the arm's colour.
+    pub(super) fn shape(&self, arm: &str) -> Shape {
+        let color = self.color(arm);
+        let spare = SPARE.iter().position(|spare| *spare == color);
+        match spare {
+            Some(0) => Shape::Inverted,
+            Some(1) => Shape::Plus,
+            Some(2) => Shape::Cross,
+            Some(_) => Shape::Bar,
+            None if color == PURPLE => Shape::Square,
+            None if color == VERMILLION => Shape::Triangle,
+            None if color == BLUE => Shape::Diamond,
+            None => Shape::Circle,
+        }
     }
 
     /// The colour as `#0072B2`.
