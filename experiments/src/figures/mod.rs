@@ -10,15 +10,19 @@ use std::collections::BTreeSet;
 
 use crate::comparison::Comparison;
 
+pub mod allocation;
 pub mod bars;
 mod canvas;
 pub mod curves;
 mod data;
 pub mod forest;
+pub mod inflation;
 mod marks;
 mod metrics;
 pub mod palette;
+pub mod pareto;
 pub mod scatter;
+pub mod similarity;
 mod ticks;
 
 /// A finished figure.
@@ -46,6 +50,10 @@ pub fn all(comparison: &Comparison) -> Vec<Figure> {
             .flat_map(|s| s.panels),
     );
     figures.extend(curves::figures(comparison).into_iter().map(|c| c.figure));
+    figures.extend(inflation::figures(comparison));
+    figures.extend(pareto::figure(comparison));
+    figures.extend(allocation::figure(comparison));
+    figures.extend(similarity::figure(comparison));
     let mut taken = BTreeSet::new();
     for figure in &mut figures {
         let stem = figure.stem.clone();
@@ -95,8 +103,9 @@ mod tests {
     #[test]
     fn every_figure_is_labelled_and_well_formed() {
         let figures = all(&fixture::comparison());
-        // Three bar charts, three measures with contrasts, two tasks of four arms, two metrics.
-        assert_eq!(figures.len(), 3 + 3 + 8 + 2);
+        // Three bar charts, three measures with contrasts, two tasks of four arms, two metrics,
+        // two arms with a base, and three of their own.
+        assert_eq!(figures.len(), 3 + 3 + 8 + 2 + 2 + 3);
         for figure in figures {
             let svg = &figure.svg;
             assert!(svg.starts_with("<svg "), "{}", figure.stem);
@@ -138,7 +147,8 @@ mod tests {
         for figure in all(&comparison) {
             let shows = figure.stem.ends_with("-grpo")
                 || figure.stem.starts_with("bars")
-                || figure.stem.starts_with("curve");
+                || figure.stem.starts_with("curve")
+                || ["allocation", "accuracy-tokens"].contains(&figure.stem.as_str());
             assert_eq!(figure.svg.contains(&grpo), shows, "{}", figure.stem);
         }
     }

@@ -1,11 +1,14 @@
 //! The sections of the page, in reading order.
 
+use std::borrow::Borrow;
 use std::fmt::Write as _;
 
 use crate::comparison::{Comparison, ItemCompletions};
 use crate::figures::curves::CurveFigure;
 use crate::figures::palette::Palette;
-use crate::figures::{Figure, bars, curves, forest, scatter};
+use crate::figures::{
+    Figure, allocation, bars, curves, forest, inflation, pareto, scatter, similarity,
+};
 use crate::tables::layout::{self, Document};
 
 use super::lead;
@@ -23,6 +26,8 @@ const BESIDE_THE_MARGIN: usize = 3;
 pub(super) fn body(comparison: &Comparison, items: &[ItemCompletions]) -> String {
     let document = layout::document(comparison);
     let colors = Palette::of(comparison);
+    let mut measures = bars::figures(comparison);
+    measures.extend(pareto::figure(comparison));
     let mut sections = vec![
         ("effort", "Tokens and human time", effort(comparison)),
         (
@@ -30,7 +35,7 @@ pub(super) fn body(comparison: &Comparison, items: &[ItemCompletions]) -> String
             "Contrasts",
             table(&document, "contrasts", &colors)
                 + &plain_grid("", &forest::figures(comparison))
-                + &grid(&bars::figures(comparison).iter().collect::<Vec<_>>()),
+                + &grid(&measures),
         ),
         (
             "tasks",
@@ -39,7 +44,11 @@ pub(super) fn body(comparison: &Comparison, items: &[ItemCompletions]) -> String
                 + &table(&document, "task-alignment", &colors),
         ),
         ("learning", "Learning curves", learning(comparison)),
-        ("further", "Further measures", further(&document, &colors)),
+        (
+            "further",
+            "Further measures",
+            further(comparison, &document, &colors),
+        ),
         ("spent", "Budgets", table(&document, "budgets", &colors)),
         (
             "baselines",
@@ -85,13 +94,23 @@ pub(super) fn body(comparison: &Comparison, items: &[ItemCompletions]) -> String
 }
 
 /// What most readers want only after the arms, their differences and the scatter.
-fn further(document: &Document, colors: &Palette) -> String {
+fn further(comparison: &Comparison, document: &Document, colors: &Palette) -> String {
     let mut out = String::new();
     for id in ["inflation", "surface", "similarity", "across", "paired"] {
         if let Some(found) = document.tables.iter().find(|t| t.id == id) {
             let _ = writeln!(out, "<h3>{}</h3>", text(found.title));
             out.push_str(&markup::table(found, colors));
         }
+        let mut figures = Vec::new();
+        match id {
+            "inflation" => {
+                figures = inflation::figures(comparison);
+                figures.extend(allocation::figure(comparison));
+            }
+            "similarity" => figures.extend(similarity::figure(comparison)),
+            _ => {}
+        }
+        out.push_str(&grid(&figures));
     }
     out
 }
@@ -171,12 +190,12 @@ fn plain_grid(class: &str, figures: &[Figure]) -> String {
 }
 
 /// The same, each with its own definition.
-fn grid(figures: &[&Figure]) -> String {
+fn grid<F: Borrow<Figure>>(figures: &[F]) -> String {
     if figures.is_empty() {
         return String::new();
     }
     let mut out = String::from("<div class=\"figures\">\n");
-    for figure in figures {
+    for figure in figures.iter().map(Borrow::borrow) {
         let _ = writeln!(
             out,
             "<figure>{}<figcaption><details><summary>What this shows</summary><p>{}</p></details></figcaption></figure>",

@@ -113,11 +113,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let out = dir.path().join("run");
         let paths = write_all(&fixture::comparison(), &fixture::items(), &out).unwrap();
-        assert_eq!(paths.len(), 5 + 16);
+        let drawn = figures::all(&fixture::comparison()).len();
+        assert_eq!(paths.len(), 5 + drawn);
         assert!(paths.iter().all(|p| fs::metadata(p).unwrap().len() > 100));
         let count = |p: &Path| fs::read_dir(p).unwrap().count();
         assert_eq!(count(&out), 6);
-        assert_eq!(count(&out.join("figures")), 16);
+        assert_eq!(count(&out.join("figures")), drawn);
         // Again over the old files: same paths, same bytes.
         let first = fs::read(out.join("report.html")).unwrap();
         assert_eq!(
