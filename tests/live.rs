@@ -170,28 +170,27 @@ fn only_what_the_report_links_to_is_handed_out() {
     bench.write("run/side/b.json", "not linked");
     bench.write("run/side/page.html", "<script>");
     std::os::unix::fs::symlink(bench.path("secret.json"), bench.path("run/out.json")).unwrap();
-    let report = "<a href=\"files/side/a.json\"> <a href=\"files/out.json\"> <a href=\"files/side/page.html\"> \
-        <a href=\"files/../secret.json\"> <a href=\"files/side/gone.json\">";
+    let report = "<a href=\"side/a.json\"> <a href=\"out.json\"> <a href=\"side/page.html\"> \
+        <a href=\"../secret.json\"> <a href=\"side/gone.json\">";
     bench.write("run/report.html", report);
     let server = Server::of(&bench, "run");
     // Until the run is finished its report is that of another time.
-    assert!(server.get("/files/side/a.json").starts_with("HTTP/1.1 404"));
+    assert!(server.get("/side/a.json").starts_with("HTTP/1.1 404"));
     bench.write("run/manifest.json", "{}");
-    let page = server.page_with("files/side/a.json");
+    let page = server.page_with("side/a.json");
     assert!(page.ends_with(report), "{page}");
-    assert!(server.get("/files/side/a.json").ends_with("\r\n\r\nlinked"));
+    assert!(server.get("/side/a.json").ends_with("\r\n\r\nlinked"));
     for path in [
-        "/files/side/b.json",
-        "/files/side/gone.json",
-        "/files/side/page.html",
-        "/files/out.json",
-        "/files/../secret.json",
-        "/files/..%2fsecret.json",
-        "/files/%2e%2e/secret.json",
-        "/files//etc/passwd",
-        "/files/definition.toml",
+        "/side/b.json",
+        "/side/gone.json",
+        "/side/page.html",
+        "/out.json",
+        "/../secret.json",
+        "/..%2fsecret.json",
+        "/%2e%2e/secret.json",
+        "//etc/passwd",
         "/definition.toml",
-        "/files/side%00/a.json",
+        "/side%00/a.json",
     ] {
         let answer = server.get(path);
         assert!(answer.starts_with("HTTP/1.1 404"), "{path}: {answer}");

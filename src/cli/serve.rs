@@ -5,7 +5,7 @@
 //! | `/` | the report of a finished run; until then a page that renews itself |
 //! | `/state.json` | the run's parts and how far each is |
 //! | `/live.js` | what renews the page |
-//! | `/files/PATH` | a file of the run that the report links to, and no other |
+//! | `/PATH` | a file of the run that the report links to, and no other |
 //!
 //! It reads and never writes, answers GET alone, and only on loopback unless
 //! told otherwise. A request must name the server by its address or as
@@ -145,7 +145,7 @@ fn router(site: Arc<Site>) -> Router {
         .route("/", get(first))
         .route("/state.json", get(state))
         .route("/live.js", get(script))
-        .route("/files/{*path}", get(file))
+        .route("/{*path}", get(file))
         .layer(middleware::from_fn(guard))
         .with_state(site)
 }
@@ -249,7 +249,7 @@ fn linked(site: &Site, asked: &str) -> Option<(PathBuf, &'static str)> {
     let (_, kind) = KINDS.iter().find(|(known, _)| *known == ending)?;
     let report = std::fs::read_to_string(site.report()?).ok()?;
     // Whatever a model wrote has its quotation marks escaped there.
-    if !report.contains(&format!(" href=\"files/{asked}\"")) {
+    if !report.contains(&format!(" href=\"{asked}\"")) {
         return None;
     }
     // A link in the run may lead out of it.

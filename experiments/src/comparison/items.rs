@@ -21,6 +21,7 @@ pub fn item_completions(traces: &[Trace], norms: &Norms, tasks: &[String]) -> Ve
             .or_default()
             .push(ShownCompletion {
                 seed: trace.seed,
+                sample: trace.sample,
                 text: text.clone(),
                 reasoning_tokens: trace.reasoning_tokens,
                 correct: trace.correct,

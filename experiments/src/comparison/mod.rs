@@ -224,6 +224,8 @@ pub struct ItemCompletions {
 pub struct ShownCompletion {
     /// Training seed.
     pub seed: Option<u64>,
+    /// Index among the samples of the item.
+    pub sample: u32,
     /// The text.
     pub text: String,
     /// Reasoning tokens.

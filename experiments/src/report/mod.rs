@@ -7,11 +7,16 @@
 
 use crate::comparison::{Comparison, ItemCompletions};
 
+mod beside;
+mod browser;
+mod choice;
 mod data;
+mod gallery;
 mod lead;
 mod markup;
 mod page;
 mod summary;
+mod svg;
 mod write;
 
 pub use markup::escape;
@@ -19,25 +24,37 @@ pub use write::{WriteError, write_all};
 
 /// How a report looks, for pages that are to look the same.
 pub const STYLE: &str = include_str!("report.css");
-const SCRIPT: &str = include_str!("report.js");
+const SCRIPT: &str = concat!(include_str!("report.js"), include_str!("browser.js"));
 
-/// The report as one self-contained HTML document.
+/// The report as one self-contained HTML document, with nothing beside it.
 ///
 /// `items` are what the item browser shows, in that order; none leaves the
-/// browser out.
+/// browser out. A page that is written with [`write_all`] links to what it has
+/// no room for; this one says where else that is.
 pub fn html(comparison: &Comparison, items: &[ItemCompletions]) -> String {
-    let body = page::body(comparison, items);
-    format!(
+    page_with_files(comparison, items, false).0
+}
+
+/// The document, and where files may lie beside it those it links to.
+fn page_with_files(
+    comparison: &Comparison,
+    items: &[ItemCompletions],
+    beside: bool,
+) -> (String, Vec<beside::File>) {
+    let body = page::body(comparison, items, beside);
+    let page = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; \
          script-src 'unsafe-inline'\">\n\
-         <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n{body}\
+         <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n{html}\
          <script type=\"application/json\" id=\"data\">{data}</script>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n",
         title = markup::escape(&comparison.title),
-        data = data::json(comparison, items),
-    )
+        html = body.html,
+        data = data::json(comparison, &body.choice),
+    );
+    (page, body.files)
 }
 
 #[cfg(test)]
@@ -67,9 +84,9 @@ mod tests {
             let allowed = page.matches("http://www.w3.org/2000/svg").count();
             let expected = if word == "http://" { allowed } else { 0 };
             // The second item's completion holds `src=` as text inside the data.
-            let in_data = data::json(&fixture::comparison(), &fixture::items())
-                .matches(word)
-                .count();
+            let (comparison, items) = (fixture::comparison(), fixture::items());
+            let choice = choice::Choice::of(&comparison, &items, 1 << 20);
+            let in_data = data::json(&comparison, &choice).matches(word).count();
             assert_eq!(page.matches(word).count(), expected + in_data, "{word}");
         }
     }

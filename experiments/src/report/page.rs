@@ -1,6 +1,5 @@
 //! The sections of the page, in reading order.
 
-use std::borrow::Borrow;
 use std::fmt::Write as _;
 
 use crate::comparison::{Comparison, ItemCompletions};
@@ -11,6 +10,10 @@ use crate::figures::{
 };
 use crate::tables::layout::{self, Document};
 
+use super::beside::{self, File};
+use super::browser;
+use super::choice::Choice;
+use super::gallery::Gallery;
 use super::lead;
 use super::markup::{self, escape, text};
 use super::summary;
@@ -22,20 +25,47 @@ const REWARDS: &str = "Before their weights, over the completions sampled for tr
 /// Scatter panels that fit beside the margin.
 const BESIDE_THE_MARGIN: usize = 3;
 
-/// Everything between `<body>` and the data.
-pub(super) fn body(comparison: &Comparison, items: &[ItemCompletions]) -> String {
+/// Bytes that a page is to have, so that it opens at once anywhere.
+const SIZE: usize = 4200 << 10;
+
+/// Bytes of completions in the page: at least, however much else there is, and at most.
+const COMPLETIONS: (usize, usize) = (256 << 10, 1536 << 10);
+
+/// Bytes of an arm's counts for an item.
+const TALLY: usize = 20;
+
+/// A page's body and what belongs to it.
+pub(super) struct Body<'a> {
+    /// Everything between `<body>` and the data.
+    pub(super) html: String,
+    pub(super) choice: Choice<'a>,
+    /// What the page links to.
+    pub(super) files: Vec<File>,
+}
+
+/// The body of the page; `beside` where files may lie beside it.
+pub(super) fn body<'a>(
+    comparison: &'a Comparison,
+    items: &'a [ItemCompletions],
+    beside: bool,
+) -> Body<'a> {
     let document = layout::document(comparison);
     let colors = Palette::of(comparison);
     let mut measures = bars::figures(comparison);
     measures.extend(pareto::figure(comparison));
+    let gallery = Gallery::new(beside);
     let mut sections = vec![
-        ("effort", "Tokens and human time", effort(comparison)),
+        (
+            "effort",
+            "Tokens and human time",
+            effort(comparison, &gallery),
+        ),
         (
             "contrasts-section",
             "Contrasts",
             table(&document, "contrasts", &colors)
-                + &plain_grid("", &forest::figures(comparison))
-                + &grid(&measures),
+                + &gallery.grid("", &forest::figures(comparison))
+                + &gallery.grid("", &measures),
         ),
         (
             "tasks",
@@ -43,11 +73,15 @@ pub(super) fn body(comparison: &Comparison, items: &[ItemCompletions]) -> String
             table(&document, "task-answers", &colors)
                 + &table(&document, "task-alignment", &colors),
         ),
-        ("learning", "Learning curves", learning(comparison)),
+        (
+            "learning",
+            "Learning curves",
+            learning(comparison, &gallery),
+        ),
         (
             "further",
             "Further measures",
-            further(comparison, &document, &colors),
+            further(comparison, &document, &colors, &gallery),
         ),
         ("spent", "Budgets", table(&document, "budgets", &colors)),
         (
@@ -55,13 +89,29 @@ pub(super) fn body(comparison: &Comparison, items: &[ItemCompletions]) -> String
             "Constant answers",
             table(&document, "constant-answers", &colors),
         ),
-        ("items", "Completions", browser(items)),
+        ("items", "Completions", String::new()),
         ("method", "Method", method(comparison, &document)),
     ];
     let mut lead = vec![
         ("findings", "What came out", lead::findings(comparison)),
         ("arms-section", "Arms", table(&document, "arms", &colors)),
     ];
+    // Completions have the room that everything else leaves.
+    let used: usize = sections.iter().chain(&lead).map(|s| s.2.len()).sum();
+    let used = used + super::STYLE.len() + super::SCRIPT.len();
+    let used = used + items.len() * comparison.arms.len() * TALLY;
+    let room = SIZE.saturating_sub(used);
+    let choice = Choice::of(comparison, items, room.clamp(COMPLETIONS.0, COMPLETIONS.1));
+    let mut files = gallery.into_files();
+    if beside && !choice.whole {
+        let all = items.iter().enumerate();
+        files.extend(all.map(|(at, item)| beside::file(at, item, &choice.arms)));
+    }
+    for section in &mut sections {
+        if section.0 == "items" {
+            section.2 = browser::section(&choice, beside);
+        }
+    }
     // The panels of a task stand in a row: of few arms it fits beside the margin.
     if comparison.arms.len() <= BESIDE_THE_MARGIN {
         lead.push(sections.remove(0));
@@ -82,7 +132,7 @@ pub(super) fn body(comparison: &Comparison, items: &[ItemCompletions]) -> String
     for (id, title, _) in lead.iter().chain(&sections).filter(shown) {
         let _ = write!(out, "<li><a href=\"#{id}\">{title}</a></li>");
     }
-    out.push_str("</ol></nav>\n<main id=\"main\">\n<div class=\"lead\">\n");
+    out.push_str("</ol></nav>\n<main id=\"main\" tabindex=\"-1\">\n<div class=\"lead\">\n");
     let mut before = lead.iter().filter(shown).map(section);
     out.extend(before.next());
     let _ = writeln!(out, "<aside>\n{}</aside>", lead::margin(&document));
@@ -90,11 +140,20 @@ pub(super) fn body(comparison: &Comparison, items: &[ItemCompletions]) -> String
     out.push_str("</div>\n");
     out.extend(sections.iter().filter(shown).map(section));
     out.push_str("</main>\n");
-    out
+    Body {
+        html: out,
+        choice,
+        files,
+    }
 }
 
 /// What most readers want only after the arms, their differences and the scatter.
-fn further(comparison: &Comparison, document: &Document, colors: &Palette) -> String {
+fn further(
+    comparison: &Comparison,
+    document: &Document,
+    colors: &Palette,
+    gallery: &Gallery,
+) -> String {
     let mut out = String::new();
     for id in ["inflation", "surface", "similarity", "across", "paired"] {
         if let Some(found) = document.tables.iter().find(|t| t.id == id) {
@@ -110,12 +169,12 @@ fn further(comparison: &Comparison, document: &Document, colors: &Palette) -> St
             "similarity" => figures.extend(similarity::figure(comparison)),
             _ => {}
         }
-        out.push_str(&grid(&figures));
+        out.push_str(&gallery.grid("", &figures));
     }
     out
 }
 
-fn effort(comparison: &Comparison) -> String {
+fn effort(comparison: &Comparison, gallery: &Gallery) -> String {
     let tasks = scatter::figures(comparison);
     if tasks.is_empty() {
         return String::new();
@@ -123,7 +182,7 @@ fn effort(comparison: &Comparison) -> String {
     let mut out = String::new();
     for task in tasks {
         let _ = writeln!(out, "<h3>{}</h3>", escape(&task.task));
-        out.push_str(&plain_grid(" panels", &task.panels));
+        out.push_str(&gallery.grid("panels", &task.panels));
     }
     let _ = writeln!(
         out,
@@ -133,7 +192,7 @@ fn effort(comparison: &Comparison) -> String {
     out
 }
 
-fn learning(comparison: &Comparison) -> String {
+fn learning(comparison: &Comparison, gallery: &Gallery) -> String {
     let figures = curves::figures(comparison);
     let of = |wanted: &dyn Fn(&CurveFigure) -> bool| -> Vec<&Figure> {
         let some = figures.iter().filter(|curve| wanted(curve));
@@ -150,7 +209,7 @@ fn learning(comparison: &Comparison) -> String {
     let mut out = format!(
         "<p>{}</p>\n{}",
         text(&format!("{}{caution}", curves::EXPLANATION)),
-        grid(&main)
+        gallery.grid("", main.iter().copied())
     );
     if !rewards.is_empty() {
         let _ = write!(
@@ -158,7 +217,7 @@ fn learning(comparison: &Comparison) -> String {
             "<details class=\"more\" id=\"rewards\"><summary>What each reward and its parts came to</summary>\n\
              <p>{}</p>\n{}</details>\n",
             text(REWARDS),
-            grid(&rewards)
+            gallery.grid("", rewards.iter().copied())
         );
     }
     if !other.is_empty() {
@@ -171,68 +230,15 @@ fn learning(comparison: &Comparison) -> String {
             out,
             "<details class=\"more\"><summary>{} more logged {metrics}</summary>\n{}</details>\n",
             other.len(),
-            grid(&other)
+            gallery.grid("", other.iter().copied())
         );
     }
-    out
-}
-
-/// Figures beside each other where there is room, explained by the text around them.
-fn plain_grid(class: &str, figures: &[Figure]) -> String {
-    let mut out = String::new();
-    for figure in figures {
-        let _ = writeln!(out, "<figure>{}</figure>", figure.svg);
-    }
-    if out.is_empty() {
-        return out;
-    }
-    format!("<div class=\"figures{class}\">\n{out}</div>\n")
-}
-
-/// The same, each with its own definition.
-fn grid<F: Borrow<Figure>>(figures: &[F]) -> String {
-    if figures.is_empty() {
-        return String::new();
-    }
-    let mut out = String::from("<div class=\"figures\">\n");
-    for figure in figures.iter().map(Borrow::borrow) {
-        let _ = writeln!(
-            out,
-            "<figure>{}<figcaption><details><summary>What this shows</summary><p>{}</p></details></figcaption></figure>",
-            figure.svg,
-            text(&figure.definition)
-        );
-    }
-    out.push_str("</div>\n");
     out
 }
 
 fn table(document: &Document, id: &str, colors: &Palette) -> String {
     let table = document.tables.iter().find(|t| t.id == id);
     table.map_or(String::new(), |t| markup::table(t, colors))
-}
-
-fn browser(items: &[ItemCompletions]) -> String {
-    if items.is_empty() {
-        return "<p>No completions were kept.</p>\n".to_owned();
-    }
-    "<p>Every arm\u{2019}s answers to an item side by side. An arm counts as right on an item when more than half of its \
-     graded samples are right. Tokens are reasoning tokens.</p>\n\
-     <noscript><p>The items are shown by a script, and scripts are off. The completions are in the trace records of \
-     the run.</p></noscript>\n\
-     <div id=\"browser\" hidden>\n\
-     <form class=\"filters\" id=\"filters\">\
-     <label>Task <select id=\"filter-task\"></select></label>\
-     <label>Outcome <select id=\"filter-outcome\"></select></label>\
-     <label>Text <input type=\"search\" id=\"filter-text\" autocomplete=\"off\" placeholder=\"in the prompt\"></label>\
-     </form>\n\
-     <div class=\"browse\">\n\
-     <div class=\"chooser\"><label for=\"item-list\" id=\"item-count\" aria-live=\"polite\"></label>\
-     <select id=\"item-list\" size=\"16\"></select>\
-     <p class=\"steps\"><button type=\"button\" id=\"item-before\">Previous</button> \
-     <button type=\"button\" id=\"item-after\">Next</button></p></div>\n\
-     <article id=\"item\" aria-live=\"polite\"></article>\n</div>\n</div>\n"
-        .to_owned()
 }
 
 fn method(comparison: &Comparison, document: &Document) -> String {

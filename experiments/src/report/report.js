@@ -1,173 +1,119 @@
-// The item browser: filters, list, and one item's completions side by side.
-// Text of models is only ever set as textContent, so that it is shown and never run.
 "use strict";
+// Figures and tables: definitions at hand, data and drawings as files, and everything unfolded in print.
 (() => {
-  const browser = document.getElementById("browser");
-  if (!browser) return;
-  const { arms, items } = JSON.parse(document.getElementById("data").textContent);
-  const byId = (id) => document.getElementById(id);
-  const task = byId("filter-task");
-  const outcome = byId("filter-outcome");
-  const words = byId("filter-text");
-  const list = byId("item-list");
-  const count = byId("item-count");
-  const before = byId("item-before");
-  const after = byId("item-after");
-  const shown = byId("item");
-  const whole = new Intl.NumberFormat("en");
+  document.documentElement.classList.add("scripted");
 
-  const element = (tag, text, className) => {
-    const made = document.createElement(tag);
-    if (text !== undefined) made.textContent = text;
-    if (className) made.className = className;
+  const save = (name, kind, text) => {
+    const address = URL.createObjectURL(new Blob([text], { type: `${kind};charset=utf-8` }));
+    const link = document.createElement("a");
+    link.href = address;
+    link.download = name;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(address), 1000);
+  };
+
+  const button = (text, label, act) => {
+    const made = document.createElement("button");
+    made.type = "button";
+    made.className = "tool";
+    made.textContent = text;
+    made.setAttribute("aria-label", label);
+    made.addEventListener("click", act);
     return made;
   };
 
-  // Right, wrong or, where nothing was graded, null: by more than half of the graded samples.
-  const verdict = (completions) => {
-    const graded = (completions || []).filter((c) => c.correct !== null);
-    if (graded.length === 0) return null;
-    return graded.filter((c) => c.correct).length * 2 > graded.length;
+  // As a file a drawing has to bring what the page says beside it.
+  const drawing = (svg, definition) => {
+    const copy = svg.cloneNode(true);
+    copy.removeAttribute("aria-describedby");
+    const desc = document.createElementNS("http://www.w3.org/2000/svg", "desc");
+    desc.textContent = definition;
+    copy.firstElementChild.after(desc);
+    return `${new XMLSerializer().serializeToString(copy)}\n`;
   };
-  const verdicts = items.map((item) => {
-    const found = {};
-    for (const arm of arms) found[arm.name] = verdict(item.arms[arm.name]);
-    return found;
-  });
-  const known = (i) => arms.map((arm) => verdicts[i][arm.name]).filter((v) => v !== null);
-  const cut = (i) => Object.values(items[i].arms).some((list) => list.some((c) => c.truncated));
 
-  // Each outcome: its name and which items it keeps.
-  const outcomes = [
-    ["any outcome", () => true],
-    ["arms disagree", (i) => new Set(known(i)).size > 1],
-    ["every arm right", (i) => known(i).length > 0 && known(i).every((v) => v)],
-    ["every arm wrong", (i) => known(i).length > 0 && known(i).every((v) => !v)],
-    ["some sample truncated", cut],
-  ];
-  const pairs = [];
-  for (const one of arms) {
-    for (const other of arms) {
-      if (one === other) continue;
-      pairs.push([
-        `${one.name} right, ${other.name} wrong`,
-        (i) => verdicts[i][one.name] === true && verdicts[i][other.name] === false,
-      ]);
-    }
-  }
-
-  const option = (value, text) => {
-    const made = element("option", text);
-    made.value = value;
-    return made;
-  };
-  task.append(option("", "all tasks"));
-  for (const name of new Set(items.map((item) => item.task))) task.append(option(name, name));
-  outcomes.forEach(([name], i) => outcome.append(option(i, name)));
-  if (pairs.length > 0) {
-    const group = document.createElement("optgroup");
-    group.label = "one arm against another";
-    pairs.forEach(([name], i) => group.append(option(outcomes.length + i, name)));
-    outcome.append(group);
-  }
-
-  const oneLine = (text) => text.replace(/\s+/g, " ").trim();
-  const short = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
-  const sign = (v) => (v === null ? "\u2013" : v ? "\u2713" : "\u2717");
-  const signs = (i) => arms.map((arm) => sign(verdicts[i][arm.name])).join("");
-
-  const fill = () => {
-    const keep = [...outcomes, ...pairs][Number(outcome.value)][1];
-    const query = words.value.trim().toLowerCase();
-    const chosen = list.value;
-    const found = items.map((_, i) => i).filter((i) => {
-      const item = items[i];
-      return (
-        (task.value === "" || item.task === task.value) &&
-        keep(i) &&
-        (query === "" || `${item.prompt} ${item.item_id}`.toLowerCase().includes(query))
-      );
+  for (const figure of document.querySelectorAll("figure.drawn")) {
+    const svg = figure.querySelector("svg");
+    const about = figure.querySelector(".definition");
+    const { name, csv } = figure.dataset;
+    const title = svg.querySelector("title").textContent;
+    svg.setAttribute("aria-describedby", about.id);
+    const ask = button("Definition", `Definition of ${title}`, () => {
+      const open = about.classList.toggle("open");
+      ask.setAttribute("aria-expanded", open);
     });
-    list.replaceChildren(
-      ...found.map((i) => option(i, `${signs(i)}  ${short(oneLine(items[i].prompt) || items[i].item_id, 48)}`)),
-    );
-    count.textContent =
-      `${whole.format(found.length)} of ${whole.format(items.length)} items; ` +
-      `marks: ${arms.map((arm) => arm.name).join(", ")}`;
-    list.value = found.includes(Number(chosen)) && chosen !== "" ? chosen : String(found[0] ?? "");
-    show();
-  };
-
-  const fact = (facts, name, text) => facts.append(element("dt", name), element("dd", text));
-
-  const completion = (c) => {
-    const made = element("div", undefined, "completion");
-    const line = element("p");
-    if (c.correct !== null) {
-      const text = c.correct ? "\u2713 right" : "\u2717 wrong";
-      line.append(element("span", text, c.correct ? "mark-right" : "mark-wrong"));
-    } else {
-      line.append(element("span", "\u2013 not graded"));
+    ask.classList.add("about");
+    ask.setAttribute("aria-expanded", "false");
+    ask.setAttribute("aria-controls", about.id);
+    const tools = [ask];
+    if (csv !== undefined) tools.push(button("CSV", `Data of ${title} as CSV`, () => save(`${name}.csv`, "text/csv", csv)));
+    const whole = () => save(`${name}.svg`, "image/svg+xml", drawing(svg, about.textContent));
+    tools.push(button("SVG", `${title} as SVG`, whole));
+    figure.querySelector("figcaption").prepend(...tools);
+    // Escape puts away a definition that hovering or focus has shown, until either comes anew.
+    figure.addEventListener("mouseleave", () => figure.classList.remove("hushed"));
+    figure.addEventListener("focusout", () => figure.classList.remove("hushed"));
+  }
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    for (const figure of document.querySelectorAll("figure.drawn:is(:hover, :focus-within)")) figure.classList.add("hushed");
+    for (const open of document.querySelectorAll(".definition.open")) {
+      open.classList.remove("open");
+      open.parentElement.querySelector(".about").setAttribute("aria-expanded", "false");
     }
-    if (c.truncated) line.append(" \u00b7 ", element("span", "truncated", "mark-cut"));
-    const unit = c.reasoning_tokens === 1 ? "token" : "tokens";
-    line.append(` \u00b7 ${whole.format(c.reasoning_tokens)} ${unit}`);
-    if (c.seed !== null && c.seed !== undefined) line.append(` \u00b7 seed ${c.seed}`);
-    const text = element("pre", c.text);
-    // A long completion scrolls in its own box, which the keyboard must reach.
-    if (c.text.length > 600) text.tabIndex = 0;
-    made.append(line, text);
-    return made;
-  };
+  });
 
-  const column = (arm, completions) => {
-    const made = element("section");
-    const title = element("h4", arm.name);
-    title.style.setProperty("--arm", arm.color);
-    made.append(title);
-    if (!completions || completions.length === 0) {
-      made.append(element("p", "no completion kept", "tally"));
-      return made;
-    }
-    const graded = completions.filter((c) => c.correct !== null);
-    const right = graded.filter((c) => c.correct).length;
-    const tokens = completions.reduce((sum, c) => sum + c.reasoning_tokens, 0) / completions.length;
-    made.append(element("p", `${right} of ${graded.length} right \u00b7 ${tokens.toFixed(1)} tokens on average`, "tally"));
-    completions.forEach((c) => made.append(completion(c)));
-    return made;
+  // A table as it is shown, an interval in columns of its own.
+  const field = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+  const plain = (text) => {
+    const value = text.replaceAll("\u2212", "-").trim();
+    return /^[+-]?\d{1,3}(,\d{3})+(\.\d+)?$/.test(value) ? value.replaceAll(",", "") : value;
   };
+  const cell = (of) => {
+    const copy = of.cloneNode(true);
+    for (const mark of copy.querySelectorAll("sup")) mark.remove();
+    const interval = copy.querySelector(".ci");
+    if (interval) interval.remove();
+    const bounds = interval ? interval.textContent.replace(/[[\]]/g, "").split(", ").map(plain) : ["", ""];
+    return [plain(copy.textContent), ...bounds];
+  };
+  const csv = (table) => {
+    const rows = [...table.querySelectorAll("tbody tr:not(.group)")];
+    const cells = rows.map((row) => [...row.children].map(cell));
+    const heads = [...table.querySelectorAll("thead th")].map((head) => plain(head.textContent));
+    const width = Math.max(heads.length, ...cells.map((row) => row.length));
+    const wide = Array.from({ length: width }, (_, i) => cells.some((row) => row[i] && row[i][1] !== ""));
+    const grouped = table.querySelector("tr.group") !== null;
+    const line = (of, group) => {
+      const fields = grouped ? [group] : [];
+      wide.forEach((is, i) => fields.push(...(is ? of(i) : of(i).slice(0, 1))));
+      return fields.map(field).join(",");
+    };
+    const head = (i) => [heads[i] ?? "", `${heads[i] ?? ""} low`, `${heads[i] ?? ""} high`];
+    const lines = heads.length > 0 ? [line(head, "group")] : [];
+    rows.forEach((row, at) => {
+      let before = row.previousElementSibling;
+      while (before && !before.classList.contains("group")) before = before.previousElementSibling;
+      lines.push(line((i) => cells[at][i] ?? ["", "", ""], before ? before.textContent : ""));
+    });
+    return `${lines.join("\n")}\n`;
+  };
+  for (const table of document.querySelectorAll("figure.table > table")) {
+    const label = `Table ${table.caption ? table.caption.textContent : table.id} as CSV`;
+    const tools = document.createElement("p");
+    tools.className = "tools";
+    tools.append(button("CSV", label, () => save(`${table.id}.csv`, "text/csv", csv(table))));
+    table.after(tools);
+  }
 
-  const show = () => {
-    const at = list.selectedIndex;
-    before.disabled = at <= 0;
-    after.disabled = at < 0 || at + 1 >= list.length;
-    shown.replaceChildren();
-    if (at < 0) {
-      shown.append(element("p", "No item fits these filters."));
-      return;
-    }
-    const item = items[Number(list.value)];
-    const facts = element("dl", undefined, "facts");
-    fact(facts, "task", item.task);
-    fact(facts, "right answer", item.answer);
-    const human = item.human_ms;
-    fact(facts, "human time", human === null || human === undefined ? "not known" : `${whole.format(Math.round(human))} ms on average`);
-    const answers = element("div", undefined, "answers");
-    for (const arm of arms) answers.append(column(arm, item.arms[arm.name]));
-    shown.append(element("h3", item.item_id), element("pre", item.prompt), facts, answers);
-  };
-
-  const step = (by) => {
-    list.selectedIndex += by;
-    show();
-  };
-  byId("filters").addEventListener("submit", (event) => event.preventDefault());
-  task.addEventListener("change", fill);
-  outcome.addEventListener("change", fill);
-  words.addEventListener("input", fill);
-  list.addEventListener("change", show);
-  before.addEventListener("click", () => step(-1));
-  after.addEventListener("click", () => step(1));
-  browser.hidden = false;
-  fill();
+  // Paper cannot be unfolded.
+  let folded = [];
+  window.addEventListener("beforeprint", () => {
+    folded = [...document.querySelectorAll("details:not([open])")];
+    for (const details of folded) details.open = true;
+  });
+  window.addEventListener("afterprint", () => {
+    for (const details of folded) details.open = false;
+    folded = [];
+  });
 })();

@@ -3,12 +3,18 @@
 //! Each file is written under a temporary name, synced and renamed, so that a
 //! reader finds the old file or the new one and never half of either.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
+
 use crate::comparison::{Comparison, ItemCompletions};
 use crate::{figures, tables};
+
+/// The folder of completions that the page has no room for.
+const COMPLETIONS: &str = "completions";
 
 /// Why a file of the report could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -26,8 +32,10 @@ pub enum WriteError {
     Json(#[from] serde_json::Error),
 }
 
-/// Writes `comparison.{md,csv,tex,json}`, `report.html` and `figures/*.svg`
-/// into `dir`, which is made if need be, and returns the paths in that order.
+/// Writes `comparison.{md,csv,tex,json}`, `report.html` and
+/// `figures/*.{svg,csv}` into `dir`, which is made if need be, and returns the
+/// paths in that order. Completions that the page has no room for lie in
+/// `completions/`, a file an item, and are not among these paths.
 ///
 /// Other files in `dir` are left as they are.
 pub fn write_all(
@@ -49,34 +57,45 @@ pub fn write_all(
             "comparison.json".to_owned(),
             tables::json::render(comparison)?,
         ),
-        ("report.html".to_owned(), super::html(comparison, items)),
     ];
-    files.extend(
-        figures::all(comparison)
-            .into_iter()
-            .map(|figure| (format!("figures/{}.svg", figure.stem), figure.svg)),
-    );
-    let figures = dir.join("figures");
-    fs::create_dir_all(&figures).map_err(|source| WriteError::File {
-        path: figures.clone(),
-        source,
+    let (page, beside) = super::page_with_files(comparison, items, true);
+    files.push(("report.html".to_owned(), page));
+    for figure in figures::all(comparison) {
+        files.push((format!("figures/{}.svg", figure.stem), figure.svg));
+        files.push((format!("figures/{}.csv", figure.stem), figure.csv));
+    }
+    // What the page links to is there before the page is.
+    let mut folders = vec![dir.join("figures")];
+    if beside.iter().any(|file| file.path.starts_with(COMPLETIONS)) {
+        folders.push(dir.join(COMPLETIONS));
+    }
+    for folder in &folders {
+        fs::create_dir_all(folder).map_err(refused(folder))?;
+    }
+    beside.par_iter().try_for_each(|file| {
+        let path = dir.join(&file.path);
+        replace(&path, file.content.as_bytes()).map_err(refused(&path))
     })?;
+    let linked: BTreeSet<&str> = beside.iter().map(|file| file.path.as_str()).collect();
     let mut paths = Vec::with_capacity(files.len());
     for (name, content) in files {
-        let path = dir.join(name);
-        replace(&path, content.as_bytes()).map_err(|source| WriteError::File {
-            path: path.clone(),
-            source,
-        })?;
+        let path = dir.join(&name);
+        if !linked.contains(name.as_str()) {
+            replace(&path, content.as_bytes()).map_err(refused(&path))?;
+        }
         paths.push(path);
     }
-    for folder in [dir, &figures] {
-        sync_folder(folder).map_err(|source| WriteError::File {
-            path: folder.to_owned(),
-            source,
-        })?;
+    for folder in folders.iter().map(PathBuf::as_path).chain([dir]) {
+        sync_folder(folder).map_err(refused(folder))?;
     }
     Ok(paths)
+}
+
+fn refused(path: &Path) -> impl Fn(io::Error) -> WriteError {
+    move |source| WriteError::File {
+        path: path.to_owned(),
+        source,
+    }
 }
 
 fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
@@ -114,11 +133,11 @@ mod tests {
         let out = dir.path().join("run");
         let paths = write_all(&fixture::comparison(), &fixture::items(), &out).unwrap();
         let drawn = figures::all(&fixture::comparison()).len();
-        assert_eq!(paths.len(), 5 + drawn);
-        assert!(paths.iter().all(|p| fs::metadata(p).unwrap().len() > 100));
+        assert_eq!(paths.len(), 5 + 2 * drawn);
+        assert!(paths.iter().all(|p| fs::metadata(p).unwrap().len() > 50));
         let count = |p: &Path| fs::read_dir(p).unwrap().count();
         assert_eq!(count(&out), 6);
-        assert_eq!(count(&out.join("figures")), drawn);
+        assert_eq!(count(&out.join("figures")), 2 * drawn);
         // Again over the old files: same paths, same bytes.
         let first = fs::read(out.join("report.html")).unwrap();
         assert_eq!(

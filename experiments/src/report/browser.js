@@ -1,0 +1,216 @@
+// The item browser: filters, order, list, and one item's completions side by side.
+// Text of models is only ever set as textContent, so that it is shown and never run.
+(() => {
+  const browser = document.getElementById("browser");
+  if (!browser) return;
+  const { arms, tasks, items, texts } = JSON.parse(document.getElementById("data").textContent);
+  const byId = (id) => document.getElementById(id);
+  const task = byId("filter-task");
+  const outcome = byId("filter-outcome");
+  const right = byId("filter-right");
+  const wrong = byId("filter-wrong");
+  const order = byId("order");
+  const words = byId("filter-text");
+  const list = byId("item-list");
+  const total = byId("item-count");
+  const before = byId("item-before");
+  const after = byId("item-after");
+  const shown = byId("item");
+  const files = [...document.querySelectorAll("#files a")];
+  const whole = new Intl.NumberFormat("en");
+  const count = (n, what) => `${whole.format(n)} ${what}${n === 1 ? "" : "s"}`;
+
+  const element = (tag, text, className) => {
+    const made = document.createElement(tag);
+    if (text !== undefined) made.textContent = text;
+    if (className) made.className = className;
+    return made;
+  };
+  // Whatever the direction of its letters, a text turns nothing around it.
+  const foreign = (tag, text, className) => {
+    const made = element(tag, text, className);
+    made.dir = "auto";
+    return made;
+  };
+
+  // Right, wrong or, where nothing was graded, null: by more than half of the graded samples.
+  const verdict = (tally) => (tally && tally[1] > 0 ? tally[0] * 2 > tally[1] : null);
+  const verdicts = items.map((item) => item.tallies.map(verdict));
+  const has = (i, value) => verdicts[i].includes(value);
+
+  // Each outcome: its name and which items it keeps.
+  const outcomes = [
+    ["any outcome", () => true],
+    ["arms differ", (i) => has(i, true) && has(i, false)],
+    ["every arm right", (i) => has(i, true) && !has(i, false)],
+    ["every arm wrong", (i) => has(i, false) && !has(i, true)],
+    ["not graded", (i) => !has(i, true) && !has(i, false)],
+    ["some sample truncated", (i) => items[i].tallies.some((tally) => tally && tally[3] > 0)],
+    ["with completions in this page", (i) => items[i].kept !== null],
+  ].filter(([, keep], n) => n === 0 || items.some((_, i) => keep(i)));
+  const orders = [
+    ["as evaluated", null],
+    ["furthest apart in outcome", 0],
+    ["furthest apart in tokens", 1],
+    ["furthest from people", 2],
+  ].filter(([, by]) => by === null || items.some((item) => item.apart[by] !== null));
+
+  const option = (value, text) => {
+    const made = element("option", text);
+    made.value = value;
+    return made;
+  };
+  const offer = (select, names) => names.forEach((name, i) => select.append(option(i, name)));
+  offer(task, ["all tasks", ...tasks]);
+  offer(outcome, outcomes.map(([name]) => name));
+  offer(right, ["any arm", ...arms.map((arm) => arm.name)]);
+  offer(wrong, ["any arm", ...arms.map((arm) => arm.name)]);
+  offer(order, orders.map(([name]) => name));
+  const chosen = (select) => Number(select.value);
+
+  const text = (i) => (typeof texts[i] === "string" ? texts[i] : `${texts[i][0]}\n${texts[i][2]}`);
+  const searched = [];
+  const holds = (i, query) => {
+    const item = items[i];
+    searched[i] ??= [item.id, item.prompt, item.answer, ...(item.kept ?? []).flat().map((c) => text(c[4]))].join("\n").toLowerCase();
+    return searched[i].includes(query);
+  };
+
+  const FEW = 8;
+  const oneLine = (words) => words.replace(/\s+/g, " ").trim();
+  const short = (words, most) => ([...words].length > most ? `${[...words].slice(0, most - 1).join("")}…` : words);
+  const sign = (v) => (v === null ? "\u2013" : v ? "\u2713" : "\u2717");
+  const marks = (i) => {
+    if (arms.length <= FEW) return verdicts[i].map(sign).join("");
+    const of = (value) => verdicts[i].filter((v) => v === value).length;
+    return `${of(true)}\u2713 ${of(false)}\u2717`;
+  };
+  // Isolated, so that a prompt from right to left leaves the marks where they are.
+  const label = (i) => `${marks(i)}  \u2068${short(oneLine(items[i].prompt) || items[i].id, 48)}\u2069`;
+
+  const fill = () => {
+    const keep = outcomes[chosen(outcome)][1];
+    const by = orders[chosen(order)][1];
+    const query = words.value.trim().toLowerCase();
+    const last = list.value;
+    const found = [...items.keys()].filter(
+      (i) =>
+        (chosen(task) === 0 || items[i].task === chosen(task) - 1) &&
+        keep(i) &&
+        (chosen(right) === 0 || verdicts[i][chosen(right) - 1] === true) &&
+        (chosen(wrong) === 0 || verdicts[i][chosen(wrong) - 1] === false) &&
+        (query === "" || holds(i, query)),
+    );
+    // Undefined comes last; what is equally far keeps its order.
+    if (by !== null) found.sort((a, b) => (items[b].apart[by] ?? -1) - (items[a].apart[by] ?? -1));
+    list.replaceChildren(...found.map((i) => option(i, label(i))));
+    const legend = arms.length <= FEW ? `; marks: ${arms.map((arm) => arm.name).join(", ")}` : "; marks: arms right and wrong";
+    total.textContent = `${whole.format(found.length)} of ${count(items.length, "item")}${legend}`;
+    const again = found.includes(Number(last)) && last !== "" && by === null;
+    list.value = again ? last : String(found[0] ?? "");
+    show();
+  };
+
+  const GRADES = [
+    ["\u2717 wrong", "mark-wrong"],
+    ["\u2713 right", "mark-right"],
+    ["\u2013 not graded", ""],
+  ];
+  const completion = ([seed, sample, tokens, grade, at]) => {
+    const made = element("div", undefined, "completion");
+    const line = element("p");
+    line.append(element("span", ...GRADES[grade % 3]));
+    if (grade >= 3) line.append(" \u00b7 ", element("span", "truncated", "mark-cut"));
+    line.append(` \u00b7 ${count(tokens, "token")}`);
+    if (seed !== null) line.append(` \u00b7 seed ${seed}`);
+    line.append(` \u00b7 sample ${sample}`);
+    const words = texts[at];
+    const pre = foreign("pre", typeof words === "string" ? words : words[0]);
+    if (typeof words !== "string") {
+      pre.append(element("em", `\n[${count(words[1], "character")} left out]\n`, "left-out"), words[2]);
+    }
+    // A long completion scrolls in its own box, which the keyboard must reach.
+    if (pre.textContent.length > 600) {
+      pre.tabIndex = 0;
+      pre.role = "region";
+      pre.ariaLabel = "completion";
+    }
+    made.append(line, pre);
+    return made;
+  };
+
+  const column = (arm, tally, kept) => {
+    const made = element("section");
+    const title = element("h4", arm.name);
+    title.style.setProperty("--arm", arm.color);
+    made.append(title);
+    if (!tally) {
+      made.append(element("p", "no completion", "tally"));
+      return made;
+    }
+    const [good, graded, samples, cut, tokens] = tally;
+    const facts = [
+      graded > 0 ? `${good} of ${graded} right` : "not graded",
+      `${tokens.toFixed(1)} tokens on average`,
+      cut > 0 ? `${cut} truncated` : "",
+      kept.length < samples ? `${kept.length} of ${samples} shown` : "",
+    ];
+    made.append(element("p", facts.filter((fact) => fact !== "").join(" \u00b7 "), "tally"));
+    made.append(...kept.map(completion));
+    return made;
+  };
+
+  const file = (i) => {
+    const made = element("p", undefined, "file");
+    if (files[i]) {
+      const link = element("a", "All completions of this item");
+      link.href = files[i].getAttribute("href");
+      made.append(link);
+      made.append(items[i].kept === null ? "; none of them stand in this page." : ", as a text file.");
+    } else if (items[i].kept === null) {
+      made.textContent = "Its completions are not in this page.";
+    }
+    return made;
+  };
+
+  const show = () => {
+    const at = list.selectedIndex;
+    before.disabled = at <= 0;
+    after.disabled = at < 0 || at + 1 >= list.length;
+    shown.replaceChildren();
+    if (at < 0) {
+      shown.append(element("p", "No item fits these filters."));
+      return;
+    }
+    const i = Number(list.value);
+    const item = items[i];
+    const facts = element("dl", undefined, "facts");
+    const fact = (name, words) => facts.append(element("dt", name), foreign("dd", words));
+    fact("task", tasks[item.task]);
+    fact("right answer", item.answer);
+    fact("human time", item.human === null ? "not known" : `${whole.format(Math.round(item.human))} ms on average`);
+    const [outcomes, tokens, people] = item.apart;
+    if (outcomes !== null) fact("apart in outcome", outcomes.toFixed(2));
+    if (tokens !== null) fact("apart in tokens", `by a factor of ${Math.exp(tokens).toFixed(2)}`);
+    if (people !== null) fact("far from people", `by ${people.toFixed(2)} standard deviations`);
+    const answers = element("div", undefined, "answers");
+    arms.forEach((arm, n) => {
+      const kept = item.kept === null ? [] : (item.kept[n] ?? []);
+      answers.append(column(arm, item.tallies[n], kept));
+    });
+    shown.append(foreign("h3", item.id), foreign("pre", item.prompt), facts, file(i), answers);
+  };
+
+  const step = (by) => {
+    list.selectedIndex += by;
+    show();
+  };
+  byId("filters").addEventListener("submit", (event) => event.preventDefault());
+  for (const select of [task, outcome, right, wrong, order]) select.addEventListener("change", fill);
+  words.addEventListener("input", fill);
+  list.addEventListener("change", show);
+  before.addEventListener("click", () => step(-1));
+  after.addEventListener("click", () => step(1));
+  browser.hidden = false;
+  fill();
+})();

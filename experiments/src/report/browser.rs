@@ -1,0 +1,97 @@
+//! The section of the item browser: what it shows in words, its controls, and
+//! the list of files. What fills it is in the data block; see [`super::data`].
+
+use std::fmt::Write as _;
+
+use crate::tables::format::count;
+
+use super::beside;
+use super::choice::{Choice, RULE};
+use super::markup::{escape, text};
+
+/// What stands around the items.
+const CONTROLS: &str = "<form class=\"filters\" id=\"filters\">\
+     <label>Task <select id=\"filter-task\"></select></label>\
+     <label>Outcome <select id=\"filter-outcome\"></select></label>\
+     <label>Right <select id=\"filter-right\"></select></label>\
+     <label>Wrong <select id=\"filter-wrong\"></select></label>\
+     <label>Order <select id=\"order\"></select></label>\
+     <label>Text <input type=\"search\" id=\"filter-text\" autocomplete=\"off\" dir=\"auto\" \
+     placeholder=\"in item or completion\"></label>\
+     </form>\n\
+     <div class=\"browse\">\n\
+     <div class=\"chooser\"><label for=\"item-list\" id=\"item-count\" aria-live=\"polite\"></label>\
+     <select id=\"item-list\" size=\"16\"></select>\
+     <p class=\"steps\"><button type=\"button\" id=\"item-before\">Previous</button> \
+     <button type=\"button\" id=\"item-after\">Next</button></p></div>\n\
+     <article id=\"item\" aria-live=\"polite\"></article>\n</div>\n";
+
+/// How the browser counts and sorts.
+const DEFINITIONS: &str = "<details class=\"definitions\"><summary>Definitions</summary><dl>\
+     <dt>right</dt><dd>An arm counts as right on an item when more than half of its graded samples are right, over all \
+     seeds.</dd>\
+     <dt>tokens</dt><dd>Reasoning tokens; their mean is over all samples.</dd>\
+     <dt>apart in outcome</dt><dd>The largest share of right samples of an arm less the smallest.</dd>\
+     <dt>apart in tokens</dt><dd>The largest of the arms\u{2019} mean ln(1 + tokens) less the smallest, truncated \
+     samples left out; shown as the factor that it stands for.</dd>\
+     <dt>far from people</dt><dd>Mean over arms of the distance between the item\u{2019}s model cost and its human \
+     cost, each as standard deviations from the mean of its task.</dd>\
+     </dl></details>\n";
+
+/// The section; `beside` where files may lie beside the page.
+pub(super) fn section(choice: &Choice<'_>, beside: bool) -> String {
+    if choice.items.is_empty() {
+        return "<p>No completions were kept.</p>\n".to_owned();
+    }
+    let mut out = String::from("<p>Every arm\u{2019}s answers to an item side by side.</p>\n");
+    if !choice.whole {
+        let _ = writeln!(out, "<p>{}</p>", text(&left_out(choice, beside)));
+    }
+    let elsewhere = if choice.whole || !beside {
+        "The completions are in the trace records of the run."
+    } else {
+        "Every item\u{2019}s completions are in the files listed below."
+    };
+    let _ = write!(
+        out,
+        "<noscript><p>The items are shown by a script, and scripts are off. {elsewhere}</p></noscript>\n\
+         <div id=\"browser\" hidden>\n{CONTROLS}</div>\n{DEFINITIONS}"
+    );
+    if !choice.whole && beside {
+        let _ = writeln!(
+            out,
+            "<details class=\"more\" id=\"files\"><summary>{} files with all completions, one an item</summary><ol>",
+            count(choice.items.len() as u64)
+        );
+        for (at, item) in choice.items.iter().enumerate() {
+            let _ = writeln!(
+                out,
+                "<li><a href=\"{}\">{}</a></li>",
+                beside::path(at, item.item),
+                escape(&item.item.item_id)
+            );
+        }
+        out.push_str("</ol></details>\n");
+    }
+    out
+}
+
+/// What is in the page and where the rest is.
+fn left_out(choice: &Choice<'_>, beside: bool) -> String {
+    let tallies = choice.items.iter().flat_map(|item| &item.tallies).flatten();
+    let all: usize = tallies.map(|tally| tally.samples).sum();
+    let kept = choice.items.iter().filter_map(|item| item.kept.as_ref());
+    let shown: usize = kept.clone().flatten().map(Vec::len).sum();
+    let rest = if beside {
+        "All completions of an item are in a text file in the folder completions beside this page, to which the item links."
+    } else {
+        "The others are in the trace records of the runs."
+    };
+    format!(
+        "Of {} completions {} stand in this page, on {} of {} items; counts and filters are over all of them. {RULE} {rest}",
+        count(all as u64),
+        count(shown as u64),
+        count(kept.count() as u64),
+        count(choice.items.len() as u64),
+    )
+}
