@@ -54,6 +54,7 @@ fn main() {
             "csrc/training_scores.cpp",
         ])
         .compile("qinglan_plain");
+    build_distributed(&libraries);
     build_cuda_graph(&libraries.join(".."));
     // So that this crate's tests find libtorch where the build found it.
     println!("cargo::rustc-link-arg=-Wl,-rpath,{}", libraries.display());
@@ -63,6 +64,35 @@ fn base() -> cc::Build {
     let mut build = cc::Build::new();
     build.cpp(true).std("c++17").opt_level(3).pic(true);
     build
+}
+
+/// Compiles the process groups, with Gloo where its headers are: those that the
+/// provisioning script has put beside the torch package, or the system's.
+/// Without them the crate builds, and says at run time that it lacks them.
+fn build_distributed(libraries: &Path) {
+    println!("cargo::rustc-check-cfg=cfg(gloo)");
+    let beside = libraries.join("../../gloo/include");
+    let gloo = [beside, PathBuf::from("/usr/include")]
+        .into_iter()
+        .find(|folder| folder.join("gloo/context.h").exists());
+    let include = libraries.join("../include");
+    let mut build = base();
+    build
+        .warnings(false)
+        .opt_level(2)
+        .include(&include)
+        .include(include.join("torch/csrc/api/include"))
+        .files(["csrc/distributed.cpp", "csrc/distributed_gloo.cpp"]);
+    if let Some(gloo) = gloo {
+        println!("cargo::rerun-if-changed={}", gloo.join("gloo").display());
+        println!("cargo::rustc-cfg=gloo");
+        build.define("QINGLAN_GLOO", None).include(&gloo);
+    }
+    build.compile("qinglan_distributed");
+    // Both halves of libtorch hold a Gloo. Named first, the CPU's is taken, and
+    // the binary goes on without the other half.
+    println!("cargo::rustc-link-search=native={}", libraries.display());
+    println!("cargo::rustc-link-lib=dylib=torch_cpu");
 }
 
 /// Compiles the CUDA half as a shared object, which the crate embeds. It is

@@ -1,16 +1,18 @@
 //! What tch does not reach of libtorch, and the only `unsafe` of the project:
 //! opening libtorch's CUDA half at run time, mapping files, kernels for
-//! sampling and training on the CPU, CUDA graphs, flash attention, and a fused
-//! AdamW.
+//! sampling and training on the CPU, CUDA graphs, flash attention, a fused
+//! AdamW, and collectives between processes.
 //!
 //! Everything exported is safe. Wrong shapes, types or devices are errors of
 //! the caller's program; the CPU's kernels panic on them, as tch does, and
-//! what may be absent (CUDA graphs, flash attention) returns an error.
+//! what may be absent (CUDA graphs, flash attention, process groups) returns an
+//! error.
 
 mod adamw;
 pub mod cpu;
 pub mod cuda_graph;
 mod cuda_half;
+pub mod distributed;
 pub mod flash_attention;
 mod map;
 

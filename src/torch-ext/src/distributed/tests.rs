@@ -1,0 +1,185 @@
+//! Real processes: a test starts its own binary once for each rank, with the
+//! rank in the environment, and each of these runs the same test as that rank.
+
+use std::net::TcpListener;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use tch::{Device, Kind, Tensor};
+
+use super::*;
+
+const RANK: &str = "TORCH_EXT_TEST_RANK";
+const WORLD: &str = "TORCH_EXT_TEST_WORLD";
+const PORT: &str = "TORCH_EXT_TEST_PORT";
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+fn number<T: std::str::FromStr>(name: &str) -> Option<T> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+/// The rank that this process was started as; none in the test itself.
+fn rank() -> Option<usize> {
+    number(RANK)
+}
+
+fn join(timeout: Duration) -> Result<Group, Error> {
+    let (rank, world, port) = (
+        number(RANK).unwrap(),
+        number(WORLD).unwrap(),
+        number(PORT).unwrap(),
+    );
+    Group::connect(Backend::Gloo, rank, world, "127.0.0.1", port, timeout)
+}
+
+/// A port that was free a moment ago.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+fn start(test: &str, rank: usize, world: usize, port: u16) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .arg(format!("distributed::tests::{test}"))
+        .args(["--exact", "--nocapture", "--test-threads=1"])
+        .env(RANK, rank.to_string())
+        .env(WORLD, world.to_string())
+        .env(PORT, port.to_string())
+        .env("OMP_NUM_THREADS", "1")
+        .env_remove("GLOO_SOCKET_IFNAME")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+fn said(output: &Output) -> String {
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+/// Runs the test of that name as each of `world` ranks, which all succeed.
+fn as_ranks(test: &str, world: usize) {
+    if !is_built() {
+        println!("skipped: this build has no process groups");
+        return;
+    }
+    let port = free_port();
+    let ranks: Vec<Child> = (0..world)
+        .map(|rank| start(test, rank, world, port))
+        .collect();
+    for (rank, child) in ranks.into_iter().enumerate() {
+        let output = child.wait_with_output().unwrap();
+        assert!(
+            output.status.success(),
+            "rank {rank} of {world}: {}",
+            said(&output)
+        );
+    }
+}
+
+fn f64s(tensor: &Tensor) -> Vec<f64> {
+    Vec::try_from(&tensor.to_kind(Kind::Double)).unwrap()
+}
+
+/// Every collective against the arithmetic by hand: rank r holds (r + 1) times
+/// 1, 2, 3, .. so sums are world (world + 1) / 2 times that.
+fn every_collective() {
+    let group = join(TIMEOUT).unwrap();
+    let (rank, world) = (group.rank(), group.world());
+    let together = (world * (world + 1) / 2) as f64;
+    for kind in [
+        Kind::Float,
+        Kind::Double,
+        Kind::Int64,
+        Kind::Int,
+        Kind::BFloat16,
+        Kind::Half,
+    ] {
+        let options = (kind, Device::Cpu);
+        let own = |count: i64, factor: usize| {
+            (Tensor::arange(count, options) + 1) * i64::try_from(factor).unwrap()
+        };
+        let counted = |count: i64, factor: f64| -> Vec<f64> {
+            (0..count).map(|i| (i + 1) as f64 * factor).collect()
+        };
+        let tensor = own(5, rank + 1);
+        group.all_reduce(&tensor).unwrap();
+        assert_eq!(f64s(&tensor), counted(5, together), "{kind:?}");
+
+        let tensor = own(5, rank + 1);
+        group.broadcast(&tensor, world - 1).unwrap();
+        assert_eq!(f64s(&tensor), counted(5, world as f64), "{kind:?}");
+
+        let whole = Tensor::zeros([3 * world as i64], options);
+        group.all_gather(&own(3, rank + 1), &whole).unwrap();
+        let expected: Vec<f64> = (0..world)
+            .flat_map(|of| counted(3, (of + 1) as f64))
+            .collect();
+        assert_eq!(f64s(&whole), expected, "{kind:?}");
+
+        let part = Tensor::zeros([2], options);
+        let whole = own(2 * world as i64, rank + 1);
+        group.reduce_scatter(&whole, &part).unwrap();
+        let expected = counted(2 * world as i64, together);
+        assert_eq!(f64s(&part), expected[2 * rank..2 * rank + 2], "{kind:?}");
+        let read = counted(2 * world as i64, (rank + 1) as f64);
+        assert_eq!(f64s(&whole), read, "the whole is only read");
+    }
+
+    let started: Vec<_> = (1..=6)
+        .map(|count| {
+            let tensor = Tensor::full(
+                [count * 1000],
+                rank as f64 + 1.0,
+                (Kind::Float, Device::Cpu),
+            );
+            let pending = group.start_all_reduce(&tensor).unwrap();
+            (tensor, pending)
+        })
+        .collect();
+    for (tensor, pending) in started {
+        pending.wait().unwrap();
+        assert!(f64s(&tensor).iter().all(|&sum| sum == together));
+    }
+
+    let bytes: Vec<u8> = (0..3 * rank as u8).collect();
+    let all = group.all_gather_bytes(&bytes).unwrap();
+    let expected: Vec<Vec<u8>> = (0..world).map(|of| (0..3 * of as u8).collect()).collect();
+    assert_eq!(all, expected);
+    assert_eq!(
+        group.all_gather_bytes(&[]).unwrap(),
+        vec![Vec::<u8>::new(); world]
+    );
+    let mut bytes = vec![rank as u8; rank + 2];
+    group.broadcast_bytes(&mut bytes, world - 1).unwrap();
+    assert_eq!(bytes, vec![world as u8 - 1; world + 1]);
+    group.barrier().unwrap();
+}
+
+#[test]
+fn two_ranks_agree_with_the_arithmetic() {
+    match rank() {
+        Some(_) => every_collective(),
+        None => as_ranks("two_ranks_agree_with_the_arithmetic", 2),
+    }
+}
+
+#[test]
+fn four_ranks_agree_with_the_arithmetic() {
+    match rank() {
+        Some(_) => every_collective(),
+        None => as_ranks("four_ranks_agree_with_the_arithmetic", 4),
+    }
+}
+
+#[test]
+fn one_rank_is_a_group_too() {
+    match rank() {
+        Some(_) => every_collective(),
+        None => as_ranks("one_rank_is_a_group_too", 1),
+    }
+}
