@@ -5,6 +5,7 @@
 # libtorch comes out of the torch wheel. --no-deps keeps the CUDA libraries
 # (gigabytes) away; of the small packages named here two are what libtorch_cpu
 # itself needs to load, and the last is headers for the part that uses a GPU.
+# Runs over several processes want headers that no such package has: Debian's.
 set -euo pipefail
 
 version=2.11.0
@@ -39,6 +40,7 @@ if [ ! -e "$whole/torch/lib/libtorch_cpu.so" ]; then
         echo "error: cannot write $whole; remove what is there and try again" >&2
         exit 1
     fi
+    rm -rf "$aside"
 fi
 
 # A cache from before has all but the last package. It is small, and the build
@@ -52,6 +54,29 @@ if [ ! -e "$headers/crt" ]; then
         ! mv -T "$aside/nvidia/cu13/include/crt" "$headers/crt" 2>/dev/null && [ ! -e "$headers/crt" ]; then
         echo "note: the package nvidia-cuda-crt cannot be had; this build will have no CUDA graphs" >&2
     fi
+    rm -rf "$aside"
+fi
+
+# Unpacked, not installed, so that it wants no root; where this machine has no
+# package lists, by lists of its own.
+fetch_gloo() {
+    cd "$aside" || return
+    if ! apt-get -qq download libgloo-dev 2>/dev/null; then
+        mkdir -p lists/partial archives/partial
+        set -- -qq -o Dir::State::lists="$aside/lists" -o Dir::Cache="$aside"
+        apt-get "$@" update 2>/dev/null && apt-get "$@" download libgloo-dev 2>/dev/null || return
+    fi
+    dpkg-deb -x libgloo-dev_*.deb unpacked && mkdir -p content/include &&
+        mv unpacked/usr/include/gloo content/include/
+}
+
+if [ ! -e "$whole/gloo" ] && [ ! -e /usr/include/gloo/context.h ]; then
+    aside=$(mktemp -d "$cache/.gloo.XXXXXX")
+    trap 'rm -rf "$aside"' EXIT
+    if ! (fetch_gloo) || ! mv -T "$aside/content" "$whole/gloo" 2>/dev/null && [ ! -e "$whole/gloo" ]; then
+        echo "note: Debian's package libgloo-dev cannot be had; this build will not run over several processes (with Gloo's headers under /usr/include it will)" >&2
+    fi
+    rm -rf "$aside"
 fi
 
 ln -sfn "$whole/torch" "$checkout/.libtorch"
