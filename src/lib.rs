@@ -15,6 +15,7 @@ pub mod device;
 pub mod evaluator;
 pub mod files;
 pub mod generation;
+mod http;
 pub mod memory;
 pub mod model;
 pub mod random;

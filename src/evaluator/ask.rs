@@ -17,11 +17,12 @@ use experiments::record::Trace;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 
-use super::endpoint::{Asked, Endpoint, Question};
+use super::endpoint::{Endpoint, Question};
 use super::journal::{Journal, Line};
 use super::reply::Reply;
 use super::{EvaluationSettings, answers, stretches};
 use crate::generation::Engine;
+use crate::http::Asked;
 use crate::model::Text;
 use crate::tasks::{self, EvaluationItem, grading};
 
@@ -161,7 +162,7 @@ pub(crate) fn endpoint(
                         break;
                     }
                 }
-                Asked::GaveUp => bar.inc(1),
+                Asked::GaveUp(_) => bar.inc(1),
                 Asked::Stopped => break,
             }
         }
