@@ -8,7 +8,8 @@
 //! (TRL's `beta = 0`); rollouts without any gradient are not sent through the
 //! model at all, though they stay in the normaliser. Departures from TRL:
 //! - the importance ratio is taken against the sampler's own log-probabilities
-//!   (`old_logprobs = "recomputed"` is TRL's way);
+//!   (`old_logprobs = "recomputed"` is TRL's way, and the only one where another
+//!   engine samples and [`crate::Correction`] weighs its rollouts);
 //! - with `steps_per_generation` above 1, each update takes whole groups, and
 //!   `dapo` divides by the tokens of that update, where TRL shuffles rollouts
 //!   and divides by the phase's tokens an update;
@@ -28,6 +29,7 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use crate::advantages::{AdvantageScale, Deviation, decoupled_advantages, group_advantages};
+use crate::correction::Mismatch;
 use crate::lab::scores;
 use crate::policy_loss::{ImportanceSamplingLevel, KlEstimator, LossError, LossType, Objective};
 use crate::rollouts::{
@@ -79,7 +81,8 @@ pub struct Grpo {
     pub loss_type: LossType,
     /// Whether each token or each completion has an importance ratio.
     pub importance_sampling_level: ImportanceSamplingLevel,
-    /// What the importance ratio is taken against; TRL's is `recomputed`.
+    /// What the importance ratio is taken against; TRL's is `recomputed`, which
+    /// it is wherever the lab corrects for another engine's sampling.
     pub old_logprobs: OldLogprobs,
     /// Lower and upper clip range of the importance ratio.
     pub epsilon: f64,
@@ -218,6 +221,7 @@ impl Grpo {
         groups: &[Group],
         advantages: &mut impl Iterator<Item = f64>,
         lab: &mut dyn Lab,
+        mismatch: &mut Mismatch,
     ) -> Result<Batch, LabError> {
         let mut examples = Vec::new();
         let mut rows = 0usize;
@@ -240,10 +244,15 @@ impl Grpo {
         if self.beta == 0.0 && self.entropy_coef == 0.0 {
             examples.retain(|example| example.weights.iter().any(|&weight| weight != 0.0));
         }
-        if self.old_logprobs == OldLogprobs::Recomputed {
+        let correction = lab.correction();
+        if let Some(correction) = correction {
+            correction.apply(&mut examples, lab, mismatch)?;
+        }
+        let recomputed = correction.is_some();
+        if recomputed || self.old_logprobs == OldLogprobs::Recomputed {
             if self.plan().is_on_policy() {
                 forget_old_logprobs(&mut examples);
-            } else {
+            } else if !recomputed {
                 recompute_old_logprobs(&mut examples, lab)?;
             }
         }
@@ -314,14 +323,16 @@ impl Algorithm for Grpo {
 
     fn collect(&self, step: u64, lab: &mut dyn Lab) -> Result<Collected, LabError> {
         let plan = self.plan();
-        let (groups, metrics) = plan.sample(step, lab, self.dynamic_sampling_rounds)?;
+        let (groups, mut metrics) = plan.sample(step, lab, self.dynamic_sampling_rounds)?;
         let advantages = self.advantages(&groups)?;
         tell_advantages(&groups, &advantages, lab);
         let mut advantages = advantages.into_iter();
+        let mut mismatch = Mismatch::default();
         let batches = plan
             .updates_of(&groups)
-            .map(|groups| self.batch(groups, &mut advantages, lab))
+            .map(|groups| self.batch(groups, &mut advantages, lab, &mut mismatch))
             .collect::<Result<Vec<_>, _>>()?;
+        metrics.extend(mismatch.metrics());
         Ok(plan.collected(&batches, metrics))
     }
 

@@ -3,7 +3,7 @@
 //! The trait is the boundary between this crate and the lab that owns models,
 //! tasks and rewards; tests implement it with made-up rollouts.
 
-use crate::Example;
+use crate::{Correction, Example};
 
 /// A problem ready to be sampled.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -148,6 +148,12 @@ pub trait Lab {
     /// depends on it.
     fn advantages(&mut self, prompt: &Prompt, advantages: &[f64]) {
         let _ = (prompt, advantages);
+    }
+
+    /// How rollouts are weighed where another engine than the policy's own draws
+    /// them; `None` where they are the policy's own.
+    fn correction(&self) -> Option<Correction> {
+        None
     }
 
     /// Most tokens a completion may have; `None` where nothing is sampled.

@@ -16,6 +16,7 @@ mod advantages;
 mod batch;
 mod checks;
 pub mod conformance;
+mod correction;
 mod grpo;
 mod lab;
 mod opd;
@@ -32,6 +33,7 @@ pub use advantages::{
     AdvantageScale, Deviation, decoupled_advantages, group_advantages, leave_one_out_advantages,
 };
 pub use batch::{Batch, Collected, Example, TokenBatch};
+pub use correction::{Correction, CorrectionMode};
 pub use grpo::{Grpo, MultiObjectiveAggregation};
 pub use lab::{Demonstration, Lab, LabError, Prompt, RewardPart, Rollout, Scorer, TokenScores};
 pub use opd::Opd;
