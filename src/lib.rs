@@ -20,5 +20,6 @@ pub mod memory;
 pub mod model;
 pub mod random;
 pub mod runner;
+pub mod sampler;
 pub mod tasks;
 pub mod training;

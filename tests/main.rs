@@ -20,4 +20,5 @@ mod process;
 mod rewards;
 mod run;
 mod safety;
+mod sampler;
 mod support;

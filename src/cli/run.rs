@@ -123,11 +123,13 @@ fn describe(definition: &Definition, device: Device, out: &Path) -> String {
     for (name, arm) in &definition.arm {
         // The definition was checked, so the settings resolve.
         if let Ok(training) = definition.training_of(&arm.training, name) {
+            let sampler = arm.sampler.as_ref();
             lines.push(format!(
-                "arm {name}: {}, {} updates at learning rate {}",
+                "arm {name}: {}, {} updates at learning rate {}{}",
                 arm.algorithm.build().name(),
                 training.steps,
-                training.learning_rate
+                training.learning_rate,
+                sampler.map_or_else(String::new, |s| format!(", sampled at {}", s.endpoint))
             ));
         }
     }

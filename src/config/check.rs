@@ -242,6 +242,15 @@ impl Definition {
                 "arm.{name}: sync_ref_model = true with lora: the reference is the model without its adapter, which does not change; remove one of the two"
             );
         }
+        if let Some(sampler) = &arm.sampler {
+            ensure!(
+                matches!(arm.algorithm, AlgorithmSettings::Grpo(_)),
+                "arm.{name}.sampler: only grpo corrects for another engine's samples; remove the table, or train by grpo"
+            );
+            sampler
+                .check(&self.rollout)
+                .map_err(|error| anyhow::anyhow!("arm.{name}.sampler.{error}"))?;
+        }
         self.check_training(
             &format!("arm.{name}"),
             &arm.algorithm,

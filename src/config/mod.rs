@@ -28,6 +28,7 @@ use crate::evaluator::EvaluationSettings;
 use crate::files;
 use crate::generation::{PrecisionChoice, Sampling};
 use crate::model::{LoraSettings, ModelShape};
+use crate::sampler::SamplerSettings;
 use crate::tasks::Proportions;
 use crate::tasks::corpus::Shares;
 use crate::training::{Training, TrainingSettings};
@@ -228,6 +229,9 @@ pub struct ArmSettings {
     /// Train this adapter beside frozen weights instead of the weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lora: Option<LoraSettings>,
+    /// The server that draws its rollouts; the lab itself where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sampler: Option<SamplerSettings>,
     /// What differs from `[training]`.
     #[serde(default)]
     pub training: TrainingSettings,

@@ -14,6 +14,7 @@ use crate::demonstrations::Source;
 use crate::evaluator;
 use crate::files;
 use crate::model::{Adapter, Decoder, Model, Stored, folder};
+use crate::sampler::Sampler;
 use crate::training::{ArmLab, CompletionLog, Ending, Job, Learner, Training, checkpoint, train};
 
 /// Lets a model answer the evaluation and writes its records.
@@ -72,6 +73,7 @@ pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
     lab.budget_tokens = training.micro_batch_tokens;
     lab.precision = training.dtype.resolve(run.request.device);
     lab.completions = completion_log(run, &at, training.steps);
+    lab.sampler = sampler(run, settings, name, seed)?;
     let algorithm = settings.algorithm.build();
     lab.reference = algorithm.needs_reference().then(|| reference(&model));
     let identity = identity(
@@ -135,6 +137,23 @@ pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
     // After the outcome: until that is there, they are all there is.
     checkpoint::clear(&at)?;
     Ok(Done::Finished)
+}
+
+/// The server that draws the arm's rollouts, where it has one.
+fn sampler(run: &Run, settings: &ArmSettings, name: &str, seed: u64) -> Result<Option<Sampler>> {
+    let Some(sampler) = &settings.sampler else {
+        return Ok(None);
+    };
+    let folder = match &sampler.weights {
+        Some(folder) => {
+            let folder = run.request.definition_folder.join(folder);
+            folder.join(format!("qinglan-{name}-seed-{seed}"))
+        }
+        None => run.arm_folder(name, seed).join("sampler"),
+    };
+    Sampler::connect(sampler, &folder, &run.request.stop)
+        .with_context(|| format!("arm.{name}.sampler"))
+        .map(Some)
 }
 
 /// Writes what was trained: the adapter where there is one, else the model.

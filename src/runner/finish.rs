@@ -155,7 +155,11 @@ fn manifest(run: &Run) -> Result<Manifest> {
         },
         definition: serde_json::to_value(definition)?,
         only_correct: false,
-        notes: Vec::new(),
+        notes: definition
+            .arm
+            .iter()
+            .filter_map(|(name, arm)| Some(arm.sampler.as_ref()?.note(name)))
+            .collect(),
         environment: provenance::environment(run.request.device, definition.experiment.threads),
         files: hashes,
     })

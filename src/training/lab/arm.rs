@@ -2,8 +2,8 @@
 //! to imitate, problems to validate on.
 
 use algorithms::{
-    Demonstration, Example, Lab, LabError, Metrics, Prompt, RewardPart, Rollout, Scorer,
-    TokenScores,
+    Correction, Demonstration, Example, Lab, LabError, Metrics, Prompt, RewardPart, Rollout,
+    Scorer, TokenScores,
 };
 use anyhow::Result;
 use rand::seq::SliceRandom;
@@ -14,6 +14,7 @@ use super::{CompletionLog, Posed, VALIDATION_TOKENS, held_out, other};
 use crate::generation::{self, Key, Precision, Sampling};
 use crate::model::{Decoder, Model};
 use crate::random::stream;
+use crate::sampler::Sampler;
 use crate::tasks::{Mix, Problem, Split};
 use crate::training::forward;
 use crate::training::trainer::Source;
@@ -58,6 +59,8 @@ pub struct ArmLab<'a> {
     pub precision: Precision,
     /// Where completions are kept; absent where nobody wants to see them.
     pub completions: Option<CompletionLog>,
+    /// What draws rollouts; the lab's own engine where there is none.
+    pub sampler: Option<Sampler>,
     /// What the rewards said of the collection that is going on.
     scores: Option<BatchScores>,
     generated: (u64, u64),
@@ -86,6 +89,7 @@ impl<'a> ArmLab<'a> {
             budget_tokens: VALIDATION_TOKENS,
             precision: Precision::Float32,
             completions: None,
+            sampler: None,
             scores: None,
             generated: (0, 0),
         }
@@ -148,6 +152,7 @@ impl Lab for ArmLab<'_> {
             keys,
             &posed,
             self.rewards,
+            self.sampler.as_mut().map(|sampler| (sampler, step)),
         )
         .map_err(other)?;
         self.generated.0 += completions
@@ -204,6 +209,10 @@ impl Lab for ArmLab<'_> {
             temperature,
             self.budget_tokens,
         ))
+    }
+
+    fn correction(&self) -> Option<Correction> {
+        self.sampler.as_ref()?.correction()
     }
 
     fn max_completion_length(&self) -> Option<usize> {
@@ -277,7 +286,12 @@ impl Source for ArmLab<'_> {
             log.write()?;
         }
         let scores = self.scores.take();
-        Ok(scores.map_or_else(Metrics::new, |s| s.metrics().into_iter().collect()))
+        let mut metrics: Metrics =
+            scores.map_or_else(Metrics::new, |s| s.metrics().into_iter().collect());
+        if let Some(sampler) = &mut self.sampler {
+            metrics.extend(sampler.take_metrics());
+        }
+        Ok(metrics)
     }
 
     fn take_generated(&mut self) -> (u64, u64) {

@@ -14,6 +14,7 @@ use rewards::{BatchScores, Early, Scored, WeightedRewards};
 use super::Posed;
 use crate::generation::{self, Completion, Key, Sampling};
 use crate::model::Model;
+use crate::sampler::Sampler;
 
 /// What was sampled, as tokens and as text, and what the rewards say of it.
 pub(super) struct Judged {
@@ -37,7 +38,8 @@ impl Arrived<'_> {
     }
 }
 
-/// Samples the completions of each prompt, and judges them.
+/// Samples the completions of each prompt, and judges them. `elsewhere` draws
+/// them where it is given, with the updates that the policy has behind it.
 pub(super) fn sample<'p>(
     model: &Model,
     prompts: &[Vec<i64>],
@@ -45,10 +47,11 @@ pub(super) fn sample<'p>(
     keys: impl Fn(usize) -> Vec<Key>,
     posed: &'p Posed<'p>,
     rewards: Option<&WeightedRewards>,
+    mut elsewhere: Option<(&mut Sampler, u64)>,
 ) -> Result<Judged> {
     let mut texts = vec![String::new(); prompts.len() * posed.group];
     let mut generate = |judge: Option<Sender<(usize, Arrived<'p>)>>| {
-        generation::generate_telling(model, prompts, sampling, &keys, &mut |place, completion| {
+        let mut ended = |place: usize, completion: &Completion| {
             let text = model.text.decode(&completion.tokens)?;
             if let Some(judge) = &judge {
                 let arrived = Arrived {
@@ -64,7 +67,13 @@ pub(super) fn sample<'p>(
                 *room = text;
             }
             Ok(())
-        })
+        };
+        match &mut elsewhere {
+            Some((sampler, step)) => {
+                sampler.sample(model, *step, prompts, sampling, &keys, &mut ended)
+            }
+            None => generation::generate_telling(model, prompts, sampling, &keys, &mut ended),
+        }
     };
     let (completions, early) = match rewards.filter(|rewards| rewards.judges_early()) {
         None => (generate(None)?, Early::default()),
