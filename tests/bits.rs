@@ -18,6 +18,7 @@ fn essence(run: &Path) -> BTreeMap<String, String> {
     for arm_run in manifest["arm_runs"].as_array_mut().unwrap() {
         if let Some(budget) = arm_run["budget"].as_object_mut() {
             budget.remove("seconds").unwrap();
+            budget.remove("peak_memory").unwrap();
         }
     }
     let files = manifest["files"].as_object_mut().unwrap();
@@ -35,10 +36,17 @@ fn essence(run: &Path) -> BTreeMap<String, String> {
     for arm in comparison["arms"].as_array_mut().unwrap() {
         if let Some(budget) = arm["budget"].as_object_mut() {
             budget.remove("seconds").unwrap();
+            budget.remove("peak_memory").unwrap();
         }
     }
+    for pair in comparison["matched"].as_array_mut().unwrap() {
+        pair.as_object_mut().unwrap().remove("seconds").unwrap();
+    }
     parts.insert("comparison.json".to_owned(), comparison.to_string());
-    let csv = text(&run.join("comparison.csv"));
+    let mut csv = text(&run.join("comparison.csv"));
+    csv = untimed_rows(&csv, |row| {
+        row.contains("seconds") || row.contains("memory")
+    });
     parts.insert("comparison.csv".to_owned(), csv);
     let md = without_seconds(&text(&run.join("comparison.md")));
     parts.insert("comparison.md".to_owned(), md);
@@ -53,18 +61,18 @@ fn untimed(line: &str) -> String {
     format!("{}\n", json!(metrics))
 }
 
-/// The Markdown tables without the last column of the budgets, seconds.
+/// A file without the rows that are timed.
+fn untimed_rows(text: &str, is_timed: impl Fn(&str) -> bool) -> String {
+    let rows = text.lines().filter(|row| !is_timed(row));
+    rows.collect::<Vec<_>>().join("\n")
+}
+
+/// The Markdown tables without those of what was spent, which hold seconds and memory.
 fn without_seconds(markdown: &str) -> String {
-    let (before, after) = markdown.split_once("\n## Budgets\n").unwrap();
-    let (budgets, after) = after.split_once("\n## ").unwrap_or((after, ""));
-    let budgets: Vec<&str> = budgets
-        .lines()
-        .map(|line| match line.strip_suffix('|') {
-            Some(row) => row.rsplit_once('|').unwrap().0,
-            None => line,
-        })
-        .collect();
-    format!("{before}\n{}\n{after}", budgets.join("\n"))
+    let spent = ["Budgets\n", "Matched budgets\n"];
+    let sections = markdown.split("\n## ");
+    let kept = sections.filter(|section| spent.iter().all(|title| !section.starts_with(title)));
+    kept.collect::<Vec<_>>().join("\n## ")
 }
 
 /// The files of a run but the event files, whose names hold the time.

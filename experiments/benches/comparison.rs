@@ -143,6 +143,9 @@ fn main() {
         draws: DRAWS,
         seed: 0,
         only_correct: false,
+        baseline: None,
+        flaws: &[],
+        recipes: Vec::new(),
     });
     let seconds = started.elapsed().as_secs_f64();
     match found {

@@ -126,6 +126,9 @@ fn simulate(shape: Shape, r: f64, items: usize, simulation: u64) -> Option<Compa
         draws: DRAWS,
         seed: simulation,
         only_correct: false,
+        baseline: None,
+        flaws: &[],
+        recipes: Vec::new(),
     });
     found.ok()
 }

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+mod fair;
 mod further;
 mod items;
 
@@ -122,6 +123,7 @@ fn arm(name: &str, role: Role, shift: f64, slope: f64) -> ArmFigures {
             generated_tokens: if role == Role::Rl { 988_120 } else { 0 },
             flops: if role == Role::Rl { 5.2e12 } else { 4.1e12 },
             seconds: 71.46,
+            peak_memory: (role == Role::Rl).then_some(1.5e9),
         }),
     }
 }
@@ -148,6 +150,7 @@ fn contrast(arm: &str, against: &str, measure: Measure, difference: Estimate) ->
             .low
             .zip(difference.high)
             .map(|(low, high)| (high - low) * 0.7),
+        effect: difference.value.map(|d| d * 1.25),
         direction,
         difference,
         verdict: None,
@@ -205,6 +208,10 @@ pub(crate) fn comparison() -> Comparison {
             transfer,
             collapse,
         ],
+        task_contrasts: fair::task_contrasts(),
+        fairness: fair::fairness(),
+        matched: fair::matched(),
+        recipes: fair::recipes(),
         constant_answers: vec![
             ConstantAnswer {
                 task: "alphabet_arithmetic".to_owned(),

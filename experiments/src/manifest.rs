@@ -77,6 +77,11 @@ pub struct Budget {
     pub flops: f64,
     /// Wall-clock seconds of training.
     pub seconds: f64,
+    /// Most memory in bytes at the end of an update: what the whole process held
+    /// on a CPU, other arms that trained beside it included; on CUDA the most that
+    /// libtorch had handed out. `None` where a run did not record it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_memory: Option<f64>,
 }
 
 /// One arm of one seed as the run left it.

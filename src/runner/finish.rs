@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use experiments::alignment::ceiling::Ceiling;
 use experiments::comparison::build::{DEFAULT_DRAWS, Input, compare_items};
 use experiments::comparison::items::item_completions;
-use experiments::comparison::{Comparison, Curve, ItemCompletions, TrainingLog};
+use experiments::comparison::{Comparison, Curve, ItemCompletions, Recipe, TrainingLog};
 use experiments::manifest::{ArmCard, ArmRun, EvaluationCard, Manifest, Role};
 use experiments::norms::{NormItem, Norms};
 use experiments::record::recording::{self, Recording};
@@ -165,6 +165,20 @@ fn manifest(run: &Run) -> Result<Manifest> {
     })
 }
 
+/// How each arm was trained, from the resolved definition. The base and a model
+/// that was recorded elsewhere have no recipe.
+fn recipes(manifest: &Manifest) -> Vec<Recipe> {
+    let definition = &manifest.definition;
+    let of = |arm: &ArmCard| {
+        let table = match arm.role {
+            Role::Teacher => definition.get("teacher"),
+            _ => definition.get("arm").and_then(|arms| arms.get(&arm.name)),
+        };
+        Recipe::of(&arm.name, table?)
+    };
+    manifest.arms.iter().filter_map(of).collect()
+}
+
 /// A complete run directory, read back.
 pub struct Loaded {
     /// What it says of itself.
@@ -315,6 +329,9 @@ impl Loaded {
             draws: DEFAULT_DRAWS,
             seed: 0,
             only_correct: manifest.only_correct,
+            baseline: None,
+            flaws: &[],
+            recipes: recipes(manifest),
         };
         let mut comparison = compare_items(input, &items)?;
         notes.append(&mut comparison.notes);

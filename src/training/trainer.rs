@@ -22,6 +22,7 @@ use super::optimizer::State;
 use super::update::Learner;
 use super::{best, guards};
 use crate::files;
+use crate::memory;
 use crate::model::{Decoder, Weights};
 
 /// A lab that also validates and says what it spent.
@@ -118,6 +119,13 @@ pub fn train(job: &Job<'_>, source: &mut dyn Source) -> Result<Ending> {
         spend(&mut at.budget, &batch, source.take_generated(), decoder);
         at.budget.optimizer_steps = at.step;
         at.budget.seconds += started.elapsed().as_secs_f64();
+        let held = memory::held(decoder.device());
+        at.budget.peak_memory = at
+            .budget
+            .peak_memory
+            .into_iter()
+            .chain(held)
+            .reduce(f64::max);
         let tokens = at.budget.trained_tokens + at.budget.generated_tokens;
         let seconds = at.budget.seconds;
         metrics.insert("skipped_updates".to_owned(), at.skipped as f64);

@@ -6,15 +6,17 @@
 //! the models' items differ, the difference mixes in the items: the comparison
 //! names such cases in its notes.
 
+use std::ops::Range;
+
 use super::cost::ModelItems;
-use super::layout::{Columns, Layout, Profile, over_seeds, over_tasks};
-use crate::comparison::Direction;
+use super::layout::{Columns, Layout, MEASURES, Profile, over_seeds, over_tasks};
+use crate::comparison::{Direction, Measure};
 use crate::norms::Norms;
-use crate::statistics::Undefined;
 use crate::statistics::bootstrap::{Resample, bootstrap};
 use crate::statistics::family::smallest_effect;
 use crate::statistics::interval::half_width;
 use crate::statistics::permutation::{permute, two_sided};
+use crate::statistics::{Undefined, mean};
 
 /// What the difference in each measure fits to the items of a task, for the width
 /// of its interval: two correlations three each, a mean difference one.
@@ -41,6 +43,18 @@ pub struct Difference {
     /// The smallest true difference that these items would have shown, by the
     /// bootstrap's standard error ([`smallest_effect`]).
     pub smallest: Option<f64>,
+    /// The difference on a scale without a unit ([`effect`]).
+    pub effect: Option<f64>,
+}
+
+/// The differences of two models in the four measures, in the order of
+/// [`super::layout::MEASURES`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Differences {
+    /// Means over tasks of the means over paired seeds.
+    pub overall: [Difference; 4],
+    /// Means over paired seeds, by task.
+    pub tasks: Vec<[Difference; 4]>,
 }
 
 /// The seeds that are paired, as places in the two models' lists.
@@ -135,22 +149,60 @@ struct Points {
 }
 
 impl Points {
-    fn difference(&self, drawn: &(Profile<4>, Profile<4>), weights: &[f64]) -> [Option<f64>; 4] {
-        let first = over_tasks(&over_seeds(&drawn.0, weights, &self.seeds.0), &self.tasks.0);
-        let second = over_tasks(&over_seeds(&drawn.1, weights, &self.seeds.1), &self.tasks.1);
-        std::array::from_fn(|at| Some(first[at]? - second[at]?))
+    /// By task, and last over tasks.
+    fn difference(
+        &self,
+        drawn: &(Profile<4>, Profile<4>),
+        weights: &[f64],
+    ) -> Vec<[Option<f64>; 4]> {
+        let minus = |first: &[Option<f64>; 4], second: &[Option<f64>; 4]| {
+            std::array::from_fn(|at| Some(first[at]? - second[at]?))
+        };
+        let first = over_seeds(&drawn.0, weights, &self.seeds.0);
+        let second = over_seeds(&drawn.1, weights, &self.seeds.1);
+        let mut all: Vec<_> = first
+            .iter()
+            .zip(&second)
+            .map(|(a, b)| minus(a, b))
+            .collect();
+        all.push(minus(
+            &over_tasks(&first, &self.tasks.0),
+            &over_tasks(&second, &self.tasks.1),
+        ));
+        all
     }
 }
 
-/// Differences `arm - against` in the four measures, in the order of
-/// [`super::layout::MEASURES`]: means over tasks of the means over paired seeds.
+/// Effect size of a difference: the two sides' task values on a scale where a
+/// step means the same everywhere, averaged over tasks, and subtracted.
+///
+/// Alignment: Fisher's z, so Cohen's q. Shares: 2 arcsin of the root, so Cohen's
+/// h (Cohen 1988). Tokens: the natural logarithm, so the log of a ratio.
+/// Undefined where a value lies at the end of its scale.
+///
+/// Worked example: accuracies 0.9 and 0.5 give h = 2.498 - 1.571 = 0.927;
+/// 20 tokens against 10 give ln 2 = 0.693.
+pub fn effect(measure: Measure, first: &[Option<f64>], second: &[Option<f64>]) -> Option<f64> {
+    let scale: fn(f64) -> f64 = match measure {
+        Measure::Alignment => libm::atanh,
+        Measure::Accuracy | Measure::BalancedAccuracy => |share| 2.0 * libm::asin(share.sqrt()),
+        Measure::Tokens => libm::log,
+    };
+    let side = |values: &[Option<f64>]| {
+        let scaled: Vec<f64> = values.iter().flatten().map(|value| scale(*value)).collect();
+        mean(&scaled)
+    };
+    Some(side(first)? - side(second)?).filter(|effect| effect.is_finite())
+}
+
+/// Differences `arm - against` in the four measures.
 pub fn differences(
     arm: &[ModelItems],
     against: &[ModelItems],
     tasks: &[String],
     norms: &Norms,
     resampling: Resampling,
-) -> Result<[Difference; 4], Undefined> {
+) -> Result<Differences, Undefined> {
     let pairs = pair_seeds(arm, against)?;
     let models: Vec<&ModelItems> = arm.iter().chain(against).collect();
     let layout = Layout::new(tasks, norms, &models);
@@ -182,20 +234,32 @@ pub fn differences(
     let permutations = permute(draws, seed, "permutation", &sizes, |swaps| {
         points.difference(&pair.profiles(None, Some(swaps)), &once)
     });
-    let items: usize = sizes.iter().sum();
-    Ok(std::array::from_fn(|at| {
-        let Some(value) = value[at] else {
+    // `of` is a task, or the number of tasks for what is over them.
+    let difference = |of: usize, items: usize, tasks: Range<usize>, at: usize| {
+        let Some(value) = value[of][at] else {
             return Difference::default();
         };
-        let half = half_width(items, PARAMETERS[at] * sizes.len());
-        let permuted: Vec<Option<f64>> = permutations.iter().map(|d| d[at]).collect();
+        let half = half_width(items, PARAMETERS[at] * tasks.len());
+        let permuted: Vec<Option<f64>> = permutations.iter().map(|d| d[of][at]).collect();
+        let side = |means: &TaskMeans| -> Vec<Option<f64>> {
+            means[tasks.clone()].iter().map(|task| task[at]).collect()
+        };
         Difference {
             value: Some(value),
-            interval: resamples.interval(value, half, |d| d[at]),
+            interval: resamples.interval(value, half, |d| d[of][at]),
             p: two_sided(value, &permuted),
-            smallest: resamples.standard_error(|d| d[at]).map(smallest_effect),
+            smallest: resamples.standard_error(|d| d[of][at]).map(smallest_effect),
+            effect: effect(MEASURES[at], &side(&points.tasks.0), &side(&points.tasks.1)),
         }
-    }))
+    };
+    let count = sizes.len();
+    let of_task = |(task, &items): (usize, &usize)| {
+        std::array::from_fn(|at| difference(task, items, task..task + 1, at))
+    };
+    Ok(Differences {
+        overall: std::array::from_fn(|at| difference(count, sizes.iter().sum(), 0..count, at)),
+        tasks: sizes.iter().enumerate().map(of_task).collect(),
+    })
 }
 
 /// Where an interval lies; its ends belong to it.

@@ -97,8 +97,8 @@ fn points(
     layout.ids(at).iter().filter_map(point).collect()
 }
 
-/// Mean budget over the arm's seeds, of those that were measured; what an arm
-/// started from is counted with it.
+/// Mean budget over the arm's seeds, of those that were measured (of memory the
+/// most); what an arm started from is counted with it.
 fn mean_budget(name: &str, runs: &[ArmRun]) -> Option<Budget> {
     let spent: Vec<Budget> = runs
         .iter()
@@ -112,6 +112,7 @@ fn mean_budget(name: &str, runs: &[ArmRun]) -> Option<Budget> {
         generated_tokens: of(|b| b.generated_tokens as f64)?.round() as u64,
         flops: of(|b| b.flops)?,
         seconds: of(|b| b.seconds)?,
+        peak_memory: spent.iter().filter_map(|b| b.peak_memory).reduce(f64::max),
     })
 }
 

@@ -2,13 +2,20 @@
 //!
 //! Which contrasts: each rl - its base, each student - its base ("negative
 //! transfer"), each student - its teacher ("functional alignment collapse"), and
-//! rl - student where both started from the same base; each in all four measures.
+//! rl - student, rl - rl and student - student where both started from the same
+//! base, and every arm - the baseline where one is named; each in all four
+//! measures, over tasks and by task.
 //! It refuses what cannot be compared and says in the notes what a reader must know.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::ComparisonError;
-use super::{Comparison, ConstantAnswer, Curve, TrainingLog, arms, contrasts, further, notes};
+use super::fairness::Flaw;
+use super::recipe::Recipe;
+use super::{
+    Comparison, ConstantAnswer, Curve, TrainingLog, arms, contrasts, fairness, further, matched,
+    notes,
+};
 use crate::alignment::accuracy::{constant_answers, expected_answer};
 use crate::alignment::contrast::Resampling;
 use crate::alignment::cost::{self, Items};
@@ -58,6 +65,13 @@ pub struct Input<'a> {
     pub seed: u64,
     /// Cost and tokens over right samples alone.
     pub only_correct: bool,
+    /// An arm that every other one is held against, beside the contrasts that
+    /// the roles ask for.
+    pub baseline: Option<&'a str>,
+    /// What is known to be wrong with the pairing beyond what the records show.
+    pub flaws: &'a [Flaw],
+    /// How each arm was trained; empty for recorded models.
+    pub recipes: Vec<Recipe>,
 }
 
 fn joined<T: AsRef<str>>(names: impl IntoIterator<Item = T>) -> String {
@@ -96,6 +110,14 @@ fn validate(input: &Input<'_>, items: &Items) -> Result<(), ComparisonError> {
     }
     once("arm", input.arms.iter().map(|arm| &arm.name))?;
     once("task", input.tasks.iter())?;
+    if let Some(name) = input.baseline
+        && input.arms.iter().all(|arm| arm.name != name)
+    {
+        return Err(ComparisonError::UnknownBaseline {
+            name: name.to_owned(),
+            known: joined(input.arms.iter().map(|a| &a.name)),
+        });
+    }
     for arm in input.arms {
         for (relation, named) in [
             ("base", &arm.base),
@@ -187,16 +209,20 @@ pub fn compare_items(input: Input<'_>, items: &Items) -> Result<Comparison, Comp
         )
     };
     let arms: Vec<_> = input.arms.iter().map(figures).collect();
-    let contrasts = contrasts::contrasts(&input, items, &arms);
+    let (contrasts, task_contrasts) = contrasts::contrasts(&input, items, &arms);
     Ok(Comparison {
         constant_answers: constants(&input, items),
         notes: notes::notes(&input, items, &arms, &contrasts),
+        matched: matched::matched(&input, &arms, &contrasts),
+        fairness: fairness::fairness(&input, items, &arms),
         further: further::further(&input, items),
+        recipes: input.recipes,
         title: input.title,
         hypothesis: input.hypothesis,
         evaluation: input.evaluation,
         arms,
         contrasts,
+        task_contrasts,
         curves: input.curves,
         draws: input.draws,
         environment: input.environment,

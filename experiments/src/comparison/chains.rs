@@ -3,6 +3,7 @@
 //! What an arm cost is what its whole line cost, and what pairs it with the
 //! others is the weights that its line began with.
 
+use super::fairness::{Condition, Flaw};
 use crate::manifest::{ArmRun, Budget};
 
 /// A run and those it descends from, itself first. A circle, which no run of
@@ -23,6 +24,11 @@ pub(super) fn line<'a>(run: &'a ArmRun, runs: &'a [ArmRun]) -> Vec<&'a ArmRun> {
     line
 }
 
+/// The larger of what was recorded.
+fn larger(a: Option<f64>, b: Option<f64>) -> Option<f64> {
+    a.into_iter().chain(b).reduce(f64::max)
+}
+
 /// What a run and those it descends from spent together; `None` where one of
 /// them was not measured.
 pub(super) fn spent(run: &ArmRun, runs: &[ArmRun]) -> Option<Budget> {
@@ -36,23 +42,41 @@ pub(super) fn spent(run: &ArmRun, runs: &[ArmRun]) -> Option<Budget> {
                 generated_tokens: sum.generated_tokens + own.generated_tokens,
                 flops: sum.flops + own.flops,
                 seconds: sum.seconds + own.seconds,
+                peak_memory: larger(sum.peak_memory, own.peak_memory),
             })
         })
 }
 
-/// Notes on what a chain's figures hold: the other arm's budget, and a link
-/// that does not fit.
+/// Links that do not fit.
+pub(super) fn flaws(runs: &[ArmRun]) -> Vec<Flaw> {
+    let misfit = |run: &&ArmRun| {
+        run.init.as_ref().is_some_and(|init| {
+            let before = runs.iter().find(|r| r.arm == *init && r.seed == run.seed);
+            before.is_none_or(|before| before.final_weights != run.initial_weights)
+        })
+    };
+    let flaw = |run: &ArmRun| {
+        let init = run.init.clone().unwrap_or_default();
+        Flaw {
+            condition: Condition::BaseWeights,
+            found: format!(
+                "{} of seed {} did not start from the weights {init} ended with",
+                run.arm, run.seed
+            ),
+            arms: vec![run.arm.clone(), init],
+        }
+    };
+    runs.iter().filter(misfit).map(flaw).collect()
+}
+
+/// Notes on what a chain's figures hold: a link that does not fit, and the
+/// other arm's budget.
 pub(super) fn notes(runs: &[ArmRun], notes: &mut Vec<String>) {
+    let misfits = flaws(runs).into_iter();
+    notes.extend(misfits.map(|flaw| format!("Not paired: {}.", flaw.found)));
     let mut told: Vec<&str> = Vec::new();
     for run in runs {
         let Some(init) = &run.init else { continue };
-        let before = runs.iter().find(|r| r.arm == *init && r.seed == run.seed);
-        if before.is_none_or(|before| before.final_weights != run.initial_weights) {
-            notes.push(format!(
-                "Not paired: {} of seed {} did not start from the weights {init} ended with.",
-                run.arm, run.seed
-            ));
-        }
         if told.contains(&run.arm.as_str()) {
             continue;
         }

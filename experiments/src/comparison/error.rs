@@ -32,6 +32,14 @@ pub enum ComparisonError {
         /// The arms there are.
         known: String,
     },
+    /// A baseline that is no arm.
+    #[error("the baseline `{name}` is no arm (there are: {known})")]
+    UnknownBaseline {
+        /// The name given.
+        name: String,
+        /// The arms there are.
+        known: String,
+    },
     /// An arm nobody evaluated.
     #[error(
         "no trace record of arm `{arm}` on the tasks {tasks} (there are records of: {present}); evaluate it, or leave it out of the arms"

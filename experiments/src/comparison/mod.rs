@@ -6,9 +6,12 @@ pub mod build;
 mod chains;
 mod contrasts;
 mod error;
+pub mod fairness;
 pub mod further;
 pub mod items;
+pub mod matched;
 mod notes;
+pub mod recipe;
 mod training;
 
 use std::collections::BTreeMap;
@@ -19,7 +22,10 @@ use crate::manifest::{Budget, EvaluationCard, Role};
 
 pub use build::{Input, compare};
 pub use error::ComparisonError;
+pub use fairness::{Condition, Fairness, Flaw};
 pub use further::Further;
+pub use matched::Matched;
+pub use recipe::Recipe;
 pub use training::TrainingLog;
 
 /// One figure with its 95 % interval.
@@ -169,11 +175,24 @@ pub struct Contrast {
     /// 5 %, two-sided, with a chance of 80 %.
     #[serde(default)]
     pub smallest: Option<f64>,
+    /// The difference on a scale without a unit: Cohen's q for alignment, his h for
+    /// shares, the natural logarithm of the ratio for tokens; means over tasks.
+    #[serde(default)]
+    pub effect: Option<f64>,
     /// Where the interval lies.
     pub direction: Direction,
     /// "yes", "no" or "inconclusive" for a contrast with a question.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<String>,
+}
+
+/// A contrast on one task alone; it answers no question by itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskContrast {
+    /// Task name.
+    pub task: String,
+    /// The contrast there, its p corrected for all tasks and arms in its measure.
+    pub contrast: Contrast,
 }
 
 /// An accuracy that needs no model: what a constant answer scores.
@@ -249,11 +268,23 @@ pub struct Comparison {
     pub arms: Vec<ArmFigures>,
     /// Contrasts, in the order in which they are read.
     pub contrasts: Vec<Contrast>,
+    /// The same by task.
+    #[serde(default)]
+    pub task_contrasts: Vec<TaskContrast>,
     /// Baselines that need no model.
     pub constant_answers: Vec<ConstantAnswer>,
     /// What a reader must know before believing the table: pairing conditions
     /// that failed, truncation, unmoved weights, too few tasks or seeds.
     pub notes: Vec<String>,
+    /// The conditions of a fair comparison, and which hold.
+    #[serde(default)]
+    pub fairness: Vec<Fairness>,
+    /// Trained arms at matched budget, as far as the runs tell.
+    #[serde(default)]
+    pub matched: Vec<Matched>,
+    /// How each arm was trained.
+    #[serde(default)]
+    pub recipes: Vec<Recipe>,
     /// Learning curves.
     pub curves: Vec<Curve>,
     /// Bootstrap and permutation draws behind the intervals and p values.

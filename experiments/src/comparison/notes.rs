@@ -5,8 +5,8 @@
 //! A note never changes a figure.
 
 mod grades;
-mod pairing;
-mod training;
+pub(super) mod pairing;
+pub(super) mod training;
 
 use std::collections::BTreeSet;
 
@@ -16,9 +16,11 @@ use super::{ArmFigures, Contrast, chains};
 use crate::alignment::cost::Items;
 use crate::manifest::Role;
 
+pub(super) use training::ALIKE_SHARE;
+
 /// Share of truncated samples above which an arm is named, in its evaluation
 /// and in its training.
-const TRUNCATED_SHARE: f64 = 0.1;
+pub(super) const TRUNCATED_SHARE: f64 = 0.1;
 
 /// Fewest tasks for a figure across tasks to be more than a demonstration (METRICS 5).
 const FEWEST_TASKS: usize = 4;
@@ -26,7 +28,7 @@ const FEWEST_TASKS: usize = 4;
 /// Names shown before "and N more".
 const NAMES: usize = 5;
 
-fn named<T: AsRef<str>>(names: &[T]) -> String {
+pub(super) fn named<T: AsRef<str>>(names: &[T]) -> String {
     let shown: Vec<&str> = names.iter().take(NAMES).map(AsRef::as_ref).collect();
     match names.len().saturating_sub(NAMES) {
         0 => shown.join(", "),
@@ -182,7 +184,7 @@ fn undefined(input: &Input<'_>, arms: &[ArmFigures], notes: &mut Vec<String>) {
             .map(|task| task.task.as_str())
             .collect()
     };
-    for (arm, against, _) in planned(input.arms) {
+    for (arm, against, _) in planned(input) {
         let (first, second) = (defined(arm), defined(against));
         if first != second && !first.is_empty() && !second.is_empty() {
             let only: Vec<&str> = first.symmetric_difference(&second).copied().collect();

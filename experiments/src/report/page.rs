@@ -64,6 +64,7 @@ pub(super) fn body<'a>(
             "contrasts-section",
             "Contrasts",
             table(&document, "contrasts", &colors)
+                + &table(&document, "fairness", &colors)
                 + &gallery.grid("", &forest::figures(comparison))
                 + &gallery.grid("", &measures),
         ),
@@ -71,7 +72,8 @@ pub(super) fn body<'a>(
             "tasks",
             "By task",
             table(&document, "task-answers", &colors)
-                + &table(&document, "task-alignment", &colors),
+                + &table(&document, "task-alignment", &colors)
+                + &table(&document, "task-contrasts", &colors),
         ),
         (
             "learning",
@@ -83,7 +85,13 @@ pub(super) fn body<'a>(
             "Further measures",
             further(comparison, &document, &colors, &gallery),
         ),
-        ("spent", "Budgets", table(&document, "budgets", &colors)),
+        (
+            "spent",
+            "Budgets",
+            table(&document, "recipes", &colors)
+                + &table(&document, "budgets", &colors)
+                + &table(&document, "matched", &colors),
+        ),
         (
             "baselines",
             "Constant answers",

@@ -15,8 +15,10 @@ mod across;
 mod answers;
 mod arms;
 mod contrasts;
+mod fairness;
 mod footnotes;
 mod inflation;
+mod matched;
 mod paired;
 mod similarity;
 mod table;
@@ -32,10 +34,14 @@ pub fn document(comparison: &Comparison) -> Document {
     let tables = [
         arms::measures(comparison),
         contrasts::contrasts(comparison),
+        fairness::fairness(comparison),
         tasks::answers(comparison),
         tasks::alignment(comparison),
+        contrasts::by_task(comparison),
         tasks::constant_answers(comparison),
+        matched::recipes(comparison),
         arms::budgets(comparison),
+        matched::matched(comparison),
         inflation::inflation(comparison),
         inflation::surface(comparison),
         similarity::similarity(comparison),
@@ -234,14 +240,14 @@ mod tests {
             tables.iter().map(|table| table.id).collect()
         };
         assert_eq!(
-            ids(&comparison)[6..],
+            ids(&comparison)[10..],
             ["inflation", "surface", "similarity", "across", "paired"]
         );
         comparison.further = crate::comparison::Further::default();
-        assert_eq!(ids(&comparison).last(), Some(&"budgets"));
+        assert_eq!(ids(&comparison).last(), Some(&"matched"));
         let tables = document(&comparison).tables;
         assert!(
-            tables[2]
+            tables[3]
                 .columns
                 .iter()
                 .all(|c| c.header != "tokens / accuracy")
@@ -281,6 +287,10 @@ mod tests {
         let mut empty = fixture::comparison();
         empty.arms.clear();
         empty.contrasts.clear();
+        empty.task_contrasts.clear();
+        empty.fairness.clear();
+        empty.matched.clear();
+        empty.recipes.clear();
         empty.constant_answers.clear();
         empty.further = crate::comparison::Further::default();
         assert!(document(&empty).tables.is_empty());

@@ -46,14 +46,17 @@ fn sample(seeds: &[Option<u64>]) -> (Vec<Trace>, Norms) {
 
 fn compare(traces: &[Trace], norms: &Norms, arm: &str, against: &str) -> [Difference; 4] {
     let found = items(traces, false);
-    differences(
+    let found = differences(
         &found.models[arm],
         &found.models[against],
         &["t".into()],
         norms,
         PLAN,
     )
-    .expect("paired")
+    .expect("paired");
+    // There is one task, which is all that is over tasks.
+    assert_eq!(found.tasks, [found.overall]);
+    found.overall
 }
 
 #[test]
@@ -107,7 +110,7 @@ fn seeds_are_paired() {
     assert!(pair_seeds(&two["near"], &[]).is_err());
     let found =
         differences(&one["near"], &two["far"], &["t".into()], &norms, PLAN).expect("paired");
-    assert!(found[0].interval.is_some());
+    assert!(found.overall[0].interval.is_some());
 }
 
 #[test]
@@ -121,4 +124,31 @@ fn a_side_without_alignment_leaves_the_other_measures() {
     assert_eq!(found[0], Difference::default());
     assert_eq!(direction(found[0].interval), Direction::Undefined);
     assert!(found[1].interval.is_some() && found[3].p.is_some());
+}
+
+#[test]
+fn effect_sizes_by_hand() {
+    let close = |found: Option<f64>, expected: f64| {
+        assert!(
+            (found.expect("defined") - expected).abs() < 1e-9,
+            "{found:?}"
+        );
+    };
+    let shares = [Measure::Accuracy, Measure::BalancedAccuracy];
+    for measure in shares {
+        // phi(0.9) = 2.498091545, phi(0.5) = pi / 2.
+        close(effect(measure, &[Some(0.9)], &[Some(0.5)]), 0.927_295_218);
+    }
+    // Over two tasks: the mean of ln 2 and ln 8.
+    let (first, second) = ([Some(20.0), Some(80.0)], [Some(10.0), Some(10.0)]);
+    close(effect(Measure::Tokens, &first, &second), 1.386_294_361);
+    // atanh 0.5 - atanh 0; a task that one side lacks is in no mean of its.
+    let alone = [Some(0.5), None];
+    close(
+        effect(Measure::Alignment, &alone, &[Some(0.0), Some(0.0)]),
+        0.549_306_144,
+    );
+    assert_eq!(effect(Measure::Tokens, &[Some(0.0)], &[Some(1.0)]), None);
+    assert_eq!(effect(Measure::Alignment, &[Some(1.0)], &[Some(0.0)]), None);
+    assert_eq!(effect(Measure::Accuracy, &[None], &[Some(0.5)]), None);
 }

@@ -1,6 +1,7 @@
 //! A small made-up experiment, each note of unfairness, and the reference records.
 
 mod chains;
+mod fairness;
 mod made;
 mod reference;
 mod refused;

@@ -61,7 +61,7 @@ pub(in crate::comparison) fn further(input: &Input<'_>, items: &Items) -> Furthe
             .collect(),
         inflation: from_base.collect(),
         surface: from_teacher.collect(),
-        paired: planned(input.arms)
+        paired: planned(input)
             .iter()
             .map(|(arm, against, _)| paired(input, items, arm, against))
             .collect(),

@@ -79,6 +79,9 @@ fn compared(seeds: &[u64]) -> Comparison {
         draws: 200,
         seed: 0,
         only_correct: false,
+        baseline: None,
+        flaws: &[],
+        recipes: Vec::new(),
     })
     .expect("compared")
 }

@@ -9,12 +9,12 @@ use crate::alignment::layout::{Layout, Profile, over_seeds, over_tasks};
 use crate::comparison::build::Input;
 use crate::comparison::chains::line;
 use crate::comparison::contrasts::{base_of, planned};
+use crate::comparison::fairness::{Condition, Flaw};
 use crate::comparison::{Contrast, Measure};
 use crate::manifest::{ArmRun, Role};
 
-/// Trained arms of one seed must share initial weights and problem order. Of a
-/// chain the weights count that its first arm started from.
-pub(super) fn weights(input: &Input<'_>, notes: &mut Vec<String>) {
+/// The trainings of one seed from one base.
+fn groups<'a>(input: &'a Input<'_>) -> BTreeMap<(u64, Option<&'a str>), Vec<&'a ArmRun>> {
     let trained = |run: &&ArmRun| {
         input
             .arms
@@ -30,8 +30,19 @@ pub(super) fn weights(input: &Input<'_>, notes: &mut Vec<String>) {
             .and_then(|arm| base_of(arm, input.arms));
         groups.entry((run.seed, base)).or_default().push(run);
     }
-    for ((seed, base), runs) in groups {
-        let names: Vec<&str> = runs.iter().map(|run| run.arm.as_str()).collect();
+    groups
+}
+
+fn names(runs: &[&ArmRun]) -> Vec<String> {
+    runs.iter().map(|run| run.arm.clone()).collect()
+}
+
+/// Trained arms of one seed must share initial weights. Of a chain the weights
+/// count that its first arm started from.
+pub(in crate::comparison) fn weight_flaws(input: &Input<'_>) -> Vec<Flaw> {
+    let mut flaws = Vec::new();
+    for ((seed, base), runs) in groups(input) {
+        let mut arms = names(&runs);
         let initial: BTreeSet<&String> = runs
             .iter()
             .filter_map(|run| Some(&line(run, input.arm_runs).pop()?.initial_weights))
@@ -40,26 +51,62 @@ pub(super) fn weights(input: &Input<'_>, notes: &mut Vec<String>) {
             .arm_runs
             .iter()
             .find(|run| Some(run.arm.as_str()) == base && run.seed == seed);
-        if initial.len() > 1 {
-            notes.push(format!(
-                "Not paired: the arms {} of seed {seed} started from different weights.",
-                named(&names)
-            ));
+        let found = if initial.len() > 1 {
+            format!(
+                "the arms {} of seed {seed} started from different weights",
+                named(&arms)
+            )
         } else if of_base.is_some_and(|run| !initial.contains(&run.final_weights)) {
-            notes.push(format!(
-                "Not paired: the arms {} of seed {seed} did not start from the weights of {}.",
-                named(&names),
+            let found = format!(
+                "the arms {} of seed {seed} did not start from the weights of {}",
+                named(&arms),
                 base.unwrap_or_default()
-            ));
-        }
-        let orders: BTreeSet<&String> = runs
+            );
+            arms.extend(base.map(str::to_owned));
+            found
+        } else {
+            continue;
+        };
+        flaws.push(Flaw {
+            condition: Condition::BaseWeights,
+            found,
+            arms,
+        });
+    }
+    flaws
+}
+
+/// Trained arms of one seed that train on problems must meet them in one order.
+pub(in crate::comparison) fn order_flaws(input: &Input<'_>) -> Vec<Flaw> {
+    let mut flaws = Vec::new();
+    for ((seed, _), runs) in groups(input) {
+        let ordered: Vec<&ArmRun> = runs
+            .into_iter()
+            .filter(|run| run.problem_order.is_some())
+            .collect();
+        let orders: BTreeSet<&String> = ordered
             .iter()
             .filter_map(|run| run.problem_order.as_ref())
             .collect();
         if orders.len() > 1 {
-            notes.push(format!("Not paired: the arms of seed {seed} that train on problems met them in different orders ({}).", named(&names)));
+            let arms = names(&ordered);
+            flaws.push(Flaw {
+                condition: Condition::ProblemOrder,
+                found: format!(
+                    "the arms of seed {seed} that train on problems met them in different orders ({})",
+                    named(&arms)
+                ),
+                arms,
+            });
         }
     }
+    flaws
+}
+
+/// The flaws of pairing as notes.
+pub(super) fn weights(input: &Input<'_>, notes: &mut Vec<String>) {
+    let flaws = weight_flaws(input).into_iter().chain(order_flaws(input));
+    notes.extend(flaws.map(|flaw| format!("Not paired: {}.", flaw.found)));
 }
 
 /// Seeds that are missing, unpaired or alone.
@@ -83,7 +130,7 @@ pub(super) fn seeds(input: &Input<'_>, items: &Items, notes: &mut Vec<String>) {
             ));
         }
     }
-    for (arm, against, _) in planned(input.arms) {
+    for (arm, against, _) in planned(input) {
         let (first, second) = (&items.models[arm], &items.models[against]);
         let paired = pair_seeds(first, second).map_or(0, |pairs| pairs.len());
         let most = first.len().max(second.len());

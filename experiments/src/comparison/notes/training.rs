@@ -12,34 +12,59 @@ const EMPTY_SHARE: f64 = 0.1;
 
 /// Share of groups that are all alike above which an arm is named: beyond it,
 /// most of what was sampled held no comparison.
-const ALIKE_SHARE: f64 = 0.5;
+pub(in crate::comparison) const ALIKE_SHARE: f64 = 0.5;
 
-/// Trained models that ended where they began.
-pub(super) fn unmoved(input: &Input<'_>, notes: &mut Vec<String>) {
+/// Arm and seed of the trained models that ended where they began.
+fn unmoved_weights(input: &Input<'_>) -> Vec<(String, u64)> {
     let trained = |run: &&ArmRun| {
         let arm = input.arms.iter().find(|arm| arm.name == run.arm);
         run.budget.is_some() || arm.is_some_and(|arm| matches!(arm.role, Role::Student | Role::Rl))
     };
-    let mut alike = Vec::new();
-    for run in input.arm_runs.iter().filter(trained) {
-        if run.initial_weights == run.final_weights {
-            alike.push((run.arm.as_str(), run.seed));
-            notes.push(format!(
-                "{} of seed {} ended with the weights it started from: it learned nothing.",
-                run.arm, run.seed
-            ));
-        }
+    let alike = |run: &&ArmRun| run.initial_weights == run.final_weights;
+    let runs = input.arm_runs.iter().filter(trained).filter(alike);
+    runs.map(|run| (run.arm.clone(), run.seed)).collect()
+}
+
+/// The logs in which no update moved a weight, but for those told by their
+/// weights. The weights of an adapter have another hash than the base from the start.
+fn unmoved_logs<'a>(input: &Input<'a>, told: &[(String, u64)]) -> Vec<&'a TrainingLog> {
+    let still = |log: &&TrainingLog| {
+        let told = told
+            .iter()
+            .any(|(arm, seed)| (arm, seed) == (&log.arm, &log.seed));
+        log.updates > 0 && log.moved == 0 && !told
+    };
+    input.training.iter().filter(still).collect()
+}
+
+/// Arm and seed of every training that learned nothing.
+pub(in crate::comparison) fn unmoved_arms(input: &Input<'_>) -> Vec<(String, u64)> {
+    let mut all = unmoved_weights(input);
+    let logs = unmoved_logs(input, &all);
+    all.extend(logs.into_iter().map(|log| (log.arm.clone(), log.seed)));
+    all
+}
+
+/// Trainings that learned nothing.
+pub(super) fn unmoved(input: &Input<'_>, notes: &mut Vec<String>) {
+    let alike = unmoved_weights(input);
+    for (arm, seed) in &alike {
+        notes.push(format!(
+            "{arm} of seed {seed} ended with the weights it started from: it learned nothing."
+        ));
     }
-    // The weights of an adapter have another hash than the base from the start.
-    for log in input.training {
-        let told = alike.contains(&(log.arm.as_str(), log.seed));
-        if log.updates > 0 && log.moved == 0 && !told {
-            notes.push(format!(
-                "Not one of the {} updates of {} of seed {} moved a weight: it learned nothing.",
-                log.updates, log.arm, log.seed
-            ));
-        }
+    for log in unmoved_logs(input, &alike) {
+        notes.push(format!(
+            "Not one of the {} updates of {} of seed {} moved a weight: it learned nothing.",
+            log.updates, log.arm, log.seed
+        ));
     }
+}
+
+/// Mean share of an arm's groups that were all alike; `None` where it had none.
+pub(in crate::comparison) fn alike(input: &Input<'_>, arm: &str) -> Option<f64> {
+    let logs: Vec<&TrainingLog> = input.training.iter().filter(|log| log.arm == arm).collect();
+    mean(&logs, |log| log.alike)
 }
 
 /// Updates and completions that taught nothing, an arm at a time.

@@ -3,7 +3,7 @@
 use crate::comparison::Comparison;
 
 use super::{ARM, Footnotes, Row, Table, detail, format, name_column, number_column};
-use super::{Quantity, role_name, seeds};
+use super::{Cell, Quantity, fairness, role_name, seeds};
 
 /// Arms by measures.
 pub(super) fn measures(comparison: &Comparison) -> Table {
@@ -14,7 +14,11 @@ pub(super) fn measures(comparison: &Comparison) -> Table {
         .map(|arm| Row {
             group: None,
             cells: vec![
-                arm.name.as_str().into(),
+                fairness::named(
+                    &arm.name,
+                    fairness::of_arm(comparison, &arm.name),
+                    &mut notes,
+                ),
                 role_name(arm.role).into(),
                 seeds(arm).into(),
                 notes.estimate(&arm.accuracy, Quantity::Share),
@@ -72,8 +76,17 @@ pub(super) fn measures(comparison: &Comparison) -> Table {
     }
 }
 
+/// Bytes of a MiB.
+const MEBI: f64 = 1_048_576.0;
+
+/// What stands for a number that no run recorded.
+const NOT_RECORDED: &str = "not recorded";
+
+const MEMORY_UNKNOWN: &str = "the run was made by a version that did not record it";
+
 /// What each arm spent.
 pub(super) fn budgets(comparison: &Comparison) -> Table {
+    let mut notes = Footnotes::default();
     let rows = comparison
         .arms
         .iter()
@@ -88,6 +101,13 @@ pub(super) fn budgets(comparison: &Comparison) -> Table {
                     format::count(budget.generated_tokens).into(),
                     format::flops(budget.flops).into(),
                     format::number(Some(budget.seconds), Quantity::Amount).into(),
+                    match budget.peak_memory {
+                        Some(bytes) => format::number(Some(bytes / MEBI), Quantity::Amount).into(),
+                        None => Cell {
+                            mark: Some(notes.mark(Some(MEMORY_UNKNOWN))),
+                            ..NOT_RECORDED.into()
+                        },
+                    },
                 ],
             })
         })
@@ -109,9 +129,14 @@ pub(super) fn budgets(comparison: &Comparison) -> Table {
                  prompt tokens counted with each.",
             ),
             number_column("seconds", "Wall-clock seconds of training."),
+            number_column(
+                "peak memory (MiB)",
+                "The most over seeds of the memory at the ends of updates: what the process held, other arms that trained \
+                 beside this one included; on CUDA the most that libtorch had handed out.",
+            ),
         ],
         rows,
-        footnotes: Vec::new(),
+        footnotes: notes.0,
         aside: false,
     }
 }

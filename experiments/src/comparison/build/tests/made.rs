@@ -136,5 +136,8 @@ pub(super) fn input(made: &Made) -> Input<'_> {
         draws: 200,
         seed: 11,
         only_correct: false,
+        baseline: None,
+        flaws: &[],
+        recipes: Vec::new(),
     }
 }

@@ -71,6 +71,7 @@ fn trainings_that_taught_nothing_are_named_and_sound_ones_are_not() {
         empty: 1,
         truncated: Some(0.1),
         alike: Some(0.5),
+        ..TrainingLog::default()
     };
     let notes = |training: &[TrainingLog]| {
         let input = Input {
