@@ -21,5 +21,6 @@ pub mod model;
 pub mod random;
 pub mod runner;
 pub mod sampler;
+mod sweep;
 pub mod tasks;
 pub mod training;

@@ -14,7 +14,7 @@ use crate::runner::finish::Loaded;
 /// Arguments of `qinglan compare`.
 #[derive(Args)]
 pub(super) struct Compare {
-    /// Run directories.
+    /// Run directories, or sweep directories for their finished runs.
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
     /// How to print it.
@@ -33,7 +33,8 @@ enum Format {
 
 impl Compare {
     pub(super) fn execute(self) -> Result<()> {
-        let comparison = match self.runs.as_slice() {
+        let runs = crate::sweep::finished_runs(self.runs)?;
+        let comparison = match runs.as_slice() {
             [run] => UserError::blame(Loaded::read(run))?.compare()?,
             runs => UserError::blame(merged(runs))?.compare()?,
         };

@@ -16,6 +16,7 @@ mod run;
 mod runs;
 mod sample;
 mod serve;
+mod sweep;
 mod watch;
 
 use std::io::IsTerminal;
@@ -38,6 +39,8 @@ struct Arguments {
 enum Verb {
     /// Run an experiment: train its arms, evaluate them, compare them.
     Run(run::Run),
+    /// Run one definition with many seeds and settings, here or on Slurm.
+    Sweep(sweep::Sweep),
     /// Ask models, a server, or recordings how they answer what people were timed on.
     Evaluate(evaluate::Evaluate),
     /// Print the comparison of finished runs.
@@ -97,6 +100,7 @@ pub fn main_with(registry: Registry) -> ExitCode {
     torch_ext::cpu::keep_memory();
     let outcome = match arguments.verb {
         Verb::Run(run) => run.execute(registry),
+        Verb::Sweep(sweep) => sweep.execute(&registry),
         Verb::Evaluate(evaluate) => evaluate.execute(),
         Verb::Compare(compare) => compare.execute().map(|()| Ending::Done),
         Verb::Report(report) => report.execute().map(|()| Ending::Done),

@@ -95,7 +95,13 @@ impl UserError {
 }
 
 /// File that says which experiment a directory belongs to, from the start.
-const DEFINITION_FILE: &str = "definition.toml";
+pub(crate) const DEFINITION_FILE: &str = "definition.toml";
+
+/// Reads and checks what a definition names besides itself; relative paths
+/// start at its folder.
+pub(crate) fn check_inputs(definition: &Definition, definition_folder: &Path) -> Result<()> {
+    Inputs::read(definition, definition_folder).map(drop)
+}
 
 impl Request {
     /// Checks all there is to check without writing anything.
@@ -312,7 +318,7 @@ pub(crate) struct Outcome {
 }
 
 /// Name of the marker.
-const OUTCOME: &str = "outcome.json";
+pub(crate) const OUTCOME: &str = "outcome.json";
 
 impl Outcome {
     /// Reads the marker of a folder; `None` where the job has not finished.

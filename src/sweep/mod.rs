@@ -1,0 +1,211 @@
+//! Sweeps: one definition with several seeds and a grid of settings, as many runs.
+//!
+//! A job is one `qinglan run`: one point of the grid, one seed, all arms. It is
+//! not cut finer, because what a comparison pairs (base weights by hash, the
+//! order of problems, the evaluation's draws) is then inside one run directory,
+//! where the run itself vouches for it. What jobs would make alike is made once
+//! and handed on, see `shared`. A job is a process, so that it has a device and
+//! cores of its own and its end is nobody else's.
+//!
+//! A sweep directory holds `sweep.json`, the plan, and by job `jobs/NAME`, an
+//! ordinary run directory, and `logs/NUMBER.log`. Nothing says that a sweep is
+//! finished but the manifests of its runs: there is no second truth that a kill
+//! could leave behind, and resuming is to do what has no manifest.
+//!
+//! The grid has the keys of `--set`, from options or from a file of its own, and
+//! no table in the definition: a definition stays what one run is, and one
+//! definition serves many grids.
+
+mod grid;
+mod local;
+mod plan;
+mod shared;
+mod slurm;
+mod status;
+
+pub(crate) use grid::Wanted;
+pub(crate) use local::{Devices, Local};
+pub(crate) use plan::{Job, Plan};
+pub(crate) use slurm::Slurm;
+pub(crate) use status::{Outcome, finished_runs, table, word};
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::files;
+use crate::runner::UserError;
+use crate::runner::survey::{State, Survey};
+
+/// Name of the plan, which makes a directory a sweep's.
+const PLAN: &str = "sweep.json";
+
+/// A sweep directory that is this process's alone.
+pub(crate) struct Sweep {
+    /// The directory.
+    pub(crate) folder: PathBuf,
+    /// The definition file, for the command lines of the jobs.
+    pub(crate) definition: PathBuf,
+    /// What is to be run.
+    pub(crate) plan: Plan,
+    _alone: File,
+}
+
+impl Sweep {
+    /// Makes the directory this plan's, or refuses.
+    pub(crate) fn begin(
+        folder: &Path,
+        definition: &Path,
+        plan: Plan,
+        resume: bool,
+    ) -> Result<Self> {
+        check_directory(folder, &plan, resume)?;
+        let path = folder.join(PLAN);
+        if !path.exists() {
+            let written = files::write_whole(&path, &serde_json::to_vec_pretty(&plan)?);
+            UserError::blame(written)?;
+        }
+        let alone = File::open(&path).with_context(|| format!("reading {}", path.display()))?;
+        // Some file systems know no locks; there nobody is kept out.
+        if let Err(TryLockError::WouldBlock) = alone.try_lock() {
+            bail!(UserError(format!(
+                "another process is working on the sweep in {}; wait for it, or give another folder with --out",
+                folder.display()
+            )));
+        }
+        files::create_folder(&folder.join("logs"))?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            definition: definition.to_owned(),
+            plan,
+            _alone: alone,
+        })
+    }
+
+    /// The run directory of a job.
+    pub(crate) fn run_folder(&self, job: &Job) -> PathBuf {
+        run_folder(&self.folder, job)
+    }
+
+    /// The log of a job.
+    fn log(&self, job: &Job) -> PathBuf {
+        self.folder.join(format!("logs/{}.log", job.number))
+    }
+
+    /// How far a job is; `None` where it was not begun.
+    fn state(&self, job: &Job) -> Option<State> {
+        state(&self.folder, job)
+    }
+
+    /// Numbers of the jobs that have no manifest yet, as places in the plan. A run
+    /// that a process outside this sweep works on is refused.
+    pub(crate) fn unfinished(&self) -> Result<Vec<usize>> {
+        let mut left = Vec::new();
+        for (index, job) in self.plan.jobs.iter().enumerate() {
+            match self.state(job) {
+                Some(State::Finished) => {}
+                Some(State::GoingOn) => bail!(UserError(format!(
+                    "a process is still working on {}, left by a sweep that was killed; wait for it or end it, then go on with --resume",
+                    self.run_folder(job).display()
+                ))),
+                Some(State::Stopped) | None => left.push(index),
+            }
+        }
+        Ok(left)
+    }
+
+    /// Makes a job's run directory the job's: a run that finds its definition
+    /// there refuses any other, so that a file edited in the middle of a sweep
+    /// cannot make its jobs differ.
+    fn claim(&self, job: &Job) -> Result<()> {
+        let path = self.run_folder(job).join(crate::runner::DEFINITION_FILE);
+        if path.exists() {
+            return Ok(());
+        }
+        files::write_whole(&path, job.text.as_bytes())
+    }
+
+    /// The arguments of the binary that run a job, or go on with it.
+    fn arguments(&self, job: &Job, device: &str) -> Result<Vec<String>> {
+        let word = |path: &Path| -> Result<String> {
+            let path = std::path::absolute(path)?;
+            let text = path.to_str();
+            Ok(text
+                .with_context(|| format!("{}: the path is not UTF-8", path.display()))?
+                .to_owned())
+        };
+        let mut words = vec!["run".to_owned(), word(&self.definition)?];
+        for entry in &job.overrides {
+            words.extend(["--set".to_owned(), entry.clone()]);
+        }
+        words.extend(["--seeds".to_owned(), job.seed.to_string()]);
+        words.extend(["--device".to_owned(), device.to_owned()]);
+        words.extend(["--out".to_owned(), word(&self.run_folder(job))?]);
+        words.push("--resume".to_owned());
+        Ok(words)
+    }
+}
+
+fn run_folder(sweep: &Path, job: &Job) -> PathBuf {
+    sweep.join("jobs").join(&job.name)
+}
+
+fn state(sweep: &Path, job: &Job) -> Option<State> {
+    Some(Survey::of(&run_folder(sweep, job)).ok()?.state)
+}
+
+/// Refuses a directory that holds anything but this sweep. Nothing is written.
+pub(crate) fn check_directory(folder: &Path, plan: &Plan, resume: bool) -> Result<()> {
+    let place = folder.display();
+    if folder.join(PLAN).exists() {
+        let there = UserError::blame(Plan::read(folder))?;
+        if let Some(difference) = there.difference(plan) {
+            bail!(UserError(format!(
+                "{place} holds another sweep ({difference}); give another folder with --out, or what it was started with"
+            )));
+        }
+        if !resume {
+            bail!(UserError(format!(
+                "{place} holds this sweep already; go on with it with --resume, or give another folder with --out"
+            )));
+        }
+        return Ok(());
+    }
+    let occupied = folder
+        .read_dir()
+        .is_ok_and(|mut entries| entries.next().is_some());
+    ensure!(
+        !occupied,
+        UserError(format!(
+            "{place} is not empty and holds no sweep; give another folder with --out"
+        ))
+    );
+    Ok(())
+}
+
+/// A word as a shell reads it back.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_come_back_from_a_shell_as_they_were() {
+        for word in ["plain", "", "a b", "it's", "$HOME `x` \"y\" \\", "é\n"] {
+            let script = format!("printf %s {}", quoted(word));
+            let said = std::process::Command::new("sh")
+                .args(["-c", &script])
+                .output()
+                .expect("a shell");
+            assert_eq!(String::from_utf8_lossy(&said.stdout), word, "{script}");
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! The plan: every job of a sweep, each with a definition that was checked.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use indexmap::IndexMap;
+use rewards::Registry;
+use serde::{Deserialize, Serialize};
+
+use super::grid::Wanted;
+use super::{PLAN, shared};
+use crate::config::{Definition, folder_of};
+use crate::files;
+use crate::runner;
+
+/// Version of the plan's format.
+const FORMAT: u32 = 1;
+
+/// Jobs beyond which a grid is taken for a mistake.
+const MOST: usize = 10_000;
+
+/// Letters of a value that go into a name.
+const SHOWN: usize = 24;
+
+/// `sweep.json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Plan {
+    format: u32,
+    /// Short name of the experiment.
+    pub(crate) name: String,
+    /// Cores that one job can use: what its arms take side by side.
+    #[serde(skip)]
+    pub(crate) width: usize,
+    /// In the order they are started: seeds outside, so that what is compared at
+    /// one seed is there first.
+    pub(crate) jobs: Vec<Job>,
+}
+
+/// One run.
+///
+/// Worked example: number 3, name `beta-0.04-seed-1`, point
+/// `{"arm.grpo.algorithm.grpo.beta": "0.04"}`, seed 1, and as overrides that entry
+/// and those of `--set`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Job {
+    /// Counted from 1; a task of a Slurm array has the same number.
+    pub(crate) number: usize,
+    /// The name of its run directory.
+    pub(crate) name: String,
+    /// Where in the grid it lies, key to value.
+    pub(crate) point: IndexMap<String, String>,
+    /// Its training seed.
+    pub(crate) seed: u64,
+    /// `--set` of its command.
+    pub(crate) overrides: Vec<String>,
+    /// Hash of its definition's text, overrides applied.
+    definition: String,
+    /// That text.
+    #[serde(skip)]
+    pub(super) text: String,
+    /// What its teacher is determined by, where it makes one.
+    #[serde(skip)]
+    pub(super) teacher: Option<String>,
+    /// What its base and the base's evaluation are determined by.
+    #[serde(skip)]
+    pub(super) base: String,
+}
+
+impl Plan {
+    /// Every job of a sweep. All definitions and what they read are checked here,
+    /// before anything is written.
+    pub(crate) fn expand(wanted: &Wanted, registry: &Registry) -> Result<Self> {
+        let points = points(wanted)?;
+        let names = names(&points);
+        let read = |overrides: &[String], point: &str| {
+            Definition::read(&wanted.definition, overrides, registry).with_context(|| {
+                if point.is_empty() {
+                    "the definition".to_owned()
+                } else {
+                    format!("at {point} of the grid")
+                }
+            })
+        };
+        let mut checked = Vec::new();
+        for (point, name) in points.into_iter().zip(names) {
+            let mut overrides = wanted.set.clone();
+            overrides.extend(point.iter().map(|(key, value)| format!("{key}={value}")));
+            let (definition, _) = read(&overrides, &name)?;
+            runner::check_inputs(&definition, folder_of(&wanted.definition))
+                .with_context(|| format!("at {name} of the grid"))?;
+            checked.push((point, name, overrides, definition));
+        }
+        let first = &checked.first().context("the grid has no point")?.3;
+        let seeds = if wanted.seeds.is_empty() {
+            first.experiment.seeds.clone()
+        } else {
+            wanted.seeds.clone()
+        };
+        let count = checked.len().saturating_mul(seeds.len());
+        ensure!(
+            count <= MOST,
+            "the grid and the seeds make {count} jobs, at most {MOST} are taken"
+        );
+        let mut jobs = Vec::new();
+        for &seed in &seeds {
+            for (point, name, overrides, _) in &checked {
+                let mut with_seed = overrides.clone();
+                // As `qinglan run --seeds` writes it.
+                with_seed.push(format!("experiment.seeds={:?}", [seed]));
+                let (definition, text) = read(&with_seed, name)?;
+                let seeded = format!("seed-{seed}");
+                jobs.push(Job {
+                    number: jobs.len() + 1,
+                    name: if name.is_empty() {
+                        seeded
+                    } else {
+                        format!("{name}-{seeded}")
+                    },
+                    point: point.clone(),
+                    seed,
+                    overrides: overrides.clone(),
+                    definition: files::hash(text.as_bytes()),
+                    text,
+                    teacher: shared::teacher(&definition)?,
+                    base: shared::base(&definition, seed)?,
+                });
+            }
+        }
+        Ok(Self {
+            format: FORMAT,
+            name: first.experiment.name.clone(),
+            width: first.experiment.threads * first.arm.len(),
+            jobs,
+        })
+    }
+
+    /// Reads the plan of a sweep directory.
+    pub(super) fn read(folder: &Path) -> Result<Self> {
+        let path = folder.join(PLAN);
+        let bytes = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+        let plan: Self = serde_json::from_slice(&bytes)
+            .with_context(|| format!("{} is damaged", path.display()))?;
+        ensure!(
+            plan.format == FORMAT,
+            "{}: format {} was written by another version; this one reads format {FORMAT}",
+            path.display(),
+            plan.format
+        );
+        Ok(plan)
+    }
+
+    /// In what another plan differs, in words.
+    pub(super) fn difference(&self, other: &Self) -> Option<String> {
+        if self.jobs.len() != other.jobs.len() {
+            return Some(format!(
+                "it has {} jobs, these are {}",
+                self.jobs.len(),
+                other.jobs.len()
+            ));
+        }
+        let pairs = self.jobs.iter().zip(&other.jobs);
+        pairs
+            .filter_map(|(one, other)| {
+                if one.name != other.name {
+                    Some(format!("its job {} is {}", one.number, one.name))
+                } else if one.definition != other.definition {
+                    Some(format!("its job {} has another definition", one.name))
+                } else {
+                    None
+                }
+            })
+            .next()
+    }
+}
+
+/// Every combination, the last axis fastest.
+fn points(wanted: &Wanted) -> Result<Vec<IndexMap<String, String>>> {
+    let count = wanted.grid.iter().fold(1_usize, |count, (_, values)| {
+        count.saturating_mul(values.len())
+    });
+    ensure!(
+        count <= MOST,
+        "the grid has {count} points, at most {MOST} jobs are taken"
+    );
+    let mut points = vec![IndexMap::new()];
+    for (key, values) in &wanted.grid {
+        let mut longer = Vec::new();
+        for point in &points {
+            for value in values {
+                let mut point: IndexMap<String, String> = point.clone();
+                point.insert(key.clone(), value.clone());
+                longer.push(point);
+            }
+        }
+        points = longer;
+    }
+    Ok(points)
+}
+
+/// A folder name for each point: the last word of each key with its value, or
+/// the whole key where two end alike; numbered where that does not tell them
+/// apart. The name of the only point there is without a grid is empty.
+fn names(points: &[IndexMap<String, String>]) -> Vec<String> {
+    let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
+    let name = |point: &IndexMap<String, String>| {
+        let part = |(key, value): (&String, &String)| {
+            let short = last(key);
+            let alone = point.keys().filter(|other| last(other) == short).count() == 1;
+            let key = if alone { short } else { key.clone() };
+            format!("{}-{}", folder_word(&key), folder_word(value))
+        };
+        point.iter().map(part).collect::<Vec<_>>().join("-")
+    };
+    let mut names: Vec<String> = points.iter().map(name).collect();
+    let unique: std::collections::BTreeSet<&String> = names.iter().collect();
+    if unique.len() < names.len() {
+        for (index, name) in names.iter_mut().enumerate() {
+            *name = format!("{}-{name}", index + 1);
+        }
+    }
+    names
+}
+
+/// What of a word a folder name can hold.
+fn folder_word(word: &str) -> String {
+    let kept = |c: char| c.is_ascii_alphanumeric() || "._+".contains(c);
+    let mut name = String::new();
+    for c in word.chars() {
+        if kept(c) || (c == '-' && !name.ends_with('-')) {
+            name.push(c);
+        } else if !name.is_empty() && !name.ends_with('-') && !"\"'".contains(c) {
+            name.push('-');
+        }
+    }
+    let name: String = name.chars().take(SHOWN).collect();
+    name.trim_end_matches('-').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanted(grid: &[(&str, &[&str])]) -> Wanted {
+        let axis = |(key, values): &(&str, &[&str])| {
+            let values = values.iter().map(|&value| value.to_owned()).collect();
+            ((*key).to_owned(), values)
+        };
+        Wanted {
+            grid: grid.iter().map(axis).collect(),
+            ..Wanted::default()
+        }
+    }
+
+    fn told(grid: &[(&str, &[&str])]) -> Vec<String> {
+        names(&points(&wanted(grid)).expect("a small grid"))
+    }
+
+    #[test]
+    fn points_are_named_by_what_differs() {
+        assert_eq!(told(&[]), [""]);
+        assert_eq!(
+            told(&[("a.beta", &["0", "0.04"]), ("a.lr", &["1e-3"])]),
+            ["beta-0-lr-1e-3", "beta-0.04-lr-1e-3"]
+        );
+        assert_eq!(
+            told(&[("a.steps", &["1"]), ("b.steps", &["2"])]),
+            ["a.steps-1-b.steps-2"]
+        );
+        assert_eq!(
+            told(&[("a.x", &["\"../up\"", "[1, 2]", "-1"])]),
+            ["x-..-up", "x-1-2", "x--1"]
+        );
+    }
+
+    #[test]
+    fn points_that_would_share_a_name_are_numbered() {
+        assert_eq!(
+            told(&[("x", &["\"a/b\"", "\"a b\""])]),
+            ["1-x-a-b", "2-x-a-b"]
+        );
+    }
+
+    #[test]
+    fn a_grid_beyond_reason_is_refused_before_it_is_made() {
+        let many: Vec<String> = (0..100).map(|n| n.to_string()).collect();
+        let axis = |key: &str| (key.to_owned(), many.clone());
+        let wanted = Wanted {
+            grid: ["a", "b", "c", "d"].map(axis).to_vec(),
+            ..Wanted::default()
+        };
+        let refused = points(&wanted).expect_err("a hundred million").to_string();
+        assert!(refused.contains("100000000 points"), "{refused}");
+    }
+}

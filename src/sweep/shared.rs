@@ -1,0 +1,133 @@
+//! What jobs would make alike, made once and handed on: the teacher with its
+//! traces, and a seed's base with its evaluation.
+//!
+//! Both are whole folders of a run directory with a marker written last, and
+//! `qinglan run` does not do again what has its marker. So a job is given the
+//! folder of another that finished it, where everything that determines it is
+//! the same: the tables of the definition below, as they were resolved. That is
+//! more than what really determines it, so nothing is shared that might differ.
+//!
+//! Teachers are waited for: they are the longest part of a run, and students of
+//! one teacher on machines that round differently must not have two. Bases are
+//! taken where they are there: they come from the cache of bases otherwise.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+
+use super::{Job, Sweep};
+use crate::config::{Definition, TeacherSettings};
+use crate::files;
+use crate::runner::OUTCOME;
+
+/// What the teacher of a definition is determined by, where it is a model.
+pub(super) fn teacher(definition: &Definition) -> Result<Option<String>> {
+    let is_model = |teacher: &&TeacherSettings| teacher.is_model();
+    let teacher = definition.teacher.as_ref().filter(is_model);
+    teacher
+        .map(|teacher| determined(definition, &(teacher, &definition.training)))
+        .transpose()
+}
+
+/// What a seed's base is determined by.
+pub(super) fn base(definition: &Definition, seed: u64) -> Result<String> {
+    determined(definition, &(&definition.base, seed))
+}
+
+fn determined(definition: &Definition, own: &impl Serialize) -> Result<String> {
+    let common = (
+        definition.experiment.threads,
+        definition.experiment.log_completions,
+        &definition.tasks,
+        &definition.rollout,
+        &definition.evaluation,
+    );
+    Ok(files::hash(&serde_json::to_vec(&(common, own))?))
+}
+
+const TEACHER: &str = "teacher";
+
+impl Sweep {
+    /// Whether a job can start now, others of these places being under way: not
+    /// while one of them makes the teacher that it needs.
+    pub(super) fn may_start(&self, job: &Job, under_way: &BTreeSet<usize>) -> bool {
+        let Some(key) = &job.teacher else {
+            return true;
+        };
+        if self.makes_teacher(key) || self.has(job, TEACHER) {
+            return true;
+        }
+        !under_way
+            .iter()
+            .filter_map(|&index| self.plan.jobs.get(index))
+            .any(|other| other.teacher.as_ref() == Some(key))
+    }
+
+    /// Whether some job has finished the teacher of that key.
+    fn makes_teacher(&self, key: &str) -> bool {
+        let mut jobs = self.plan.jobs.iter();
+        jobs.any(|job| job.teacher.as_deref() == Some(key) && self.has(job, TEACHER))
+    }
+
+    fn has(&self, job: &Job, part: &str) -> bool {
+        self.run_folder(job).join(part).join(OUTCOME).exists()
+    }
+
+    /// Gives a job that is about to start what others have made for it.
+    pub(super) fn hand_on(&self, job: &Job) -> Result<()> {
+        if job.teacher.is_some() {
+            self.hand_part_on(job, TEACHER, |other| other.teacher == job.teacher)?;
+        }
+        let base = format!("arms/base/seed-{}", job.seed);
+        self.hand_part_on(job, &base, |other| other.base == job.base)
+    }
+
+    fn hand_part_on(&self, job: &Job, part: &str, alike: impl Fn(&Job) -> bool) -> Result<()> {
+        let to = self.run_folder(job).join(part);
+        // One that it has begun itself it goes on with: the bits are the same.
+        if to.exists() {
+            return Ok(());
+        }
+        let mut jobs = self.plan.jobs.iter();
+        let Some(other) = jobs.find(|other| alike(other) && self.has(other, part)) else {
+            return Ok(());
+        };
+        let from = self.run_folder(other).join(part);
+        let name = to.file_name().map(|name| name.to_string_lossy());
+        let name = name.with_context(|| format!("{} has no name", to.display()))?;
+        let aside = to.with_file_name(format!(".{name}.{}.partial", std::process::id()));
+        // A file that is there already would be copied onto itself.
+        if aside.exists() {
+            std::fs::remove_dir_all(&aside)
+                .with_context(|| format!("removing {}", aside.display()))?;
+        }
+        let place = || format!("handing {} on to {}", from.display(), to.display());
+        take_over(&from, &aside).with_context(place)?;
+        std::fs::rename(&aside, &to).with_context(place)
+    }
+}
+
+/// The files of a folder under other names: links to the same bytes, which are
+/// never written again, or copies where the file system has no such links.
+fn take_over(from: &Path, to: &Path) -> Result<()> {
+    files::create_folder(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let known = name.to_string_lossy();
+        // Its owner may be clearing these away just now.
+        if known.starts_with('.') || known.starts_with("checkpoint-") {
+            continue;
+        }
+        let (from, to) = (entry.path(), to.join(&name));
+        if entry.file_type()?.is_dir() {
+            take_over(&from, &to)?;
+        } else if std::fs::hard_link(&from, &to).is_err() {
+            std::fs::copy(&from, &to).with_context(|| format!("copying {}", from.display()))?;
+            files::sync_file(&to)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,441 @@
+//! Jobs as a Slurm array: a script in the sweep directory, submitted, watched
+//! until nothing of it is in the queue, and submitted again where runs failed.
+//!
+//! What is finished is told by the runs' manifests, what is under way by
+//! `squeue`. `sacct` is asked for nothing but the word by which a failure is
+//! named, because many clusters keep no accounts. Slurm's `--signal` lets a run
+//! write a checkpoint before its time is over, `--requeue` starts those anew that
+//! lost their node, and both go on where they were.
+//!
+//! Whoever watches may leave: submissions are noted in `slurm.json`, and the same
+//! command with `--resume` watches on. The sweep directory, the definition and
+//! the cache of bases must lie where every node sees them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use indicatif::ProgressBar;
+use serde::{Deserialize, Serialize};
+
+use super::{Outcome, Sweep, quoted};
+use crate::files;
+use crate::runner::UserError;
+use crate::runner::survey::State;
+
+/// Name of the script.
+const SCRIPT: &str = "sweep.sh";
+
+/// Name of the list of submissions.
+const SUBMITTED: &str = "slurm.json";
+
+/// Time between two looks at the queue: short at first, as what is wrong shows
+/// at once, then easy on the controller.
+const LOOKS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
+
+/// Looks at which a job must be out of the queue before it counts as ended: the
+/// manifest may take a moment to show on a file system of many nodes.
+const ABSENT: usize = 2;
+
+/// Seconds before the end of its time that a run is told to write a checkpoint.
+const WARNING: u32 = 120;
+
+/// How a sweep uses Slurm.
+#[derive(Debug)]
+pub(crate) struct Slurm {
+    /// Options of sbatch.
+    pub(crate) options: Vec<String>,
+    /// Tasks of an array that run at a time.
+    pub(crate) at_once: Option<usize>,
+    /// Cores of each.
+    pub(crate) cores: Option<usize>,
+    /// What `qinglan run --device` is told.
+    pub(crate) device: String,
+    /// How often a job that failed is submitted again.
+    pub(crate) retries: usize,
+}
+
+/// An array that was submitted.
+///
+/// Worked example: array "4711" of the jobs 1, 2 and 3.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Submission {
+    array: String,
+    jobs: Vec<usize>,
+}
+
+impl Slurm {
+    /// The script. A task of the array is the job with its number.
+    pub(crate) fn script(&self, sweep: &Sweep) -> Result<String> {
+        let mut text = format!(
+            "#!/bin/sh\n\
+             # Written by qinglan sweep --slurm: each task of the array is a job of the sweep.\n\
+             # A task can be submitted by hand, from this folder: sbatch --array=1 {SCRIPT}\n\
+             #SBATCH --job-name={}\n\
+             #SBATCH --output=logs/%a.log\n\
+             #SBATCH --open-mode=append\n\
+             #SBATCH --requeue\n\
+             #SBATCH --signal=TERM@{WARNING}\n",
+            sweep.plan.name
+        );
+        if let Some(cores) = self.cores {
+            writeln!(text, "#SBATCH --cpus-per-task={cores}")?;
+        }
+        for option in &self.options {
+            ensure!(
+                option.starts_with('-') && !option.contains('\n'),
+                UserError(format!(
+                    "--sbatch {option:?}: give an option of sbatch, such as --sbatch=--partition=gpu"
+                ))
+            );
+            writeln!(text, "#SBATCH {option}")?;
+        }
+        text.push_str("set -eu\ncase \"$SLURM_ARRAY_TASK_ID\" in\n");
+        for job in &sweep.plan.jobs {
+            let words = sweep.arguments(job, &self.device)?;
+            let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+            writeln!(text, "{}) set -- {} ;;", job.number, words.join(" "))?;
+        }
+        let program = std::env::current_exe().context("finding this program")?;
+        let program = program
+            .to_str()
+            .context("this program's path is not UTF-8")?;
+        write!(
+            text,
+            "*) echo \"error: the sweep has no job $SLURM_ARRAY_TASK_ID\" >&2; exit 2 ;;\n\
+             esac\n\
+             # Newer versions of srun do not take the cores from the job.\n\
+             exec srun ${{SLURM_CPUS_PER_TASK:+--cpus-per-task=\"$SLURM_CPUS_PER_TASK\"}} {} \"$@\"\n",
+            quoted(program)
+        )?;
+        Ok(text)
+    }
+
+    /// Submits every job that is not finished and waits for all. A press of
+    /// Ctrl-C ends the waiting, and nothing else.
+    pub(crate) fn run(&self, sweep: &Sweep, presses: &AtomicUsize) -> Result<Outcome> {
+        let script = self.script(sweep)?;
+        files::write_whole(&sweep.folder.join(SCRIPT), script.as_bytes())?;
+        let mut watch = Watch::new(self, sweep)?;
+        let mut wait = LOOKS[0];
+        loop {
+            let changed = watch.look()?;
+            if watch.submit()? || changed {
+                wait = LOOKS[0];
+            }
+            if watch.queued.is_empty() && watch.waiting.is_empty() {
+                return Ok(watch.outcome);
+            }
+            let until = Instant::now() + wait;
+            while Instant::now() < until {
+                if presses.load(Ordering::SeqCst) > 0 {
+                    watch.leave();
+                    watch.outcome.interrupted = true;
+                    return Ok(watch.outcome);
+                }
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            wait = (wait * 3 / 2).min(LOOKS[1]);
+        }
+    }
+}
+
+/// A job that was submitted.
+struct Queued {
+    array: String,
+    /// Looks in a row that did not find it.
+    absent: usize,
+}
+
+struct Watch<'a> {
+    slurm: &'a Slurm,
+    sweep: &'a Sweep,
+    /// Places in the plan that are to be submitted.
+    waiting: Vec<usize>,
+    queued: BTreeMap<usize, Queued>,
+    submissions: Vec<Submission>,
+    tries: BTreeMap<usize, usize>,
+    outcome: Outcome,
+    /// Whether it was said that Slurm does not answer.
+    deaf: bool,
+    bar: ProgressBar,
+}
+
+impl<'a> Watch<'a> {
+    fn new(slurm: &'a Slurm, sweep: &'a Sweep) -> Result<Self> {
+        let path = sweep.folder.join(SUBMITTED);
+        let submissions: Vec<Submission> = if path.exists() {
+            let bytes =
+                std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+            serde_json::from_slice(&bytes)
+                .with_context(|| format!("{} is damaged", path.display()))?
+        } else {
+            Vec::new()
+        };
+        let bar = ProgressBar::new(sweep.plan.jobs.len() as u64);
+        bar.set_style(super::local::style(
+            "{prefix:>24} {bar:24} {pos:>4}/{len:<4} {elapsed:>5} {msg}",
+        ));
+        bar.set_prefix("jobs");
+        let mut watch = Self {
+            slurm,
+            sweep,
+            waiting: Vec::new(),
+            queued: BTreeMap::new(),
+            submissions,
+            tries: BTreeMap::new(),
+            outcome: Outcome::default(),
+            deaf: false,
+            bar,
+        };
+        // Asked before anything is submitted: without an answer, what is under way
+        // already would be submitted twice.
+        let queue = queue()?;
+        for (index, job) in sweep.plan.jobs.iter().enumerate() {
+            if sweep.state(job) == Some(State::Finished) {
+                continue;
+            }
+            let arrays = watch.submissions.iter().rev();
+            let mut arrays = arrays.filter(|submission| submission.jobs.contains(&job.number));
+            let found = arrays
+                .find(|submission| queue.contains_key(&(submission.array.clone(), job.number)));
+            match found {
+                Some(submission) => {
+                    let array = submission.array.clone();
+                    watch.queued.insert(index, Queued { array, absent: 0 });
+                }
+                None => watch.waiting.push(index),
+            }
+        }
+        Ok(watch)
+    }
+
+    /// Looks at the queue; whether something ended.
+    fn look(&mut self) -> Result<bool> {
+        let queue = match queue() {
+            Ok(queue) => queue,
+            Err(error) => {
+                if !std::mem::replace(&mut self.deaf, true) {
+                    self.bar
+                        .suspend(|| eprintln!("Slurm does not answer, asking again: {error:#}"));
+                }
+                return Ok(false);
+            }
+        };
+        self.deaf = false;
+        let mut ended = Vec::new();
+        let mut words: BTreeMap<&str, usize> = BTreeMap::new();
+        for (&index, queued) in &mut self.queued {
+            let Some(job) = self.sweep.plan.jobs.get(index) else {
+                continue;
+            };
+            if let Some(word) = queue.get(&(queued.array.clone(), job.number)) {
+                queued.absent = 0;
+                *words.entry(word).or_default() += 1;
+                continue;
+            }
+            queued.absent += 1;
+            let finished = self.sweep.state(job) == Some(State::Finished);
+            if finished || queued.absent >= ABSENT {
+                ended.push((index, queued.array.clone(), finished));
+            }
+        }
+        let words: Vec<String> = words
+            .iter()
+            .map(|(word, count)| format!("{count} {}", word.to_lowercase()))
+            .collect();
+        self.bar.set_message(words.join(", "));
+        for (index, array, finished) in &ended {
+            self.queued.remove(index);
+            if !finished {
+                self.failed(*index, array);
+            }
+        }
+        let done = |job| self.sweep.state(job) == Some(State::Finished);
+        let done = self.sweep.plan.jobs.iter().filter(|job| done(job)).count();
+        self.bar.set_position(done as u64);
+        Ok(!ended.is_empty())
+    }
+
+    fn failed(&mut self, index: usize, array: &str) {
+        if self.tries.get(&index).copied().unwrap_or(0) <= self.slurm.retries {
+            self.waiting.push(index);
+            return;
+        }
+        let number = self.sweep.plan.jobs.get(index).map_or(0, |job| job.number);
+        let task = format!("{array}_{number}");
+        let how = accounted(&task).map_or_else(
+            || format!("Slurm job {task}"),
+            |state| format!("Slurm job {task}: {state}"),
+        );
+        self.outcome.failed.insert(index, how);
+    }
+
+    /// Submits what can start, as one array; whether there was anything.
+    fn submit(&mut self) -> Result<bool> {
+        let mut under_way: BTreeSet<usize> = self.queued.keys().copied().collect();
+        let mut chosen = Vec::new();
+        self.waiting.retain(|&index| {
+            let job = self.sweep.plan.jobs.get(index);
+            let ready = job.is_some_and(|job| self.sweep.may_start(job, &under_way));
+            if ready {
+                under_way.insert(index);
+                chosen.push(index);
+            }
+            !ready
+        });
+        if chosen.is_empty() {
+            return Ok(false);
+        }
+        let mut numbers = Vec::new();
+        for &index in &chosen {
+            let job = self.sweep.plan.jobs.get(index).context("no such job")?;
+            self.sweep.claim(job)?;
+            self.sweep.hand_on(job)?;
+            numbers.push(job.number);
+        }
+        numbers.sort_unstable();
+        let array = submit(&self.sweep.folder, &array_of(&numbers, self.slurm.at_once))?;
+        for &index in &chosen {
+            *self.tries.entry(index).or_default() += 1;
+            let queued = Queued {
+                array: array.clone(),
+                absent: 0,
+            };
+            self.queued.insert(index, queued);
+        }
+        self.submissions.push(Submission {
+            array,
+            jobs: numbers,
+        });
+        let noted = serde_json::to_vec_pretty(&self.submissions)?;
+        files::write_whole(&self.sweep.folder.join(SUBMITTED), &noted)?;
+        Ok(true)
+    }
+
+    /// Says how to stop what goes on without anybody watching.
+    fn leave(&self) {
+        let arrays: BTreeSet<&str> = self
+            .queued
+            .values()
+            .map(|queued| queued.array.as_str())
+            .collect();
+        let arrays: Vec<&str> = arrays.into_iter().collect();
+        if !arrays.is_empty() {
+            self.bar.suspend(|| {
+                eprintln!(
+                    "the jobs go on in Slurm; end them with: scancel {}",
+                    arrays.join(" ")
+                );
+            });
+        }
+    }
+}
+
+/// Job numbers as sbatch's `--array` has them: `1-3,7%2`.
+fn array_of(numbers: &[usize], at_once: Option<usize>) -> String {
+    let mut ranges: Vec<(usize, usize)> = Vec::new();
+    for &number in numbers {
+        match ranges.last_mut() {
+            Some((_, last)) if *last + 1 == number => *last = number,
+            _ => ranges.push((number, number)),
+        }
+    }
+    let range = |(first, last): &(usize, usize)| {
+        if first == last {
+            first.to_string()
+        } else {
+            format!("{first}-{last}")
+        }
+    };
+    let ranges: Vec<String> = ranges.iter().map(range).collect();
+    let limit = at_once.map_or_else(String::new, |limit| format!("%{limit}"));
+    format!("{}{limit}", ranges.join(","))
+}
+
+/// Submits the script; the array's number.
+fn submit(folder: &Path, array: &str) -> Result<String> {
+    let said = slurm(
+        Command::new("sbatch")
+            .args(["--parsable", &format!("--array={array}"), SCRIPT])
+            .current_dir(folder),
+    )?;
+    // With several clusters, `number;cluster`.
+    let number = said.trim().split(';').next().unwrap_or_default();
+    ensure!(
+        !number.is_empty() && number.chars().all(|c| c.is_ascii_digit()),
+        "sbatch answered {:?} where the number of a job was expected",
+        said.trim()
+    );
+    Ok(number.to_owned())
+}
+
+/// Everything of this user's in the queue: array and task to state.
+fn queue() -> Result<BTreeMap<(String, usize), String>> {
+    let said = slurm(Command::new("squeue").args(["--me", "-h", "-r", "-o", "%F %K %T"]))?;
+    Ok(tasks(&said))
+}
+
+/// Lines of `array task STATE`; others are jobs that are no arrays.
+fn tasks(said: &str) -> BTreeMap<(String, usize), String> {
+    let task = |line: &str| {
+        let mut words = line.split_whitespace();
+        let array = words.next()?.to_owned();
+        let task = words.next()?.parse().ok()?;
+        Some(((array, task), words.next()?.to_owned()))
+    };
+    said.lines().filter_map(task).collect()
+}
+
+/// How Slurm's accounts say that a task ended, where there are accounts.
+fn accounted(task: &str) -> Option<String> {
+    let said = slurm(Command::new("sacct").args(["-n", "-X", "-P", "-o", "State", "-j", task]));
+    let said = said.ok()?;
+    let state = said.lines().next_back()?.trim();
+    let known = !state.is_empty() && state.chars().all(|c| !c.is_control());
+    known.then(|| state.to_owned())
+}
+
+/// Runs one of Slurm's programs; what it printed.
+fn slurm(command: &mut Command) -> Result<String> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let output = match command.output() {
+        Ok(output) => output,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => bail!(UserError(format!(
+            "--slurm: there is no {name} on this machine; run where Slurm's programs are, or without --slurm"
+        ))),
+        Err(error) => return Err(error).with_context(|| format!("running {name}")),
+    };
+    ensure!(
+        output.status.success(),
+        "{name}: {}",
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_become_ranges() {
+        assert_eq!(array_of(&[1, 2, 3, 7, 9, 10], None), "1-3,7,9-10");
+        assert_eq!(array_of(&[4], Some(2)), "4%2");
+    }
+
+    #[test]
+    fn the_queue_is_read_and_what_is_no_array_is_passed_over() {
+        let found = tasks("12 3 RUNNING\n13 N/A PENDING\n\n12 4 PENDING\nnonsense\n");
+        let key = |task: usize| ("12".to_owned(), task);
+        let expected = [
+            (key(3), "RUNNING".to_owned()),
+            (key(4), "PENDING".to_owned()),
+        ];
+        assert_eq!(found, BTreeMap::from(expected));
+    }
+}
