@@ -7,6 +7,8 @@
 
 mod build;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::Estimate;
@@ -26,6 +28,40 @@ pub struct Further {
     pub paired: Vec<PairedAnswers>,
     /// Similarity of fingerprints.
     pub similarity: SimilarityTable,
+    /// Tokens by level of difficulty, for the tasks that have levels; none in a
+    /// comparison that was written before they were counted.
+    #[serde(default)]
+    pub effort: Vec<TaskEffort>,
+}
+
+/// How much every arm, and people, spend on each level of a task.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskEffort {
+    /// Task name.
+    pub task: String,
+    /// What the levels count, as the items' conditions name it: "addend".
+    pub scale: String,
+    /// The levels, the easiest by its number first.
+    pub levels: Vec<EffortLevel>,
+}
+
+/// One level of difficulty.
+///
+/// Worked example: `from: 3.0, to: 3.0, items: 24, human_cost: Some(8.07)` and `tokens` of sft
+/// 16.1 \[15.4, 16.9\]: on the 24 items that add 3, people take about e^8.07 ms.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EffortLevel {
+    /// The level, or the first of several that were joined.
+    pub from: f64,
+    /// The last of them; the same for one level.
+    pub to: f64,
+    /// Items that any arm was evaluated on.
+    pub items: usize,
+    /// Mean human cost over the items that have one: ln(milliseconds).
+    pub human_cost: Option<f64>,
+    /// Arm name to the mean over items of the items' mean reasoning tokens; the
+    /// interval resamples items within the level.
+    pub tokens: BTreeMap<String, Estimate>,
 }
 
 /// One arm by itself.

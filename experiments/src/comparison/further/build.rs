@@ -1,5 +1,6 @@
 //! Computes the figures beside the table, with their intervals.
 
+mod levels;
 mod pairs;
 
 use super::{Further, FurtherArm, PairedAnswers, SimilarityTable, TaskIndex};
@@ -66,6 +67,7 @@ pub(in crate::comparison) fn further(input: &Input<'_>, items: &Items) -> Furthe
             .map(|(arm, against, _)| paired(input, items, arm, against))
             .collect(),
         similarity: similarity(input, &named),
+        effort: levels::effort(input, &named),
     }
 }
 

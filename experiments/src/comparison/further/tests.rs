@@ -33,7 +33,8 @@ fn compared(seeds: &[u64]) -> Comparison {
                 item_id: i.to_string(),
                 prompt: String::new(),
                 answer: "true".into(),
-                condition: None,
+                // The first task alone has levels.
+                condition: (at == 0).then(|| format!("true/half={}", i / 5)),
                 n: None,
                 mean_rt_ms: None,
                 mean_log_rt: Some(human),
@@ -168,4 +169,28 @@ fn a_comparison_written_before_these_figures_is_read() {
     json.as_object_mut().expect("an object").remove("further");
     let older: Comparison = serde_json::from_value(json).expect("a comparison");
     assert_eq!(older.further, Further::default());
+    let mut json = serde_json::to_value(&found).expect("JSON");
+    let further = json["further"].as_object_mut().expect("an object");
+    further.remove("effort");
+    let older: Comparison = serde_json::from_value(json).expect("a comparison");
+    assert!(older.further.effort.is_empty());
+    assert_eq!(older.further.arms, found.further.arms);
+}
+
+#[test]
+fn effort_by_level_is_the_mean_over_the_items_of_a_level() {
+    let found = compared(&[1, 2]).further.effort;
+    assert_eq!(found.len(), 1);
+    assert_eq!((&*found[0].task, &*found[0].scale), ("a", "half"));
+    let easy = &found[0].levels[0];
+    assert_eq!((easy.from.to_string(), easy.items), ("0".to_owned(), 5));
+    // 100 + mean(10 i) 20 + 7 mean(i % 3) 5.6 over the items 0 to 4.
+    close(&easy.tokens["base"], 125.6);
+    close(&easy.tokens["sft"], 3.0 * 125.6);
+    assert!((easy.human_cost.expect("times") - 0.2).abs() < 1e-12);
+    // The rl arm triples on the hard half alone.
+    close(&easy.tokens["grpo"], 125.6);
+    let hard = &found[0].levels[1].tokens;
+    let times = hard["grpo"].value.expect("a value") / hard["base"].value.expect("a value");
+    assert!((times - 3.0).abs() < 1e-9);
 }
