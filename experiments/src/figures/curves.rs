@@ -40,13 +40,12 @@ pub struct CurveFigure {
     pub metric: String,
     /// Whether most readers want it: loss, rewards, accuracies and length.
     pub main: bool,
-    /// Whether it shows a reward or a part of one.
-    pub of_rewards: bool,
     /// The figure.
     pub figure: Figure,
 }
 
-/// One figure a metric: the known ones first, then the others in order of appearance.
+/// One figure a metric but for single rewards and their parts, which stand
+/// together by arm: the known ones first, then the others in order of appearance.
 pub fn figures(comparison: &Comparison) -> Vec<CurveFigure> {
     of_curves(&comparison.curves, &Palette::of(comparison))
 }
@@ -55,8 +54,9 @@ pub fn figures(comparison: &Comparison) -> Vec<CurveFigure> {
 pub fn of_curves(curves: &[Curve], colors: &Palette) -> Vec<CurveFigure> {
     let mut names: Vec<&str> = Vec::new();
     for curve in curves {
-        if !names.contains(&curve.metric.as_str()) {
-            names.push(&curve.metric);
+        let metric = curve.metric.as_str();
+        if !names.contains(&metric) && !metrics::is_of_rewards(metric) {
+            names.push(metric);
         }
     }
     names.sort_by_key(|metric| metrics::rank(metric));
@@ -67,7 +67,6 @@ pub fn of_curves(curves: &[Curve], colors: &Palette) -> Vec<CurveFigure> {
             Some(CurveFigure {
                 metric: metric.to_owned(),
                 main: metrics::is_main(metric),
-                of_rewards: metrics::is_of_rewards(metric),
                 figure: figure(metric, &curves, colors)?,
             })
         })

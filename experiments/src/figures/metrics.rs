@@ -68,28 +68,8 @@ pub(super) fn is_of_rewards(metric: &str) -> bool {
     metric.starts_with("rewards/")
 }
 
-/// What a metric of a reward is; `None` of any other.
-fn of_reward(metric: &str) -> Option<String> {
-    let names: Vec<&str> = metric.strip_prefix("rewards/")?.split('/').collect();
-    match names.as_slice() {
-        [reward, "mean"] => Some(format!(
-            "Mean of the reward {reward} before its weight, over the sampled completions to which it applied."
-        )),
-        [reward, part, "mean"] => Some(format!(
-            "Mean of {part}, a part of the reward {reward}, over the sampled completions that have it."
-        )),
-        [reward, of_batch] => Some(format!(
-            "{of_batch}, which the reward {reward} tells of each batch as a whole."
-        )),
-        _ => None,
-    }
-}
-
 /// What the metric is, in a sentence or two.
 pub(super) fn definition(metric: &str) -> String {
-    if let Some(text) = of_reward(metric) {
-        return text;
-    }
     KNOWN.get(rank(metric)).map_or_else(
         || format!("{metric}, as logged in training."),
         |(_, text)| (*text).to_owned(),
@@ -110,12 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn metrics_of_rewards_are_told_from_their_parts() {
-        assert!(
-            definition("rewards/correct/mean").contains("the reward correct before its weight")
-        );
-        assert!(definition("rewards/cost/work/mean").contains("work, a part of the reward cost"));
-        assert!(definition("rewards/cost/agreement").contains("of each batch as a whole"));
+    fn metrics_of_rewards_are_told_from_the_reward_itself() {
         assert!(is_of_rewards("rewards/cost/work/mean") && !is_of_rewards("reward"));
     }
 }

@@ -15,12 +15,14 @@ pub mod bars;
 mod canvas;
 pub mod curves;
 mod data;
+pub mod effort;
 pub mod forest;
 pub mod inflation;
 mod marks;
 mod metrics;
 pub mod palette;
 pub mod pareto;
+pub mod rewards;
 pub mod scatter;
 pub mod similarity;
 mod ticks;
@@ -50,6 +52,8 @@ pub fn all(comparison: &Comparison) -> Vec<Figure> {
             .flat_map(|s| s.panels),
     );
     figures.extend(curves::figures(comparison).into_iter().map(|c| c.figure));
+    figures.extend(rewards::figures(comparison));
+    figures.extend(effort::figures(comparison));
     figures.extend(inflation::figures(comparison));
     figures.extend(pareto::figure(comparison));
     figures.extend(allocation::figure(comparison));
@@ -104,8 +108,8 @@ mod tests {
     fn every_figure_is_labelled_and_well_formed() {
         let figures = all(&fixture::comparison());
         // Three bar charts, three measures with contrasts, two tasks of four arms, two metrics,
-        // two arms with a base, and three of their own.
-        assert_eq!(figures.len(), 3 + 3 + 8 + 2 + 2 + 3);
+        // a task with levels, two arms with a base, and three of their own.
+        assert_eq!(figures.len(), 3 + 3 + 8 + 2 + 1 + 2 + 3);
         for figure in figures {
             let svg = &figure.svg;
             assert!(svg.starts_with("<svg "), "{}", figure.stem);
@@ -148,6 +152,7 @@ mod tests {
             let shows = figure.stem.ends_with("-grpo")
                 || figure.stem.starts_with("bars")
                 || figure.stem.starts_with("curve")
+                || figure.stem.starts_with("effort")
                 || ["allocation", "accuracy-tokens"].contains(&figure.stem.as_str());
             assert_eq!(figure.svg.contains(&grpo), shows, "{}", figure.stem);
         }

@@ -6,7 +6,8 @@ use crate::comparison::{Comparison, ItemCompletions};
 use crate::figures::curves::CurveFigure;
 use crate::figures::palette::Palette;
 use crate::figures::{
-    Figure, allocation, bars, curves, forest, inflation, pareto, scatter, similarity,
+    Figure, allocation, bars, curves, effort, forest, inflation, pareto, rewards, scatter,
+    similarity,
 };
 use crate::tables::layout::{self, Document};
 
@@ -58,7 +59,7 @@ pub(super) fn body<'a>(
         (
             "effort",
             "Tokens and human time",
-            effort(comparison, &gallery),
+            tokens_and_time(comparison, &gallery),
         ),
         (
             "contrasts-section",
@@ -182,7 +183,7 @@ fn further(
     out
 }
 
-fn effort(comparison: &Comparison, gallery: &Gallery) -> String {
+fn tokens_and_time(comparison: &Comparison, gallery: &Gallery) -> String {
     let tasks = scatter::figures(comparison);
     if tasks.is_empty() {
         return String::new();
@@ -197,6 +198,11 @@ fn effort(comparison: &Comparison, gallery: &Gallery) -> String {
         "<p class=\"standing\">{}</p>",
         text(scatter::EXPLANATION)
     );
+    let by_level = effort::figures(comparison);
+    if !by_level.is_empty() {
+        out.push_str("<h3>By difficulty</h3>\n");
+        out.push_str(&gallery.grid("", &by_level));
+    }
     out
 }
 
@@ -207,9 +213,9 @@ fn learning(comparison: &Comparison, gallery: &Gallery) -> String {
         some.map(|c| &c.figure).collect()
     };
     let main = of(&|curve| curve.main);
-    let rewards = of(&|curve| !curve.main && curve.of_rewards);
-    let other = of(&|curve| !curve.main && !curve.of_rewards);
-    if figures.is_empty() {
+    let other = of(&|curve| !curve.main);
+    let rewards = rewards::figures(comparison);
+    if figures.is_empty() && rewards.is_empty() {
         return String::new();
     }
     let has_loss = figures.iter().any(|curve| curve.metric == "loss");
@@ -225,7 +231,7 @@ fn learning(comparison: &Comparison, gallery: &Gallery) -> String {
             "<details class=\"more\" id=\"rewards\"><summary>What each reward and its parts came to</summary>\n\
              <p>{}</p>\n{}</details>\n",
             text(REWARDS),
-            gallery.grid("", rewards.iter().copied())
+            gallery.grid("", &rewards)
         );
     }
     if !other.is_empty() {
