@@ -89,7 +89,7 @@ fn figure(comparison: &Comparison, measure: Measure) -> Figure {
                 format::number(Some(at), Quantity::Share)
             );
             let place = chart.backend_coord(&(at, 0.0)).0 / SCALE;
-            let style = canvas::font(10.5, MUTED);
+            let style = canvas::font(11.0, MUTED);
             canvas::text(area, &text, &style, (place.max(72), TOP - 10), HPos::Center)?;
         }
         for (i, arm) in arms.iter().enumerate() {

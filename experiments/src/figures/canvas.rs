@@ -128,7 +128,7 @@ pub(super) fn chart<'c, 'a>(
         .light_line_style(TRANSPARENT)
         .axis_style(GRID.stroke_width(SCALE as u32))
         .set_all_tick_mark_size(3 * SCALE)
-        .label_style(font(10.5, MUTED))
+        .label_style(font(11.0, MUTED))
         .axis_desc_style(font(11.0, MUTED))
         .x_desc(x.name.clone())
         .y_desc(y.name.clone())

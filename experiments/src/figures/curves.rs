@@ -223,7 +223,7 @@ fn figure(metric: &str, curves: &[&Curve], colors: &Palette) -> Option<Figure> {
         let heading = canvas::shorten(metric, 44);
         canvas::text(area, &heading, &canvas::bold(13.0), (2, 14), HPos::Left)?;
         legend.draw(area, 33, colors)?;
-        let margins = Margins(33 + legend.height(), 14, 40, 48);
+        let margins = Margins(33 + legend.height(), 14, 36, 48);
         let mut chart = canvas::chart(area, &margins, &x_axis, &y_axis)?;
         for (name, arm) in names.iter().zip(&arms) {
             arm.draw(&mut chart, colors.color(name))?;
@@ -231,7 +231,7 @@ fn figure(metric: &str, curves: &[&Curve], colors: &Palette) -> Option<Figure> {
         for ((at, name), arm) in names.iter().enumerate().zip(&arms) {
             for place in marked(&arm.mean, at) {
                 let at = chart.backend_coord(&place);
-                marks::draw(area, colors.shape(name), at, 3.2, colors.color(name))?;
+                marks::draw(area, colors.shape(name), at, 3.6, colors.color(name))?;
             }
         }
         Ok(())

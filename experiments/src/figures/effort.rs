@@ -7,7 +7,7 @@
 use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
 
-use super::canvas::{self, Axis, Label, Margins, SCALE};
+use super::canvas::{self, Area, Axis, Drawn, Label, Margins, SCALE};
 use super::data::{self, Data};
 use super::marks::{self, Legend};
 use super::palette::{INK, MUTED, Palette};
@@ -48,6 +48,42 @@ fn tokens<'c>(level: &'c EffortLevel, arm: &str) -> Option<(&'c Estimate, f64)> 
     Some((estimate, estimate.value.filter(|v| v.is_finite())?))
 }
 
+/// Where the levels stand on the axis that both panels share.
+struct Scale {
+    range: (f64, f64),
+    /// Smallest distance of two levels.
+    gap: f64,
+    ticks: Vec<ticks::Tick>,
+}
+
+impl Scale {
+    fn of(levels: &[EffortLevel]) -> Self {
+        let places: Vec<f64> = levels.iter().map(place).collect();
+        let gap = places
+            .windows(2)
+            .map(|pair| pair[1] - pair[0])
+            .fold(f64::INFINITY, f64::min);
+        let gap = if gap.is_finite() && gap > 0.0 {
+            gap
+        } else {
+            1.0
+        };
+        let ends = canvas::range(places.iter().copied(), 0.0);
+        let range = (ends.0 - gap / 2.0, ends.1 + gap / 2.0);
+        Self {
+            range,
+            gap,
+            ticks: ticks::linear(range.0, range.1, 8),
+        }
+    }
+
+    /// How far from its level an arm stands, so that whiskers do not cover each other.
+    fn aside(&self, arm: usize, arms: usize) -> f64 {
+        let middle = arms.saturating_sub(1) as f64 / 2.0;
+        (arm as f64 - middle) * 0.6 * self.gap / arms.max(1) as f64
+    }
+}
+
 fn figure(task: &TaskEffort, arms: &[&str], colors: &Palette) -> Figure {
     let title = format!("{}: effort by {}", task.task, task.scale);
     let mut definition = EXPLANATION.to_owned();
@@ -62,100 +98,17 @@ fn figure(task: &TaskEffort, arms: &[&str], colors: &Palette) -> Figure {
         title: &title,
         description: &format!("{definition} {}.", in_words(task, arms)),
     };
-    let places: Vec<f64> = task.levels.iter().map(place).collect();
-    let gap = places
-        .windows(2)
-        .map(|pair| pair[1] - pair[0])
-        .fold(f64::INFINITY, f64::min);
-    let gap = if gap.is_finite() && gap > 0.0 {
-        gap
-    } else {
-        1.0
-    };
-    let ends = canvas::range(places.iter().copied(), 0.0);
-    let x = (ends.0 - gap / 2.0, ends.1 + gap / 2.0);
-    let middle = arms.len().saturating_sub(1) as f64 / 2.0;
-    let aside = |at: usize| (at as f64 - middle) * 0.6 * gap / arms.len().max(1) as f64;
-    let x_ticks = ticks::linear(x.0, x.1, 8);
-    let unnamed: Vec<ticks::Tick> = x_ticks.iter().map(|(at, _)| (*at, String::new())).collect();
-    let human = canvas::range(task.levels.iter().filter_map(|l| l.human_cost), 0.15);
-    let all = task.levels.iter().flat_map(|level| {
-        let of_arm = arms.iter().filter_map(|arm| tokens(level, arm));
-        of_arm.flat_map(|(e, value)| {
-            let (low, high) = format::interval(e).unwrap_or((value, value));
-            [low, value, high]
-        })
-    });
-    let spent = canvas::range(all, 0.06);
+    let scale = Scale::of(&task.levels);
     let legend = Legend::new(arms, WIDTH);
     let above = TITLE + PEOPLE;
-    let size = (WIDTH as u32, (above + legend.height() + MODELS + 52) as u32);
+    let size = (WIDTH as u32, (above + legend.height() + MODELS + 46) as u32);
     let svg = canvas::svg(size, &label, |area| {
         let heading = canvas::shorten(&title, 46);
         canvas::text(area, &heading, &canvas::bold(13.0), (2, 14), HPos::Left)?;
-        let (people, models) = area.split_vertically(above * SCALE);
-        let x_axis = Axis {
-            range: x,
-            ticks: unnamed.clone(),
-            name: String::new(),
-        };
-        let y_axis = Axis {
-            range: human,
-            ticks: ticks::logarithmic(human.0, human.1, 0.0, 4),
-            name: "people, ms".to_owned(),
-        };
-        let mut chart = canvas::chart(&people, &Margins(TITLE, 10, 4, LEFT), &x_axis, &y_axis)?;
-        let known: Vec<(f64, f64)> = task
-            .levels
-            .iter()
-            .filter_map(|level| Some((place(level), level.human_cost.filter(|h| h.is_finite())?)))
-            .collect();
-        let ink = INK.stroke_width(3 * SCALE as u32 / 2);
-        chart.draw_series(LineSeries::new(known.iter().copied(), ink))?;
-        for at in &known {
-            chart.draw_series([Circle::new(*at, 3 * SCALE, INK.filled())])?;
-        }
-        if known.is_empty() {
-            let at = (LEFT + 8, TITLE + PEOPLE / 2);
-            let words = "no human time on these items";
-            canvas::text(area, words, &canvas::font(11.0, MUTED), at, HPos::Left)?;
-        }
-        legend.draw(&models, 14, colors)?;
-        let x_axis = Axis {
-            range: x,
-            ticks: x_ticks.clone(),
-            name: task.scale.clone(),
-        };
-        let y_axis = Axis {
-            range: spent,
-            ticks: ticks::linear(spent.0.max(0.0), spent.1, 5),
-            name: "reasoning tokens".to_owned(),
-        };
-        let top = legend.height() + 12;
-        let mut chart = canvas::chart(&models, &Margins(top, 10, 36, LEFT), &x_axis, &y_axis)?;
-        for (at, arm) in arms.iter().enumerate() {
-            let color = colors.color(arm);
-            let thin = color.mix(0.6).stroke_width(SCALE as u32);
-            for (low, high, x) in task.levels.iter().filter_map(|level| {
-                let (low, high) = format::interval(tokens(level, arm)?.0)?;
-                Some((low, high, place(level) + aside(at)))
-            }) {
-                chart.draw_series([PathElement::new(vec![(x, low), (x, high)], thin)])?;
-            }
-            let thick = color.stroke_width(7 * SCALE as u32 / 4);
-            let places =
-                |level: &EffortLevel| Some((place(level) + aside(at), tokens(level, arm)?.1));
-            // A line does not pass over a level on which its arm is undefined.
-            for run in task.levels.split(|level| tokens(level, arm).is_none()) {
-                chart.draw_series(LineSeries::new(run.iter().filter_map(places), thick))?;
-            }
-            for place in task.levels.iter().filter_map(places) {
-                let (x, y) = chart.backend_coord(&place);
-                let shape = colors.shape(arm);
-                marks::draw(area, shape, (x, y), 3.4, color)?;
-            }
-        }
-        Ok(())
+        let (upper, lower) = area.split_vertically(above * SCALE);
+        people(&upper, task, &scale)?;
+        legend.draw(&lower, 14, colors)?;
+        models(&lower, task, arms, colors, (&scale, legend.height() + 12))
     });
     Figure {
         stem: stem(&["effort", &task.task]),
@@ -164,6 +117,91 @@ fn figure(task: &TaskEffort, arms: &[&str], colors: &Palette) -> Figure {
         svg,
         csv: table(task, arms),
     }
+}
+
+/// The panel of people's time.
+fn people(area: &Area<'_>, task: &TaskEffort, scale: &Scale) -> Drawn {
+    let range = canvas::range(task.levels.iter().filter_map(|l| l.human_cost), 0.15);
+    let unnamed = scale.ticks.iter().map(|(at, _)| (*at, String::new()));
+    let x = Axis {
+        range: scale.range,
+        ticks: unnamed.collect(),
+        name: String::new(),
+    };
+    let y = Axis {
+        range,
+        ticks: ticks::logarithmic(range.0, range.1, 0.0, 4),
+        name: "people, ms".to_owned(),
+    };
+    let mut chart = canvas::chart(area, &Margins(TITLE, 10, 4, LEFT), &x, &y)?;
+    let known =
+        |level: &EffortLevel| Some((place(level), level.human_cost.filter(|h| h.is_finite())?));
+    let known: Vec<(f64, f64)> = task.levels.iter().filter_map(known).collect();
+    let ink = INK.stroke_width(3 * SCALE as u32 / 2);
+    chart.draw_series(LineSeries::new(known.iter().copied(), ink))?;
+    let dots = known
+        .iter()
+        .map(|at| Circle::new(*at, 3 * SCALE, INK.filled()));
+    chart.draw_series(dots)?;
+    if known.is_empty() {
+        let at = (LEFT + 8, TITLE + PEOPLE / 2);
+        let words = "no human time on these items";
+        canvas::text(area, words, &canvas::font(11.0, MUTED), at, HPos::Left)?;
+    }
+    Ok(())
+}
+
+/// The panel of the arms' tokens, with its upper edge at `top`.
+fn models(
+    area: &Area<'_>,
+    task: &TaskEffort,
+    arms: &[&str],
+    colors: &Palette,
+    (scale, top): (&Scale, i32),
+) -> Drawn {
+    let all = task.levels.iter().flat_map(|level| {
+        let of_arm = arms.iter().filter_map(|arm| tokens(level, arm));
+        of_arm.flat_map(|(estimate, value)| {
+            let (low, high) = format::interval(estimate).unwrap_or((value, value));
+            [low, value, high]
+        })
+    });
+    let range = canvas::range(all, 0.06);
+    let x = Axis {
+        range: scale.range,
+        ticks: scale.ticks.clone(),
+        name: task.scale.clone(),
+    };
+    let y = Axis {
+        range,
+        ticks: ticks::linear(range.0.max(0.0), range.1, 5),
+        name: "reasoning tokens".to_owned(),
+    };
+    let mut chart = canvas::chart(area, &Margins(top, 10, 36, LEFT), &x, &y)?;
+    for (at, arm) in arms.iter().enumerate() {
+        let color = colors.color(arm);
+        let x = |level: &EffortLevel| place(level) + scale.aside(at, arms.len());
+        let whisker = |level: &EffortLevel| {
+            let (low, high) = format::interval(tokens(level, arm)?.0)?;
+            let thin = color.mix(0.6).stroke_width(SCALE as u32);
+            Some(PathElement::new(
+                vec![(x(level), low), (x(level), high)],
+                thin,
+            ))
+        };
+        chart.draw_series(task.levels.iter().filter_map(whisker))?;
+        let thick = color.stroke_width(7 * SCALE as u32 / 4);
+        let place = |level: &EffortLevel| Some((x(level), tokens(level, arm)?.1));
+        // A line does not pass over a level on which its arm is undefined.
+        for run in task.levels.split(|level| tokens(level, arm).is_none()) {
+            chart.draw_series(LineSeries::new(run.iter().filter_map(place), thick))?;
+        }
+        for place in task.levels.iter().filter_map(place) {
+            let at = chart.backend_coord(&place);
+            marks::draw(area, colors.shape(arm), at, 3.4, color)?;
+        }
+    }
+    Ok(())
 }
 
 /// What each arm spends on the first and the last level.

@@ -101,7 +101,7 @@ fn figure(found: &Inflation, points: &[Point<'_>], color: RGBColor) -> Figure {
     let times = multiplier(points);
     let constant = match times {
         Some(times) => format!(
-            "constant \u{d7}{}",
+            "constant multiplier \u{d7}{}",
             format::number(Some(times), Quantity::Ratio)
         ),
         None => "no multiplier: the base spends nothing".to_owned(),
@@ -135,9 +135,9 @@ fn figure(found: &Inflation, points: &[Point<'_>], color: RGBColor) -> Figure {
         let faint = MUTED.stroke_width(3 * SCALE as u32 / 2);
         key(area, (2, 33), strong, None, &shown)?;
         key(area, (2, 51), strong, Some(DASHED), &constant)?;
-        key(area, (206, 51), faint, Some(DOTTED), "same tokens")?;
+        key(area, (206, 51), faint, Some(DOTTED), "as many as the base")?;
         let (x_axis, y_axis) = (axis(x, 6, &found.against), axis(y, 5, &found.arm));
-        let mut chart = canvas::chart(area, &Margins(TOP, 10, 40, 52), &x_axis, &y_axis)?;
+        let mut chart = canvas::chart(area, &Margins(TOP, 10, 36, 52), &x_axis, &y_axis)?;
         let dot = color.mix(0.55).filled();
         let dots = points
             .iter()

@@ -69,7 +69,7 @@ pub fn figure(comparison: &Comparison) -> Option<Figure> {
     front.sort_by(|a, b| a.tokens.total_cmp(&b.tokens));
     let svg = canvas::svg((SIZE.0 as u32, SIZE.1 as u32), &label, |area| {
         canvas::text(area, title, &canvas::bold(13.0), (2, 14), HPos::Left)?;
-        let mut chart = canvas::chart(area, &Margins(TOP, RIGHT, 40, 52), &x, &y)?;
+        let mut chart = canvas::chart(area, &Margins(TOP, RIGHT, 36, 52), &x, &y)?;
         let joined = front.iter().map(|a| (a.tokens, a.accuracy));
         let line = MUTED.stroke_width(3 * SCALE as u32 / 2);
         chart.draw_series(LineSeries::new(joined, line))?;
@@ -119,9 +119,10 @@ type Rectangle4 = (i32, i32, i32, i32);
 fn free_place((x, y): (i32, i32), letters: usize, taken: &mut Vec<Rectangle4>) -> (i32, i32) {
     let wide = 7 * letters as i32;
     let places = [
-        (x + 9, y - 10),
-        (x - 9 - wide, y - 10),
+        // The line goes up to the right: below it and above it there is room.
         (x + 9, y + 10),
+        (x - 9 - wide, y - 10),
+        (x + 9, y - 10),
         (x - 9 - wide, y + 10),
         (x + 9, y - 24),
         (x - 9 - wide, y - 24),

@@ -6,7 +6,7 @@
 use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
 
-use super::canvas::{self, Axis, Label, Margins, SCALE};
+use super::canvas::{self, Area, Axis, Drawn, Label, Margins, SCALE};
 use super::curves::{self, Spread};
 use super::data::{self, Data};
 use super::palette::{INK, MUTED, Palette};
@@ -127,59 +127,24 @@ fn figure(arm: &str, curves: &[&Curve], color: RGBColor) -> Option<Figure> {
             HPos::Left,
         )?;
         for (at, strip) in strips.iter().enumerate() {
-            let top = TITLE + STRIP * at as i32;
             let is_last = at + 1 == strips.len();
-            let bottom = if is_last { BOTTOM } else { 0 };
-            let shown = canvas::shorten(&strip.name, 50);
-            let style = if strip.is_reward {
-                canvas::bold(11.5)
-            } else {
-                canvas::font(11.5, MUTED)
-            };
-            canvas::text(area, &shown, &style, (2, top + NAME / 2 + 2), HPos::Left)?;
-            let part = area
-                .clone()
-                .shrink((0, top * SCALE), (WIDTH * SCALE, (STRIP + bottom) * SCALE));
-            let mut values = strip.spread.places().map(|(_, y)| *y).peekable();
-            if values.peek().is_none() {
-                let style = canvas::font(11.0, MUTED);
-                canvas::text(
-                    area,
-                    format::UNDEFINED,
-                    &style,
-                    (LEFT, top + 36),
-                    HPos::Left,
-                )?;
-            }
-            let y = canvas::range(values, 0.1);
             let label = |(at, text): &(f64, String)| {
                 let text = if is_last { text.clone() } else { String::new() };
                 (*at, text)
             };
-            let x_axis = Axis {
+            let steps = Axis {
                 range: x,
                 ticks: x_ticks.iter().map(label).collect(),
                 name: String::new(),
             };
-            let y_axis = Axis {
-                range: y,
-                ticks: ticks::linear(y.0, y.1, 3),
-                name: String::new(),
-            };
-            let margins = Margins(NAME + 2, RIGHT, bottom + 6, LEFT);
-            let mut chart = canvas::chart(&part, &margins, &x_axis, &y_axis)?;
-            strip.spread.draw(&mut chart, color)?;
-            if let Some(end) = strip.spread.mean.last() {
-                let (x, y) = chart.backend_coord(end);
-                let at = (x / SCALE + 6, y / SCALE);
-                canvas::text(
-                    area,
-                    &last(&strip.spread),
-                    &canvas::font(11.0, INK),
-                    at,
-                    HPos::Left,
-                )?;
-            }
+            let bottom = if is_last { BOTTOM } else { 0 };
+            draw(
+                area,
+                strip,
+                (TITLE + STRIP * at as i32, bottom),
+                &steps,
+                color,
+            )?;
         }
         let at = (
             i32::midpoint(LEFT, WIDTH - RIGHT),
@@ -200,6 +165,54 @@ fn figure(arm: &str, curves: &[&Curve], color: RGBColor) -> Option<Figure> {
         svg,
         csv: table(curves),
     })
+}
+
+/// Draws a strip with its upper edge at `top` and `bottom` pixels for the labels of the steps.
+fn draw(
+    area: &Area<'_>,
+    strip: &Strip,
+    (top, bottom): (i32, i32),
+    steps: &Axis,
+    color: RGBColor,
+) -> Drawn {
+    let style = if strip.is_reward {
+        canvas::bold(11.5)
+    } else {
+        canvas::font(11.5, MUTED)
+    };
+    let name = canvas::shorten(&strip.name, 50);
+    canvas::text(area, &name, &style, (2, top + NAME / 2 + 2), HPos::Left)?;
+    let from = (0, top * SCALE);
+    let size = (WIDTH * SCALE, (STRIP + bottom) * SCALE);
+    let part = area.clone().shrink(from, size);
+    let mut values = strip.spread.places().map(|(_, y)| *y).peekable();
+    if values.peek().is_none() {
+        let style = canvas::font(11.0, MUTED);
+        canvas::text(
+            area,
+            format::UNDEFINED,
+            &style,
+            (LEFT + 6, top + 38),
+            HPos::Left,
+        )?;
+        return Ok(());
+    }
+    let range = canvas::range(values, 0.1);
+    let y = Axis {
+        range,
+        ticks: ticks::linear(range.0, range.1, 3),
+        name: String::new(),
+    };
+    let margins = Margins(NAME + 2, RIGHT, bottom + 6, LEFT);
+    let mut chart = canvas::chart(&part, &margins, steps, &y)?;
+    strip.spread.draw(&mut chart, color)?;
+    if let Some(end) = strip.spread.mean.last() {
+        let (x, y) = chart.backend_coord(end);
+        let at = (x / SCALE + 6, y / SCALE);
+        let style = canvas::font(11.0, INK);
+        canvas::text(area, &last(&strip.spread), &style, at, HPos::Left)?;
+    }
+    Ok(())
 }
 
 /// Where the mean ends.
