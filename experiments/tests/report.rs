@@ -252,6 +252,11 @@ fn files(browser: &mut Chromium, comparison: &Comparison) {
 fn pictures(browser: &mut Chromium, name: &str, width: u32) {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("report");
     std::fs::create_dir_all(&folder).unwrap();
+    // A picture is no reader: nothing comes into its view.
+    browser.value(
+        "document.head.append(Object.assign(document.createElement('style'), \
+         {textContent: '.figures > figure { content-visibility: visible !important; }'}))",
+    );
     let height = browser
         .value("document.documentElement.scrollHeight")
         .as_u64()
