@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
-use qinglan::generation::{self, Key, Sampling};
+use qinglan::generation::{self, Key, PrecisionChoice, Sampling};
 use qinglan::model::Stored;
 use qinglan::random::stream;
 use rand::RngExt;
@@ -202,6 +202,7 @@ fn drawn(came: &[(u64, u64, Vec<i64>)], weights: &Path) -> Vec<(u64, Value)> {
     };
     let sampling = Sampling {
         max_new_tokens: 40,
+        dtype: PrecisionChoice::Float32,
         ..Sampling::default()
     };
     let completions = generation::generate(&model, &prompts, &sampling, keys).unwrap();
@@ -231,8 +232,10 @@ fn definition(arms: &str) -> String {
     let (_, rest) = rest.split_once("[rollout]").unwrap();
     let (shared, _) = rest.split_once("[arm.sft]").unwrap();
     let before = before.replace("seeds = [1, 2]", "seeds = [1]");
-    let shared = shared.replace("save_steps = 5", "save_steps = 2");
-    format!("{before}[rollout]{shared}{arms}")
+    // In one number format, engine and trainer differ by rounding alone.
+    let float32 = "\ndtype = \"float32\"";
+    let shared = shared.replace("save_steps = 5", &format!("save_steps = 2{float32}"));
+    format!("{before}[rollout]{float32}{shared}{arms}")
 }
 
 fn arm(name: &str, sampler: &str) -> String {
