@@ -27,7 +27,7 @@ fn documented() -> Vec<Vec<&'static str>> {
         .collect()
 }
 
-fn is_documented(name: &str) -> bool {
+pub(crate) fn is_documented(name: &str) -> bool {
     let parts: Vec<&str> = name.split('/').collect();
     documented().iter().any(|known| {
         let same = |(known, part): (&&str, &&str)| {

@@ -15,12 +15,14 @@ use rand::RngExt;
 use serde_json::{Value, json};
 use tch::Device;
 
+use crate::metrics::is_documented;
 use crate::support::{Bench, TINY, final_weights, finished, json as read_json, text};
 
 const SEED: u64 = 1;
 const PROMPTS: usize = 4;
 const GROUP: usize = 4;
 const STEPS: u64 = 6;
+const LORA: &str = "lora = { r = 4, alpha = 8, target_modules = [\"q_proj\", \"v_proj\"] }";
 
 /// What the server is made to do wrong.
 #[derive(Clone, Copy, PartialEq)]
@@ -281,12 +283,22 @@ fn a_server_that_draws_the_labs_own_samples_trains_the_labs_own_policy() {
             &sampler(&server.url, ", importance_sampling_correction = false"),
         ),
         arm("corrected", &sampler(&server.url, ", weights = \"shared\"")),
+        arm("own-lora", LORA),
+        arm(
+            "plain-lora",
+            &format!(
+                "{LORA}\n{}",
+                sampler(&server.url, ", importance_sampling_correction = false")
+            ),
+        ),
     ];
     let bench = bench(&arms.concat());
     bench.run("run", &[]).done();
     let run = bench.path("run");
     // Without the correction nothing differs, to the bit.
     assert_eq!(ended_with(&run, "plain"), ended_with(&run, "own"));
+    assert_eq!(ended_with(&run, "plain-lora"), ended_with(&run, "own-lora"));
+    assert_ne!(lines(&run, "own-lora")[6]["reward"], Value::Null);
     // With it the ratios are 1 but for rounding, and so is the first update's
     // gradient the same; later ones follow from weights that rounding has
     // touched, which an optimizer that normalises each gradient makes larger.
@@ -300,7 +312,7 @@ fn a_server_that_draws_the_labs_own_samples_trains_the_labs_own_policy() {
         );
     }
     // Each phase of each arm had its own weights, though the arms ran side by side.
-    assert_eq!(server.reloads(), 2 * STEPS as usize / 2);
+    assert_eq!(server.reloads(), 3 * STEPS as usize / 2);
     let lines = lines(&run, "corrected");
     let of = |name: &str| -> Vec<f64> {
         let values = lines[1..].iter().map(|line| line[name].as_f64().unwrap());
@@ -316,6 +328,9 @@ fn a_server_that_draws_the_labs_own_samples_trains_the_labs_own_policy() {
             .sum::<f64>()
             == 0.0
     );
+    let names = lines[1].as_object().unwrap().keys();
+    let unknown: Vec<&String> = names.filter(|name| !is_documented(name)).collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
     assert!(lines_lack(&run, "own", "sampling/"));
     // What was written for the server is gone, and the reader is told.
     assert_eq!(bench.path("shared").read_dir().unwrap().count(), 0);

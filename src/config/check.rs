@@ -247,8 +247,12 @@ impl Definition {
                 matches!(arm.algorithm, AlgorithmSettings::Grpo(_)),
                 "arm.{name}.sampler: only grpo corrects for another engine's samples; remove the table, or train by grpo"
             );
+            ensure!(
+                self.rollout.stop.is_empty(),
+                "rollout.stop with arm.{name}.sampler: servers differ in which tokens of a stop string they give back; remove one of the two"
+            );
             sampler
-                .check(&self.rollout)
+                .check()
                 .map_err(|error| anyhow::anyhow!("arm.{name}.sampler.{error}"))?;
         }
         self.check_training(

@@ -304,3 +304,45 @@ fn rewards_that_the_rest_of_the_definition_makes_nonsense_of_are_refused() {
     let text = SMALL.replace("reward.correct = 1.0", &format!("reward.{own}"));
     assert!(parse(&text).is_ok());
 }
+
+#[test]
+fn a_sampler_belongs_to_grpo_and_its_mistakes_are_found_before_a_run() {
+    let table = "sampler = { endpoint = \"http://127.0.0.1:8000/v1\", model = \"policy\" }";
+    let with = |sampler: &str, arm: &str| {
+        let place = format!("[arm.{arm}]\n");
+        SMALL.replace(&place, &format!("{place}{sampler}\n"))
+    };
+    let definition = parse(&with(table, "rl")).unwrap();
+    let sampler = definition.arm["rl"].sampler.as_ref().unwrap();
+    assert!(sampler.importance_sampling_correction);
+    assert!((sampler.importance_sampling_clip_max - 3.0).abs() < f64::EPSILON);
+    for (text, says) in [
+        (with(table, "sft"), "arm.sft.sampler: only grpo"),
+        (
+            with(&table.replace("http://", ""), "rl"),
+            "arm.rl.sampler.endpoint: an address begins with http://",
+        ),
+        (
+            with(
+                &table.replace(" }", ", importance_sampling_clip_max = 0 }"),
+                "rl",
+            ),
+            "arm.rl.sampler.importance_sampling_clip_max = 0",
+        ),
+        (with(&table.replace("model", "modle"), "rl"), "modle"),
+        (
+            with(
+                &table.replace(" }", ", importance_sampling_mode = \"clip\" }"),
+                "rl",
+            ),
+            "token_truncate",
+        ),
+        (
+            with(table, "rl").replace("[rollout]", "[rollout]\nstop = [\"x\"]"),
+            "rollout.stop with arm.rl.sampler",
+        ),
+    ] {
+        let error = format!("{:#}", parse(&text).unwrap_err());
+        assert!(error.contains(says), "{says}: {error}");
+    }
+}

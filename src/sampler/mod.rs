@@ -1,4 +1,4 @@
-//! External samplers: an arm's rollouts drawn by a server, vLLM or SGLang, whose
+//! External samplers: an arm's rollouts drawn by a server, vLLM or `SGLang`, whose
 //! weights the lab refreshes.
 //!
 //! Before a collection the policy is written as a model folder and the server is
@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Instant;
 
-use algorithms::{Correction, Metrics};
+use algorithms::{Correction, Example, Metrics, TokenScores};
 use anyhow::{Context, Result, bail, ensure};
 use rand::RngExt;
 use serde_json::{Value, json};
@@ -33,6 +33,10 @@ use crate::model::{Model, folder};
 use crate::random::stream;
 use crate::runner::UserError;
 use reply::NoReply;
+
+/// Mean difference of log-probabilities, in nats, beyond which no number format
+/// explains it.
+const FAR_APART: f64 = 0.1;
 
 /// What to do about a server that is away.
 const AWAY: &str = "see to it that the server runs, then go on with --resume from the last checkpoint (training.save_steps says how often there is one)";
@@ -52,6 +56,8 @@ pub struct Sampler {
     held: Arc<Mutex<Held>>,
     /// Whether the folder is this sampler's.
     written: bool,
+    /// Whether it was said that server and trainer are far apart.
+    warned: bool,
     metrics: Metrics,
 }
 
@@ -83,6 +89,7 @@ impl Sampler {
             stop: Arc::clone(stop),
             held: held(settings.root()),
             written: false,
+            warned: false,
             metrics: Metrics::new(),
         };
         sampler.check_model()?;
@@ -92,6 +99,34 @@ impl Sampler {
     /// How what it draws is weighed.
     pub(crate) fn correction(&self) -> Option<Correction> {
         self.settings.correction()
+    }
+
+    /// Says, at the first samples that it holds for, that the server's
+    /// log-probabilities can hardly be those of the policy it was given.
+    pub(crate) fn compare(&mut self, examples: &[Example], policy: &[TokenScores]) {
+        let (mut sum, mut count) = (0.0, 0.0);
+        for (example, policy) in examples.iter().zip(policy) {
+            let sampled = example.sampled_logprobs.iter().flatten();
+            for (sampled, policy) in sampled.zip(&policy.logprobs) {
+                sum += f64::from((policy - sampled).abs());
+                count += 1.0;
+            }
+        }
+        if self.warned || count == 0.0 || sum / count <= FAR_APART {
+            return;
+        }
+        self.warned = true;
+        let vllm = match self.settings.server {
+            Server::Vllm => " (vLLM: --logprobs-mode processed_logprobs)",
+            Server::Sglang => "",
+        };
+        tracing::warn!(
+            "the log-probabilities that {} gives are {:.2} nats from the policy's on average: \
+             see to it that it loads the weights it is told to and that they are those of the \
+             sampling's temperature{vllm}; docs/metrics.md has sampling/sampling_logp_difference",
+            self.settings.endpoint,
+            sum / count
+        );
     }
 
     /// What the last collection cost and which weights it was drawn with.

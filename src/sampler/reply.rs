@@ -6,7 +6,7 @@
 //!
 //! Formats: vLLM's `/v1/completions` (`choices[].token_ids`, or
 //! `logprobs.tokens` of the form `token_id:17`, and `logprobs.token_logprobs`),
-//! and SGLang's `/generate` (`meta_info.output_token_logprobs`, each
+//! and `SGLang`'s `/generate` (`meta_info.output_token_logprobs`, each
 //! `[log-probability, id, text]`).
 
 use serde::Deserialize;
@@ -82,9 +82,12 @@ struct Generated {
 #[derive(Deserialize)]
 struct MetaInfo {
     finish_reason: Option<Reason>,
-    output_token_logprobs: Option<Vec<(Option<f64>, i64, Option<String>)>>,
+    output_token_logprobs: Option<Vec<Drawn>>,
     prompt_tokens: Option<usize>,
 }
+
+/// Log-probability, id and text of a token.
+type Drawn = (Option<f64>, i64, Option<String>);
 
 #[derive(Deserialize)]
 struct Reason {
@@ -130,7 +133,7 @@ pub(super) fn vllm(body: &str, asked: &Asked<'_>) -> Result<Vec<Completion>, NoR
     all(given.collect::<Result<_, _>>()?, asked)
 }
 
-/// Reads a reply of SGLang's `/generate`: an object for one completion, a list
+/// Reads a reply of `SGLang`'s `/generate`: an object for one completion, a list
 /// for several.
 pub(super) fn sglang(body: &str, asked: &Asked<'_>) -> Result<Vec<Completion>, NoReply> {
     let value: Value = serde_json::from_str(body).map_err(|_| NO_JSON)?;

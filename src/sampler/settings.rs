@@ -7,7 +7,6 @@ use std::time::Duration;
 use algorithms::{Correction, CorrectionMode};
 use serde::{Deserialize, Serialize};
 
-use crate::generation::Sampling;
 use crate::http::{Patience, check_address};
 
 /// Prompts that may be asked at the same time.
@@ -26,7 +25,7 @@ pub enum Server {
     /// the temperature of sampling.
     #[default]
     Vllm,
-    /// SGLang: `/generate` with `return_logprob`, and `/update_weights_from_disk`.
+    /// `SGLang`: `/generate` with `return_logprob`, and `/update_weights_from_disk`.
     Sglang,
 }
 
@@ -50,7 +49,7 @@ pub struct SamplerSettings {
     /// Where it is told to load weights, if elsewhere than at the server's own
     /// address. It is sent what the server's own address would be: for vLLM
     /// `{"method": "reload_weights", "kwargs": {"weights_path": FOLDER}}`, for
-    /// SGLang `{"model_path": FOLDER, "flush_cache": true}`.
+    /// `SGLang` `{"model_path": FOLDER, "flush_cache": true}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reload: Option<String>,
     /// Folder that the server can read too, in which the policy is written as
@@ -103,9 +102,8 @@ fn clip_max() -> f64 {
 }
 
 impl SamplerSettings {
-    /// What contradicts itself, or what a server could not be asked for, as one
-    /// sentence that begins with the key; `rollout` is how the arm samples.
-    pub(crate) fn check(&self, rollout: &Sampling) -> Result<(), String> {
+    /// What contradicts itself, as one sentence that begins with the key.
+    pub(crate) fn check(&self) -> Result<(), String> {
         let way_out = "put it into the variable that api_key_env names";
         for (key, url) in [
             ("endpoint", Some(&self.endpoint)),
@@ -139,11 +137,6 @@ impl SamplerSettings {
                 "importance_sampling_clip_max = {bound}: it bounds a ratio that is 1 where server and trainer agree, so it is at least 1"
             ));
         }
-        if !rollout.stop.is_empty() {
-            return Err(
-                "rollout.stop is not empty: servers differ in which tokens of a stop string they give back; leave it out, or the sampler".to_owned(),
-            );
-        }
         Ok(())
     }
 
@@ -163,7 +156,7 @@ impl SamplerSettings {
         }
     }
 
-    /// The server's address without the path of the OpenAI interface.
+    /// The server's address without the path of its interface.
     pub(super) fn root(&self) -> &str {
         let url = self.endpoint.trim_end_matches('/');
         url.strip_suffix("/v1").unwrap_or(url)

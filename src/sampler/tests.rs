@@ -345,12 +345,54 @@ fn what_a_server_cannot_do_is_an_error_that_says_what_to_do() {
 }
 
 #[test]
-fn settings_that_contradict_themselves_are_named() {
-    let refused = |more: &str, rollout: &Sampling| {
-        let url = "http://127.0.0.1:8000/v1";
-        settings(url, more).check(rollout).unwrap_err()
+fn whoever_waits_for_a_server_can_be_stopped() {
+    let (url, _) = start(|_, _, _| (503, Value::Null));
+    let stop = Arc::new(AtomicBool::new(false));
+    let settings = SamplerSettings {
+        tries: 1000,
+        ..settings(&url, "")
     };
-    let rollout = Sampling::default();
+    let stopper = Arc::clone(&stop);
+    std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        stopper.store(true, Ordering::SeqCst);
+    });
+    let error = Sampler::connect(&settings, Path::new("unused"), &stop);
+    let error = format!("{:#}", error.err().unwrap());
+    assert!(error.contains("stopped while"), "{error}");
+}
+
+#[test]
+fn a_server_that_is_far_from_the_policy_is_spoken_of_once() {
+    let (url, _) = start(obliging);
+    let mut sampler = connect(&settings(&url, ""), Path::new("unused")).unwrap();
+    let scored = |logprob: f32| {
+        let example = Example {
+            sampled_logprobs: Some(vec![-1.0, -1.0]),
+            ..Example::default()
+        };
+        let scores = TokenScores {
+            logprobs: vec![-1.0, logprob],
+            entropies: vec![0.0, 0.0],
+        };
+        (example, scores)
+    };
+    for (logprob, warned) in [(-1.1, false), (-1.5, true), (-1.0, true)] {
+        let (example, scores) = scored(logprob);
+        sampler.compare(&[example], &[scores]);
+        assert_eq!(sampler.warned, warned);
+    }
+    sampler.warned = false;
+    sampler.compare(&[], &[]);
+    assert!(!sampler.warned);
+}
+
+#[test]
+fn settings_that_contradict_themselves_are_named() {
+    let refused = |more: &str| {
+        let url = "http://127.0.0.1:8000/v1";
+        settings(url, more).check().unwrap_err()
+    };
     for (more, says) in [
         ("timeout = 0", "timeout = 0"),
         ("parallel = 0", "parallel = 0"),
@@ -372,13 +414,8 @@ fn settings_that_contradict_themselves_are_named() {
             "reload: an address holds no key",
         ),
     ] {
-        let error = refused(more, &rollout);
+        let error = refused(more);
         assert!(error.starts_with(says), "{error}");
     }
-    let stopping = Sampling {
-        stop: vec!["\n".into()],
-        ..Sampling::default()
-    };
-    assert!(refused("", &stopping).contains("rollout.stop"));
-    assert!(settings("http://h/v1", "").check(&rollout).is_ok());
+    assert!(settings("http://h/v1", "").check().is_ok());
 }

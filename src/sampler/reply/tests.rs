@@ -67,9 +67,9 @@ fn refused(reply: Result<Vec<Completion>, NoReply>, says: &str) {
     }
 }
 
-fn broken(reply: Result<Vec<Completion>, NoReply>, says: &str) {
+fn broken(reply: &Result<Vec<Completion>, NoReply>, says: &str) {
     assert_eq!(
-        reply,
+        *reply,
         Err(NoReply::Broken(match says {
             "json" => "a body that is no whole JSON",
             "count" => "another number of completions than was asked for",
@@ -176,29 +176,29 @@ fn a_completion_that_stopped_has_its_end_token() {
 #[test]
 fn what_another_try_may_mend_is_told_apart() {
     for reader in [vllm, sglang] {
-        broken(reader("{\"choices\": [", &ASKED), "json");
-        broken(reader("<html>Bad gateway</html>", &ASKED), "json");
-        broken(reader("{\"choices\": [], \"x\": NaN}", &ASKED), "json");
-        broken(reader("{\"error\": {}}", &ASKED), "none");
+        broken(&reader("{\"choices\": [", &ASKED), "json");
+        broken(&reader("<html>Bad gateway</html>", &ASKED), "json");
+        broken(&reader("{\"choices\": [], \"x\": NaN}", &ASKED), "json");
+        broken(&reader("{\"error\": {}}", &ASKED), "none");
     }
     broken(
-        vllm_with(|body| {
+        &vllm_with(|body| {
             body["choices"].as_array_mut().unwrap().pop();
         }),
         "count",
     );
     broken(
-        sglang_with(|body| {
+        &sglang_with(|body| {
             body.as_array_mut().unwrap().pop();
         }),
         "count",
     );
     broken(
-        vllm_with(|body| body["choices"][0]["finish_reason"] = json!("abort")),
+        &vllm_with(|body| body["choices"][0]["finish_reason"] = json!("abort")),
         "off",
     );
     broken(
-        vllm_with(|body| {
+        &vllm_with(|body| {
             body["choices"][0]["token_ids"] = json!([]);
             body["choices"][0]["logprobs"]["token_logprobs"] = json!([]);
         }),

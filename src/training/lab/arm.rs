@@ -202,13 +202,17 @@ impl Lab for ArmLab<'_> {
             Scorer::Teacher => self.teacher.as_ref().ok_or(LabError::NoScores(scorer))?,
         };
         let temperature = self.sampling.temperature;
-        Ok(forward::scores(
+        let scores = forward::scores(
             decoder,
             self.precision,
             examples,
             temperature,
             self.budget_tokens,
-        ))
+        );
+        if let (Scorer::Policy, Some(sampler)) = (scorer, &mut self.sampler) {
+            sampler.compare(examples, &scores);
+        }
+        Ok(scores)
     }
 
     fn correction(&self) -> Option<Correction> {
