@@ -22,3 +22,4 @@ mod run;
 mod safety;
 mod sampler;
 mod support;
+mod sweep;

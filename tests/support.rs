@@ -172,13 +172,7 @@ impl Bench {
 
     /// The same, not waited for.
     pub(crate) fn start(&self, out: &str, more: &[&str]) -> Running {
-        let child = self
-            .command(&run_arguments(out, more))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        Running { child }
+        Running::of(self.command(&run_arguments(out, more)))
     }
 
     /// Takes over the shared run's cache, so that no base has to be made again.
@@ -209,6 +203,14 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    /// Starts a command.
+    pub(crate) fn of(mut command: Command) -> Self {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self {
+            child: command.spawn().unwrap(),
+        }
+    }
+
     /// Waits until `ready`, checked again and again, holds.
     pub(crate) fn wait_until(&mut self, ready: impl Fn() -> bool) {
         let patience = Instant::now() + Duration::from_secs(120);

@@ -138,13 +138,15 @@ impl Sweep {
             !device.is_empty(),
             "--devices with --slurm: Slurm hands out the GPUs; give auto, cpu or cuda, and ask for GPUs with --sbatch=--gres=gpu:1"
         );
-        Ok(Place::Slurm(Slurm {
+        let slurm = Slurm {
             options: self.sbatch.clone(),
             at_once: jobs,
             cores,
             device: device.to_owned(),
             retries: self.retries.unwrap_or(2),
-        }))
+        };
+        slurm.check()?;
+        Ok(Place::Slurm(slurm))
     }
 }
 

@@ -33,6 +33,17 @@ const LOOK_INSIDE: Duration = Duration::from_secs(2);
 /// The exit code of a run whose input was wrong: it would be wrong again.
 const USERS_FAULT: i32 = 2;
 
+/// What tells a process that it is one of several: a job is one alone, also where
+/// the sweep itself was started with several.
+const RANKS: [&str; 6] = [
+    "RANK",
+    "WORLD_SIZE",
+    "LOCAL_RANK",
+    "SLURM_PROCID",
+    "SLURM_NTASKS",
+    "SLURM_LOCALID",
+];
+
 /// The devices of a sweep: the CPU, or GPUs by number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Devices {
@@ -330,6 +341,9 @@ impl Crew<'_> {
             .stdout(log.try_clone().context("sharing a log")?)
             .stderr(log)
             .process_group(0);
+        for name in RANKS {
+            command.env_remove(name);
+        }
         if let Some(gpu) = &slot.gpu {
             command.env("CUDA_VISIBLE_DEVICES", gpu);
         }

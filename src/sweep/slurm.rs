@@ -7,31 +7,27 @@
 //! write a checkpoint before its time is over, `--requeue` starts those anew that
 //! lost their node, and both go on where they were.
 //!
-//! Whoever watches may leave: submissions are noted in `slurm.json`, and the same
-//! command with `--resume` watches on. The sweep directory, the definition and
-//! the cache of bases must lie where every node sees them.
+//! Whoever watches may leave, and the same command with `--resume` watches on:
+//! the jobs of a sweep are those that were submitted from its directory, and no
+//! list is kept that could differ from the queue. The sweep directory, the
+//! definition and the cache of bases must lie where every node sees them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use indicatif::ProgressBar;
-use serde::{Deserialize, Serialize};
 
 use super::{Outcome, Sweep, quoted};
 use crate::files;
-use crate::runner::UserError;
 use crate::runner::survey::State;
 
 /// Name of the script.
 const SCRIPT: &str = "sweep.sh";
-
-/// Name of the list of submissions.
-const SUBMITTED: &str = "slurm.json";
 
 /// Time between two looks at the queue: short at first, as what is wrong shows
 /// at once, then easy on the controller.
@@ -59,16 +55,18 @@ pub(crate) struct Slurm {
     pub(crate) retries: usize,
 }
 
-/// An array that was submitted.
-///
-/// Worked example: array "4711" of the jobs 1, 2 and 3.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Submission {
-    array: String,
-    jobs: Vec<usize>,
-}
-
 impl Slurm {
+    /// Refuses options that are none, and a machine where no Slurm answers.
+    pub(crate) fn check(&self) -> Result<()> {
+        for option in &self.options {
+            ensure!(
+                option.starts_with('-') && !option.contains('\n'),
+                "--sbatch {option:?}: give an option of sbatch, such as --sbatch=--partition=gpu"
+            );
+        }
+        queue(Path::new("")).map(drop)
+    }
+
     /// The script. A task of the array is the job with its number.
     pub(crate) fn script(&self, sweep: &Sweep) -> Result<String> {
         let mut text = format!(
@@ -86,12 +84,6 @@ impl Slurm {
             writeln!(text, "#SBATCH --cpus-per-task={cores}")?;
         }
         for option in &self.options {
-            ensure!(
-                option.starts_with('-') && !option.contains('\n'),
-                UserError(format!(
-                    "--sbatch {option:?}: give an option of sbatch, such as --sbatch=--partition=gpu"
-                ))
-            );
             writeln!(text, "#SBATCH {option}")?;
         }
         text.push_str("set -eu\ncase \"$SLURM_ARRAY_TASK_ID\" in\n");
@@ -146,18 +138,27 @@ impl Slurm {
 
 /// A job that was submitted.
 struct Queued {
+    /// The array that it is a task of.
     array: String,
     /// Looks in a row that did not find it.
     absent: usize,
 }
 
+impl Queued {
+    fn new(array: &str) -> Self {
+        let array = array.to_owned();
+        Self { array, absent: 0 }
+    }
+}
+
 struct Watch<'a> {
     slurm: &'a Slurm,
     sweep: &'a Sweep,
+    /// The sweep directory as Slurm names it.
+    folder: PathBuf,
     /// Places in the plan that are to be submitted.
     waiting: Vec<usize>,
     queued: BTreeMap<usize, Queued>,
-    submissions: Vec<Submission>,
     tries: BTreeMap<usize, usize>,
     outcome: Outcome,
     /// Whether it was said that Slurm does not answer.
@@ -167,56 +168,45 @@ struct Watch<'a> {
 
 impl<'a> Watch<'a> {
     fn new(slurm: &'a Slurm, sweep: &'a Sweep) -> Result<Self> {
-        let path = sweep.folder.join(SUBMITTED);
-        let submissions: Vec<Submission> = if path.exists() {
-            let bytes =
-                std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
-            serde_json::from_slice(&bytes)
-                .with_context(|| format!("{} is damaged", path.display()))?
-        } else {
-            Vec::new()
-        };
         let bar = ProgressBar::new(sweep.plan.jobs.len() as u64);
         bar.set_style(super::local::style(
             "{prefix:>24} {bar:24} {pos:>4}/{len:<4} {elapsed:>5} {msg}",
         ));
         bar.set_prefix("jobs");
-        let mut watch = Self {
-            slurm,
-            sweep,
-            waiting: Vec::new(),
-            queued: BTreeMap::new(),
-            submissions,
-            tries: BTreeMap::new(),
-            outcome: Outcome::default(),
-            deaf: false,
-            bar,
-        };
+        let folder = std::fs::canonicalize(&sweep.folder)
+            .with_context(|| format!("reading {}", sweep.folder.display()))?;
         // Asked before anything is submitted: without an answer, what is under way
         // already would be submitted twice.
-        let queue = queue()?;
+        let queue = queue(&folder)?;
+        let mut waiting = Vec::new();
+        let mut queued = BTreeMap::new();
         for (index, job) in sweep.plan.jobs.iter().enumerate() {
             if sweep.state(job) == Some(State::Finished) {
                 continue;
             }
-            let arrays = watch.submissions.iter().rev();
-            let mut arrays = arrays.filter(|submission| submission.jobs.contains(&job.number));
-            let found = arrays
-                .find(|submission| queue.contains_key(&(submission.array.clone(), job.number)));
-            match found {
-                Some(submission) => {
-                    let array = submission.array.clone();
-                    watch.queued.insert(index, Queued { array, absent: 0 });
+            match queue.get(&job.number) {
+                Some(task) => {
+                    queued.insert(index, Queued::new(&task.array));
                 }
-                None => watch.waiting.push(index),
+                None => waiting.push(index),
             }
         }
-        Ok(watch)
+        Ok(Self {
+            slurm,
+            sweep,
+            folder,
+            waiting,
+            queued,
+            tries: BTreeMap::new(),
+            outcome: Outcome::default(),
+            deaf: false,
+            bar,
+        })
     }
 
     /// Looks at the queue; whether something ended.
     fn look(&mut self) -> Result<bool> {
-        let queue = match queue() {
+        let queue = match queue(&self.folder) {
             Ok(queue) => queue,
             Err(error) => {
                 if !std::mem::replace(&mut self.deaf, true) {
@@ -233,9 +223,9 @@ impl<'a> Watch<'a> {
             let Some(job) = self.sweep.plan.jobs.get(index) else {
                 continue;
             };
-            if let Some(word) = queue.get(&(queued.array.clone(), job.number)) {
+            if let Some(task) = queue.get(&job.number) {
                 queued.absent = 0;
-                *words.entry(word).or_default() += 1;
+                *words.entry(&task.state).or_default() += 1;
                 continue;
             }
             queued.absent += 1;
@@ -302,18 +292,8 @@ impl<'a> Watch<'a> {
         let array = submit(&self.sweep.folder, &array_of(&numbers, self.slurm.at_once))?;
         for &index in &chosen {
             *self.tries.entry(index).or_default() += 1;
-            let queued = Queued {
-                array: array.clone(),
-                absent: 0,
-            };
-            self.queued.insert(index, queued);
+            self.queued.insert(index, Queued::new(&array));
         }
-        self.submissions.push(Submission {
-            array,
-            jobs: numbers,
-        });
-        let noted = serde_json::to_vec_pretty(&self.submissions)?;
-        files::write_whole(&self.sweep.folder.join(SUBMITTED), &noted)?;
         Ok(true)
     }
 
@@ -374,19 +354,29 @@ fn submit(folder: &Path, array: &str) -> Result<String> {
     Ok(number.to_owned())
 }
 
-/// Everything of this user's in the queue: array and task to state.
-fn queue() -> Result<BTreeMap<(String, usize), String>> {
-    let said = slurm(Command::new("squeue").args(["--me", "-h", "-r", "-o", "%F %K %T"]))?;
-    Ok(tasks(&said))
+/// A task of an array, as the queue has it.
+#[derive(Debug, PartialEq, Eq)]
+struct Task {
+    array: String,
+    state: String,
 }
 
-/// Lines of `array task STATE`; others are jobs that are no arrays.
-fn tasks(said: &str) -> BTreeMap<(String, usize), String> {
+/// What of the queue was submitted from a folder, by task.
+fn queue(folder: &Path) -> Result<BTreeMap<usize, Task>> {
+    let said = slurm(Command::new("squeue").args(["--me", "-h", "-r", "-o", "%F %K %T %Z"]))?;
+    Ok(tasks(&said, folder))
+}
+
+/// Lines of `array task STATE folder`; jobs that are no arrays have no task.
+fn tasks(said: &str, folder: &Path) -> BTreeMap<usize, Task> {
     let task = |line: &str| {
-        let mut words = line.split_whitespace();
+        let mut words = line.splitn(4, ' ');
         let array = words.next()?.to_owned();
-        let task = words.next()?.parse().ok()?;
-        Some(((array, task), words.next()?.to_owned()))
+        let number = words.next()?.parse().ok()?;
+        let state = words.next()?.to_owned();
+        // Slurm may fill a column up with spaces.
+        let from = Path::new(words.next()?.trim_end());
+        (from == folder).then_some((number, Task { array, state }))
     };
     said.lines().filter_map(task).collect()
 }
@@ -405,9 +395,9 @@ fn slurm(command: &mut Command) -> Result<String> {
     let name = command.get_program().to_string_lossy().into_owned();
     let output = match command.output() {
         Ok(output) => output,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => bail!(UserError(format!(
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => bail!(
             "--slurm: there is no {name} on this machine; run where Slurm's programs are, or without --slurm"
-        ))),
+        ),
         Err(error) => return Err(error).with_context(|| format!("running {name}")),
     };
     ensure!(
@@ -429,13 +419,15 @@ mod tests {
     }
 
     #[test]
-    fn the_queue_is_read_and_what_is_no_array_is_passed_over() {
-        let found = tasks("12 3 RUNNING\n13 N/A PENDING\n\n12 4 PENDING\nnonsense\n");
-        let key = |task: usize| ("12".to_owned(), task);
-        let expected = [
-            (key(3), "RUNNING".to_owned()),
-            (key(4), "PENDING".to_owned()),
-        ];
+    fn the_queue_is_read_and_what_others_submitted_is_passed_over() {
+        let said = "12 3 RUNNING /data/a sweep\n13 N/A PENDING /data/a sweep\n\n\
+                    14 5 PENDING /data/other\n12 4 PENDING /data/a sweep \nnonsense\n";
+        let found = tasks(said, Path::new("/data/a sweep"));
+        let task = |state: &str| Task {
+            array: "12".to_owned(),
+            state: state.to_owned(),
+        };
+        let expected = [(3, task("RUNNING")), (4, task("PENDING"))];
         assert_eq!(found, BTreeMap::from(expected));
     }
 }

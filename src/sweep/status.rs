@@ -46,7 +46,7 @@ pub(crate) fn table(plan: &Plan, state: impl Fn(usize) -> String) -> String {
             state(index),
         ]);
     }
-    table.to_string()
+    table.trim_fmt()
 }
 
 /// The state of a job in a directory that may not be there yet.
