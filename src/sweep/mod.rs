@@ -98,6 +98,14 @@ impl Sweep {
         state(&self.folder, job)
     }
 
+    /// Parts that a job has finished, and updates that its trainings have made.
+    fn progress(&self, job: &Job) -> (usize, u64) {
+        Survey::of(&self.run_folder(job)).map_or((0, 0), |survey| {
+            let updates = survey.parts.iter().filter_map(|part| part.updates).sum();
+            (survey.done(), updates)
+        })
+    }
+
     /// Numbers of the jobs that have no manifest yet, as places in the plan. A run
     /// that a process outside this sweep works on is refused.
     pub(crate) fn unfinished(&self) -> Result<Vec<usize>> {

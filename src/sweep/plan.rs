@@ -19,8 +19,11 @@ const FORMAT: u32 = 1;
 /// Jobs beyond which a grid is taken for a mistake.
 const MOST: usize = 10_000;
 
-/// Letters of a value that go into a name.
+/// Letters of a key or a value that go into a name.
 const SHOWN: usize = 24;
+
+/// Letters of a name beyond which it is a number instead.
+const LONGEST: usize = 120;
 
 /// `sweep.json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -158,18 +161,16 @@ impl Plan {
                 other.jobs.len()
             ));
         }
-        let pairs = self.jobs.iter().zip(&other.jobs);
-        pairs
-            .filter_map(|(one, other)| {
-                if one.name != other.name {
-                    Some(format!("its job {} is {}", one.number, one.name))
-                } else if one.definition != other.definition {
-                    Some(format!("its job {} has another definition", one.name))
-                } else {
-                    None
-                }
-            })
-            .next()
+        let mut pairs = self.jobs.iter().zip(&other.jobs);
+        pairs.find_map(|(one, other)| {
+            if one.name != other.name {
+                Some(format!("its job {} is {}", one.number, one.name))
+            } else if one.definition != other.definition {
+                Some(format!("its job {} has another definition", one.name))
+            } else {
+                None
+            }
+        })
     }
 }
 
@@ -199,7 +200,7 @@ fn points(wanted: &Wanted) -> Result<Vec<IndexMap<String, String>>> {
 
 /// A folder name for each point: the last word of each key with its value, or
 /// the whole key where two end alike; numbered where that does not tell them
-/// apart. The name of the only point there is without a grid is empty.
+/// apart, and only numbered where it would be too long. The name of the only point there is without a grid is empty.
 fn names(points: &[IndexMap<String, String>]) -> Vec<String> {
     let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
     let name = |point: &IndexMap<String, String>| {
@@ -212,6 +213,9 @@ fn names(points: &[IndexMap<String, String>]) -> Vec<String> {
         point.iter().map(part).collect::<Vec<_>>().join("-")
     };
     let mut names: Vec<String> = points.iter().map(name).collect();
+    if names.iter().any(|name| name.len() > LONGEST) {
+        return (1..=points.len()).map(|n| format!("point-{n}")).collect();
+    }
     let unique: std::collections::BTreeSet<&String> = names.iter().collect();
     if unique.len() < names.len() {
         for (index, name) in names.iter_mut().enumerate() {
@@ -278,6 +282,16 @@ mod tests {
             told(&[("x", &["\"a/b\"", "\"a b\""])]),
             ["1-x-a-b", "2-x-a-b"]
         );
+    }
+
+    #[test]
+    fn no_name_is_longer_than_a_folder_may_be_called() {
+        let keys: Vec<String> = (0..20).map(|n| format!("arm.a.key_{n}")).collect();
+        let grid: Vec<(&str, &[&str])> = keys
+            .iter()
+            .map(|key| (key.as_str(), &["1e-3"][..]))
+            .collect();
+        assert_eq!(told(&grid), ["point-1"]);
     }
 
     #[test]

@@ -56,7 +56,7 @@ impl Sweep {
         let Some(key) = &job.teacher else {
             return true;
         };
-        if self.makes_teacher(key) || self.has(job, TEACHER) {
+        if self.has_made_teacher(key) {
             return true;
         }
         !under_way
@@ -66,7 +66,7 @@ impl Sweep {
     }
 
     /// Whether some job has finished the teacher of that key.
-    fn makes_teacher(&self, key: &str) -> bool {
+    fn has_made_teacher(&self, key: &str) -> bool {
         let mut jobs = self.plan.jobs.iter();
         jobs.any(|job| job.teacher.as_deref() == Some(key) && self.has(job, TEACHER))
     }

@@ -7,6 +7,9 @@
 //! write a checkpoint before its time is over, `--requeue` starts those anew that
 //! lost their node, and both go on where they were.
 //!
+//! A job that got further than when it was submitted did not fail: it used up its
+//! time, and is submitted as often as it takes.
+//!
 //! Whoever watches may leave, and the same command with `--resume` watches on:
 //! the jobs of a sweep are those that were submitted from its directory, and no
 //! list is kept that could differ from the queue. The sweep directory, the
@@ -115,8 +118,9 @@ impl Slurm {
         let mut watch = Watch::new(self, sweep)?;
         let mut wait = LOOKS[0];
         loop {
-            let changed = watch.look()?;
-            if watch.submit()? || changed {
+            let ended = watch.look();
+            let submitted = watch.submit().inspect_err(|_| watch.leave())?;
+            if ended || submitted {
                 wait = LOOKS[0];
             }
             if watch.queued.is_empty() && watch.waiting.is_empty() {
@@ -126,8 +130,7 @@ impl Slurm {
             while Instant::now() < until {
                 if presses.load(Ordering::SeqCst) > 0 {
                     watch.leave();
-                    watch.outcome.interrupted = true;
-                    return Ok(watch.outcome);
+                    return Ok(watch.interrupted());
                 }
                 std::thread::sleep(Duration::from_millis(50));
             }
@@ -140,14 +143,19 @@ impl Slurm {
 struct Queued {
     /// The array that it is a task of.
     array: String,
+    /// What the queue last said of it.
+    state: String,
     /// Looks in a row that did not find it.
     absent: usize,
 }
 
 impl Queued {
     fn new(array: &str) -> Self {
-        let array = array.to_owned();
-        Self { array, absent: 0 }
+        Self {
+            array: array.to_owned(),
+            state: "pending".to_owned(),
+            absent: 0,
+        }
     }
 }
 
@@ -159,7 +167,8 @@ struct Watch<'a> {
     /// Places in the plan that are to be submitted.
     waiting: Vec<usize>,
     queued: BTreeMap<usize, Queued>,
-    tries: BTreeMap<usize, usize>,
+    /// How often each job was submitted without getting further, and how far it was.
+    tries: BTreeMap<usize, (usize, (usize, u64))>,
     outcome: Outcome,
     /// Whether it was said that Slurm does not answer.
     deaf: bool,
@@ -205,7 +214,7 @@ impl<'a> Watch<'a> {
     }
 
     /// Looks at the queue; whether something ended.
-    fn look(&mut self) -> Result<bool> {
+    fn look(&mut self) -> bool {
         let queue = match queue(&self.folder) {
             Ok(queue) => queue,
             Err(error) => {
@@ -213,7 +222,7 @@ impl<'a> Watch<'a> {
                     self.bar
                         .suspend(|| eprintln!("Slurm does not answer, asking again: {error:#}"));
                 }
-                return Ok(false);
+                return false;
             }
         };
         self.deaf = false;
@@ -225,6 +234,7 @@ impl<'a> Watch<'a> {
             };
             if let Some(task) = queue.get(&job.number) {
                 queued.absent = 0;
+                queued.state = task.state.to_lowercase();
                 *words.entry(&task.state).or_default() += 1;
                 continue;
             }
@@ -248,15 +258,23 @@ impl<'a> Watch<'a> {
         let done = |job| self.sweep.state(job) == Some(State::Finished);
         let done = self.sweep.plan.jobs.iter().filter(|job| done(job)).count();
         self.bar.set_position(done as u64);
-        Ok(!ended.is_empty())
+        !ended.is_empty()
     }
 
     fn failed(&mut self, index: usize, array: &str) {
-        if self.tries.get(&index).copied().unwrap_or(0) <= self.slurm.retries {
+        let Some(job) = self.sweep.plan.jobs.get(index) else {
+            return;
+        };
+        let number = job.number;
+        let progress = self.sweep.progress(job);
+        let (tries, before) = self.tries.entry(index).or_insert((1, progress));
+        if progress > *before {
+            *tries = 0;
+        }
+        if *tries <= self.slurm.retries {
             self.waiting.push(index);
             return;
         }
-        let number = self.sweep.plan.jobs.get(index).map_or(0, |job| job.number);
         let task = format!("{array}_{number}");
         let how = accounted(&task).map_or_else(
             || format!("Slurm job {task}"),
@@ -291,10 +309,23 @@ impl<'a> Watch<'a> {
         numbers.sort_unstable();
         let array = submit(&self.sweep.folder, &array_of(&numbers, self.slurm.at_once))?;
         for &index in &chosen {
-            *self.tries.entry(index).or_default() += 1;
+            let job = self.sweep.plan.jobs.get(index).context("no such job")?;
+            let tries = self.tries.get(&index).map_or(0, |(tries, _)| *tries);
+            self.tries
+                .insert(index, (tries + 1, self.sweep.progress(job)));
             self.queued.insert(index, Queued::new(&array));
         }
         Ok(true)
+    }
+
+    /// The outcome of a watch that ends before the jobs do.
+    fn interrupted(mut self) -> Outcome {
+        let left = std::mem::take(&mut self.queued).into_iter();
+        self.outcome.left = left
+            .map(|(index, queued)| (index, format!("{} in Slurm", queued.state)))
+            .collect();
+        self.outcome.interrupted = true;
+        self.outcome
     }
 
     /// Says how to stop what goes on without anybody watching.

@@ -17,6 +17,9 @@ use crate::runner::survey::State;
 pub(crate) struct Outcome {
     /// Whether the user asked to stop.
     pub(crate) interrupted: bool,
+    /// What became of jobs that go on without this process, by their place in the
+    /// plan.
+    pub(super) left: BTreeMap<usize, String>,
     /// Jobs that failed, by their place in the plan: how, in a few words.
     pub(super) failed: BTreeMap<usize, String>,
 }
@@ -62,6 +65,9 @@ impl Sweep {
         table(&self.plan, |index| {
             if outcome.failed.contains_key(&index) {
                 return "failed".to_owned();
+            }
+            if let Some(state) = outcome.left.get(&index) {
+                return state.clone();
             }
             word(&self.folder, &self.plan, index)
         })
