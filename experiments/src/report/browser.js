@@ -63,8 +63,8 @@
   const offer = (select, names) => names.forEach((name, i) => select.append(option(i, name)));
   offer(task, ["all tasks", ...tasks]);
   offer(outcome, outcomes.map(([name]) => name));
-  offer(right, ["any arm", ...arms.map((arm) => arm.name)]);
-  offer(wrong, ["any arm", ...arms.map((arm) => arm.name)]);
+  offer(right, ["no matter", ...arms.map((arm) => arm.name)]);
+  offer(wrong, ["no matter", ...arms.map((arm) => arm.name)]);
   offer(order, orders.map(([name]) => name));
   const chosen = (select) => Number(select.value);
 

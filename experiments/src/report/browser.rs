@@ -13,8 +13,8 @@ use super::markup::{escape, text};
 const CONTROLS: &str = "<form class=\"filters\" id=\"filters\">\
      <label>Task <select id=\"filter-task\"></select></label>\
      <label>Outcome <select id=\"filter-outcome\"></select></label>\
-     <label>Right <select id=\"filter-right\"></select></label>\
-     <label>Wrong <select id=\"filter-wrong\"></select></label>\
+     <label>Right in <select id=\"filter-right\"></select></label>\
+     <label>Wrong in <select id=\"filter-wrong\"></select></label>\
      <label>Order <select id=\"order\"></select></label>\
      <label>Text <input type=\"search\" id=\"filter-text\" autocomplete=\"off\" dir=\"auto\" \
      placeholder=\"in item or completion\"></label>\

@@ -318,3 +318,155 @@ fn standard(values: &[f64]) -> Option<Vec<f64>> {
     let varies = deviation > f64::EPSILON * mean.abs();
     varies.then(|| values.iter().map(|v| (v - mean) / deviation).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::fixture;
+
+    fn shown(seed: u64, correct: Option<bool>, tokens: u32, text: &str) -> ShownCompletion {
+        ShownCompletion {
+            seed: Some(seed),
+            sample: 0,
+            text: text.to_owned(),
+            reasoning_tokens: tokens,
+            correct,
+            truncated: false,
+        }
+    }
+
+    /// An item on which arms are right in so many of four samples.
+    fn item(task: &str, id: usize, right: &[(&str, usize)]) -> ItemCompletions {
+        let of = |right: usize| -> Vec<ShownCompletion> {
+            let sample =
+                |n: usize| shown(1, Some(n < right), 12, &format!("{task} {id} {n} {right}"));
+            (0..4).map(sample).collect()
+        };
+        ItemCompletions {
+            task: task.to_owned(),
+            item_id: format!("{id}"),
+            prompt: String::new(),
+            answer: String::new(),
+            human_ms: None,
+            arms: right
+                .iter()
+                .map(|(arm, n)| ((*arm).to_owned(), of(*n)))
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn all_completions_stand_there_while_there_is_room() {
+        let (comparison, items) = (fixture::comparison(), fixture::items());
+        let choice = Choice::of(&comparison, &items, 1 << 20);
+        assert!(choice.whole);
+        let kept: usize = choice
+            .items
+            .iter()
+            .flat_map(|i| i.kept.iter().flatten())
+            .map(Vec::len)
+            .sum();
+        assert_eq!(kept, 4);
+        assert!(!Choice::of(&comparison, &items, 100).whole);
+    }
+
+    #[test]
+    fn tasks_take_turns_and_differences_come_first_the_largest_ahead() {
+        let comparison = fixture::comparison();
+        let items = [
+            item("a", 0, &[("sft", 4), ("grpo", 4)]),
+            item("a", 1, &[("sft", 1), ("grpo", 3)]),
+            item("a", 2, &[("sft", 0), ("grpo", 4)]),
+            item("b", 3, &[("sft", 0), ("grpo", 0)]),
+            item("b", 4, &[("sft", 4), ("grpo", 1)]),
+        ];
+        let mut choice = Choice::of(&comparison, &items, 1 << 20);
+        assert_eq!(choice.turns(), [2, 4, 3, 0, 1]);
+        // One item costs eight short texts; of each arm two samples are kept here.
+        choice = Choice::of(&comparison, &items, 130);
+        let kept: Vec<bool> = choice
+            .items
+            .iter()
+            .map(|item| item.kept.is_some())
+            .collect();
+        assert_eq!(kept, [false, false, true, false, false]);
+        let of_item = choice.items[2].kept.as_ref().unwrap();
+        assert_eq!(
+            of_item.iter().map(Vec::len).collect::<Vec<_>>(),
+            [0, 0, 2, 2]
+        );
+        // What is counted is everything all the same.
+        assert_eq!(choice.items[0].tallies[2].unwrap().right, 4);
+    }
+
+    #[test]
+    fn the_first_right_and_the_first_wrong_sample_are_kept() {
+        let all = [
+            shown(1, Some(true), 1, "first"),
+            shown(1, Some(true), 1, "second"),
+            shown(2, Some(false), 1, "third"),
+        ];
+        let texts =
+            |of: &[ShownCompletion]| few(of).iter().map(|c| c.text.clone()).collect::<Vec<_>>();
+        assert_eq!(texts(&all), ["first", "third"]);
+        assert_eq!(texts(&all[..2]), ["first", "second"]);
+        assert_eq!(texts(&all[..1]), ["first"]);
+        assert!(few(&[]).is_empty());
+    }
+
+    #[test]
+    fn how_far_arms_are_apart() {
+        let comparison = fixture::comparison();
+        let mut items = [item("a", 0, &[("sft", 1), ("grpo", 4)])];
+        for completion in items[0].arms.get_mut("grpo").unwrap() {
+            completion.reasoning_tokens = 24;
+        }
+        let apart = Choice::of(&comparison, &items, 1 << 20).items[0].apart;
+        assert_eq!(apart.outcomes, Some(0.75));
+        assert!((apart.tokens.unwrap() - (25.0_f64 / 13.0).ln()).abs() < 1e-12);
+        assert_eq!(apart.people, None);
+        // One arm is apart from nobody.
+        items[0].arms = BTreeMap::from([("sft".to_owned(), items[0].arms["sft"].clone())]);
+        let apart = Choice::of(&comparison, &items, 1 << 20).items[0].apart;
+        assert_eq!((apart.outcomes, apart.tokens), (None, None));
+    }
+
+    #[test]
+    fn the_distance_from_people_is_that_of_places_within_a_task() {
+        let mut comparison = fixture::comparison();
+        comparison.arms.truncate(1);
+        let task = &mut comparison.arms[0].tasks[0];
+        let point = |id: &str, human, model| ItemPoint {
+            item_id: id.to_owned(),
+            human_cost: human,
+            model_cost: model,
+            tokens: 0.0,
+            accuracy: None,
+        };
+        task.points = vec![point("x", 1.0, 7.0), point("y", 3.0, 9.0)];
+        let name = task.task.clone();
+        let far =
+            |comparison: &Comparison| from_people(comparison).get(&(name.as_str(), "x")).copied();
+        assert_eq!(far(&comparison), Some(0.0));
+        comparison.arms[0].tasks[0].points[0].model_cost = 11.0;
+        assert_eq!(far(&comparison), Some(2.0));
+        // An arm that never varies has no place.
+        comparison.arms[0].tasks[0].points[0].model_cost = 9.0;
+        assert_eq!(far(&comparison), None);
+    }
+
+    #[test]
+    fn a_long_text_loses_its_middle_between_letters() {
+        let text = "\u{5e9}".repeat(30);
+        let (head, left_out, tail) = cut(&text, 10).unwrap();
+        assert_eq!(
+            (head.chars().count(), left_out, tail.chars().count()),
+            (10, 10, 10)
+        );
+        assert_eq!(cut(&text, 15), None);
+        assert_eq!(cut(&text, usize::MAX), None);
+        assert_eq!(cut("", 0), None);
+    }
+}
