@@ -67,8 +67,8 @@ pub(super) fn section(choice: &Choice<'_>, beside: bool) -> String {
             let _ = writeln!(
                 out,
                 "<li><a href=\"{}\">{}</a></li>",
-                beside::path(at, item.item),
-                escape(&item.item.item_id)
+                beside::path(at, item.of),
+                escape(&item.of.item_id)
             );
         }
         out.push_str("</ol></details>\n");

@@ -53,7 +53,7 @@ pub(super) enum Outcome {
 
 /// One item as the page holds it.
 pub(super) struct Item<'a> {
-    pub(super) item: &'a ItemCompletions,
+    pub(super) of: &'a ItemCompletions,
     /// By arm; `None` where it has no completion of the item.
     pub(super) tallies: Vec<Option<Tally>>,
     pub(super) apart: Apart,
@@ -86,7 +86,7 @@ impl<'a> Choice<'a> {
                 let tallies: Vec<Option<Tally>> = samples.iter().map(|of| tally(of)).collect();
                 let people = people.get(&(item.task.as_str(), item.item_id.as_str()));
                 Item {
-                    item,
+                    of: item,
                     apart: Apart {
                         outcomes: spread(tallies.iter().flatten().filter_map(Tally::share)),
                         tokens: spread(samples.iter().filter_map(|of| cost(of))),
@@ -125,7 +125,7 @@ impl<'a> Choice<'a> {
                 continue;
             };
             let samples = |arm: &&str| -> Vec<&'a ShownCompletion> {
-                let all = item.item.arms.get(*arm).map_or(&[][..], Vec::as_slice);
+                let all = item.of.arms.get(*arm).map_or(&[][..], Vec::as_slice);
                 if ends == usize::MAX {
                     return all.iter().collect();
                 }
@@ -151,7 +151,7 @@ impl<'a> Choice<'a> {
     fn turns(&self) -> Vec<usize> {
         let mut queues: Vec<((&str, Outcome), Vec<usize>)> = Vec::new();
         for (at, item) in self.items.iter().enumerate() {
-            let key = (item.item.task.as_str(), item.outcome());
+            let key = (item.of.task.as_str(), item.outcome());
             match queues.iter_mut().find(|(other, _)| *other == key) {
                 Some((_, queue)) => queue.push(at),
                 None => queues.push((key, vec![at])),

@@ -47,10 +47,11 @@ struct Item<'a> {
     answer: &'a str,
     human: Option<f64>,
     apart: [Option<f64>; 3],
-    tallies: Vec<Option<(usize, usize, usize, usize, f64)>>,
+    tallies: Vec<Option<Counts>>,
     kept: Option<Vec<Vec<Completion>>>,
 }
 
+type Counts = (usize, usize, usize, usize, f64);
 type Completion = (Option<u64>, u32, u32, u8, usize);
 
 /// A text, or its ends with the number of characters between them.
@@ -71,7 +72,7 @@ pub(super) fn json(comparison: &Comparison, choice: &Choice<'_>) -> String {
     };
     let mut items = Vec::with_capacity(choice.items.len());
     for chosen in &choice.items {
-        let item = chosen.item;
+        let item = chosen.of;
         let task = tasks.iter().position(|task| *task == item.task);
         let task = task.unwrap_or_else(|| {
             tasks.push(&item.task);
@@ -108,7 +109,7 @@ pub(super) fn json(comparison: &Comparison, choice: &Choice<'_>) -> String {
     escape(&serde_json::to_string(&data).unwrap_or_else(|_| "{}".to_owned()))
 }
 
-fn numbers(tally: Tally) -> (usize, usize, usize, usize, f64) {
+fn numbers(tally: Tally) -> Counts {
     let tokens = rounded(tally.tokens, 10.0);
     (
         tally.right,

@@ -4,6 +4,7 @@
 //! The data stands in an attribute of the figure, once, until the page has
 //! enough of it; what is longer lies beside the page, which links to it.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -55,20 +56,20 @@ impl Gallery {
     fn figure(&self, figure: &Figure) -> String {
         let stem = self.own_name(&figure.stem);
         let data = escape(&figure.csv);
-        let mut link = String::new();
+        let mut link: Cow<'_, str> = "".into();
         let mut attribute = String::new();
         if let Some(left) = self.left.get().checked_sub(data.len()) {
             self.left.set(left);
             attribute = format!(" data-csv=\"{data}\"");
         } else if self.beside {
             let path = format!("figures/{stem}.csv");
-            link = format!("<a class=\"tool\" href=\"{path}\" download>CSV</a>");
+            link = format!("<a class=\"tool\" href=\"{path}\" download>CSV</a>").into();
             self.files.borrow_mut().push(File {
                 path,
                 content: figure.csv.clone(),
             });
         } else {
-            link = "<span class=\"tool\">Its data is too long for this page.</span>".to_owned();
+            link = "<span class=\"tool\">Its data is too long for this page.</span>".into();
         }
         let mut out = String::new();
         let _ = writeln!(

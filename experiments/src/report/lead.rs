@@ -37,11 +37,7 @@ pub(super) fn findings(comparison: &Comparison) -> String {
             sentence
         })
         .collect();
-    let mut out = if sentences.is_empty() {
-        "<p>There is no contrast to report.</p>\n".to_owned()
-    } else {
-        list(" class=\"summary\"", &sentences, "statements", FINDINGS)
-    };
+    let mut out = list(" class=\"summary\"", &sentences, "statements", FINDINGS);
     // An evaluation trains nothing, so it cannot speak for what its models were trained on.
     let standing = if comparison.arms.iter().all(|arm| arm.budget.is_none()) {
         STANDING_ELSEWHERE

@@ -209,6 +209,35 @@ mod tests {
     }
 
     #[test]
+    fn what_a_run_has_not_is_named_and_no_section_is_an_empty_frame() {
+        let mut bare = fixture::comparison();
+        bare.arms.truncate(1);
+        bare.arms[0].tasks.clear();
+        bare.arms[0].seeds.clear();
+        bare.arms[0].budget = None;
+        bare.contrasts.clear();
+        bare.constant_answers.clear();
+        bare.curves.clear();
+        bare.notes.clear();
+        bare.hypothesis.clear();
+        bare.further = crate::comparison::Further::default();
+        let page = html(&bare, &[]);
+        assert!(page.contains("There is no contrast to report."));
+        assert!(page.contains("No completions were kept"));
+        let left_out = "nothing to show: Tokens and human time, By task, Learning curves, Further measures, Budgets, \
+                        Constant answers.";
+        assert!(page.contains(left_out), "{page}");
+        for empty in [
+            "</h2>\n</section>",
+            "<aside>\n</aside>",
+            "<tbody>\n</tbody>",
+            "<ul></ul>",
+        ] {
+            assert!(!page.contains(empty), "{empty}");
+        }
+    }
+
+    #[test]
     fn without_items_there_is_no_browser() {
         let page = html(&fixture::comparison(), &[]);
         assert!(!page.contains("id=\"browser\""));

@@ -101,7 +101,7 @@ pub(super) fn body<'a>(
         ("items", "Completions", String::new()),
         ("method", "Method", method(comparison, &document)),
     ];
-    let mut lead = vec![
+    let lead = vec![
         ("findings", "What came out", lead::findings(comparison)),
         ("arms-section", "Arms", table(&document, "arms", &colors)),
     ];
@@ -121,12 +121,44 @@ pub(super) fn body<'a>(
             section.2 = browser::section(&choice, beside);
         }
     }
+    Body {
+        html: assembled(comparison, &document, lead, sections),
+        choice,
+        files,
+    }
+}
+
+/// A section's anchor, title and content.
+type Section = (&'static str, &'static str, String);
+
+/// Header, contents, and the sections that are not empty.
+fn assembled(
+    comparison: &Comparison,
+    document: &Document,
+    mut lead: Vec<Section>,
+    mut sections: Vec<Section>,
+) -> String {
+    let absent: Vec<&str> = sections
+        .iter()
+        .chain(&lead)
+        .filter(|(_, _, content)| content.is_empty())
+        .map(|(_, title, _)| *title)
+        .collect();
+    if !absent.is_empty()
+        && let Some((_, _, method)) = sections.last_mut()
+    {
+        let _ = writeln!(
+            method,
+            "<p>Left out, because there is nothing to show: {}.</p>",
+            absent.join(", ")
+        );
+    }
     // The panels of a task stand in a row: of few arms it fits beside the margin.
     if comparison.arms.len() <= BESIDE_THE_MARGIN {
         lead.push(sections.remove(0));
     }
-    let shown = |(_, _, content): &&(&str, &str, String)| !content.is_empty();
-    let section = |(id, title, content): &(&str, &str, String)| {
+    let shown = |(_, _, content): &&Section| !content.is_empty();
+    let section = |(id, title, content): &Section| {
         format!("<section id=\"{id}\">\n<h2>{title}</h2>\n{content}</section>\n")
     };
     let mut out =
@@ -144,16 +176,15 @@ pub(super) fn body<'a>(
     out.push_str("</ol></nav>\n<main id=\"main\" tabindex=\"-1\">\n<div class=\"lead\">\n");
     let mut before = lead.iter().filter(shown).map(section);
     out.extend(before.next());
-    let _ = writeln!(out, "<aside>\n{}</aside>", lead::margin(&document));
+    let margin = lead::margin(document);
+    if !margin.is_empty() {
+        let _ = writeln!(out, "<aside>\n{margin}</aside>");
+    }
     out.extend(before);
     out.push_str("</div>\n");
     out.extend(sections.iter().filter(shown).map(section));
     out.push_str("</main>\n");
-    Body {
-        html: out,
-        choice,
-        files,
-    }
+    out
 }
 
 /// What most readers want only after the arms, their differences and the scatter.

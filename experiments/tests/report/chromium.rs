@@ -1,4 +1,4 @@
-//! A headless Chromium, driven through two pipes in the DevTools protocol:
+//! A headless Chromium, driven through two pipes in the browser's own protocol:
 //! JSON messages, each ended by a NUL. Needs no port and no library.
 //!
 //! Nothing here asserts; what does not come within a minute panics, naming it.

@@ -108,7 +108,7 @@ fn run(arm: &ArmCard, seed: u64) -> ArmRun {
         initial_weights: format!("{seed}"),
         final_weights: format!("{} {seed}", arm.name),
         problem_order: None,
-        budget: trained.then(|| Budget {
+        budget: trained.then_some(Budget {
             optimizer_steps: 100,
             trained_tokens: 200_000,
             generated_tokens: 300_000,
