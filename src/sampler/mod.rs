@@ -27,6 +27,7 @@ use anyhow::{Context, Result, bail, ensure};
 use rand::RngExt;
 use serde_json::{Value, json};
 
+use crate::files;
 use crate::generation::{Completion, Ended, GenerationError, Key, Sampling};
 use crate::http::{Asked, Client, Place, Sent, Trouble};
 use crate::model::{Model, folder};
@@ -54,8 +55,8 @@ pub struct Sampler {
     stop: Arc<AtomicBool>,
     /// What this process knows of the server; whoever asks it holds this.
     held: Arc<Mutex<Held>>,
-    /// Whether the folder is this sampler's.
-    written: bool,
+    /// The folder in it that the server was last told to load.
+    written: Option<PathBuf>,
     /// Whether it was said that server and trainer are far apart.
     warned: bool,
     metrics: Metrics,
@@ -88,7 +89,7 @@ impl Sampler {
             folder: std::path::absolute(folder)?,
             stop: Arc::clone(stop),
             held: held(settings.root()),
-            written: false,
+            written: None,
             warned: false,
             metrics: Metrics::new(),
         };
@@ -157,8 +158,7 @@ impl Sampler {
         if held.as_ref() != Some(&own) {
             let started = Instant::now();
             *held = None;
-            self.written = true;
-            self.refresh(model)?;
+            self.refresh(model, step)?;
             *held = Some(own);
             let seconds = started.elapsed().as_secs_f64();
             self.add("sampling/refresh_seconds", seconds);
@@ -208,12 +208,28 @@ impl Sampler {
     }
 
     /// Writes the policy where the server finds it, and has it loaded.
-    fn refresh(&self, model: &Model) -> Result<()> {
-        if let Some(above) = self.folder.parent() {
-            crate::files::create_folder(above)?;
+    fn refresh(&mut self, model: &Model, step: u64) -> Result<()> {
+        if self.written.is_none() && self.folder.exists() {
+            // A process that was killed left it.
+            std::fs::remove_dir_all(&self.folder)
+                .with_context(|| format!("removing {}", self.folder.display()))?;
         }
-        folder::save(model, &self.folder)?;
-        let (root, at) = (self.settings.root(), self.folder.to_string_lossy());
+        files::create_folder(&self.folder)?;
+        // A name of its own: a server may keep what it knows of a path.
+        let at = self.folder.join(format!("step-{step:06}"));
+        let earlier = self.written.replace(at.clone());
+        folder::save(model, &at)?;
+        self.load(&at)?;
+        if let Some(earlier) = earlier.filter(|earlier| *earlier != at) {
+            std::fs::remove_dir_all(&earlier)
+                .with_context(|| format!("removing {}", earlier.display()))?;
+        }
+        Ok(())
+    }
+
+    /// Has the server load a folder.
+    fn load(&self, folder: &Path) -> Result<()> {
+        let (root, at) = (self.settings.root(), folder.to_string_lossy());
         let reload = self.settings.reload.as_deref();
         match self.settings.server {
             Server::Vllm => {
@@ -471,7 +487,7 @@ impl Drop for Sampler {
     /// What was written for the server is of no use to anybody else. Where it
     /// cannot be removed it is only untidy.
     fn drop(&mut self) {
-        if self.written {
+        if self.written.is_some() {
             let _ = std::fs::remove_dir_all(&self.folder);
         }
     }

@@ -53,8 +53,9 @@ pub struct SamplerSettings {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reload: Option<String>,
     /// Folder that the server can read too, in which the policy is written as
-    /// `qinglan-ARM-seed-S` before each collection; the arm's own folder where
-    /// nothing is said. A relative path starts at the definition's folder.
+    /// `qinglan-ARM-seed-S/step-N` before each collection; the arm's own folder
+    /// where nothing is said. What is written is removed when the arm has ended.
+    /// A relative path starts at the definition's folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<PathBuf>,
     /// The environment variable that holds the server's key, where it wants one.

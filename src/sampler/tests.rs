@@ -167,7 +167,7 @@ fn vllm_is_told_to_load_the_policy_and_asked_by_token_ids() {
         "/v1/completions",
     ];
     assert_eq!(paths(&log)[..4], order);
-    let at = folder.path().join("p");
+    let at = folder.path().join("p/step-000004");
     let told =
         json!({"method": "reload_weights", "kwargs": {"weights_path": at.to_str().unwrap()}});
     assert_eq!(asked(&log, "/collective_rpc"), [told]);
@@ -191,7 +191,7 @@ fn vllm_is_told_to_load_the_policy_and_asked_by_token_ids() {
     let metrics = sampler.take_metrics();
     assert!((metrics["sampling/weights_step"] - 4.0).abs() < 1e-12);
     drop(sampler);
-    assert!(!at.exists());
+    assert!(!folder.path().join("p").exists());
 }
 
 #[test]
@@ -203,7 +203,7 @@ fn sglang_is_told_and_asked_in_its_own_way() {
     let mut sampler = connect(&settings, &at).unwrap();
     let completions = sample(&mut sampler, 0, 1).unwrap();
     assert_eq!(completions[1].tokens, [6, 1]);
-    let told = json!({"model_path": at.to_str().unwrap(), "flush_cache": true});
+    let told = json!({"model_path": at.join("step-000000").to_str().unwrap(), "flush_cache": true});
     assert_eq!(asked(&log, "/update_weights_from_disk"), [told]);
     let question = &asked(&log, "/generate")[0];
     assert_eq!(question["input_ids"], json!([3, 4]));
@@ -232,6 +232,10 @@ fn a_policy_is_loaded_once_a_step_and_again_where_another_came_between() {
         loads.push(asked(&log, "/collective_rpc").len());
     }
     assert_eq!(loads, [1, 1, 2, 3, 4, 4]);
+    // No folder but the one that was loaded last.
+    let left = folder.path().join("first").read_dir().unwrap();
+    let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["step-000001"]);
 }
 
 #[test]
