@@ -11,29 +11,27 @@
 //! them. The correction for the two engines' difference is
 //! [`algorithms::Correction`].
 
+mod asking;
 mod reply;
 mod settings;
+mod weights;
 
 pub use settings::{SamplerSettings, Server};
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use algorithms::{Correction, Example, Metrics, TokenScores};
-use anyhow::{Context, Result, bail, ensure};
-use rand::RngExt;
-use serde_json::{Value, json};
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
 
-use crate::files;
-use crate::generation::{Completion, Ended, GenerationError, Key, Sampling};
+use crate::generation::{Completion, Ended, Key, Sampling};
 use crate::http::{Asked, Client, Place, Sent, Trouble};
-use crate::model::{Model, folder};
-use crate::random::stream;
+use crate::model::Model;
 use crate::runner::UserError;
-use reply::NoReply;
 
 /// Mean difference of log-probabilities, in nats, beyond which no number format
 /// explains it.
@@ -60,15 +58,6 @@ pub struct Sampler {
     /// Whether it was said that server and trainer are far apart.
     warned: bool,
     metrics: Metrics,
-}
-
-/// A prompt on its way to the server.
-struct Request<'a> {
-    /// Place of its first completion among all.
-    first: usize,
-    body: Value,
-    place: Place,
-    asked: reply::Asked<'a>,
 }
 
 impl Sampler {
@@ -207,70 +196,6 @@ impl Sampler {
         Ok(())
     }
 
-    /// Writes the policy where the server finds it, and has it loaded.
-    fn refresh(&mut self, model: &Model, step: u64) -> Result<()> {
-        if self.written.is_none() && self.folder.exists() {
-            // A process that was killed left it.
-            std::fs::remove_dir_all(&self.folder)
-                .with_context(|| format!("removing {}", self.folder.display()))?;
-        }
-        files::create_folder(&self.folder)?;
-        // A name of its own: a server may keep what it knows of a path.
-        let at = self.folder.join(format!("step-{step:06}"));
-        let earlier = self.written.replace(at.clone());
-        folder::save(model, &at)?;
-        self.load(&at)?;
-        if let Some(earlier) = earlier.filter(|earlier| *earlier != at) {
-            std::fs::remove_dir_all(&earlier)
-                .with_context(|| format!("removing {}", earlier.display()))?;
-        }
-        Ok(())
-    }
-
-    /// Has the server load a folder.
-    fn load(&self, folder: &Path) -> Result<()> {
-        let (root, at) = (self.settings.root(), folder.to_string_lossy());
-        let reload = self.settings.reload.as_deref();
-        match self.settings.server {
-            Server::Vllm => {
-                let url = reload.map_or_else(|| format!("{root}/collective_rpc"), str::to_owned);
-                let body = json!({"method": "reload_weights", "kwargs": {"weights_path": at}});
-                self.order(&url, &body)?;
-                // What was read with other weights must not be gone on from.
-                self.order(&format!("{root}/reset_prefix_cache"), &json!({}))
-            }
-            Server::Sglang => {
-                let own = || format!("{root}/update_weights_from_disk");
-                let url = reload.map_or_else(own, str::to_owned);
-                self.order(&url, &json!({"model_path": at, "flush_cache": true}))
-            }
-        }
-    }
-
-    /// Tells the server to do something about its weights.
-    fn order(&self, url: &str, body: &Value) -> Result<()> {
-        let done = |text: String| {
-            let value: Value = serde_json::from_str(&text).unwrap_or_default();
-            ensure!(
-                value["success"] != json!(false),
-                "{}",
-                value["message"].as_str().unwrap_or("it gives no reason")
-            );
-            Ok(Ok(()))
-        };
-        let at = self.folder.display();
-        let vllm = match self.settings.server {
-            Server::Vllm => {
-                "; vLLM has this address where it was started with VLLM_SERVER_DEV_MODE=1"
-            }
-            Server::Sglang => "",
-        };
-        self.patiently(url, || self.client.post(url, body), done)
-            .with_context(|| format!(
-                "the server did not load the policy in {at}: it must be able to read that folder (sampler.weights){vllm}"
-            ))
-    }
-
     /// Tries until there is an answer that `read` takes.
     fn patiently<T>(
         &self,
@@ -314,172 +239,6 @@ impl Sampler {
             ),
             Asked::Stopped => bail!("stopped while {url} was waited for; go on with --resume"),
         }
-    }
-
-    /// The question for `count` completions of a prompt.
-    fn request<'a>(
-        &self,
-        model: &'a Model,
-        index: usize,
-        prompt: &'a [i64],
-        first: usize,
-        (key, count): (&Key, usize),
-        sampling: &Sampling,
-    ) -> Result<Request<'a>, GenerationError> {
-        let config = model.decoder.config();
-        let (tokens, context) = (prompt.len(), config.context());
-        if tokens == 0 {
-            return Err(GenerationError::EmptyPrompt { index });
-        }
-        if tokens >= context {
-            return Err(GenerationError::PromptTooLong {
-                index,
-                tokens,
-                context,
-            });
-        }
-        let asked = reply::Asked {
-            prompt,
-            completions: count,
-            cap: sampling.max_new_tokens.min(context - tokens),
-            ends: &model.text.ends,
-            vocabulary: config.vocab_size,
-        };
-        let top_k = match sampling.top_k {
-            0 => -1,
-            some => some as i64,
-        };
-        let mut drawn = json!({
-            "n": count,
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
-            "top_k": top_k,
-            "min_p": sampling.min_p,
-            "repetition_penalty": sampling.repetition_penalty,
-            "stop_token_ids": asked.ends,
-        });
-        let body = match self.settings.server {
-            Server::Vllm => {
-                let mut stream = stream(key.seed, "external sampler", &key.indices);
-                drawn["model"] = json!(self.settings.model);
-                drawn["prompt"] = json!(prompt);
-                drawn["max_tokens"] = json!(asked.cap);
-                drawn["min_tokens"] = json!(sampling.min_new_tokens);
-                drawn["seed"] = json!(stream.random_range(0..1u32 << 31));
-                drawn["logprobs"] = json!(1);
-                drawn["return_token_ids"] = json!(true);
-                drawn["return_tokens_as_token_ids"] = json!(true);
-                drawn
-            }
-            Server::Sglang => {
-                drawn["max_new_tokens"] = json!(asked.cap);
-                drawn["min_new_tokens"] = json!(sampling.min_new_tokens);
-                json!({"input_ids": prompt, "sampling_params": drawn, "return_logprob": true})
-            }
-        };
-        Ok(Request {
-            first,
-            body,
-            place: Place {
-                seed: key.seed,
-                indices: [key.indices.first().copied().unwrap_or(0), index as u64],
-            },
-            asked,
-        })
-    }
-
-    /// Asks all requests, several at a time, and tells of completions as they
-    /// come; `total` is how many there are to be.
-    fn ask(
-        &self,
-        requests: &[Request<'_>],
-        total: usize,
-        ended: Ended<'_>,
-    ) -> Result<Vec<Completion>> {
-        let next = AtomicUsize::new(0);
-        // Set by whoever met what no other try would mend.
-        let halt = AtomicBool::new(false);
-        let work = |answered: &mpsc::Sender<(usize, Vec<Completion>)>| -> Result<()> {
-            while !halt.load(Ordering::SeqCst) {
-                let Some(request) = requests.get(next.fetch_add(1, Ordering::SeqCst)) else {
-                    break;
-                };
-                let completions = self.completions(request)?;
-                if answered.send((request.first, completions)).is_err() {
-                    break;
-                }
-            }
-            Ok(())
-        };
-        let work = |answered: mpsc::Sender<(usize, Vec<Completion>)>| {
-            let done = work(&answered);
-            if done.is_err() {
-                halt.store(true, Ordering::SeqCst);
-            }
-            done
-        };
-        let mut all: Vec<Option<Completion>> = vec![None; total];
-        std::thread::scope(|scope| {
-            let (answered, answers) = mpsc::channel();
-            let work = &work;
-            let workers: Vec<_> = (0..self.settings.parallel.clamp(1, requests.len().max(1)))
-                .map(|_| {
-                    let answered = answered.clone();
-                    scope.spawn(move || work(answered))
-                })
-                .collect();
-            drop(answered);
-            let mut told = Ok(());
-            'told: for (first, completions) in &answers {
-                for (place, completion) in (first..).zip(completions) {
-                    told = ended(place, &completion);
-                    if told.is_err() {
-                        halt.store(true, Ordering::SeqCst);
-                        break 'told;
-                    }
-                    if let Some(room) = all.get_mut(place) {
-                        *room = Some(completion);
-                    }
-                }
-            }
-            drop(answers);
-            for worker in workers {
-                let done = worker
-                    .join()
-                    .unwrap_or_else(|_| bail!("a thread that asks the server broke off"));
-                told = told.and(done);
-            }
-            told
-        })?;
-        let all: Option<Vec<Completion>> = all.into_iter().collect();
-        all.context("the server was not asked for every completion")
-    }
-
-    /// The completions of one prompt.
-    fn completions(&self, request: &Request<'_>) -> Result<Vec<Completion>> {
-        let root = self.settings.root();
-        let url = match self.settings.server {
-            Server::Vllm => format!("{root}/v1/completions"),
-            Server::Sglang => format!("{root}/generate"),
-        };
-        let read = |text: String| {
-            let read = match self.settings.server {
-                Server::Vllm => reply::vllm(&text, &request.asked),
-                Server::Sglang => reply::sglang(&text, &request.asked),
-            };
-            match read {
-                Ok(completions) => Ok(Ok(completions)),
-                Err(NoReply::Broken(what)) => Ok(Err(what.into())),
-                Err(NoReply::Unfit(what)) => bail!(what),
-            }
-        };
-        let asked = self.client.patiently(
-            request.place,
-            &self.stop,
-            || Self::once(&url, || self.client.post(&url, &request.body), read),
-            |number, what| tracing::warn!("{url}, try {number}: {what}"),
-        )?;
-        self.answer(&url, asked)
     }
 }
 

@@ -1,0 +1,192 @@
+//! Asking a server for completions: what goes to it, several prompts at a time.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc;
+
+use anyhow::{Context, Result, bail};
+use rand::RngExt;
+use serde_json::{Value, json};
+
+use super::reply::{self, NoReply};
+use super::{Sampler, Server};
+use crate::generation::{Completion, Ended, GenerationError, Key, Sampling};
+use crate::http::Place;
+use crate::model::Model;
+use crate::random::stream;
+
+/// A prompt on its way to the server.
+pub(super) struct Request<'a> {
+    /// Place of its first completion among all.
+    first: usize,
+    body: Value,
+    place: Place,
+    asked: reply::Asked<'a>,
+}
+
+impl Sampler {
+    /// The question for `count` completions of a prompt.
+    pub(super) fn request<'a>(
+        &self,
+        model: &'a Model,
+        index: usize,
+        prompt: &'a [i64],
+        first: usize,
+        (key, count): (&Key, usize),
+        sampling: &Sampling,
+    ) -> Result<Request<'a>, GenerationError> {
+        let config = model.decoder.config();
+        let (tokens, context) = (prompt.len(), config.context());
+        if tokens == 0 {
+            return Err(GenerationError::EmptyPrompt { index });
+        }
+        if tokens >= context {
+            return Err(GenerationError::PromptTooLong {
+                index,
+                tokens,
+                context,
+            });
+        }
+        let asked = reply::Asked {
+            prompt,
+            completions: count,
+            cap: sampling.max_new_tokens.min(context - tokens),
+            ends: &model.text.ends,
+            vocabulary: config.vocab_size,
+        };
+        let top_k = match sampling.top_k {
+            0 => -1,
+            some => some as i64,
+        };
+        let mut drawn = json!({
+            "n": count,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "top_k": top_k,
+            "min_p": sampling.min_p,
+            "repetition_penalty": sampling.repetition_penalty,
+            "stop_token_ids": asked.ends,
+        });
+        let body = match self.settings.server {
+            Server::Vllm => {
+                let mut stream = stream(key.seed, "external sampler", &key.indices);
+                drawn["model"] = json!(self.settings.model);
+                drawn["prompt"] = json!(prompt);
+                drawn["max_tokens"] = json!(asked.cap);
+                drawn["min_tokens"] = json!(sampling.min_new_tokens);
+                drawn["seed"] = json!(stream.random_range(0..1u32 << 31));
+                drawn["logprobs"] = json!(1);
+                drawn["return_token_ids"] = json!(true);
+                drawn["return_tokens_as_token_ids"] = json!(true);
+                drawn
+            }
+            Server::Sglang => {
+                drawn["max_new_tokens"] = json!(asked.cap);
+                drawn["min_new_tokens"] = json!(sampling.min_new_tokens);
+                json!({"input_ids": prompt, "sampling_params": drawn, "return_logprob": true})
+            }
+        };
+        Ok(Request {
+            first,
+            body,
+            place: Place {
+                seed: key.seed,
+                indices: [key.indices.first().copied().unwrap_or(0), index as u64],
+            },
+            asked,
+        })
+    }
+
+    /// Asks all requests, several at a time, and tells of completions as they
+    /// come; `total` is how many there are to be.
+    pub(super) fn ask(
+        &self,
+        requests: &[Request<'_>],
+        total: usize,
+        ended: Ended<'_>,
+    ) -> Result<Vec<Completion>> {
+        let next = AtomicUsize::new(0);
+        // Set by whoever met what no other try would mend.
+        let halt = AtomicBool::new(false);
+        let work = |answered: &mpsc::Sender<(usize, Vec<Completion>)>| -> Result<()> {
+            while !halt.load(Ordering::SeqCst) {
+                let Some(request) = requests.get(next.fetch_add(1, Ordering::SeqCst)) else {
+                    break;
+                };
+                let completions = self.completions(request)?;
+                if answered.send((request.first, completions)).is_err() {
+                    break;
+                }
+            }
+            Ok(())
+        };
+        let work = |answered: mpsc::Sender<(usize, Vec<Completion>)>| {
+            let done = work(&answered);
+            if done.is_err() {
+                halt.store(true, Ordering::SeqCst);
+            }
+            done
+        };
+        let mut all: Vec<Option<Completion>> = vec![None; total];
+        std::thread::scope(|scope| {
+            let (answered, answers) = mpsc::channel();
+            let work = &work;
+            let workers: Vec<_> = (0..self.settings.parallel.clamp(1, requests.len().max(1)))
+                .map(|_| {
+                    let answered = answered.clone();
+                    scope.spawn(move || work(answered))
+                })
+                .collect();
+            drop(answered);
+            let mut told = Ok(());
+            'told: for (first, completions) in &answers {
+                for (place, completion) in (first..).zip(completions) {
+                    told = ended(place, &completion);
+                    if told.is_err() {
+                        halt.store(true, Ordering::SeqCst);
+                        break 'told;
+                    }
+                    if let Some(room) = all.get_mut(place) {
+                        *room = Some(completion);
+                    }
+                }
+            }
+            drop(answers);
+            for worker in workers {
+                let done = worker
+                    .join()
+                    .unwrap_or_else(|_| bail!("a thread that asks the server broke off"));
+                told = told.and(done);
+            }
+            told
+        })?;
+        let all: Option<Vec<Completion>> = all.into_iter().collect();
+        all.context("the server was not asked for every completion")
+    }
+
+    /// The completions of one prompt.
+    fn completions(&self, request: &Request<'_>) -> Result<Vec<Completion>> {
+        let root = self.settings.root();
+        let url = match self.settings.server {
+            Server::Vllm => format!("{root}/v1/completions"),
+            Server::Sglang => format!("{root}/generate"),
+        };
+        let read = |text: String| {
+            let read = match self.settings.server {
+                Server::Vllm => reply::vllm(&text, &request.asked),
+                Server::Sglang => reply::sglang(&text, &request.asked),
+            };
+            match read {
+                Ok(completions) => Ok(Ok(completions)),
+                Err(NoReply::Broken(what)) => Ok(Err(what.into())),
+                Err(NoReply::Unfit(what)) => bail!(what),
+            }
+        };
+        let asked = self.client.patiently(
+            request.place,
+            &self.stop,
+            || Self::once(&url, || self.client.post(&url, &request.body), read),
+            |number, what| tracing::warn!("{url}, try {number}: {what}"),
+        )?;
+        self.answer(&url, asked)
+    }
+}
