@@ -56,6 +56,8 @@ pub(crate) enum Asked<T> {
 pub(crate) struct Trouble {
     /// In a few words, the same for all that failed in this way.
     pub(crate) what: String,
+    /// Whether the connection says that the server may have ended.
+    pub(crate) gone: bool,
     wait: Option<Duration>,
     /// The beginning of what the server said, where it said anything.
     said: String,
@@ -65,6 +67,7 @@ impl From<&str> for Trouble {
     fn from(what: &str) -> Self {
         Self {
             what: what.to_owned(),
+            gone: false,
             wait: None,
             said: String::new(),
         }
@@ -216,6 +219,7 @@ impl Client {
             (200..=299, Err(error)) => self.failed(&error),
             (408 | 429 | 500..=599, text) => Sent::Trouble(Trouble {
                 what: format!("HTTP {status}"),
+                gone: false,
                 wait,
                 said: self.shown(&text.unwrap_or_default()),
             }),
@@ -226,20 +230,23 @@ impl Client {
     /// The name of what befell a connection.
     fn failed(&self, error: &ureq::Error) -> Sent {
         use std::io::ErrorKind;
-        let what = match error {
-            ureq::Error::Timeout(_) => "no reply in time",
+        let (what, gone) = match error {
+            ureq::Error::Timeout(_) => ("no reply in time", false),
             ureq::Error::Io(error) => match error.kind() {
-                ErrorKind::ConnectionRefused => "connection refused",
-                ErrorKind::TimedOut | ErrorKind::WouldBlock => "no reply in time",
-                _ => "a broken connection",
+                ErrorKind::ConnectionRefused => ("connection refused", true),
+                ErrorKind::TimedOut | ErrorKind::WouldBlock => ("no reply in time", false),
+                _ => ("a broken connection", true),
             },
-            ureq::Error::ConnectionFailed => "connection refused",
-            ureq::Error::HostNotFound => "no such host",
-            ureq::Error::Protocol(_) => "a broken connection",
-            ureq::Error::BodyExceedsLimit(_) => "a reply without end",
+            ureq::Error::ConnectionFailed => ("connection refused", true),
+            ureq::Error::HostNotFound => ("no such host", false),
+            ureq::Error::Protocol(_) => ("a broken connection", true),
+            ureq::Error::BodyExceedsLimit(_) => ("a reply without end", false),
             other => return Sent::Unsendable(self.shown(&other.to_string())),
         };
-        Sent::Trouble(what.into())
+        Sent::Trouble(Trouble {
+            gone,
+            ..what.into()
+        })
     }
 
     /// The beginning of what a server said, in a line, without the key.

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use rand::RngExt;
 use serde_json::{Value, json};
 
@@ -96,23 +96,29 @@ impl Sampler {
         })
     }
 
-    /// Asks all requests, several at a time, and tells of completions as they
-    /// come; `total` is how many there are to be.
+    /// Asks the requests that lack an answer in `all`, several at a time, and
+    /// tells of completions as they come. Where the server went away, some are
+    /// lacking still.
     pub(super) fn ask(
         &self,
         requests: &[Request<'_>],
-        total: usize,
+        all: &mut [Option<Completion>],
         ended: Ended<'_>,
-    ) -> Result<Vec<Completion>> {
+    ) -> Result<()> {
+        let lacks = |request: &&Request<'_>| matches!(all.get(request.first), Some(None));
+        let requests: Vec<&Request<'_>> = requests.iter().filter(lacks).collect();
         let next = AtomicUsize::new(0);
-        // Set by whoever met what no other try would mend.
+        // Set by whoever met what no other try would mend, or no server.
         let halt = AtomicBool::new(false);
         let work = |answered: &mpsc::Sender<(usize, Vec<Completion>)>| -> Result<()> {
             while !halt.load(Ordering::SeqCst) {
                 let Some(request) = requests.get(next.fetch_add(1, Ordering::SeqCst)) else {
                     break;
                 };
-                let completions = self.completions(request)?;
+                let Some(completions) = self.completions(request)? else {
+                    halt.store(true, Ordering::SeqCst);
+                    break;
+                };
                 if answered.send((request.first, completions)).is_err() {
                     break;
                 }
@@ -126,7 +132,6 @@ impl Sampler {
             }
             done
         };
-        let mut all: Vec<Option<Completion>> = vec![None; total];
         std::thread::scope(|scope| {
             let (answered, answers) = mpsc::channel();
             let work = &work;
@@ -158,13 +163,12 @@ impl Sampler {
                 told = told.and(done);
             }
             told
-        })?;
-        let all: Option<Vec<Completion>> = all.into_iter().collect();
-        all.context("the server was not asked for every completion")
+        })
     }
 
-    /// The completions of one prompt.
-    fn completions(&self, request: &Request<'_>) -> Result<Vec<Completion>> {
+    /// The completions of one prompt; `None` where the server may have ended,
+    /// and with it what it was given.
+    fn completions(&self, request: &Request<'_>) -> Result<Option<Vec<Completion>>> {
         let root = self.settings.root();
         let url = match self.settings.server {
             Server::Vllm => format!("{root}/v1/completions"),
@@ -181,12 +185,18 @@ impl Sampler {
                 Err(NoReply::Unfit(what)) => bail!(what),
             }
         };
-        let asked = self.client.patiently(
-            request.place,
-            &self.stop,
-            || Self::once(&url, || self.client.post(&url, &request.body), read),
-            |number, what| tracing::warn!("{url}, try {number}: {what}"),
-        )?;
+        let once = || {
+            let tried = Self::once(&url, || self.client.post(&url, &request.body), read)?;
+            Ok(match tried {
+                Err(trouble) if trouble.gone => Ok(None),
+                tried => tried.map(Some),
+            })
+        };
+        let asked = self
+            .client
+            .patiently(request.place, &self.stop, once, |number, what| {
+                tracing::warn!("{url}, try {number}: {what}")
+            })?;
         self.answer(&url, asked)
     }
 }

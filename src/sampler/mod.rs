@@ -25,7 +25,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use algorithms::{Correction, Example, Metrics, TokenScores};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::generation::{Completion, Ended, Key, Sampling};
@@ -165,9 +165,26 @@ impl Sampler {
                 first += count;
             }
         }
-        let completions = self.ask(&requests, first, ended)?;
+        let mut all: Vec<Option<Completion>> = vec![None; first];
+        for round in 1.. {
+            self.ask(&requests, &mut all, ended)?;
+            if all.iter().all(Option::is_some) {
+                break;
+            }
+            let endpoint = &self.settings.endpoint;
+            ensure!(
+                round < self.settings.tries,
+                "{endpoint} went away while it drew; {AWAY}"
+            );
+            // One that was started again holds other weights than it was given.
+            tracing::warn!("{endpoint} went away while it drew; it is given the policy again");
+            let given = held.take();
+            self.refresh(model, step)?;
+            *held = given;
+        }
         self.add("sampling/seconds", started.elapsed().as_secs_f64());
-        Ok(completions)
+        let all: Option<Vec<Completion>> = all.into_iter().collect();
+        all.context("the server was not asked for every completion")
     }
 
     fn add(&mut self, name: &str, seconds: f64) {

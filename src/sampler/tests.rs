@@ -46,6 +46,9 @@ fn serve(mut stream: TcpStream, rule: Rule, log: &Log) -> std::io::Result<()> {
         log.iter().filter(|(of, _)| of == path).count()
     };
     let (status, reply) = rule(path, &body, time);
+    if status == 0 {
+        return Ok(());
+    }
     let reply = reply.to_string();
     let length = reply.len();
     let head =
@@ -267,6 +270,27 @@ fn a_server_that_stumbles_is_asked_again() {
     };
     let mut sampler = connect(&settings, &folder.path().join("p")).unwrap();
     assert_eq!(sample(&mut sampler, 0, 1).unwrap().len(), 3);
+    assert_eq!(asked(&log, "/v1/completions").len(), 4);
+}
+
+#[test]
+fn a_server_that_ended_in_between_is_given_the_policy_again() {
+    let folder = tempfile::tempdir().unwrap();
+    // Status 0: the connection breaks.
+    let (url, log) = start(|path, body, time| match (path, time) {
+        ("/v1/completions", 2) => (0, Value::Null),
+        _ => obliging(path, body, time),
+    });
+    let settings = SamplerSettings {
+        tries: 2,
+        ..settings(&url, "parallel = 1")
+    };
+    let mut sampler = connect(&settings, &folder.path().join("p")).unwrap();
+    let completions = sample(&mut sampler, 0, 2).unwrap();
+    let lasts: Vec<i64> = completions.iter().map(|c| c.tokens[0]).collect();
+    assert_eq!(lasts, [4, 4, 6, 6, 7, 7]);
+    assert_eq!(asked(&log, "/collective_rpc").len(), 2);
+    // What had come before is not asked for again.
     assert_eq!(asked(&log, "/v1/completions").len(), 4);
 }
 
