@@ -22,7 +22,7 @@ use super::{Outcome, Run, UserError, arm, learning, provenance};
 use crate::files;
 
 /// Name of the file that makes a run directory whole.
-pub(super) const MANIFEST: &str = "manifest.json";
+pub(crate) const MANIFEST: &str = "manifest.json";
 
 /// Version of the manifest's format.
 const FORMAT: u32 = 1;

@@ -26,6 +26,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Once};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use experiments::manifest::ArmRun;
@@ -168,11 +169,17 @@ impl Request {
         let path = self.out.join(DEFINITION_FILE);
         let file = File::open(&path).with_context(|| format!("reading {}", path.display()))?;
         // Some file systems know no locks; there nobody is kept out.
-        if let Err(TryLockError::WouldBlock) = file.try_lock() {
-            bail!(UserError(format!(
-                "another process is working on the run in {}; wait for it, or give another folder with --out",
-                self.out.display()
-            )));
+        // Whoever only looks at a run holds it too, but for a moment.
+        let mut patience = 10;
+        while let Err(TryLockError::WouldBlock) = file.try_lock() {
+            if patience == 0 {
+                bail!(UserError(format!(
+                    "another process is working on the run in {}; wait for it, or give another folder with --out",
+                    self.out.display()
+                )));
+            }
+            patience -= 1;
+            std::thread::sleep(Duration::from_millis(20));
         }
         Ok(file)
     }

@@ -9,26 +9,21 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::OpenOptions;
-use std::io::IsTerminal;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
+use super::bars::Bars;
 use super::{Outcome, Plan, Sweep};
 use crate::device::{self, DeviceChoice};
-use crate::runner::survey::{State, Survey};
 
 /// Time between two looks at the processes.
 const LOOK: Duration = Duration::from_millis(50);
-
-/// Time between two looks into the run directories.
-const LOOK_INSIDE: Duration = Duration::from_secs(2);
 
 /// The exit code of a run whose input was wrong: it would be wrong again.
 const USERS_FAULT: i32 = 2;
@@ -179,7 +174,7 @@ impl Local {
             tries: BTreeMap::new(),
             outcome: Outcome::default(),
             told: 0,
-            shown: Shown::new(sweep),
+            bars: Bars::new(sweep),
         };
         loop {
             crew.collect()?;
@@ -192,7 +187,7 @@ impl Local {
                 crew.outcome.interrupted = pressed > 0;
                 return Ok(std::mem::take(&mut crew.outcome));
             }
-            crew.shown.look(sweep, &crew.running);
+            crew.show();
             std::thread::sleep(LOOK);
         }
     }
@@ -248,7 +243,7 @@ struct Crew<'a> {
     outcome: Outcome,
     /// How many of the user's Ctrl-C were passed on.
     told: usize,
-    shown: Shown,
+    bars: Bars,
 }
 
 impl Crew<'_> {
@@ -275,10 +270,10 @@ impl Crew<'_> {
             return;
         };
         // A run that ended well says so by its manifest.
-        let whole = self.sweep.state(job) == Some(State::Finished);
+        let whole = self.sweep.is_finished(job);
         let tries = self.tries.get(&index).copied().unwrap_or(0);
         if whole {
-            self.shown.finished();
+            self.bars.finished();
         } else if self.told > 0 {
             // It was asked to.
         } else if tries <= self.local.retries && status.code() != Some(USERS_FAULT) {
@@ -364,6 +359,13 @@ impl Crew<'_> {
     }
 }
 
+impl Crew<'_> {
+    fn show(&mut self) {
+        let running: Vec<usize> = self.running.iter().map(|running| running.index).collect();
+        self.bars.look(self.sweep, &running);
+    }
+}
+
 impl Drop for Crew<'_> {
     /// Leaves nobody behind when the sweep ends by an error.
     fn drop(&mut self) {
@@ -373,89 +375,6 @@ impl Drop for Crew<'_> {
             let _ = running.child.wait();
         }
     }
-}
-
-/// The bars: jobs that are finished, and how far each that runs is.
-struct Shown {
-    bars: MultiProgress,
-    all: ProgressBar,
-    each: BTreeMap<usize, ProgressBar>,
-    looked: Option<Instant>,
-}
-
-impl Shown {
-    fn new(sweep: &Sweep) -> Self {
-        let bars = MultiProgress::new();
-        let count = sweep.plan.jobs.len();
-        let all = bars.add(ProgressBar::new(count as u64));
-        let done = |job| sweep.state(job) == Some(State::Finished);
-        all.set_position(sweep.plan.jobs.iter().filter(|job| done(job)).count() as u64);
-        all.set_style(style(
-            "{prefix:>24} {bar:24} {pos:>4}/{len:<4} {elapsed:>5}",
-        ));
-        all.set_prefix("jobs");
-        Self {
-            bars,
-            all,
-            each: BTreeMap::new(),
-            looked: None,
-        }
-    }
-
-    fn finished(&self) {
-        self.all.inc(1);
-    }
-
-    fn look(&mut self, sweep: &Sweep, running: &[Running]) {
-        let recent = |looked: Instant| looked.elapsed() < LOOK_INSIDE;
-        if !std::io::stderr().is_terminal() || self.looked.is_some_and(recent) {
-            return;
-        }
-        self.looked = Some(Instant::now());
-        let current = |index: usize| running.iter().any(|running| running.index == index);
-        self.each.retain(|&index, bar| {
-            if !current(index) {
-                bar.finish_and_clear();
-            }
-            current(index)
-        });
-        for running in running {
-            let Some(job) = sweep.plan.jobs.get(running.index) else {
-                continue;
-            };
-            let bar = self.each.entry(running.index).or_insert_with(|| {
-                let bar = self.bars.add(ProgressBar::new(0));
-                bar.set_style(style(
-                    "{prefix:>24} {bar:24} {pos:>4}/{len:<4} {elapsed:>5} {msg}",
-                ));
-                bar.set_prefix(job.name.clone());
-                bar
-            });
-            if let Ok(survey) = Survey::of(&sweep.run_folder(job)) {
-                bar.set_length(survey.parts.len() as u64);
-                bar.set_position(survey.done() as u64);
-                let busy = survey
-                    .parts
-                    .iter()
-                    .rfind(|part| !part.done && part.updates.is_some());
-                bar.set_message(busy.map_or_else(String::new, |part| {
-                    format!("{}: update {}", part.arm, part.updates.unwrap_or_default())
-                }));
-            }
-        }
-    }
-}
-
-impl Drop for Shown {
-    fn drop(&mut self) {
-        // Tables follow on stdout.
-        let _ = self.bars.clear();
-    }
-}
-
-/// The templates are constants; a mistake in them would show at once.
-pub(super) fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@
 //! no table in the definition: a definition stays what one run is, and one
 //! definition serves many grids.
 
+mod bars;
 mod grid;
 mod local;
 mod plan;
@@ -36,6 +37,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::files;
 use crate::runner::UserError;
+use crate::runner::finish::MANIFEST;
 use crate::runner::survey::{State, Survey};
 
 /// Name of the plan, which makes a directory a sweep's.
@@ -91,6 +93,18 @@ impl Sweep {
     /// The log of a job.
     fn log(&self, job: &Job) -> PathBuf {
         self.folder.join(format!("logs/{}.log", job.number))
+    }
+
+    /// Whether a job's run is whole. The manifest alone is looked for: it is asked
+    /// again and again.
+    fn is_finished(&self, job: &Job) -> bool {
+        self.run_folder(job).join(MANIFEST).exists()
+    }
+
+    /// How many jobs are finished.
+    fn finished(&self) -> usize {
+        let jobs = self.plan.jobs.iter();
+        jobs.filter(|job| self.is_finished(job)).count()
     }
 
     /// How far a job is; `None` where it was not begun.

@@ -23,11 +23,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use indicatif::ProgressBar;
 
+use super::bars::Bars;
 use super::{Outcome, Sweep, quoted};
 use crate::files;
-use crate::runner::survey::State;
 
 /// Name of the script.
 const SCRIPT: &str = "sweep.sh";
@@ -172,16 +171,11 @@ struct Watch<'a> {
     outcome: Outcome,
     /// Whether it was said that Slurm does not answer.
     deaf: bool,
-    bar: ProgressBar,
+    bars: Bars,
 }
 
 impl<'a> Watch<'a> {
     fn new(slurm: &'a Slurm, sweep: &'a Sweep) -> Result<Self> {
-        let bar = ProgressBar::new(sweep.plan.jobs.len() as u64);
-        bar.set_style(super::local::style(
-            "{prefix:>24} {bar:24} {pos:>4}/{len:<4} {elapsed:>5} {msg}",
-        ));
-        bar.set_prefix("jobs");
         let folder = std::fs::canonicalize(&sweep.folder)
             .with_context(|| format!("reading {}", sweep.folder.display()))?;
         // Asked before anything is submitted: without an answer, what is under way
@@ -190,7 +184,7 @@ impl<'a> Watch<'a> {
         let mut waiting = Vec::new();
         let mut queued = BTreeMap::new();
         for (index, job) in sweep.plan.jobs.iter().enumerate() {
-            if sweep.state(job) == Some(State::Finished) {
+            if sweep.is_finished(job) {
                 continue;
             }
             match queue.get(&job.number) {
@@ -209,7 +203,7 @@ impl<'a> Watch<'a> {
             tries: BTreeMap::new(),
             outcome: Outcome::default(),
             deaf: false,
-            bar,
+            bars: Bars::new(sweep),
         })
     }
 
@@ -219,8 +213,8 @@ impl<'a> Watch<'a> {
             Ok(queue) => queue,
             Err(error) => {
                 if !std::mem::replace(&mut self.deaf, true) {
-                    self.bar
-                        .suspend(|| eprintln!("Slurm does not answer, asking again: {error:#}"));
+                    self.bars
+                        .say(&format!("Slurm does not answer, asking again: {error:#}"));
                 }
                 return false;
             }
@@ -239,7 +233,7 @@ impl<'a> Watch<'a> {
                 continue;
             }
             queued.absent += 1;
-            let finished = self.sweep.state(job) == Some(State::Finished);
+            let finished = self.sweep.is_finished(job);
             if finished || queued.absent >= ABSENT {
                 ended.push((index, queued.array.clone(), finished));
             }
@@ -248,16 +242,13 @@ impl<'a> Watch<'a> {
             .iter()
             .map(|(word, count)| format!("{count} {}", word.to_lowercase()))
             .collect();
-        self.bar.set_message(words.join(", "));
         for (index, array, finished) in &ended {
             self.queued.remove(index);
             if !finished {
                 self.failed(*index, array);
             }
         }
-        let done = |job| self.sweep.state(job) == Some(State::Finished);
-        let done = self.sweep.plan.jobs.iter().filter(|job| done(job)).count();
-        self.bar.set_position(done as u64);
+        self.bars.set(self.sweep.finished(), words.join(", "));
         !ended.is_empty()
     }
 
@@ -337,12 +328,10 @@ impl<'a> Watch<'a> {
             .collect();
         let arrays: Vec<&str> = arrays.into_iter().collect();
         if !arrays.is_empty() {
-            self.bar.suspend(|| {
-                eprintln!(
-                    "the jobs go on in Slurm; end them with: scancel {}",
-                    arrays.join(" ")
-                );
-            });
+            self.bars.say(&format!(
+                "the jobs go on in Slurm; end them with: scancel {}",
+                arrays.join(" ")
+            ));
         }
     }
 }
