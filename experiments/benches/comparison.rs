@@ -1,38 +1,72 @@
-//! How long the paper's table takes: 14 models, 425 items, 3 samples an item,
-//! and every contrast with 10,000 bootstrap and 10,000 permutation draws.
+//! How long two comparisons take: the paper's table (14 models, 425 items, 3
+//! samples an item, 10,000 draws of bootstrap and permutation), and ten runs of
+//! four arms and five seeds side by side (500 items, 4 samples, 2,000 draws),
+//! with their tables.
 //!
 //! `cargo bench -p experiments` prints seconds and, on Linux, the peak of the
-//! resident memory. The traces are made up from a seed: their design is that of
-//! the paper (two teachers, five bases, five students, two trained by
-//! reinforcement), their figures say nothing. It asserts nothing about time.
+//! resident memory. The traces are made up from a seed: the paper's have its
+//! design (two teachers, five bases, five students, two trained by
+//! reinforcement), and no figure says anything. It asserts nothing about time.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use experiments::comparison::build::DEFAULT_DRAWS;
 use experiments::comparison::{Input, compare};
 use experiments::manifest::{ArmCard, EvaluationCard, Role};
 use experiments::norms::{NormItem, Norms};
 use experiments::record::Trace;
 use experiments::statistics::draws;
+use experiments::tables;
 
 /// Items of each task, as many as people were timed on in the lab's four sets.
-const TASKS: [(&str, usize); 4] = [
+const PAPER: &[(&str, usize)] = &[
     ("addition_digit", 120),
     ("addition_word", 121),
     ("alphabet_arithmetic", 120),
     ("spatial_relations", 64),
 ];
-const SAMPLES: u32 = 3;
-const DRAWS: u32 = 10_000;
 
-fn cards() -> Vec<ArmCard> {
-    let card = |name: String, role, base: Option<String>, teacher: Option<&str>| ArmCard {
+/// Four tasks of 500 items together.
+const RUNS: &[(&str, usize)] = &[("a", 125), ("b", 125), ("c", 125), ("d", 125)];
+
+/// One comparison to time.
+struct Design {
+    name: &'static str,
+    cards: Vec<ArmCard>,
+    tasks: &'static [(&'static str, usize)],
+    seeds: Vec<u64>,
+    samples: u32,
+    draws: u32,
+}
+
+fn card(name: String, role: Role, base: Option<String>, teacher: Option<String>) -> ArmCard {
+    ArmCard {
         name,
         role,
         base,
         init: None,
-        teacher: teacher.map(Into::into),
+        teacher,
+    }
+}
+
+/// The arms of ten runs, as a comparison of several names them.
+fn ten_runs() -> Vec<ArmCard> {
+    let of_run = |run: usize| {
+        let name = |arm: &str| format!("run-{run}/{arm}");
+        let base = || Some(name("base"));
+        [
+            card(name("base"), Role::Base, None, None),
+            card(name("teacher"), Role::Teacher, None, None),
+            card(name("sft"), Role::Student, base(), Some(name("teacher"))),
+            card(name("grpo"), Role::Rl, base(), None),
+        ]
     };
+    (0..10).flat_map(of_run).collect()
+}
+
+/// The paper's models.
+fn cards() -> Vec<ArmCard> {
     let mut cards = vec![
         card("teacher-a".into(), Role::Teacher, None, None),
         card("teacher-b".into(), Role::Teacher, None, None),
@@ -47,7 +81,7 @@ fn cards() -> Vec<ArmCard> {
             format!("student-{i}"),
             Role::Student,
             base,
-            Some(teacher),
+            Some(teacher.into()),
         ));
     }
     for i in 1..=2 {
@@ -57,9 +91,9 @@ fn cards() -> Vec<ArmCard> {
     cards
 }
 
-fn norms() -> Norms {
+fn norms(tasks: &[(&str, usize)]) -> Norms {
     let mut items = Vec::new();
-    for (task, count) in TASKS {
+    for &(task, count) in tasks {
         for i in 0..count {
             items.push(NormItem {
                 task: task.into(),
@@ -77,24 +111,27 @@ fn norms() -> Norms {
     Norms::new(items, "made up".into())
 }
 
-fn traces(cards: &[ArmCard], norms: &Norms) -> Vec<Trace> {
+fn traces(design: &Design, norms: &Norms) -> Vec<Trace> {
     let mut traces = Vec::new();
-    for (at, card) in cards.iter().enumerate() {
+    let trainings = design.seeds.len().max(1);
+    for at in 0..design.cards.len() * trainings {
+        let card = &design.cards[at / trainings];
+        let seed = design.seeds.get(at % trainings).copied();
         let mut rng = draws::stream(1, "traces", at as u64);
         let mut uniform = || f64::from(draws::below(&mut rng, 1 << 20)) / f64::from(1 << 20) - 0.5;
-        for item in TASKS.iter().flat_map(|(task, _)| norms.items(task)) {
+        for item in design.tasks.iter().flat_map(|(task, _)| norms.items(task)) {
             let human = item.mean_log_rt.unwrap_or_default() - 7.5;
             let own = uniform();
-            for sample in 0..SAMPLES {
+            for sample in 0..design.samples {
                 let cost: f64 = 4.0 + 0.5 * human + 1.5 * own + 0.3 * uniform();
                 let tokens = cost.exp().round() as u32;
                 traces.push(Trace {
                     model: card.name.clone(),
-                    seed: None,
+                    seed,
                     task: item.task.clone(),
                     item_id: item.item_id.clone(),
                     sample,
-                    prompt_tokens: 20 + (item.item_id.len() as u32 + sample % 2),
+                    prompt_tokens: 20 + item.item_id.len() as u32,
                     reasoning_tokens: tokens,
                     completion_tokens: tokens + 5,
                     correct: Some(uniform() < 0.3),
@@ -116,21 +153,25 @@ fn peak_mib() -> Option<f64> {
     Some(kib / 1024.0)
 }
 
-fn main() {
-    let (arms, norms) = (cards(), norms());
-    let traces = traces(&arms, &norms);
-    let tasks = TASKS.map(|(task, _)| task.to_owned());
+fn time(design: &Design) {
+    let norms = norms(design.tasks);
+    let traces = traces(design, &norms);
+    let tasks: Vec<String> = design
+        .tasks
+        .iter()
+        .map(|(task, _)| (*task).into())
+        .collect();
     let started = Instant::now();
     let found = compare(Input {
-        title: "bench".into(),
+        title: design.name.into(),
         hypothesis: String::new(),
-        arms: &arms,
-        seeds: &[],
+        arms: &design.cards,
+        seeds: &design.seeds,
         tasks: &tasks,
         norms: &norms,
         traces: &traces,
         evaluation: EvaluationCard {
-            samples: SAMPLES,
+            samples: design.samples,
             temperature: 1.0,
             max_new_tokens: 1 << 16,
             items: String::new(),
@@ -140,7 +181,7 @@ fn main() {
         curves: Vec::new(),
         training: &[],
         environment: BTreeMap::new(),
-        draws: DRAWS,
+        draws: design.draws,
         seed: 0,
         only_correct: false,
         baseline: None,
@@ -149,15 +190,44 @@ fn main() {
     });
     let seconds = started.elapsed().as_secs_f64();
     match found {
-        Ok(found) => println!(
-            "{} arms, {} contrasts, {} records, {DRAWS} draws: {seconds:.2} s",
-            found.arms.len(),
-            found.contrasts.len(),
-            traces.len()
-        ),
-        Err(error) => println!("refused: {error}"),
+        Ok(found) => {
+            println!(
+                "{}: {} arms, {} contrasts, {} records, {} draws: {seconds:.2} s",
+                design.name,
+                found.arms.len(),
+                found.contrasts.len(),
+                traces.len(),
+                design.draws
+            );
+            let started = Instant::now();
+            let bytes = tables::markdown::render(&found).len() + tables::csv::render(&found).len();
+            println!(
+                "  tables of {bytes} bytes: {:.2} s",
+                started.elapsed().as_secs_f64()
+            );
+        }
+        Err(error) => println!("{}: refused: {error}", design.name),
     }
     if let Some(peak) = peak_mib() {
-        println!("peak resident memory: {peak:.0} MiB");
+        println!("  peak resident memory so far: {peak:.0} MiB");
     }
+}
+
+fn main() {
+    time(&Design {
+        name: "ten runs",
+        cards: ten_runs(),
+        tasks: RUNS,
+        seeds: (1..=5).collect(),
+        samples: 4,
+        draws: DEFAULT_DRAWS,
+    });
+    time(&Design {
+        name: "the paper's table",
+        cards: cards(),
+        tasks: PAPER,
+        seeds: Vec::new(),
+        samples: 3,
+        draws: 10_000,
+    });
 }

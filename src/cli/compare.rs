@@ -1,45 +1,138 @@
 //! `qinglan compare`: the comparison of finished runs, on standard output.
 
+use std::io::{IsTerminal, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
-use experiments::comparison::Comparison;
-use experiments::tables;
+use experiments::comparison::{Comparison, Measure};
+use experiments::tables::layout::Document;
+use experiments::{report, tables};
 
 use super::color_on;
-use crate::runner::UserError;
 use crate::runner::finish::Loaded;
+use crate::runner::{UserError, together};
 
 /// Arguments of `qinglan compare`.
 #[derive(Args)]
 pub(super) struct Compare {
-    /// Run directories, or sweep directories for their finished runs.
+    /// Run directories, or sweep directories for their finished runs. Runs of one
+    /// definition with other seeds become one run; arms of others are named RUN/ARM.
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
-    /// How to print it.
+    /// How to print it. csv and parquet have one row an estimate.
     #[arg(long, value_enum, default_value = "terminal")]
     format: Format,
+    /// Show these columns of each table alone, such as accuracy,alignment-r,p-holm;
+    /// of csv and parquet the columns by their names.
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    columns: Vec<String>,
+    /// Order arms, and contrasts, by a measure, the largest first.
+    #[arg(long, value_enum, value_name = "MEASURE")]
+    sort: Option<Order>,
+    /// Hold every other arm against this one too.
+    #[arg(long, value_name = "ARM")]
+    baseline: Option<String>,
+    /// Refuse, with exit code 2, where a condition of pairing does not hold.
+    #[arg(long)]
+    strict: bool,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
     Terminal,
     Md,
     Latex,
     Csv,
     Json,
+    Html,
+    Parquet,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Order {
+    Alignment,
+    Accuracy,
+    BalancedAccuracy,
+    Tokens,
+}
+
+impl Order {
+    fn measure(self) -> Measure {
+        match self {
+            Self::Alignment => Measure::Alignment,
+            Self::Accuracy => Measure::Accuracy,
+            Self::BalancedAccuracy => Measure::BalancedAccuracy,
+            Self::Tokens => Measure::Tokens,
+        }
+    }
 }
 
 impl Compare {
     pub(super) fn execute(self) -> Result<()> {
+        let fixed = matches!(self.format, Format::Json | Format::Html);
+        if fixed && !self.columns.is_empty() {
+            bail!(UserError(
+                "--columns is for tables; json and html hold the whole comparison".to_owned()
+            ));
+        }
+        if self.format == Format::Parquet && std::io::stdout().is_terminal() {
+            bail!(UserError(
+                "a Parquet table is no text for a terminal; write it to a file with > FILE"
+                    .to_owned()
+            ));
+        }
         let runs = crate::sweep::finished_runs(self.runs)?;
-        let comparison = match runs.as_slice() {
-            [run] => UserError::blame(Loaded::read(run))?.compare()?,
-            runs => UserError::blame(merged(runs))?.compare()?,
+        let loaded = UserError::blame(together::read(&runs))?;
+        let comparison = loaded.compare_with(self.baseline.as_deref());
+        let mut comparison = UserError::blame(comparison)?;
+        if self.strict {
+            refuse_unfair(&comparison)?;
+        }
+        if let Some(order) = self.sort {
+            comparison.sort_by(order.measure());
+        }
+        let document = || -> Result<Document> {
+            let mut document = tables::layout::document(&comparison);
+            if !self.columns.is_empty() {
+                document.keep(&self.columns).map_err(UserError)?;
+            }
+            Ok(document)
         };
-        print(&comparison, self.format)
+        let columns = self.columns.as_slice();
+        let bytes = match self.format {
+            Format::Terminal => {
+                let color = color_on(&std::io::stdout());
+                tables::terminal::of(&document()?, color).into_bytes()
+            }
+            Format::Md => tables::markdown::of(&document()?).into_bytes(),
+            Format::Latex => tables::latex::of(&document()?).into_bytes(),
+            Format::Csv => tables::csv::with_columns(&comparison, columns)
+                .map_err(UserError)?
+                .into_bytes(),
+            Format::Json => tables::json::render(&comparison)?.into_bytes(),
+            Format::Html => report::html(&comparison, &loaded.shown()).into_bytes(),
+            Format::Parquet => tables::parquet::render(&comparison, columns).map_err(UserError)?,
+        };
+        write(&bytes)
     }
+}
+
+/// Refuses a comparison that a condition of pairing does not hold for.
+fn refuse_unfair(comparison: &Comparison) -> Result<()> {
+    let failing: Vec<&str> = comparison
+        .fairness
+        .iter()
+        .filter(|found| found.condition.is_pairing() && found.holds == Some(false))
+        .map(|found| found.found.as_str())
+        .collect();
+    if !failing.is_empty() {
+        bail!(UserError(format!(
+            "the comparison is not fair ({}); without --strict it is made and the arms concerned are marked",
+            failing.join("; ")
+        )));
+    }
+    Ok(())
 }
 
 /// Prints the comparison of one run.
@@ -49,53 +142,12 @@ pub(super) fn print_run(run: &Path) -> Result<()> {
 
 /// Prints a comparison.
 pub(super) fn print_comparison(comparison: &Comparison) -> Result<()> {
-    print(comparison, Format::Terminal)
+    let color = color_on(&std::io::stdout());
+    write(tables::terminal::render(comparison, color).as_bytes())
 }
 
-fn print(comparison: &Comparison, format: Format) -> Result<()> {
-    let text = match format {
-        Format::Terminal => tables::terminal::render(comparison, color_on(&std::io::stdout())),
-        Format::Md => tables::markdown::render(comparison),
-        Format::Latex => tables::latex::render(comparison),
-        Format::Csv => tables::csv::render(comparison),
-        Format::Json => tables::json::render(comparison)?,
-    };
-    println!("{}", text.trim_end());
-    Ok(())
-}
-
-/// Several runs as one, their arms named `RUN/ARM`. Runs that did not evaluate
-/// the same items in the same way are refused: their difference would be the
-/// evaluation's as much as the arms'.
-fn merged(runs: &[PathBuf]) -> Result<Loaded> {
-    let mut all: Option<Loaded> = None;
-    for run in runs {
-        let mut loaded = Loaded::read(run)?;
-        let label = run
-            .file_name()
-            .with_context(|| format!("{} is not the name of a folder", run.display()))?
-            .to_string_lossy()
-            .into_owned();
-        loaded.prefix(&label);
-        let Some(together) = &mut all else {
-            all = Some(loaded);
-            continue;
-        };
-        let taken = |name: &String| together.manifest.arms.iter().any(|arm| arm.name == *name);
-        if let Some(twice) = loaded.manifest.arms.iter().find(|arm| taken(&arm.name)) {
-            bail!(UserError(format!(
-                "two of the runs are called {}; rename one of the folders",
-                twice.name.split('/').next().unwrap_or_default()
-            )));
-        }
-        if loaded.manifest.evaluation != together.manifest.evaluation {
-            bail!(UserError(format!(
-                "{} was evaluated otherwise than {}: items, samples, temperature, token cap and norms must be the same",
-                run.display(),
-                runs[0].display()
-            )));
-        }
-        together.absorb(loaded)?;
-    }
-    all.context("no run was given")
+fn write(bytes: &[u8]) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    let written = out.write_all(bytes).and_then(|()| out.flush());
+    written.context("standard output takes no more")
 }

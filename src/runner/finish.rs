@@ -11,7 +11,9 @@ use anyhow::{Context, Result, bail, ensure};
 use experiments::alignment::ceiling::Ceiling;
 use experiments::comparison::build::{DEFAULT_DRAWS, Input, compare_items};
 use experiments::comparison::items::item_completions;
-use experiments::comparison::{Comparison, Curve, ItemCompletions, Recipe, TrainingLog};
+use experiments::comparison::{
+    Comparison, Condition, Curve, Flaw, ItemCompletions, Recipe, TrainingLog,
+};
 use experiments::manifest::{ArmCard, ArmRun, EvaluationCard, Manifest, Role};
 use experiments::norms::{NormItem, Norms};
 use experiments::record::recording::{self, Recording};
@@ -191,31 +193,36 @@ pub struct Loaded {
     pub curves: Vec<Curve>,
     /// What the logs say of trainings that taught nothing.
     pub training: Vec<TrainingLog>,
+    /// How each arm was trained.
+    pub(super) recipes: Vec<Recipe>,
+    /// What is known to be wrong with the pairing.
+    pub(super) flaws: Vec<Flaw>,
 }
 
 impl Loaded {
     /// Reads a run directory and checks its files against its manifest.
     pub fn read(at: &Path) -> Result<Self> {
-        let path = at.join(MANIFEST);
-        if !path.exists() {
-            let what = if at.join(super::DEFINITION_FILE).exists() {
-                "the run is not finished; go on with it with qinglan run DEFINITION --out DIR --resume"
-            } else {
-                "it is not a run directory"
-            };
-            bail!(UserError(format!(
-                "{} has no {MANIFEST}: {what}",
-                at.display()
-            )));
+        if let Some(why) = unreadable(at)? {
+            bail!(UserError(why));
         }
-        let manifest: Manifest = read_json(&path)?;
-        ensure!(
-            manifest.format == FORMAT,
-            "{}: format {} was written by another version; this one reads format {FORMAT}",
-            path.display(),
-            manifest.format
-        );
-        Self::of(at, manifest)
+        Self::of(at, read_json(&at.join(MANIFEST))?)
+    }
+
+    /// The same, but that an arm of a seed whose records were lost or changed is
+    /// left out and said to be, as long as any is left.
+    pub(super) fn read_what_is_whole(at: &Path) -> Result<Self> {
+        if let Some(why) = unreadable(at)? {
+            bail!(UserError(why));
+        }
+        let whole: Manifest = read_json(&at.join(MANIFEST))?;
+        let mut manifest = whole.clone();
+        let flaws = leave_out_changed(at, &mut manifest);
+        if manifest.arms.is_empty() {
+            return Self::of(at, whole);
+        }
+        let mut loaded = Self::of(at, manifest)?;
+        loaded.flaws = flaws;
+        Ok(loaded)
     }
 
     /// The files that a manifest names, checked against it.
@@ -244,13 +251,16 @@ impl Loaded {
             let folder = at.join(&arm_run.folder);
             read(&folder.join(TRACES))?;
             let metrics = folder.join("metrics.jsonl");
-            if metrics.exists() {
+            let log = format!("{}/metrics.jsonl", arm_run.folder);
+            if manifest.files.contains_key(&log) {
                 let (drawn, log) = learning::read(&metrics, &arm_run.arm, arm_run.seed)?;
                 curves.extend(drawn);
                 training.push(log);
             }
         }
         Ok(Self {
+            recipes: recipes(&manifest),
+            flaws: Vec::new(),
             manifest,
             norms,
             recording,
@@ -259,51 +269,13 @@ impl Loaded {
         })
     }
 
-    /// Puts a run's name before the names of its arms.
-    pub fn prefix(&mut self, label: &str) {
-        let rename = |name: &mut String| *name = format!("{label}/{name}");
-        for card in &mut self.manifest.arms {
-            rename(&mut card.name);
-            card.base.iter_mut().for_each(rename);
-            card.init.iter_mut().for_each(rename);
-            card.teacher.iter_mut().for_each(rename);
-        }
-        for arm_run in &mut self.manifest.arm_runs {
-            rename(&mut arm_run.arm);
-            arm_run.init.iter_mut().for_each(rename);
-        }
-        self.recording.prefix(label);
-        for curve in &mut self.curves {
-            rename(&mut curve.arm);
-        }
-        for log in &mut self.training {
-            rename(&mut log.arm);
-        }
-    }
-
-    /// Takes in another run's arms, which must have other names and the same evaluation.
-    pub fn absorb(&mut self, other: Self) -> Result<()> {
-        self.manifest.title = format!("{}; {}", self.manifest.title, other.manifest.title);
-        self.manifest.hypothesis = format!(
-            "{}\n\n{}",
-            self.manifest.hypothesis, other.manifest.hypothesis
-        );
-        for seed in other.manifest.seeds {
-            if !self.manifest.seeds.contains(&seed) {
-                self.manifest.seeds.push(seed);
-            }
-        }
-        self.manifest.arms.extend(other.manifest.arms);
-        self.manifest.arm_runs.extend(other.manifest.arm_runs);
-        self.manifest.notes.extend(other.manifest.notes);
-        self.recording.absorb(other.recording)?;
-        self.curves.extend(other.curves);
-        self.training.extend(other.training);
-        Ok(())
-    }
-
     /// The comparison of the run's arms.
     pub fn compare(&self) -> Result<Comparison> {
+        self.compare_with(None)
+    }
+
+    /// The same with every arm held against a baseline too.
+    pub fn compare_with(&self, baseline: Option<&str>) -> Result<Comparison> {
         let manifest = &self.manifest;
         let arms: Vec<&str> = manifest.arms.iter().map(|arm| arm.name.as_str()).collect();
         let items = self
@@ -329,9 +301,9 @@ impl Loaded {
             draws: DEFAULT_DRAWS,
             seed: 0,
             only_correct: manifest.only_correct,
-            baseline: None,
-            flaws: &[],
-            recipes: recipes(manifest),
+            baseline,
+            flaws: &self.flaws,
+            recipes: self.recipes.clone(),
         };
         let mut comparison = compare_items(input, &items)?;
         notes.append(&mut comparison.notes);
@@ -341,7 +313,7 @@ impl Loaded {
     }
 
     /// Items with the completions that were kept.
-    fn shown(&self) -> Vec<ItemCompletions> {
+    pub fn shown(&self) -> Vec<ItemCompletions> {
         item_completions(self.recording.shown(), &self.norms, &self.manifest.tasks)
     }
 
@@ -349,6 +321,95 @@ impl Loaded {
     pub fn write_tables(&self, to: &Path) -> Result<Vec<PathBuf>> {
         Ok(report::write_all(&self.compare()?, &self.shown(), to)?)
     }
+}
+
+/// Why a folder cannot be compared whatever else it holds; `None` where it can be.
+pub(super) fn unreadable(at: &Path) -> Result<Option<String>> {
+    let path = at.join(MANIFEST);
+    if !path.exists() {
+        let what = if at.join(super::DEFINITION_FILE).exists() {
+            "the run is not finished; go on with it with qinglan run DEFINITION --out DIR --resume"
+        } else {
+            "it is not a run directory"
+        };
+        return Ok(Some(format!("{} has no {MANIFEST}: {what}", at.display())));
+    }
+    // Another version's may lack what this one's has.
+    let manifest: serde_json::Value = read_json(&path)?;
+    let format = manifest.get("format").and_then(serde_json::Value::as_u64);
+    Ok((format != Some(u64::from(FORMAT))).then(|| {
+        let found = format.map_or("no format".to_owned(), |format| format!("format {format}"));
+        format!(
+            "{}: {found} was written by another version; this one reads format {FORMAT}",
+            path.display()
+        )
+    }))
+}
+
+/// Takes out of a manifest the arms of a seed whose records are not those it
+/// names, and the other files that are not; says which.
+fn leave_out_changed(at: &Path, manifest: &mut Manifest) -> Vec<Flaw> {
+    let sound = |name: &String, expected: &String| {
+        files::hash_file(&at.join(name)).is_ok_and(|found| found == *expected)
+    };
+    let files = &manifest.files;
+    let changed: Vec<String> = files
+        .iter()
+        .filter(|(name, expected)| *name != ITEMS && *name != TRACES && !sound(name, expected))
+        .map(|(name, _)| name.clone())
+        .collect();
+    let mut flaws = Vec::new();
+    for name in &changed {
+        let of_file = |run: &&ArmRun| {
+            name.strip_prefix(&run.folder)
+                .is_some_and(|rest| rest.starts_with('/'))
+        };
+        let run = manifest.arm_runs.iter().find(of_file);
+        let left_out = if name.ends_with(TRACES) {
+            run.map(|run| format!("{} of seed {} is left out", run.arm, run.seed))
+        } else {
+            run.map(|run| format!("what {} of seed {} logged is left out", run.arm, run.seed))
+        };
+        let arms = run.map(|run| vec![run.arm.clone()]).unwrap_or_default();
+        let left_out = left_out.unwrap_or_else(|| "it is left out".to_owned());
+        let found = format!("{name} is missing or was changed after the run: {left_out}");
+        flaws.push(Flaw::of(Condition::Complete, arms, found));
+    }
+    let lost = |run: &ArmRun| changed.contains(&format!("{}/{TRACES}", run.folder));
+    manifest.arm_runs.retain(|run| !lost(run));
+    let there: Vec<(String, u64)> = manifest
+        .arm_runs
+        .iter()
+        .map(|run| (run.arm.clone(), run.seed))
+        .collect();
+    for run in &mut manifest.arm_runs {
+        // Whether the link fits cannot be told any more.
+        let seed = run.seed;
+        let lost = |init: &mut String| there.contains(&(init.clone(), seed));
+        run.init = run.init.take_if(lost);
+    }
+    manifest.files.retain(|name, _| !changed.contains(name));
+    manifest
+        .notes
+        .extend(flaws.iter().map(|flaw| format!("{}.", flaw.found)));
+    let left: Vec<String> = manifest
+        .arm_runs
+        .iter()
+        .map(|run| run.arm.clone())
+        .collect();
+    let evaluation = left.is_empty() && changed.is_empty();
+    manifest
+        .arms
+        .retain(|card| evaluation || left.contains(&card.name));
+    let known: Vec<String> = manifest.arms.iter().map(|card| card.name.clone()).collect();
+    for card in &mut manifest.arms {
+        for relation in [&mut card.base, &mut card.init, &mut card.teacher] {
+            if relation.as_ref().is_some_and(|name| !known.contains(name)) {
+                *relation = None;
+            }
+        }
+    }
+    flaws
 }
 
 fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {

@@ -17,6 +17,7 @@ pub mod provenance;
 pub mod schedule;
 pub mod survey;
 mod teacher;
+pub mod together;
 
 pub use base::{cache_folder, models_folder};
 pub(crate) use inputs::problems;

@@ -57,14 +57,11 @@ pub(super) fn flaws(runs: &[ArmRun]) -> Vec<Flaw> {
     };
     let flaw = |run: &ArmRun| {
         let init = run.init.clone().unwrap_or_default();
-        Flaw {
-            condition: Condition::BaseWeights,
-            found: format!(
-                "{} of seed {} did not start from the weights {init} ended with",
-                run.arm, run.seed
-            ),
-            arms: vec![run.arm.clone(), init],
-        }
+        let found = format!(
+            "{} of seed {} did not start from the weights {init} ended with",
+            run.arm, run.seed
+        );
+        Flaw::of(Condition::BaseWeights, vec![run.arm.clone(), init], found)
     };
     runs.iter().filter(misfit).map(flaw).collect()
 }

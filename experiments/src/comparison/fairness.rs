@@ -70,6 +70,38 @@ pub struct Fairness {
     pub found: String,
     /// The arms for which it does not hold.
     pub arms: Vec<String>,
+    /// The runs whose arms it does not hold for beside those of other runs; among
+    /// themselves it may.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub runs: Vec<String>,
+}
+
+impl Fairness {
+    /// Whether it fails for an arm's own figures.
+    pub fn concerns(&self, arm: &str) -> bool {
+        let named = self.arms.iter().any(|name| name == arm);
+        named || self.runs.iter().any(|run| is_of(arm, run))
+    }
+
+    /// Whether it fails between two arms.
+    pub fn parts(&self, [arm, against]: [&str; 2]) -> bool {
+        let named = |name: &str| self.arms.iter().any(|arm| arm == name);
+        let within = match self.condition {
+            // What one arm lacks is missing from every pair with it.
+            Condition::Items | Condition::Samples | Condition::Seeds => {
+                named(arm) || named(against)
+            }
+            _ => named(arm) && named(against),
+        };
+        let apart = |run: &String| is_of(arm, run) != is_of(against, run);
+        within || self.runs.iter().any(apart)
+    }
+}
+
+/// Whether an arm is of a run: it is then named `RUN/ARM`.
+fn is_of(arm: &str, run: &str) -> bool {
+    arm.strip_prefix(run)
+        .is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// What whoever read the runs found wrong with a condition.
@@ -81,6 +113,20 @@ pub struct Flaw {
     pub found: String,
     /// The arms concerned.
     pub arms: Vec<String>,
+    /// The runs concerned, as [`Fairness::runs`] has them.
+    pub runs: Vec<String>,
+}
+
+impl Flaw {
+    /// A flaw of some arms.
+    pub fn of(condition: Condition, arms: Vec<String>, found: String) -> Self {
+        Self {
+            condition,
+            found,
+            arms,
+            runs: Vec::new(),
+        }
+    }
 }
 
 /// What was looked at of one condition.
@@ -95,6 +141,7 @@ impl Looked {
         let given = given.iter().filter(|flaw| flaw.condition == condition);
         let flaws: Vec<Flaw> = self.flaws.into_iter().chain(given.cloned()).collect();
         let arms: BTreeSet<&String> = flaws.iter().flat_map(|flaw| &flaw.arms).collect();
+        let runs: BTreeSet<&String> = flaws.iter().flat_map(|flaw| &flaw.runs).collect();
         let found: Vec<&str> = flaws.iter().map(|flaw| flaw.found.as_str()).collect();
         match (flaws.is_empty(), self.sound) {
             (false, _) => Fairness {
@@ -102,12 +149,14 @@ impl Looked {
                 holds: Some(false),
                 found: found.join("; "),
                 arms: arms.into_iter().cloned().collect(),
+                runs: runs.into_iter().cloned().collect(),
             },
             (true, sound) => Fairness {
                 condition,
                 holds: sound.is_some().then_some(true),
                 found: sound.unwrap_or_else(|| "not recorded".to_owned()),
                 arms: Vec::new(),
+                runs: Vec::new(),
             },
         }
     }
@@ -196,11 +245,8 @@ fn flaw(condition: Condition, arms: Vec<String>, found: impl FnOnce(&str) -> Str
     if arms.is_empty() {
         return Vec::new();
     }
-    vec![Flaw {
-        condition,
-        found: found(&super::notes::named(&arms)),
-        arms,
-    }]
+    let found = found(&super::notes::named(&arms));
+    vec![Flaw::of(condition, arms, found)]
 }
 
 fn same_items(input: &Input<'_>, items: &Items) -> Looked {
@@ -310,33 +356,45 @@ fn samples(input: &Input<'_>, items: &Items) -> Looked {
     }
 }
 
+/// Each arm beside those of its base; in a comparison of several runs, those of
+/// one run.
 fn seeds(input: &Input<'_>, items: &Items) -> Looked {
     let have = |arm: &ArmCard| -> BTreeSet<u64> {
-        items.models[&arm.name]
-            .iter()
-            .filter_map(|model| model.seed)
-            .collect()
+        let models = items.models[&arm.name].iter();
+        models.filter_map(|model| model.seed).collect()
     };
-    let all: BTreeSet<u64> = trained(input)
-        .flat_map(have)
-        .chain(input.seeds.iter().copied())
-        .collect();
     let words = |seeds: &mut dyn Iterator<Item = &u64>| {
         seeds.map(u64::to_string).collect::<Vec<_>>().join(", ")
     };
+    let of_base = |arm: &ArmCard| -> BTreeSet<u64> {
+        let base = base_of(arm, input.arms);
+        let beside = trained(input).filter(|other| base_of(other, input.arms) == base);
+        beside
+            .flat_map(have)
+            .chain(input.seeds.iter().copied())
+            .collect()
+    };
     let flaws = trained(input).filter_map(|arm| {
-        let have = have(arm);
+        let (have, all) = (have(arm), of_base(arm));
         let missing = words(&mut all.difference(&have));
         // A model recorded elsewhere has none at all.
-        (!missing.is_empty() && !have.is_empty()).then(|| Flaw {
-            condition: Condition::Seeds,
-            found: format!("{} lacks seed {missing}", arm.name),
-            arms: vec![arm.name.clone()],
+        (!missing.is_empty() && !have.is_empty()).then(|| {
+            let found = format!("{} lacks seed {missing}", arm.name);
+            Flaw::of(Condition::Seeds, vec![arm.name.clone()], found)
         })
     });
+    let all: BTreeSet<BTreeSet<u64>> = trained(input).map(of_base).collect();
+    let sound = match Vec::from_iter(&all).as_slice() {
+        [] => None,
+        [one] if one.is_empty() => None,
+        [one] => Some(format!(
+            "every trained arm has seed(s) {}",
+            words(&mut one.iter())
+        )),
+        _ => Some("the trained arms of one base have the same seeds".to_owned()),
+    };
     Looked {
-        sound: (!all.is_empty())
-            .then(|| format!("every trained arm has seed(s) {}", words(&mut all.iter()))),
+        sound,
         flaws: flaws.collect(),
     }
 }
@@ -348,11 +406,8 @@ fn several_seeds(items: &Items) -> Looked {
         .map(Vec::len)
         .max()
         .unwrap_or_default();
-    let one = Flaw {
-        condition: Condition::SeveralSeeds,
-        found: "one: the intervals speak of items, not of another training".to_owned(),
-        arms: Vec::new(),
-    };
+    let found = "one: the intervals speak of items, not of another training";
+    let one = Flaw::of(Condition::SeveralSeeds, Vec::new(), found.to_owned());
     Looked {
         sound: Some(format!("{most}")),
         flaws: if most > 1 { Vec::new() } else { vec![one] },
@@ -381,10 +436,9 @@ fn shares(
             }
         }),
         flaws: above
-            .map(|(name, share)| Flaw {
-                condition,
-                found: words(name, &percent(*share)),
-                arms: vec![name.clone()],
+            .map(|(name, share)| {
+                let found = words(name, &percent(*share));
+                Flaw::of(condition, vec![name.clone()], found)
             })
             .collect(),
     }
@@ -424,10 +478,9 @@ fn weights_moved(input: &Input<'_>) -> Looked {
         sound: (runs > 0).then(|| format!("in {runs} training(s)")),
         flaws: unmoved
             .into_iter()
-            .map(|(arm, seed)| Flaw {
-                condition: Condition::WeightsMoved,
-                found: format!("{arm} of seed {seed} learned nothing"),
-                arms: vec![arm],
+            .map(|(arm, seed)| {
+                let found = format!("{arm} of seed {seed} learned nothing");
+                Flaw::of(Condition::WeightsMoved, vec![arm], found)
             })
             .collect(),
     }

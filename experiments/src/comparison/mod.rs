@@ -12,6 +12,7 @@ pub mod items;
 pub mod matched;
 mod notes;
 pub mod recipe;
+mod sorted;
 mod training;
 
 use std::collections::BTreeMap;

@@ -264,6 +264,18 @@ impl Recording {
         self.rows = rows;
     }
 
+    /// Drops every record of a model.
+    pub fn forget(&mut self, model: &str) {
+        let Some(&number) = self.models.numbers.get(model) else {
+            return;
+        };
+        let cells = &self.cells;
+        self.rows
+            .retain(|row| cells[row.cell() as usize].model != number);
+        self.settled = self.rows.len();
+        self.shown.retain(|trace| trace.model != model);
+    }
+
     /// Puts a label before the name of every model.
     pub fn prefix(&mut self, label: &str) {
         let renamed = |name: &String| format!("{label}/{name}");

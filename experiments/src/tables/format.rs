@@ -125,6 +125,14 @@ pub fn count(n: u64) -> String {
     group_thousands(&n.to_string())
 }
 
+/// Memory in MiB, `not recorded` where nobody measured it.
+pub fn mebibytes(bytes: Option<f64>) -> String {
+    match bytes {
+        Some(bytes) => number(Some(bytes / 1_048_576.0), Quantity::Amount),
+        None => "not recorded".to_owned(),
+    }
+}
+
 /// Floating-point operations: `3.1e12`, and plain `0` for none.
 pub fn flops(flops: f64) -> String {
     if !flops.is_finite() {

@@ -21,14 +21,18 @@ const ROWS: usize = 45;
 
 /// The tables as one LaTeX file.
 pub fn render(comparison: &Comparison) -> String {
-    let document = layout::document(comparison);
+    of(&layout::document(comparison))
+}
+
+/// A document as one LaTeX file.
+pub fn of(document: &Document) -> String {
     let mut out = String::from(PREAMBLE);
     let _ = write!(
         out,
         "\\title{{{}}}\n\\date{{}}\n\\begin{{document}}\n\\maketitle\n",
         escape(&document.title)
     );
-    front(&mut out, &document);
+    front(&mut out, document);
     for table in &document.tables {
         floats(&mut out, table);
     }

@@ -14,6 +14,7 @@ use footnotes::Footnotes;
 mod across;
 mod answers;
 mod arms;
+mod columns;
 mod contrasts;
 mod fairness;
 mod footnotes;

@@ -4,12 +4,16 @@
 
 use std::fmt::Write as _;
 
-use super::layout::{self, Cell, Table};
+use super::layout::{self, Cell, Document, Table};
 use crate::comparison::Comparison;
 
 /// The tables as one Markdown file.
 pub fn render(comparison: &Comparison) -> String {
-    let document = layout::document(comparison);
+    of(&layout::document(comparison))
+}
+
+/// A document as one Markdown file.
+pub fn of(document: &Document) -> String {
     let mut out = format!("# {}\n", escape(&document.title));
     if !document.hypothesis.is_empty() {
         let _ = write!(

@@ -1,4 +1,4 @@
-//! Comparison tables: for the terminal, Markdown, CSV, LaTeX and JSON.
+//! Comparison tables: for the terminal, Markdown, LaTeX, CSV, Parquet and JSON.
 //!
 //! [`layout`] decides what the tables say and [`mod@format`] how a number is
 //! rounded; an exporter a file decides only how that looks. Nothing here
@@ -10,7 +10,9 @@ pub mod json;
 pub mod latex;
 pub mod layout;
 pub mod markdown;
+pub mod parquet;
 pub mod terminal;
+mod tidy;
 
 #[cfg(test)]
 mod snapshot;

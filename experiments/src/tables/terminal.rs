@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use comfy_table::{Attribute, CellAlignment, ContentArrangement, TableComponent, presets};
 
 use super::format;
-use super::layout::{self, Cell, Column, Table};
+use super::layout::{self, Cell, Column, Document, Table};
 use crate::comparison::Comparison;
 
 /// Columns that a line may fill.
@@ -17,7 +17,11 @@ const WIDTH: u16 = 80;
 
 /// The tables as text, in colour where `color` is true.
 pub fn render(comparison: &Comparison, color: bool) -> String {
-    let document = layout::document(comparison);
+    of(&layout::document(comparison), color)
+}
+
+/// A document as text, in colour where `color` is true.
+pub fn of(document: &Document, color: bool) -> String {
     let mut out = String::new();
     heading(&mut out, &document.title, color);
     if !document.hypothesis.is_empty() {

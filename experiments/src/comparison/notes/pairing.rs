@@ -67,11 +67,7 @@ pub(in crate::comparison) fn weight_flaws(input: &Input<'_>) -> Vec<Flaw> {
         } else {
             continue;
         };
-        flaws.push(Flaw {
-            condition: Condition::BaseWeights,
-            found,
-            arms,
-        });
+        flaws.push(Flaw::of(Condition::BaseWeights, arms, found));
     }
     flaws
 }
@@ -90,14 +86,11 @@ pub(in crate::comparison) fn order_flaws(input: &Input<'_>) -> Vec<Flaw> {
             .collect();
         if orders.len() > 1 {
             let arms = names(&ordered);
-            flaws.push(Flaw {
-                condition: Condition::ProblemOrder,
-                found: format!(
-                    "the arms of seed {seed} that train on problems met them in different orders ({})",
-                    named(&arms)
-                ),
-                arms,
-            });
+            let found = format!(
+                "the arms of seed {seed} that train on problems met them in different orders ({})",
+                named(&arms)
+            );
+            flaws.push(Flaw::of(Condition::ProblemOrder, arms, found));
         }
     }
     flaws

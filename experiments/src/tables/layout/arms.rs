@@ -76,12 +76,6 @@ pub(super) fn measures(comparison: &Comparison) -> Table {
     }
 }
 
-/// Bytes of a MiB.
-const MEBI: f64 = 1_048_576.0;
-
-/// What stands for a number that no run recorded.
-const NOT_RECORDED: &str = "not recorded";
-
 const MEMORY_UNKNOWN: &str = "the run was made by a version that did not record it";
 
 /// What each arm spent.
@@ -101,12 +95,12 @@ pub(super) fn budgets(comparison: &Comparison) -> Table {
                     format::count(budget.generated_tokens).into(),
                     format::flops(budget.flops).into(),
                     format::number(Some(budget.seconds), Quantity::Amount).into(),
-                    match budget.peak_memory {
-                        Some(bytes) => format::number(Some(bytes / MEBI), Quantity::Amount).into(),
-                        None => Cell {
-                            mark: Some(notes.mark(Some(MEMORY_UNKNOWN))),
-                            ..NOT_RECORDED.into()
-                        },
+                    Cell {
+                        mark: budget
+                            .peak_memory
+                            .is_none()
+                            .then(|| notes.mark(Some(MEMORY_UNKNOWN))),
+                        ..format::mebibytes(budget.peak_memory).into()
                     },
                 ],
             })

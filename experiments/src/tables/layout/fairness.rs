@@ -75,21 +75,14 @@ pub(super) fn fairness(comparison: &Comparison) -> Table {
 
 /// The failing pairing conditions that concern a contrast.
 pub(super) fn of_contrast(comparison: &Comparison, names: [&str; 2]) -> Option<String> {
-    use Condition as C;
-    words(comparison, |found| match found.condition {
-        // What one arm lacks is missing from every pair with it.
-        C::Items | C::Samples | C::Seeds => names.iter().any(|name| concerns(found, name)),
-        condition => condition.is_pairing() && names.iter().all(|name| concerns(found, name)),
+    words(comparison, |found| {
+        found.condition.is_pairing() && found.parts(names)
     })
 }
 
 /// The failing conditions that concern an arm.
 pub(super) fn of_arm(comparison: &Comparison, name: &str) -> Option<String> {
-    words(comparison, |found| concerns(found, name))
-}
-
-fn concerns(found: &Fairness, name: &str) -> bool {
-    found.arms.iter().any(|arm| arm == name)
+    words(comparison, |found| found.concerns(name))
 }
 
 fn words(comparison: &Comparison, concerned: impl Fn(&Fairness) -> bool) -> Option<String> {

@@ -121,6 +121,7 @@ fn what_the_reader_of_the_runs_found_is_said_too() {
         condition: Condition::Complete,
         found: "grpo of seed 3 is not finished".into(),
         arms: vec!["grpo".into()],
+        runs: Vec::new(),
     }];
     let alike = [TrainingLog {
         arm: "grpo".into(),

@@ -1,0 +1,112 @@
+//! The columns that a reader asks for.
+
+use std::collections::BTreeSet;
+
+use super::{Column, Document};
+
+impl Document {
+    /// Leaves of each table its first column and those named, and only tables
+    /// that have one of them. A name is a heading in small letters with a hyphen
+    /// for whatever is no letter or digit: `p (Holm)` is `p-holm`. What is asked
+    /// for is shown at any width.
+    ///
+    /// The error names every column there is.
+    pub fn keep(&mut self, names: &[String]) -> Result<(), String> {
+        let all: BTreeSet<String> = self
+            .tables
+            .iter()
+            .flat_map(|table| table.columns.iter().skip(1))
+            .map(name)
+            .collect();
+        if let Some(unknown) = names.iter().find(|name| !all.contains(*name)) {
+            let all: Vec<String> = all.into_iter().collect();
+            return Err(format!(
+                "no table has a column {unknown} (there are: {})",
+                all.join(", ")
+            ));
+        }
+        for table in &mut self.tables {
+            let kept: Vec<bool> = table
+                .columns
+                .iter()
+                .enumerate()
+                .map(|(at, column)| at == 0 || names.contains(&name(column)))
+                .collect();
+            let keep = |at: usize| kept.get(at).copied().unwrap_or_default();
+            retain(&mut table.columns, keep);
+            for column in &mut table.columns {
+                column.detail = false;
+            }
+            for row in &mut table.rows {
+                retain(&mut row.cells, keep);
+            }
+            let marks: BTreeSet<&String> = table
+                .rows
+                .iter()
+                .flat_map(|row| row.cells.iter().filter_map(|cell| cell.mark.as_ref()))
+                .collect();
+            table.footnotes.retain(|(letter, _)| marks.contains(letter));
+            table.aside = false;
+        }
+        self.tables.retain(|table| table.columns.len() > 1);
+        Ok(())
+    }
+}
+
+fn retain<T>(list: &mut Vec<T>, keep: impl Fn(usize) -> bool) {
+    let mut at = 0;
+    list.retain(|_| {
+        at += 1;
+        keep(at - 1)
+    });
+}
+
+fn name(column: &Column) -> String {
+    let words = column.header.split(|c: char| !c.is_alphanumeric());
+    let words: Vec<String> = words
+        .filter(|word| !word.is_empty())
+        .map(str::to_lowercase)
+        .collect();
+    words.join("-")
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::fixture;
+    use crate::tables::layout::document;
+
+    #[test]
+    fn the_columns_asked_for_stay_beside_the_name_of_the_row() {
+        let mut found = document(&fixture::comparison());
+        found
+            .keep(&["accuracy".to_owned(), "p-holm".to_owned()])
+            .unwrap();
+        let ids: Vec<&str> = found.tables.iter().map(|table| table.id).collect();
+        assert_eq!(
+            ids,
+            [
+                "arms",
+                "contrasts",
+                "task-answers",
+                "task-contrasts",
+                "constant-answers"
+            ]
+        );
+        for table in &found.tables {
+            assert_eq!(table.columns.len(), 2);
+            assert!(table.rows.iter().all(|row| row.cells.len() == 2));
+        }
+        // The reason for an undefined alignment went with it; that for a mark stays.
+        assert_eq!(found.tables[0].footnotes.len(), 2);
+    }
+
+    #[test]
+    fn a_column_that_is_nowhere_is_refused_with_those_there_are() {
+        let mut found = document(&fixture::comparison());
+        let refused = found.keep(&["acuracy".to_owned()]).unwrap_err();
+        assert!(
+            refused.contains("acuracy") && refused.contains("balanced-accuracy"),
+            "{refused}"
+        );
+    }
+}

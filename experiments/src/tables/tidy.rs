@@ -1,0 +1,248 @@
+//! The figures as tidy rows, one an estimate, values unrounded, and beside them
+//! what the other formats show. CSV and Parquet write them out.
+//!
+//! Deliberately holds neither notes nor captions, which are no observations:
+//! `comparison.md` and the report have them.
+
+use crate::comparison::{ArmFigures, Comparison, Contrast, Direction, Estimate, Measure};
+
+use super::format::{self, Quantity};
+use super::layout;
+
+mod further;
+mod spent;
+
+/// One estimate; what does not apply is empty.
+///
+/// Worked example: `{kind: "contrast", arm: "grpo", against: "sft", measure: "accuracy", value:
+/// Some(0.0214), …, shown: "+0.02 [-0.01, 0.05]"}`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Row<'a> {
+    pub(super) kind: &'a str,
+    pub(super) arm: &'a str,
+    pub(super) against: &'a str,
+    pub(super) task: &'a str,
+    pub(super) measure: &'a str,
+    pub(super) value: Option<f64>,
+    pub(super) low: Option<f64>,
+    pub(super) high: Option<f64>,
+    pub(super) n: Option<usize>,
+    pub(super) p: Option<f64>,
+    pub(super) p_holm: Option<f64>,
+    pub(super) effect_size: Option<f64>,
+    pub(super) smallest: Option<f64>,
+    pub(super) direction: &'a str,
+    pub(super) verdict: &'a str,
+    pub(super) shown: String,
+    pub(super) why_undefined: &'a str,
+}
+
+/// What a column of the rows holds.
+pub(super) enum Column {
+    /// Text; empty where it does not apply.
+    Text(for<'a> fn(&'a Row<'_>) -> &'a str),
+    /// Numbers, unrounded.
+    Number(fn(&Row<'_>) -> Option<f64>),
+    /// Counts.
+    Count(fn(&Row<'_>) -> Option<usize>),
+}
+
+/// The columns by name, in their order.
+pub(super) static COLUMNS: [(&str, Column); 17] = [
+    ("kind", Column::Text(|row| row.kind)),
+    ("arm", Column::Text(|row| row.arm)),
+    ("against", Column::Text(|row| row.against)),
+    ("task", Column::Text(|row| row.task)),
+    ("measure", Column::Text(|row| row.measure)),
+    ("value", Column::Number(|row| row.value)),
+    ("low", Column::Number(|row| row.low)),
+    ("high", Column::Number(|row| row.high)),
+    ("n", Column::Count(|row| row.n)),
+    ("p", Column::Number(|row| row.p)),
+    ("p_holm", Column::Number(|row| row.p_holm)),
+    ("effect_size", Column::Number(|row| row.effect_size)),
+    ("smallest", Column::Number(|row| row.smallest)),
+    ("direction", Column::Text(|row| row.direction)),
+    ("verdict", Column::Text(|row| row.verdict)),
+    ("shown", Column::Text(|row| &row.shown)),
+    ("why_undefined", Column::Text(|row| row.why_undefined)),
+];
+
+/// The columns of those names, in the order of [`COLUMNS`]; all where none is
+/// named. The error names those there are.
+pub(super) fn columns(names: &[String]) -> Result<Vec<&'static (&'static str, Column)>, String> {
+    let known = |name: &String| COLUMNS.iter().any(|(column, _)| column == name);
+    if let Some(unknown) = names.iter().find(|name| !known(name)) {
+        let all: Vec<&str> = COLUMNS.iter().map(|(name, _)| *name).collect();
+        return Err(format!(
+            "there is no column {unknown} (there are: {})",
+            all.join(", ")
+        ));
+    }
+    let wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);
+    Ok(COLUMNS.iter().filter(|(name, _)| wanted(name)).collect())
+}
+
+/// Every estimate of the comparison.
+pub(super) fn rows(comparison: &Comparison) -> Vec<Row<'_>> {
+    let mut rows = Vec::new();
+    for arm in &comparison.arms {
+        of_arm(&mut rows, arm);
+    }
+    for contrast in &comparison.contrasts {
+        rows.push(of_contrast(contrast));
+    }
+    for of_task in &comparison.task_contrasts {
+        rows.push(Row {
+            kind: "task_contrast",
+            task: &of_task.task,
+            ..of_contrast(&of_task.contrast)
+        });
+    }
+    spent::rows(&mut rows, comparison);
+    further::rows(&mut rows, &comparison.further);
+    for constant in &comparison.constant_answers {
+        for (measure, value) in [
+            ("accuracy", constant.accuracy),
+            ("balanced_accuracy", constant.balanced_accuracy),
+        ] {
+            rows.push(Row {
+                kind: "constant_answer",
+                arm: &constant.answer,
+                task: &constant.task,
+                ..Row::of_number(measure, Some(value), Quantity::Share)
+            });
+        }
+    }
+    rows
+}
+
+fn of_contrast(contrast: &Contrast) -> Row<'_> {
+    Row {
+        kind: "contrast",
+        against: &contrast.against,
+        p: contrast.p,
+        p_holm: contrast.p_holm,
+        effect_size: contrast.effect,
+        smallest: contrast.smallest,
+        direction: direction(contrast.direction),
+        verdict: contrast.verdict.as_deref().unwrap_or_default(),
+        ..Row::of(
+            &contrast.arm,
+            measure(contrast.measure),
+            &contrast.difference,
+            Quantity::of_difference(contrast.measure),
+        )
+    }
+}
+
+fn of_arm<'a>(rows: &mut Vec<Row<'a>>, arm: &'a ArmFigures) {
+    for (measure, estimate, quantity) in [
+        ("accuracy", &arm.accuracy, Quantity::Share),
+        ("balanced_accuracy", &arm.balanced_accuracy, Quantity::Share),
+        ("tokens", &arm.tokens, Quantity::Amount),
+        ("alignment", &arm.alignment, Quantity::Signed),
+        ("alignment_fisher", &arm.alignment_fisher, Quantity::Signed),
+    ] {
+        rows.push(Row {
+            kind: "arm",
+            ..Row::of(&arm.name, measure, estimate, quantity)
+        });
+    }
+    for task in &arm.tasks {
+        for (measure, estimate, quantity) in [
+            ("accuracy", &task.accuracy, Quantity::Share),
+            (
+                "accuracy_truncated_wrong",
+                &task.accuracy_truncated_wrong,
+                Quantity::Share,
+            ),
+            (
+                "balanced_accuracy",
+                &task.balanced_accuracy,
+                Quantity::Share,
+            ),
+            ("tokens", &task.tokens, Quantity::Amount),
+            ("alignment", &task.alignment, Quantity::Signed),
+            ("spearman", &task.spearman, Quantity::Signed),
+            ("partial", &task.partial, Quantity::Signed),
+        ] {
+            rows.push(Row {
+                kind: "task",
+                task: &task.task,
+                ..Row::of(&arm.name, measure, estimate, quantity)
+            });
+        }
+        if let Some(ceiling) = task.ceiling {
+            rows.push(Row {
+                kind: "task",
+                arm: &arm.name,
+                task: &task.task,
+                measure: "ceiling",
+                value: Some(ceiling),
+                shown: format::number(Some(ceiling), Quantity::Share),
+                ..Row::default()
+            });
+            let share = layout::share_of_ceiling(task);
+            rows.push(Row {
+                kind: "task",
+                arm: &arm.name,
+                task: &task.task,
+                measure: "alignment_over_ceiling",
+                value: share,
+                n: Some(task.alignment.n),
+                shown: format::number(share, Quantity::Signed),
+                why_undefined: task.alignment.why_undefined.as_deref().unwrap_or_default(),
+                ..Row::default()
+            });
+        }
+    }
+}
+
+impl<'a> Row<'a> {
+    pub(super) fn of(
+        arm: &'a str,
+        measure: &'a str,
+        estimate: &'a Estimate,
+        quantity: Quantity,
+    ) -> Self {
+        Self {
+            arm,
+            measure,
+            value: estimate.value,
+            low: estimate.low,
+            high: estimate.high,
+            n: Some(estimate.n),
+            shown: format::estimate(estimate, quantity),
+            why_undefined: estimate.why_undefined.as_deref().unwrap_or_default(),
+            ..Self::default()
+        }
+    }
+
+    /// A number without an interval.
+    fn of_number(measure: &'a str, value: Option<f64>, quantity: Quantity) -> Self {
+        Self {
+            measure,
+            value,
+            shown: format::number(value, quantity),
+            ..Self::default()
+        }
+    }
+}
+
+fn direction(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Below => "below",
+        Direction::Above => "above",
+        Direction::Across => "across",
+        Direction::Undefined => "undefined",
+    }
+}
+
+fn measure(measure: Measure) -> &'static str {
+    match measure {
+        Measure::BalancedAccuracy => "balanced_accuracy",
+        Measure::Tokens => "tokens",
+        Measure::Alignment | Measure::Accuracy => layout::measure_name(measure),
+    }
+}

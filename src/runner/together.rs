@@ -1,0 +1,300 @@
+//! Several run directories as one comparison.
+//!
+//! Runs of one definition that differ in their seeds alone become one run with
+//! all seeds. Other runs stand side by side, their arms named `RUN/ARM`. What the
+//! runs do not have in common is said in the comparison's fairness; what would
+//! make every figure a comparison of evaluations is refused.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail, ensure};
+use experiments::comparison::{Condition, Flaw};
+use experiments::manifest::{ArmRun, Manifest, Role};
+use serde_json::Value;
+
+use super::UserError;
+use super::finish::{Loaded, unreadable};
+
+/// What two runs' environments must agree in for their arms to differ by
+/// training alone.
+const ENVIRONMENT: [&str; 4] = ["qinglan", "libtorch", "device", "processor"];
+
+/// Reads one run, or several as one.
+pub fn read(runs: &[PathBuf]) -> Result<Loaded> {
+    let mut groups: Vec<(String, Loaded)> = Vec::new();
+    let mut flaws = Vec::new();
+    for run in runs {
+        if runs.len() > 1
+            && let Some(why) = left_out(run)?
+        {
+            flaws.push(Flaw::of(Condition::Complete, Vec::new(), why));
+            continue;
+        }
+        let loaded = Loaded::read_what_is_whole(run)?;
+        let same = groups
+            .iter_mut()
+            .find(|(_, group)| is_of_one_definition(group, &loaded));
+        if let Some((_, group)) = same {
+            group.join(loaded)?;
+            continue;
+        }
+        let label = run
+            .file_name()
+            .with_context(|| format!("{} is not the name of a folder", run.display()))?;
+        groups.push((label.to_string_lossy().into_owned(), loaded));
+    }
+    ensure!(
+        !groups.is_empty(),
+        UserError("none of the runs can be compared: none is finished".to_owned())
+    );
+    let labels: Vec<String> = groups.iter().map(|(label, _)| label.clone()).collect();
+    let mut seen = BTreeSet::new();
+    if let Some(twice) = labels.iter().find(|label| !seen.insert(*label)) {
+        bail!(UserError(format!(
+            "two of the runs are called {twice}; rename one of the folders"
+        )));
+    }
+    let several = groups.len() > 1;
+    let mut groups = groups.into_iter().map(|(label, mut group)| {
+        if several {
+            group.prefix(&label);
+        }
+        (label, group)
+    });
+    let (first, mut together) = groups.next().context("no run was given")?;
+    for (label, group) in groups {
+        together.absorb(group, [&first, &label])?;
+    }
+    together
+        .manifest
+        .notes
+        .extend(flaws.iter().map(|flaw| format!("{}.", flaw.found)));
+    together.flaws.extend(flaws);
+    Ok(together)
+}
+
+/// Why a run is left out of a comparison of several, where it is one and can be.
+fn left_out(run: &std::path::Path) -> Result<Option<String>> {
+    let is_run = run.join(super::DEFINITION_FILE).exists() || run.join("manifest.json").exists();
+    if !is_run {
+        return Ok(None);
+    }
+    Ok(unreadable(run)?.map(|why| format!("left out: {why}")))
+}
+
+/// The definition without the seeds.
+fn seedless(manifest: &Manifest) -> Value {
+    let mut definition = manifest.definition.clone();
+    if let Some(experiment) = definition
+        .get_mut("experiment")
+        .and_then(Value::as_object_mut)
+    {
+        experiment.remove("seeds");
+    }
+    definition
+}
+
+fn teachers(manifest: &Manifest) -> Vec<&ArmRun> {
+    let is_teacher = |run: &&ArmRun| {
+        let card = manifest.arms.iter().find(|card| card.name == run.arm);
+        card.is_some_and(|card| card.role == Role::Teacher)
+    };
+    manifest.arm_runs.iter().filter(is_teacher).collect()
+}
+
+/// Whether two runs differ in their seeds alone: one definition and evaluation,
+/// no seed in both, and, where there is a teacher, the same weights of it.
+fn is_of_one_definition(group: &Loaded, other: &Loaded) -> bool {
+    let (a, b) = (&group.manifest, &other.manifest);
+    let weights = |manifest: &Manifest| -> Vec<String> {
+        let of = teachers(manifest).into_iter();
+        of.map(|run| run.final_weights.clone()).collect()
+    };
+    !a.arm_runs.is_empty()
+        && seedless(a) == seedless(b)
+        && a.arms == b.arms
+        && a.evaluation == b.evaluation
+        && weights(a) == weights(b)
+        && a.seeds.iter().all(|seed| !b.seeds.contains(seed))
+}
+
+impl Loaded {
+    /// Takes in the other seeds of the same definition.
+    fn join(&mut self, mut other: Self) -> Result<()> {
+        let shared: Vec<String> = teachers(&other.manifest)
+            .into_iter()
+            .map(|run| run.arm.clone())
+            .collect();
+        for name in &shared {
+            other.recording.forget(name);
+        }
+        other
+            .manifest
+            .arm_runs
+            .retain(|run| !shared.contains(&run.arm));
+        other.curves.retain(|curve| !shared.contains(&curve.arm));
+        other.training.retain(|log| !shared.contains(&log.arm));
+        self.note_environment(&other, "a run with other seeds");
+        self.manifest.seeds.extend(other.manifest.seeds);
+        self.manifest.arm_runs.extend(other.manifest.arm_runs);
+        self.manifest.notes.extend(other.manifest.notes);
+        self.recording.absorb(other.recording)?;
+        self.curves.extend(other.curves);
+        self.training.extend(other.training);
+        self.flaws.extend(other.flaws);
+        Ok(())
+    }
+
+    /// Puts a run's name before the names of its arms.
+    fn prefix(&mut self, label: &str) {
+        let rename = |name: &mut String| *name = format!("{label}/{name}");
+        for card in &mut self.manifest.arms {
+            rename(&mut card.name);
+            card.base.iter_mut().for_each(rename);
+            card.init.iter_mut().for_each(rename);
+            card.teacher.iter_mut().for_each(rename);
+        }
+        for arm_run in &mut self.manifest.arm_runs {
+            rename(&mut arm_run.arm);
+            arm_run.init.iter_mut().for_each(rename);
+        }
+        self.recording.prefix(label);
+        for curve in &mut self.curves {
+            rename(&mut curve.arm);
+        }
+        for log in &mut self.training {
+            rename(&mut log.arm);
+        }
+        for recipe in &mut self.recipes {
+            rename(&mut recipe.arm);
+        }
+        for flaw in &mut self.flaws {
+            flaw.arms.iter_mut().for_each(rename);
+        }
+    }
+
+    /// Takes in another run's arms, which have other names, over the tasks that
+    /// both were evaluated on. `labels` are this run's and the other's.
+    fn absorb(&mut self, other: Self, labels: [&str; 2]) -> Result<()> {
+        self.note_evaluation(&other, labels)?;
+        self.note_environment(&other, labels[1]);
+        if self.manifest.title != other.manifest.title {
+            self.manifest.title = format!("{}; {}", self.manifest.title, other.manifest.title);
+            self.manifest.hypothesis = format!(
+                "{}\n\n{}",
+                self.manifest.hypothesis, other.manifest.hypothesis
+            );
+        }
+        // A seed that one run lacks is missing from none of the other's contrasts.
+        self.manifest
+            .seeds
+            .retain(|seed| other.manifest.seeds.contains(seed));
+        self.manifest.arms.extend(other.manifest.arms);
+        self.manifest.arm_runs.extend(other.manifest.arm_runs);
+        self.manifest.notes.extend(other.manifest.notes);
+        self.recording.absorb(other.recording)?;
+        self.curves.extend(other.curves);
+        self.training.extend(other.training);
+        self.recipes.extend(other.recipes);
+        self.flaws.extend(other.flaws);
+        Ok(())
+    }
+
+    /// Keeps the tasks of both and says what else differs; refuses where nothing
+    /// is left that both were asked, or people's times differ.
+    fn note_evaluation(&mut self, other: &Self, [first, label]: [&str; 2]) -> Result<()> {
+        let (own, card) = (&self.manifest.evaluation, &other.manifest.evaluation);
+        let refused = |why: String| {
+            Err(UserError(format!("{label} cannot be compared with {first}: {why}")).into())
+        };
+        if own.norms != card.norms {
+            return refused("people's times are from other sources".to_owned());
+        }
+        let shared = |task: &String| other.manifest.tasks.contains(task);
+        let (tasks, alone): (Vec<String>, Vec<String>) =
+            self.manifest.tasks.iter().cloned().partition(shared);
+        let others = other
+            .manifest
+            .tasks
+            .iter()
+            .filter(|task| !tasks.contains(task));
+        let alone: Vec<String> = alone.into_iter().chain(others.cloned()).collect();
+        if tasks.is_empty() {
+            return refused("they have no task in common".to_owned());
+        }
+        let other_items = |task: &&String| self.norms.items(task) != other.norms.items(task);
+        if let Some(task) = tasks.iter().find(other_items) {
+            return refused(format!("their items of {task} differ"));
+        }
+        let mut say = |condition, found: String| {
+            self.manifest.notes.push(format!("{found}."));
+            self.flaws.push(Flaw {
+                condition,
+                found,
+                arms: Vec::new(),
+                runs: vec![label.to_owned()],
+            });
+        };
+        if !alone.is_empty() {
+            let found = format!(
+                "{first} and {label} are compared on the tasks of both, without {}",
+                alone.join(", ")
+            );
+            say(Condition::Items, found);
+        }
+        if own.max_new_tokens != card.max_new_tokens {
+            let found = format!(
+                "{label} could write {} new tokens, {first} {}",
+                card.max_new_tokens, own.max_new_tokens
+            );
+            say(Condition::TokenCap, found);
+        }
+        let budget = |card: &experiments::manifest::EvaluationCard| {
+            format!(
+                "{} sample(s) an item at temperature {}",
+                card.samples, card.temperature
+            )
+        };
+        if budget(own) != budget(card) {
+            say(
+                Condition::Samples,
+                format!("{label} gave {}, {first} {}", budget(card), budget(own)),
+            );
+        } else if own.items != card.items
+            && alone.is_empty()
+            && own.max_new_tokens == card.max_new_tokens
+        {
+            say(
+                Condition::Prompts,
+                format!(
+                    "{label} was asked in other words or computed in another number format than {first}"
+                ),
+            );
+        }
+        self.manifest.tasks = tasks;
+        Ok(())
+    }
+
+    fn note_environment(&mut self, other: &Self, label: &str) {
+        let (own, its) = (&self.manifest.environment, &other.manifest.environment);
+        let differing = ENVIRONMENT
+            .iter()
+            .filter(|name| own.get(**name) != its.get(**name));
+        let differing: Vec<String> = differing
+            .map(|name| {
+                let value = |of: Option<&String>| of.map_or("unknown", String::as_str).to_owned();
+                format!(
+                    "{name} {} and {}",
+                    value(its.get(*name)),
+                    value(own.get(*name))
+                )
+            })
+            .collect();
+        if !differing.is_empty() {
+            let found = format!("{label} beside the first: {}", differing.join(", "));
+            self.flaws
+                .push(Flaw::of(Condition::Environment, Vec::new(), found));
+        }
+    }
+}
