@@ -3,10 +3,17 @@
 
 #include "distributed.h"
 
+#include <c10/util/Logging.h>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
+#include <cstdlib>
+#include <future>
+#include <memory>
+#include <string>
+#include <thread>
 #include <vector>
 
 #include "torch_guarded.h"
@@ -35,6 +42,94 @@ struct Pending {
 
 enum class Collective : int32_t { Broadcast, AllReduce, AllGather, ReduceScatter, Barrier };
 
+namespace {
+
+using c10d::Store;
+using std::chrono::steady_clock;
+
+// What a group is made from, in strings of its own: the thread that makes it
+// may outlive the call.
+struct Joining {
+  std::string host;
+  std::string address;
+  std::string interfaces;
+  int rank;
+  int world;
+  uint16_t port;
+  Milliseconds timeout;
+  steady_clock::time_point deadline;
+  std::atomic<const char*> stage{"no store answers there; is rank 0 running?"};
+
+  explicit Joining(const Connect& call)
+      : host(call.host),
+        address(call.address),
+        interfaces(call.interfaces),
+        rank(call.rank),
+        world(call.world),
+        port(call.port),
+        timeout(call.timeout),
+        deadline(steady_clock::now() + timeout) {}
+
+  Milliseconds left() const {
+    const auto rest = std::chrono::duration_cast<Milliseconds>(deadline - steady_clock::now());
+    return std::max(rest, Milliseconds(1));
+  }
+};
+
+std::string key(const char* of, int rank) { return std::string("qinglan/") + of + '/' + std::to_string(rank); }
+
+bool is_loopback(const std::string& address) { return address.rfind("127.", 0) == 0 || address == "::1"; }
+
+// Ranks that differ in what they believe, or never come, are found out here,
+// where they can be named.
+void meet(Store& store, const Joining& call) {
+  const auto world = store.compareSet("qinglan/world", std::string(), std::to_string(call.world));
+  TORCH_CHECK(world == std::to_string(call.world), "this rank was told of ", call.world,
+              " ranks, another one of ", world);
+  TORCH_CHECK(store.add(key("count", call.rank), 1) == 1, "another process is rank ", call.rank,
+              " there; each rank may be started once, and each run needs a port of its own");
+  store.set(key("address", call.rank), call.address);
+  std::vector<std::string> keys;
+  for (int rank = 0; rank < call.world; ++rank) keys.push_back(key("address", rank));
+  try {
+    store.wait(keys, call.left());
+  } catch (const std::exception&) {
+    std::string missing;
+    for (int rank = 0; rank < call.world; ++rank) {
+      if (!store.check({keys[rank]})) missing += (missing.empty() ? "" : ", ") + std::to_string(rank);
+    }
+    TORCH_CHECK(missing.empty(), "after ", call.timeout.count(), " ms these ranks are missing: ", missing);
+    throw;
+  }
+  if (!is_loopback(call.address)) return;
+  for (int rank = 0; rank < call.world; ++rank) {
+    const std::string other = store.get_to_str(keys[rank]);
+    TORCH_CHECK(other.empty() || is_loopback(other), "here that name means ", call.address,
+                ", where rank ", rank, " at ", other,
+                " cannot reach it; give rank 0 as an address, or an interface in GLOO_SOCKET_IFNAME");
+  }
+}
+
+std::unique_ptr<Group> join(Joining& call) {
+  c10d::TCPStoreOptions options;
+  options.port = call.port;
+  options.isServer = call.rank == 0;
+  options.waitWorkers = false;
+  options.timeout = call.left();
+  auto store = c10::make_intrusive<c10d::TCPStore>(call.host, options);
+  store->setTimeout(call.left());
+  call.stage = "the ranks have not all come";
+  try {
+    meet(*store, call);
+  } catch (const c10::DistNetworkError&) {
+    TORCH_CHECK(false, "rank 0 has left before all ranks had come");
+  }
+  call.stage = "the ranks have all come and do not connect to each other";
+  auto cpu = make_gloo(store, call.rank, call.world, call.address, call.interfaces, call.left(), call.timeout);
+  return std::unique_ptr<Group>(new Group{std::move(store), std::move(cpu)});
+}
+
+}  // namespace
 }  // namespace qinglan
 
 extern "C" {
@@ -42,21 +137,19 @@ extern "C" {
 const char* qinglan_group_connect(const qinglan::Connect* call, qinglan::Group** output) {
   using namespace qinglan;
   return torch_guarded([&] {
-    const auto deadline = std::chrono::steady_clock::now() + Milliseconds(call->timeout);
-    const auto left = [&] {
-      const auto rest = deadline - std::chrono::steady_clock::now();
-      return std::max(std::chrono::duration_cast<Milliseconds>(rest), Milliseconds(1));
-    };
-    c10d::TCPStoreOptions options;
-    options.port = call->port;
-    options.isServer = call->rank == 0;
-    options.numWorkers = size_t(call->world);
-    options.timeout = Milliseconds(call->timeout);
-    auto store = c10::make_intrusive<c10d::TCPStore>(call->host, options);
-    store->setTimeout(left());
-    auto cpu = make_gloo(store, call->rank, call->world, call->address, call->interfaces, left(),
-                         Milliseconds(call->timeout));
-    *output = new Group{std::move(store), std::move(cpu)};
+    // What c10d logs comes back as errors, without pages of addresses.
+    if (std::getenv("TORCH_CPP_LOG_LEVEL") == nullptr) FLAGS_caffe2_log_level = c10::GLOG_FATAL;
+    // Not all of c10d's waiting is bounded: something else may listen at the
+    // port and never answer. A thread that is stuck there is left behind.
+    auto joining = std::make_shared<Joining>(*call);
+    std::packaged_task<std::unique_ptr<Group>()> task([joining] { return join(*joining); });
+    auto group = task.get_future();
+    std::thread(std::move(task)).detach();
+    // Its own words are better, where it has some.
+    const Milliseconds grace(200);
+    TORCH_CHECK(group.wait_until(joining->deadline + grace) == std::future_status::ready, joining->stage.load(),
+                " (waited for ", call->timeout, " ms)");
+    *output = group.get().release();
   });
 }
 

@@ -80,6 +80,18 @@ pub enum Error {
     },
 }
 
+/// The types that Gloo sums as what they are.
+const KINDS: [Kind; 8] = [
+    Kind::Float,
+    Kind::Double,
+    Kind::Half,
+    Kind::BFloat16,
+    Kind::Uint8,
+    Kind::Int8,
+    Kind::Int,
+    Kind::Int64,
+];
+
 /// Calls of one kind of collective, and the bytes that this rank handed to them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Count {
@@ -162,11 +174,11 @@ impl Group {
         let (Ok(rank_i32), Ok(world_i32)) = (i32::try_from(rank), i32::try_from(world)) else {
             return Err(failed("there are not that many ranks".to_owned()));
         };
-        if rank >= world {
-            return Err(failed(format!(
-                "ranks count from 0 to {}",
-                world.saturating_sub(1)
-            )));
+        let Some(last) = world.checked_sub(1) else {
+            return Err(failed("a group has at least one rank".to_owned()));
+        };
+        if rank > last {
+            return Err(failed(format!("ranks count from 0 to {last}")));
         }
         // Zero would mean no time-out to c10d, and a day is as good as none.
         let timeout = timeout.clamp(Duration::from_millis(1), Duration::from_secs(86_400));
@@ -363,6 +375,10 @@ impl Group {
                     name,
                     format!("the tensor is on {device:?}, and Gloo takes tensors on the CPU"),
                 ));
+            }
+            if !KINDS.contains(&tensor.kind()) {
+                let kind = tensor.kind();
+                return Err(self.refused(name, format!("no group carries tensors of {kind:?}")));
             }
             if !tensor.is_contiguous() {
                 return Err(self.refused(

@@ -1,13 +1,16 @@
 //! Real processes: a test starts its own binary once for each rank, with the
 //! rank in the environment, and each of these runs the same test as that rank.
 
+use std::io::Read as _;
 use std::net::TcpListener;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use tch::{Device, Kind, Tensor};
 
 use super::*;
+
+mod failures;
 
 const RANK: &str = "TORCH_EXT_TEST_RANK";
 const WORLD: &str = "TORCH_EXT_TEST_WORLD";
@@ -38,27 +41,67 @@ fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-fn start(test: &str, rank: usize, world: usize, port: u16) -> Child {
-    Command::new(std::env::current_exe().unwrap())
-        .arg(format!("distributed::tests::{test}"))
-        .args(["--exact", "--nocapture", "--test-threads=1"])
-        .env(RANK, rank.to_string())
-        .env(WORLD, world.to_string())
-        .env(PORT, port.to_string())
-        .env("OMP_NUM_THREADS", "1")
-        .env_remove("GLOO_SOCKET_IFNAME")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
+/// A process that runs one rank, ended with the test.
+struct Rank(Child);
+
+impl Drop for Rank {
+    fn drop(&mut self) {
+        // One that has ended by itself is as good.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
-fn said(output: &Output) -> String {
-    format!(
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    )
+impl Rank {
+    fn start(test: &str, rank: usize, world: usize, port: u16) -> Self {
+        let child = Command::new(std::env::current_exe().unwrap())
+            .arg(format!("distributed::tests::{test}"))
+            .args(["--exact", "--nocapture", "--test-threads=1"])
+            .env(RANK, rank.to_string())
+            .env(WORLD, world.to_string())
+            .env(PORT, port.to_string())
+            .env("OMP_NUM_THREADS", "1")
+            .env_remove("GLOO_SOCKET_IFNAME")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        Self(child.unwrap())
+    }
+
+    fn signal(&self, name: &str) {
+        let id = self.0.id().to_string();
+        let status = Command::new("kill").args([name, &id]).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// All it has said, once it has ended. One that does not end fails the test.
+    fn ended(mut self) -> (bool, String) {
+        let status = (0..600).find_map(|_| {
+            let status = self.0.try_wait().unwrap();
+            if status.is_none() {
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            status
+        });
+        let mut said = String::new();
+        let status = status.expect("the rank ends within a minute");
+        let stdout = self.0.stdout.take().unwrap();
+        std::io::BufReader::new(stdout)
+            .read_to_string(&mut said)
+            .unwrap();
+        let stderr = self.0.stderr.take().unwrap();
+        std::io::BufReader::new(stderr)
+            .read_to_string(&mut said)
+            .unwrap();
+        (status.success(), said)
+    }
+}
+
+fn start_all(test: &str, world: usize) -> Vec<Rank> {
+    let port = free_port();
+    (0..world)
+        .map(|rank| Rank::start(test, rank, world, port))
+        .collect()
 }
 
 /// Runs the test of that name as each of `world` ranks, which all succeed.
@@ -67,17 +110,9 @@ fn as_ranks(test: &str, world: usize) {
         println!("skipped: this build has no process groups");
         return;
     }
-    let port = free_port();
-    let ranks: Vec<Child> = (0..world)
-        .map(|rank| start(test, rank, world, port))
-        .collect();
-    for (rank, child) in ranks.into_iter().enumerate() {
-        let output = child.wait_with_output().unwrap();
-        assert!(
-            output.status.success(),
-            "rank {rank} of {world}: {}",
-            said(&output)
-        );
+    for (rank, process) in start_all(test, world).into_iter().enumerate() {
+        let (success, said) = process.ended();
+        assert!(success, "rank {rank} of {world}: {said}");
     }
 }
 
@@ -182,4 +217,41 @@ fn one_rank_is_a_group_too() {
         Some(_) => every_collective(),
         None => as_ranks("one_rank_is_a_group_too", 1),
     }
+}
+
+/// The formulas of [`Traffic`] with numbers: rank r of 2.
+#[test]
+fn what_is_handed_over_is_counted() {
+    if rank().is_none() {
+        return as_ranks("what_is_handed_over_is_counted", 2);
+    }
+    let group = join(TIMEOUT).unwrap();
+    assert_eq!(group.traffic(), Traffic::default());
+    let of = |kind, count| Tensor::zeros([count], (kind, Device::Cpu));
+    group.broadcast(&of(Kind::Int64, 3), 1).unwrap();
+    group.all_reduce(&of(Kind::Float, 10)).unwrap();
+    group
+        .start_all_reduce(&of(Kind::BFloat16, 10))
+        .unwrap()
+        .wait()
+        .unwrap();
+    group
+        .all_gather(&of(Kind::Float, 5), &of(Kind::Float, 10))
+        .unwrap();
+    group
+        .reduce_scatter(&of(Kind::Double, 8), &of(Kind::Double, 4))
+        .unwrap();
+    group.barrier().unwrap();
+    let mut bytes = vec![0; 7 - 2 * group.rank()];
+    group.all_gather_bytes(&bytes).unwrap();
+    group.broadcast_bytes(&mut bytes, 1).unwrap();
+    let count = |calls, bytes| Count { calls, bytes };
+    let expected = Traffic {
+        broadcast: count(3, 24 + 8 + 5),
+        all_reduce: count(2, 40 + 20),
+        all_gather: count(3, 20 + 8 + 7),
+        reduce_scatter: count(1, 64),
+        barrier: count(1, 0),
+    };
+    assert_eq!(group.traffic(), expected);
 }
