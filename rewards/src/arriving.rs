@@ -14,6 +14,8 @@
 
 use std::sync::mpsc::Receiver;
 
+use serde::{Deserialize, Serialize};
+
 use crate::weighted::Weighted;
 use crate::{BatchScores, RewardError, Score, Scored, Scores, WeightedRewards};
 
@@ -41,14 +43,14 @@ use crate::{BatchScores, RewardError, Score, Scored, Scores, WeightedRewards};
 /// assert_eq!(rewards.score_rest(&batch, early)?, rewards.score(&batch)?);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Early {
     /// By reward.
     of: Vec<EarlyScores>,
 }
 
 /// What one reward has said; nothing where it waits.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct EarlyScores {
     /// By place in the batch.
     each: Vec<Option<Score>>,
@@ -57,6 +59,31 @@ struct EarlyScores {
 }
 
 type Name = std::borrow::Cow<'static, str>;
+
+impl Early {
+    /// Takes in what the same rewards have said, elsewhere, of other places of
+    /// the same batch.
+    pub fn merge(&mut self, other: Self) {
+        if self.of.is_empty() {
+            *self = other;
+            return;
+        }
+        for (known, other) in self.of.iter_mut().zip(other.of) {
+            let length = known.each.len().max(other.each.len());
+            known.each.resize(length, None);
+            for (score, other) in known.each.iter_mut().zip(other.each) {
+                if other.is_some() {
+                    *score = other;
+                }
+            }
+            for (name, parts) in other.metrics {
+                for (value, completions) in parts {
+                    known.add(name.clone(), value, completions);
+                }
+            }
+        }
+    }
+}
 
 impl EarlyScores {
     /// The whole of the scores where they are of all of a batch.
@@ -103,6 +130,12 @@ impl WeightedRewards {
     pub fn judges_early(&self) -> bool {
         let mut rewards = self.rewards().iter();
         rewards.any(|weighted| weighted.reward.independent())
+    }
+
+    /// Whether there is a reward that waits for the whole batch.
+    pub fn judges_late(&self) -> bool {
+        let mut rewards = self.rewards().iter();
+        rewards.any(|weighted| !weighted.reward.independent())
     }
 
     /// Judges completions as they arrive, each with its place in the batch,

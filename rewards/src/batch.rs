@@ -12,6 +12,8 @@
 
 use std::borrow::Cow;
 
+use serde::{Deserialize, Serialize};
+
 use crate::Score;
 
 /// What all rewards say of a batch.
@@ -29,7 +31,7 @@ use crate::Score;
 ///                      rewards/format/mean  0.5
 ///                      rewards/format/std   0.707
 /// ```
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BatchScores {
     /// The weighted sum for each completion; `None` where no reward with a
     /// weight applies.
@@ -39,7 +41,7 @@ pub struct BatchScores {
 }
 
 /// What one reward says of a batch, before its weight.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Column {
     /// The reward's name.
     pub name: String,

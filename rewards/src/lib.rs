@@ -131,6 +131,8 @@ mod weighted;
 
 use std::borrow::Cow;
 
+use serde::{Deserialize, Serialize};
+
 pub use schemars;
 
 pub use arriving::Early;
@@ -207,7 +209,7 @@ pub struct Scored<'a> {
 /// assert_eq!(score.value, Some(-0.25));
 /// assert_eq!(Score::does_not_apply().value, None);
 /// ```
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Score {
     /// The reward, finite; `None` where this reward does not apply to the
     /// completion, which is another thing than a reward of 0.
