@@ -10,6 +10,8 @@ pub enum DeviceChoice {
     Auto,
     /// The CPU.
     Cpu,
+    /// A CUDA device: the first, or with several ranks each its own.
+    Gpu,
     /// The CUDA device of that number.
     Cuda(usize),
 }
@@ -21,7 +23,7 @@ impl std::str::FromStr for DeviceChoice {
         match text {
             "auto" => Ok(Self::Auto),
             "cpu" => Ok(Self::Cpu),
-            "cuda" => Ok(Self::Cuda(0)),
+            "cuda" => Ok(Self::Gpu),
             _ => text
                 .strip_prefix("cuda:")
                 .and_then(|number| number.parse().ok())
@@ -55,9 +57,15 @@ pub fn synchronize(device: Device) {
 impl DeviceChoice {
     /// The device to use.
     pub fn resolve(self) -> Result<Device> {
+        self.resolve_for(0)
+    }
+
+    /// The device to use for the rank of that number on its machine.
+    pub fn resolve_for(self, local_rank: usize) -> Result<Device> {
         match self {
             Self::Cpu => Ok(Device::Cpu),
-            Self::Auto => Ok(cuda().map_or(Device::Cpu, |_| Device::Cuda(0))),
+            Self::Auto if cuda().is_err() => Ok(Device::Cpu),
+            Self::Auto | Self::Gpu => Self::Cuda(local_rank).resolve(),
             Self::Cuda(number) => {
                 let count = cuda()
                     .map_err(anyhow::Error::msg)
@@ -78,6 +86,7 @@ mod tests {
     #[test]
     fn device_names_are_read_and_others_refused() {
         assert_eq!("cuda:3".parse(), Ok(DeviceChoice::Cuda(3)));
+        assert_eq!("cuda".parse(), Ok(DeviceChoice::Gpu));
         assert_eq!("auto".parse(), Ok(DeviceChoice::Auto));
         let refused = "gpu".parse::<DeviceChoice>().unwrap_err();
         assert!(refused.contains("cuda:N"));

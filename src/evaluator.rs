@@ -18,6 +18,7 @@ use anyhow::Result;
 use experiments::record::Trace;
 use serde::{Deserialize, Serialize};
 
+use crate::distributed::Ranks;
 use crate::generation::{Engine, Key, PrecisionChoice, Prompt, Sampling};
 use crate::model::{Model, Text};
 use crate::tasks::{self, EvaluationItem, grading};
@@ -57,7 +58,8 @@ const PROMPTS_AT_ONCE: usize = 64;
 /// Answers of one model to every item, `samples` each, in item order.
 ///
 /// `name` and `seed` go into the records; `key_seed` names the draws and is
-/// the same for all models that are compared.
+/// the same for all models that are compared. Ranks share the items, and all
+/// get all answers.
 pub fn evaluate(
     model: &Model,
     items: &[EvaluationItem],
@@ -65,7 +67,22 @@ pub fn evaluate(
     name: &str,
     seed: Option<u64>,
     key_seed: u64,
+    ranks: &Ranks,
 ) -> Result<Vec<Trace>> {
+    let own = evaluate_share(model, items, settings, (name, seed), key_seed, ranks);
+    Ok(ranks.gather(own)?.into_iter().flatten().collect())
+}
+
+fn evaluate_share(
+    model: &Model,
+    items: &[EvaluationItem],
+    settings: &EvaluationSettings,
+    names: (&str, Option<u64>),
+    key_seed: u64,
+    ranks: &Ranks,
+) -> Result<Vec<Trace>> {
+    let share = ranks.share(items.len());
+    let own = items.get(share.clone()).unwrap_or_default();
     let decoder = &model.decoder;
     let device = decoder.device();
     let source = |name: &str| Ok(decoder.merged(name));
@@ -76,16 +93,16 @@ pub fn evaluate(
         device,
         settings.dtype.resolve(device),
     )?;
-    let mut traces = Vec::with_capacity(items.len() * settings.samples as usize);
-    for range in stretches(items.len()) {
+    let mut traces = Vec::with_capacity(own.len() * settings.samples as usize);
+    for range in stretches(own.len()) {
         traces.extend(answers(
             &mut engine,
             &model.text,
-            &items[range.clone()],
-            range.start,
+            &own[range.clone()],
+            share.start + range.start,
             settings,
             key_seed,
-            (name, seed),
+            names,
         )?);
     }
     Ok(traces)

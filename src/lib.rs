@@ -12,6 +12,7 @@ pub mod config;
 pub mod conformance;
 pub mod demonstrations;
 pub mod device;
+pub mod distributed;
 pub mod evaluator;
 pub mod files;
 pub mod generation;

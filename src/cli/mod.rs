@@ -75,6 +75,8 @@ enum Ending {
     Interrupted,
     /// A comparison came out beyond its tolerance.
     Differs,
+    /// With that exit code; another process has said why.
+    Told(u8),
 }
 
 /// Parses the command line, runs the verb, and says how it ended. Definitions
@@ -88,8 +90,11 @@ pub fn main() -> ExitCode {
 pub fn main_with(registry: Registry) -> ExitCode {
     end_where_output_fails();
     let arguments = Arguments::parse();
-    let filter = tracing_subscriber::EnvFilter::try_from_env("QINGLAN_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    // Of several ranks of a run the first speaks for all, but each of its errors.
+    let follows = matches!(&arguments.verb, Verb::Run(run) if run.follows());
+    let filter = tracing_subscriber::EnvFilter::try_from_env("QINGLAN_LOG").unwrap_or_else(|_| {
+        tracing_subscriber::EnvFilter::new(if follows { "error" } else { "warn" })
+    });
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -121,6 +126,7 @@ pub fn main_with(registry: Registry) -> ExitCode {
     match outcome {
         Ok(Ending::Done) => ExitCode::SUCCESS,
         Ok(Ending::Differs) => ExitCode::from(1),
+        Ok(Ending::Told(code)) => ExitCode::from(code),
         Ok(Ending::Interrupted) => {
             eprintln!("stopped; go on with the same command and --resume");
             ExitCode::from(130)

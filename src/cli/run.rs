@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -12,8 +13,10 @@ use tch::Device;
 use super::Ending;
 use crate::config::{BaseSettings, Definition, folder_of};
 use crate::device::DeviceChoice;
+use crate::distributed::launch::{self, Place};
+use crate::distributed::{self, Card, Ranks};
 use crate::model::{vocabulary, weights};
-use crate::runner::{Request, RunEnding, UserError};
+use crate::runner::{self, Request, RunEnding, UserError};
 
 /// Arguments of `qinglan run`.
 #[derive(Args)]
@@ -32,27 +35,88 @@ pub(super) struct Run {
     /// Change a setting, such as arm.sft.training.steps=10; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     overrides: Vec<String>,
-    /// Go on with the run in the directory.
+    /// Go on with the run in the directory, with any number of ranks.
     #[arg(long)]
     resume: bool,
+    /// Share the work among this many processes of this machine; on several
+    /// machines, start one a rank with torchrun --no-python, srun, or RANK and
+    /// WORLD_SIZE.
+    #[arg(long, value_name = "N")]
+    nproc: Option<usize>,
+    /// With several ranks, keep of `AdamW`'s moments a part on each (`ZeRO-1`).
+    #[arg(long = "shard-optimizer")]
+    shard_optimizer: bool,
+    /// With several ranks, seconds after which one that waits for the others
+    /// gives up.
+    #[arg(long = "collective-timeout", value_name = "SECONDS", default_value_t = 600,
+        value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    collective_timeout: u64,
     /// Check everything and say what would be done.
     #[arg(long = "dry-run")]
     dry: bool,
 }
 
+/// What a run reads before it begins.
+struct Read {
+    definition: Definition,
+    text: String,
+    device: Device,
+}
+
 impl Run {
+    /// Whether another rank speaks for this process.
+    pub(super) fn follows(&self) -> bool {
+        matches!(launch::place(), Ok(Some(place)) if place.rank > 0)
+    }
+
     pub(super) fn execute(self, registry: Registry) -> Result<Ending> {
-        let mut overrides = self.overrides;
-        if !self.seeds.is_empty() {
-            overrides.push(format!("experiment.seeds={:?}", self.seeds));
+        if let Some(count) = self.nproc.filter(|&count| count != 1 && !self.dry) {
+            let code = UserError::blame(distributed::spawn(count))?;
+            return Ok(Ending::Told(code));
         }
-        let (definition, text) =
-            UserError::blame(Definition::read(&self.definition, &overrides, &registry))?;
-        let device = UserError::blame(self.device.resolve())?;
+        let place = UserError::blame(launch::place())?;
+        let rank = place.as_ref().map_or(0, |place| place.rank);
+        let ended = self.run(registry, place.as_ref());
+        match ended {
+            // Of several ranks the first speaks.
+            Ok(Ending::Interrupted) if rank > 0 => Ok(Ending::Told(130)),
+            Err(error) if rank > 0 => Err(error.context(format!("rank {rank}"))),
+            ended => ended,
+        }
+    }
+
+    fn run(self, registry: Registry, place: Option<&Place>) -> Result<Ending> {
+        distributed::follow_starter();
+        let timeout = Duration::from_secs(self.collective_timeout);
+        let ranks = match place {
+            None => Ranks::single(),
+            Some(place) => distributed::join(place, timeout)?,
+        };
+        let read = self.read(&registry, place);
+        let (read, ranks) = match place {
+            None => (read?, ranks),
+            Some(place) => {
+                let options = format!(
+                    "resume {}, shard-optimizer {}",
+                    self.resume, self.shard_optimizer
+                );
+                let read = ranks.each(read)?;
+                let card = Card::new(&read.text, options, read.device);
+                (read, ranks.meet(card, place, timeout)?)
+            }
+        };
+        let world = self.nproc.unwrap_or(1).max(ranks.world());
+        UserError::blame(runner::check_ranks(&read.definition, world))?;
+        let Read {
+            definition,
+            text,
+            device,
+        } = read;
         let out = self
             .out
             .unwrap_or_else(|| Path::new("runs").join(&definition.experiment.name));
         let stop = Arc::new(AtomicBool::new(false));
+        let is_first = ranks.is_first();
         let request = Request {
             definition,
             text,
@@ -62,27 +126,51 @@ impl Run {
             resume: self.resume,
             device,
             stop: Arc::clone(&stop),
+            ranks,
+            shard_optimizer: self.shard_optimizer,
         };
         if self.dry {
             request.check()?;
-            println!("{}", describe(&request.definition, device, &out));
+            if is_first {
+                println!("{}", describe(&request.definition, device, &out));
+            }
             return Ok(Ending::Done);
         }
         ctrlc::set_handler(move || {
             if stop.swap(true, Ordering::SeqCst) {
                 std::process::exit(130);
             }
-            eprintln!("stopping after this step; press Ctrl-C again to stop at once");
+            if is_first {
+                eprintln!("stopping after this step; press Ctrl-C again to stop at once");
+            }
         })
         .context("listening for Ctrl-C")?;
         match request.run()? {
             RunEnding::Interrupted => Ok(Ending::Interrupted),
             RunEnding::Finished => {
-                super::compare::print_run(&out)?;
-                eprintln!("report: {}", out.join("report.html").display());
+                if is_first {
+                    super::compare::print_run(&out)?;
+                    eprintln!("report: {}", out.join("report.html").display());
+                }
                 Ok(Ending::Done)
             }
         }
+    }
+
+    fn read(&self, registry: &Registry, place: Option<&Place>) -> Result<Read> {
+        let mut overrides = self.overrides.clone();
+        if !self.seeds.is_empty() {
+            overrides.push(format!("experiment.seeds={:?}", self.seeds));
+        }
+        let (definition, text) =
+            UserError::blame(Definition::read(&self.definition, &overrides, registry))?;
+        let local = place.map_or(0, |place| place.local);
+        let device = UserError::blame(self.device.resolve_for(local))?;
+        Ok(Read {
+            definition,
+            text,
+            device,
+        })
     }
 }
 

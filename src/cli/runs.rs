@@ -206,7 +206,7 @@ fn removable(run: &Path) -> Result<Survey> {
 }
 
 /// Everything that a run leaves at the top of its directory.
-const WRITTEN: [&str; 11] = [
+const WRITTEN: [&str; 12] = [
     "arms",
     "comparison.csv",
     "comparison.json",
@@ -216,6 +216,7 @@ const WRITTEN: [&str; 11] = [
     "figures",
     "items.json",
     "manifest.json",
+    "ranks",
     "report.html",
     "teacher",
 ];

@@ -278,6 +278,7 @@ fn forward(
         Precision::Float32,
         Keep::Everything,
         Workspace::default(),
+        decoder.trainable().count(),
     );
     let packed = Packed::sequence(&row.input_ids, decoder.device());
     let pass = network.read(&packed);
@@ -314,7 +315,8 @@ fn forward(
         }
     }
     let share = -1.0 / (length - 1) as f64;
-    network.backward(pass, &scored, &chosen_T.full_like(share), None);
+    let to_logprobs_T = chosen_T.full_like(share);
+    network.backward(pass, &scored, &to_logprobs_T, None, &mut |_| ());
     gradients(decoder, &network.into_gradient().0, row, index, all)
 }
 

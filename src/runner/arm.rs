@@ -33,17 +33,19 @@ pub(super) fn write_evaluation(
         name,
         seed,
         key_seed,
+        run.ranks(),
     )?;
-    std::fs::create_dir_all(at).with_context(|| format!("creating {}", at.display()))?;
-    record::write(&at.join("traces.parquet"), &records)?;
-    Ok(())
+    run.ranks().lead(|| {
+        std::fs::create_dir_all(at).with_context(|| format!("creating {}", at.display()))?;
+        Ok(record::write(&at.join("traces.parquet"), &records)?)
+    })
 }
 
 /// The arm's job.
 pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
     let at = run.arm_folder(name, seed);
-    if Outcome::read(&at)?.is_some() {
-        checkpoint::clear(&at)?;
+    if run.done(&at)? {
+        run.ranks().lead(|| checkpoint::clear(&at))?;
         return Ok(Done::Finished);
     }
     let settings = run
@@ -72,6 +74,7 @@ pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
     lab.rewards = rewards.as_ref();
     lab.budget_tokens = training.micro_batch_tokens;
     lab.precision = training.dtype.resolve(run.request.device);
+    lab.ranks = run.ranks();
     lab.completions = completion_log(run, &at, training.steps);
     lab.sampler = sampler(run, settings, name, seed)?;
     let algorithm = settings.algorithm.build();
@@ -104,7 +107,8 @@ pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
     };
     let ending = train(
         &Job {
-            learner: Learner::new(&model.decoder, algorithm.as_ref(), &training, temperature),
+            learner: Learner::new(&model.decoder, algorithm.as_ref(), &training, temperature)
+                .among(run.ranks(), run.request.shard_optimizer),
             folder: &at,
             save_policy: &|at| save_trained(&model, at),
             identity: &identity,
@@ -118,10 +122,12 @@ pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
     };
     progress.set_message("evaluation");
     let adapted = model.decoder.adapter().is_some();
-    save_trained(&model, &at.join(if adapted { "adapter" } else { "model" }))?;
+    let name_of_folder = if adapted { "adapter" } else { "model" };
+    run.ranks()
+        .lead(|| save_trained(&model, &at.join(name_of_folder)))?;
     write_evaluation(run, &model, name, Some(seed), seed, &at)?;
     progress.finish_and_clear();
-    Outcome {
+    let outcome = Outcome {
         arm_run: ArmRun {
             arm: name.to_owned(),
             seed,
@@ -132,10 +138,12 @@ pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
             problem_order: problem_order(run, settings, seed, training.steps),
             budget: Some(budget),
         },
-    }
-    .write(&at)?;
-    // After the outcome: until that is there, they are all there is.
-    checkpoint::clear(&at)?;
+    };
+    run.ranks().lead(|| {
+        outcome.write(&at)?;
+        // After the outcome: until that is there, they are all there is.
+        checkpoint::clear(&at)
+    })?;
     Ok(Done::Finished)
 }
 
@@ -164,10 +172,11 @@ fn save_trained(model: &Model, at: &Path) -> Result<()> {
     }
 }
 
-/// Where a training in that folder keeps completions, where it is to.
+/// Where a training in that folder keeps completions, where it is to and this
+/// is the rank that writes.
 pub(super) fn completion_log(run: &Run, at: &Path, steps: u64) -> Option<CompletionLog> {
     let wanted = run.definition().experiment.log_completions;
-    wanted.then(|| CompletionLog::new(&at.join("completions"), steps))
+    (wanted && run.ranks().is_first()).then(|| CompletionLog::new(&at.join("completions"), steps))
 }
 
 /// The model an arm starts from, and the hash that whoever made it left: the
@@ -264,7 +273,7 @@ fn show(run: &Run, lab: &mut ArmLab<'_>) -> Result<String> {
 /// Hash of what decides a training besides settings and weights: how the model
 /// is asked and rotated, and what computes it.
 pub(super) fn reading(run: &Run, model: &Model, training: &Training) -> Result<String> {
-    let device = run.request.device;
+    let device = run.device_kind();
     let format = run.definition().rollout.dtype.resolve(device);
     let parts = (
         model.decoder.config().to_json("float32"),

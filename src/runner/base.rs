@@ -14,6 +14,7 @@ use tch::Device;
 use super::schedule::Done;
 use super::{Outcome, Run, identity};
 use crate::config::{BaseSettings, BaseSource};
+use crate::distributed::Ranks;
 use crate::files;
 use crate::model::{Decoder, Model, Stored, Text, Weights, folder, vocabulary};
 use crate::tasks;
@@ -88,28 +89,40 @@ pub(super) fn obtain(
         texts.update(document.completion.as_bytes());
         texts.update(format!("{:?}", document.focus).as_bytes());
     }
-    let identity = identity(
-        &[
-            "base",
-            ARITHMETIC,
-            &seed.to_string(),
-            &texts.finalize().to_hex(),
-            &tasks.join(","),
-            &format!("{:?}", run.request.device),
-            &run.definition().experiment.threads.to_string(),
-        ],
-        &(config.to_json("float32"), settings, &training),
-    )?;
-    let bases = cache_folder()?.join("bases");
+    let mut parts = vec![
+        "base".to_owned(),
+        ARITHMETIC.to_owned(),
+        seed.to_string(),
+        texts.finalize().to_hex().to_string(),
+        tasks.join(","),
+        format!("{:?}", run.device_kind()),
+        run.definition().experiment.threads.to_string(),
+    ];
+    // Sums over ranks round in another way: what they make is no base for a run
+    // of one process, which promises its own bits.
+    if run.began_with > 1 {
+        parts.push(format!("{} ranks", run.began_with));
+    }
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    let identity = identity(&parts, &(config.to_json("float32"), settings, &training))?;
+    let ranks = run.ranks();
+    let bases = ranks.lead(|| {
+        let bases = cache_folder()?.join("bases");
+        std::fs::create_dir_all(&bases).with_context(|| format!("creating {}", bases.display()))?;
+        Ok(bases)
+    })?;
     let whole = bases.join(&identity);
     let metrics_file = bases.join(format!("{identity}.metrics.jsonl"));
     let workshop = bases.join(format!("{identity}.training"));
-    std::fs::create_dir_all(&bases).with_context(|| format!("creating {}", bases.display()))?;
-    let Some(lock) = lock(&bases.join(format!("{identity}.lock")), &run.request.stop)? else {
+    let path = bases.join(format!("{identity}.lock"));
+    let Some(lock) = lock(&path, &run.request.stop, ranks)? else {
         return Ok(None);
     };
-    files::remove_leftovers_of(&bases, &identity)?;
-    if !whole.join("config.json").exists() {
+    let is_there = ranks.lead(|| {
+        files::remove_leftovers_of(&bases, &identity)?;
+        Ok(whole.join("config.json").exists())
+    })?;
+    if !is_there {
         let model = Model {
             decoder: Decoder::new(
                 config.clone(),
@@ -123,11 +136,12 @@ pub(super) fn obtain(
             ..algorithms::Sft::default()
         };
         let progress: ProgressBar = run.progress(name);
-        let mut lab =
-            PretrainingLab::new(&model, &corpus, seed, pretraining.focus_weight, HELD_OUT)?;
+        let weight = pretraining.focus_weight;
+        let mut lab = PretrainingLab::new(&model, &corpus, seed, weight, HELD_OUT, ranks)?;
         let ending = train(
             &Job {
-                learner: Learner::new(&model.decoder, &algorithm, &training, 1.0),
+                learner: Learner::new(&model.decoder, &algorithm, &training, 1.0)
+                    .among(ranks, run.request.shard_optimizer),
                 folder: &workshop,
                 save_policy: &|at| folder::save(&model, at),
                 identity: &identity,
@@ -140,15 +154,20 @@ pub(super) fn obtain(
         if ending == Ending::Interrupted {
             return Ok(None);
         }
-        let metrics = std::fs::read(workshop.join("metrics.jsonl"))?;
-        // The folder last: where it is, everything is.
-        files::write_whole(&metrics_file, &metrics)?;
-        folder::save(&model, &whole)?;
+        ranks.lead(|| {
+            let metrics = std::fs::read(workshop.join("metrics.jsonl"))?;
+            // The folder last: where it is, everything is.
+            files::write_whole(&metrics_file, &metrics)?;
+            folder::save(&model, &whole)
+        })?;
     }
-    if workshop.exists() {
-        std::fs::remove_dir_all(&workshop)
-            .with_context(|| format!("removing {}", workshop.display()))?;
-    }
+    ranks.lead(|| {
+        if workshop.exists() {
+            std::fs::remove_dir_all(&workshop)
+                .with_context(|| format!("removing {}", workshop.display()))?;
+        }
+        Ok(())
+    })?;
     drop(lock);
     Ok(Some(Base {
         path: whole,
@@ -156,29 +175,44 @@ pub(super) fn obtain(
     }))
 }
 
+/// Keeps others from making a base for as long as it is there; rank 0 holds it
+/// for all ranks.
+struct Lock {
+    _file: Option<File>,
+}
+
 /// Waits for other runs, and other jobs of this one, that make the same base;
 /// `None` where the user asked to stop before they were done.
-fn lock(path: &Path, stop: &AtomicBool) -> Result<Option<File>> {
-    let file = File::create(path).with_context(|| format!("creating {}", path.display()))?;
+fn lock(path: &Path, stop: &AtomicBool, ranks: &Ranks) -> Result<Option<Lock>> {
+    let mut file = None;
+    ranks.lead(|| {
+        file = Some(File::create(path).with_context(|| format!("creating {}", path.display()))?);
+        Ok(())
+    })?;
+    // Asked again and again: a lock that is waited for hears no Ctrl-C, and
+    // ranks that wait in silence would give rank 0 up for lost.
     loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(Some(file)),
-            // Asked again and again: a lock that is waited for hears no Ctrl-C.
-            Err(TryLockError::WouldBlock) if !stop.load(Ordering::SeqCst) => {
-                std::thread::sleep(LOCK_PATIENCE);
+        let taken = ranks.lead(|| match file.as_ref().map(File::try_lock) {
+            Some(Err(TryLockError::WouldBlock)) => Ok(false),
+            Some(Err(TryLockError::Error(error))) => {
+                Err(error).with_context(|| format!("locking {}", path.display()))
             }
-            Err(TryLockError::WouldBlock) => return Ok(None),
-            Err(TryLockError::Error(error)) => {
-                return Err(error).with_context(|| format!("locking {}", path.display()));
-            }
+            Some(Ok(())) | None => Ok(true),
+        })?;
+        if taken {
+            return Ok(Some(Lock { _file: file }));
         }
+        if ranks.any(Ok(stop.load(Ordering::SeqCst)))? {
+            return Ok(None);
+        }
+        std::thread::sleep(LOCK_PATIENCE);
     }
 }
 
 /// The job of one seed's base: obtain it and let it answer the evaluation.
 pub(super) fn evaluate(run: &Run, seed: u64) -> Result<Done> {
     let at = run.base_folder(seed);
-    if Outcome::read(&at)?.is_some() {
+    if run.done(&at)? {
         return Ok(Done::Finished);
     }
     let settings = &run.definition().base;
@@ -190,15 +224,18 @@ pub(super) fn evaluate(run: &Run, seed: u64) -> Result<Done> {
     // cache; a model from elsewhere stays where it is and is told by its hash.
     // The metrics get a name of their own: a loss over documents is not the
     // arms' validation loss.
-    if let Some(metrics) = &base.metrics {
+    run.ranks().lead(|| {
+        let Some(metrics) = &base.metrics else {
+            return Ok(());
+        };
         folder::save(&model, &at.join("model"))?;
         let metrics =
             std::fs::read(metrics).with_context(|| format!("reading {}", metrics.display()))?;
-        files::write_whole(&at.join("pretraining.jsonl"), &metrics)?;
-    }
+        files::write_whole(&at.join("pretraining.jsonl"), &metrics)
+    })?;
     super::arm::write_evaluation(run, &model, "base", Some(seed), seed, &at)?;
     let hash = model.decoder.weights().hash();
-    Outcome {
+    let outcome = Outcome {
         arm_run: ArmRun {
             arm: "base".to_owned(),
             seed,
@@ -209,8 +246,8 @@ pub(super) fn evaluate(run: &Run, seed: u64) -> Result<Done> {
             problem_order: None,
             budget: None,
         },
-    }
-    .write(&at)?;
+    };
+    run.ranks().lead(|| outcome.write(&at))?;
     Ok(Done::Finished)
 }
 
@@ -250,9 +287,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("base.lock");
         let stop = AtomicBool::new(false);
-        let held = lock(&path, &stop).unwrap().unwrap();
+        let alone = Ranks::alone();
+        let held = lock(&path, &stop, alone).unwrap().unwrap();
         std::thread::scope(|scope| {
-            let waits = scope.spawn(|| lock(&path, &stop).unwrap().is_some());
+            let waits = scope.spawn(|| lock(&path, &stop, alone).unwrap().is_some());
             std::thread::sleep(LOCK_PATIENCE);
             stop.store(true, Ordering::SeqCst);
             assert!(!waits.join().unwrap());
@@ -260,6 +298,6 @@ mod tests {
         drop(held);
         // Nobody in the way: what is there is taken, so that the step loop can
         // say where it stopped.
-        assert!(lock(&path, &stop).unwrap().is_some());
+        assert!(lock(&path, &stop, alone).unwrap().is_some());
     }
 }

@@ -6,6 +6,10 @@
 //! that was interrupted goes on from its checkpoint. That is all that resuming
 //! is. Jobs that do not wait for each other run side by side; a job's bits do
 //! not depend on which.
+//!
+//! With several ranks all of them do every job together, one after the other:
+//! rank 0 alone looks what is done already and writes, the others read what it
+//! wrote, on a file system that they share.
 
 mod arm;
 mod base;
@@ -14,6 +18,7 @@ pub(crate) mod inputs;
 mod learning;
 pub mod live;
 pub mod provenance;
+mod ranks;
 pub mod schedule;
 pub mod survey;
 mod teacher;
@@ -21,18 +26,19 @@ pub mod together;
 
 pub use base::{cache_folder, models_folder};
 pub(crate) use inputs::problems;
+pub(crate) use ranks::check as check_ranks;
 
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use experiments::manifest::ArmRun;
 use experiments::norms::Norms;
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rewards::{Registry, WeightedRewards};
 use serde::{Deserialize, Serialize};
 use tch::Device;
@@ -42,6 +48,7 @@ use inputs::Inputs;
 use crate::config::{
     AlgorithmSettings, ArmSettings, Definition, TeacherSettings, build_rewards, reward_files,
 };
+use crate::distributed::Ranks;
 use crate::files;
 use crate::tasks::{EvaluationItem, Mix};
 
@@ -63,6 +70,10 @@ pub struct Request {
     pub device: Device,
     /// Set when the user presses Ctrl-C.
     pub stop: Arc<AtomicBool>,
+    /// Who shares the work.
+    pub ranks: Ranks,
+    /// Whether each rank keeps the optimizer's memory of its part alone.
+    pub shard_optimizer: bool,
 }
 
 /// How a run ended.
@@ -80,6 +91,8 @@ pub(crate) struct Run {
     mix: Mix,
     items: Vec<EvaluationItem>,
     norms: Norms,
+    /// How many ranks the run began with.
+    began_with: usize,
     bars: MultiProgress,
     loss_explained: Once,
 }
@@ -120,27 +133,31 @@ impl Request {
     }
 
     fn go(self) -> Result<RunEnding> {
-        let inputs = Inputs::read(&self.definition, &self.definition_folder)?;
-        self.claim_directory()?;
-        let _alone = self.lock_directory()?;
-        files::remove_leftovers(&self.out)?;
-        let run = Arc::new(Run::new(self, inputs));
+        let inputs = Inputs::read(&self.definition, &self.definition_folder);
+        let inputs = self.ranks.each(inputs)?;
+        let mut alone = None;
+        let began_with = self.ranks.lead(|| {
+            self.claim_directory()?;
+            alone = Some(self.lock_directory()?);
+            files::remove_leftovers(&self.out)?;
+            self.began_with()
+        })?;
+        self.see_directory()?;
+        let run = Arc::new(Run::new(self, inputs, began_with));
         let jobs = jobs(&run);
-        let threads = run.request.definition.experiment.threads;
-        let workers = match run.request.device {
-            Device::Cpu => {
-                let cores = std::thread::available_parallelism().map_or(1, usize::from);
-                (cores / threads).max(1)
-            }
-            _ => 1,
-        };
-        let finished = schedule::run(jobs, workers, threads, &run.request.stop)?;
+        let (workers, threads) = run.workers();
+        let ranks = run.ranks();
+        let stop = || ranks.any(Ok(run.request.stop.load(Ordering::SeqCst)));
+        let finished = schedule::run(jobs, workers, threads, &stop)?;
         // The bars have said what they had to say; tables follow on stdout.
         let _ = run.bars.clear();
         if !finished {
             return Ok(RunEnding::Interrupted);
         }
-        finish::finish(&run)?;
+        // The others are no longer needed, however long the tables take.
+        if ranks.is_first() {
+            finish::finish(&run)?;
+        }
         Ok(RunEnding::Finished)
     }
 
@@ -239,12 +256,18 @@ fn with_room(error: anyhow::Error, out: &Path) -> anyhow::Error {
 }
 
 impl Run {
-    fn new(request: Request, inputs: Inputs) -> Self {
+    fn new(request: Request, inputs: Inputs, began_with: usize) -> Self {
+        let target = if request.ranks.is_first() {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        };
         Self {
             mix: inputs.mix,
             items: inputs.items,
             norms: inputs.norms,
-            bars: MultiProgress::new(),
+            began_with,
+            bars: MultiProgress::with_draw_target(target),
             loss_explained: Once::new(),
             request,
         }
@@ -256,6 +279,39 @@ impl Run {
 
     fn out(&self) -> &Path {
         &self.request.out
+    }
+
+    fn ranks(&self) -> &Ranks {
+        &self.request.ranks
+    }
+
+    /// Jobs that run side by side, and libtorch's threads of each.
+    fn workers(&self) -> (usize, usize) {
+        let threads = self.definition().experiment.threads;
+        if self.ranks().are_several() {
+            return (1, self.ranks().threads());
+        }
+        match self.request.device {
+            Device::Cpu => {
+                let cores = std::thread::available_parallelism().map_or(1, usize::from);
+                ((cores / threads).max(1), threads)
+            }
+            _ => (1, threads),
+        }
+    }
+
+    /// The device as it counts for what a training is: that of rank 0, because
+    /// which GPU a rank has is nothing of the training.
+    fn device_kind(&self) -> Device {
+        match self.request.device {
+            Device::Cuda(_) if self.ranks().are_several() => Device::Cuda(0),
+            device => device,
+        }
+    }
+
+    /// What a job left, if it has finished; rank 0 looks.
+    fn done(&self, folder: &Path) -> Result<bool> {
+        self.ranks().lead(|| Ok(Outcome::read(folder)?.is_some()))
     }
 
     /// The rewards of a table of the definition; `None` of an empty one.
@@ -291,7 +347,7 @@ impl Run {
     /// Says, at the first training that it holds for, why its loss looks as if
     /// nothing happened.
     fn explain_loss(&self, name: &str, algorithm: &AlgorithmSettings) {
-        if algorithm.loss_is_near_zero() {
+        if algorithm.loss_is_near_zero() && self.ranks().is_first() {
             self.loss_explained.call_once(|| {
                 self.bars.suspend(|| {
                     eprintln!(

@@ -4,7 +4,6 @@
 //! job is a failure of that job, not of the process.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 
 use anyhow::{Context, Result, anyhow};
@@ -59,14 +58,23 @@ impl State {
         })
     }
 
-    fn stopped(&self, stop: &AtomicBool) -> bool {
-        self.failure.is_some() || self.interrupted || stop.load(Ordering::SeqCst)
+    fn stopped(&mut self, stop: Stop<'_>) -> bool {
+        if self.failure.is_some() || self.interrupted {
+            return true;
+        }
+        stop().unwrap_or_else(|error| {
+            self.failure = Some(error);
+            true
+        })
     }
 }
 
+/// Whether to stop before the next job; an error ends the run.
+pub type Stop<'a> = &'a (dyn Fn() -> Result<bool> + Sync);
+
 /// Runs all jobs on `workers` threads with `threads` libtorch threads each.
 /// True where all finished, false where the user asked to stop.
-pub fn run(jobs: Vec<Job>, workers: usize, threads: usize, stop: &AtomicBool) -> Result<bool> {
+pub fn run(jobs: Vec<Job>, workers: usize, threads: usize, stop: Stop<'_>) -> Result<bool> {
     let count = jobs.len();
     let state = Mutex::new(State {
         waiting: jobs.into_iter().map(Some).collect(),
@@ -92,7 +100,7 @@ pub fn run(jobs: Vec<Job>, workers: usize, threads: usize, stop: &AtomicBool) ->
     }
 }
 
-fn work(state: &Mutex<State>, changed: &Condvar, stop: &AtomicBool) {
+fn work(state: &Mutex<State>, changed: &Condvar, stop: Stop<'_>) {
     let mut held = state.lock().unwrap_or_else(PoisonError::into_inner);
     loop {
         if held.stopped(stop) {
@@ -139,8 +147,13 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
+
+    fn never() -> Result<bool> {
+        Ok(false)
+    }
 
     #[test]
     fn a_job_waits_for_those_before_it() {
@@ -157,7 +170,7 @@ mod tests {
             job("first", vec![]),
             job("second", vec![1]),
         ];
-        assert!(run(jobs, 3, 1, &AtomicBool::new(false)).unwrap());
+        assert!(run(jobs, 3, 1, &never).unwrap());
         assert_eq!(*order.lock().unwrap(), ["first", "second", "last"]);
     }
 
@@ -172,7 +185,7 @@ mod tests {
                 Ok(Done::Finished)
             }),
         ];
-        let error = run(jobs, 2, 1, &AtomicBool::new(false)).unwrap_err();
+        let error = run(jobs, 2, 1, &never).unwrap_err();
         assert_eq!(format!("{error:#}"), "broken: out of luck");
         assert!(!started.load(Ordering::SeqCst));
     }
@@ -180,6 +193,6 @@ mod tests {
     #[test]
     fn an_interruption_is_not_a_finish() {
         let jobs = vec![Job::new("half", vec![], || Ok(Done::Interrupted))];
-        assert!(!run(jobs, 1, 1, &AtomicBool::new(false)).unwrap());
+        assert!(!run(jobs, 1, 1, &never).unwrap());
     }
 }

@@ -11,10 +11,10 @@ use super::schedule::Done;
 use super::{Outcome, Run, arm, base, identity, models_folder};
 use crate::config::{AlgorithmSettings, BaseSettings, BaseSource, Definition, TeacherSettings};
 use crate::demonstrations::{self, Recorded};
-use crate::generation::{self, Key};
+use crate::generation::Key;
 use crate::model::{Decoder, Model, Stored, Text, folder, vocabulary};
 use crate::tasks::{Problem, Split};
-use crate::training::lab::Posed;
+use crate::training::lab::{self, Draw, Judged, Posed};
 use crate::training::{ArmLab, Ending, Job, Learner, checkpoint, train};
 
 /// Name of the traces in the teacher's folder.
@@ -26,8 +26,8 @@ const PROMPTS_AT_ONCE: usize = 128;
 /// The teacher's job.
 pub(super) fn make(run: &Run) -> Result<Done> {
     let at = run.teacher_folder();
-    if Outcome::read(&at)?.is_some() {
-        checkpoint::clear(&at)?;
+    if run.done(&at)? {
+        run.ranks().lead(|| checkpoint::clear(&at))?;
         return Ok(Done::Finished);
     }
     let settings = run
@@ -59,17 +59,19 @@ pub(super) fn make(run: &Run) -> Result<Done> {
             let Ending::Finished(budget) = ending else {
                 return Ok(Done::Interrupted);
             };
-            folder::save(&model, &at.join("model"))?;
+            run.ranks()
+                .lead(|| folder::save(&model, &at.join("model")))?;
             Some(budget)
         }
         None => None,
     };
     progress.set_message("traces");
     let traces = sample(run, settings, &model)?;
-    demonstrations::write(&at.join(TRACES), &traces)?;
+    run.ranks()
+        .lead(|| demonstrations::write(&at.join(TRACES), &traces))?;
     arm::write_evaluation(run, &model, "teacher", None, seed, &at)?;
     progress.finish_and_clear();
-    Outcome {
+    let outcome = Outcome {
         arm_run: ArmRun {
             arm: "teacher".to_owned(),
             seed,
@@ -80,9 +82,11 @@ pub(super) fn make(run: &Run) -> Result<Done> {
             problem_order: None,
             budget,
         },
-    }
-    .write(&at)?;
-    checkpoint::clear(&at)?;
+    };
+    run.ranks().lead(|| {
+        outcome.write(&at)?;
+        checkpoint::clear(&at)
+    })?;
     Ok(Done::Finished)
 }
 
@@ -211,6 +215,7 @@ fn reinforce(
     lab.rewards = rewards.as_ref();
     lab.budget_tokens = training.micro_batch_tokens;
     lab.precision = training.dtype.resolve(run.request.device);
+    lab.ranks = run.ranks();
     lab.completions = arm::completion_log(run, &run.teacher_folder(), training.steps);
     let algorithm = algorithm.build();
     lab.reference = algorithm.needs_reference().then(|| arm::reference(model));
@@ -221,7 +226,8 @@ fn reinforce(
                 algorithm.as_ref(),
                 &training,
                 run.definition().rollout.temperature,
-            ),
+            )
+            .among(run.ranks(), run.request.shard_optimizer),
             folder: &run.teacher_folder(),
             save_policy: &|at| folder::save(model, at),
             identity: &identity,
@@ -275,17 +281,25 @@ fn sample_split(
             };
             (0..group as u64).map(key).collect()
         };
-        let completions = generation::generate(model, &prompts, sampling, keys)?;
-        let texts = completions
-            .iter()
-            .map(|completion| model.text.decode(&completion.tokens))
-            .collect::<Result<Vec<_>>>()?;
         let cap = sampling.max_new_tokens;
         let posed = Posed::new(model, &run.mix, chunk, group, cap);
-        let totals = match &rewards {
-            Some(rewards) => rewards.score(&posed.batch(&texts, &completions))?.totals,
-            None => vec![None; texts.len()],
-        };
+        let Judged {
+            completions,
+            texts,
+            scores,
+        } = lab::sample(
+            Draw {
+                model,
+                prompts: &prompts,
+                sampling,
+                keys: &keys,
+                posed: &posed,
+                rewards: rewards.as_ref(),
+                elsewhere: None,
+            },
+            run.ranks(),
+        )?;
+        let totals = scores.map_or_else(|| vec![None; texts.len()], |scores| scores.totals);
         for (offset, problem) in chunk.iter().enumerate() {
             let mut candidates: Vec<usize> = (offset * group..(offset + 1) * group)
                 .filter(|&index| {

@@ -2,7 +2,10 @@
 //! end to end without padding, and only their completions' tokens sent through
 //! the head.
 
+use std::cmp::Ordering;
+
 use algorithms::{Example, TokenBatch, TokenScores};
+use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
 use super::network::{Network, Packed, Scored, tokens_of};
@@ -28,6 +31,30 @@ pub fn micro_batches(examples: &[Example], budget: usize) -> Vec<Vec<&Example>> 
         batches.push(vec![example]);
     }
     batches
+}
+
+/// The rank's share of the examples: neighbours, cut where the tokens that are
+/// read are parted most evenly without parting those of one prompt, which is
+/// read once. With fewer prompts than ranks some have nothing.
+pub fn share(examples: &[Example], rank: usize, world: usize) -> &[Example] {
+    if world < 2 {
+        return examples;
+    }
+    let groups = || examples.chunk_by(|a, b| a.prompt == b.prompt);
+    let total: u64 = groups().map(read_tokens).sum();
+    let (mut before, mut first, mut count) = (0, 0, 0);
+    for group in groups() {
+        let tokens = read_tokens(group);
+        // Whose part of the tokens holds the middle of the group.
+        let owner = ((2 * before + tokens) * world as u64 / (2 * total).max(1)) as usize;
+        before += tokens;
+        match owner.min(world - 1).cmp(&rank) {
+            Ordering::Less => first += group.len(),
+            Ordering::Equal => count += group.len(),
+            Ordering::Greater => break,
+        }
+    }
+    examples.get(first..first + count).unwrap_or_default()
 }
 
 /// Tokens that are read for the examples in one micro-batch: a prompt that
@@ -108,16 +135,43 @@ pub struct Foretold {
     pub accuracy: f64,
 }
 
-/// How well a decoder foretells the tokens that the examples weigh; `None`
-/// where they weigh none.
+/// What a decoder foretells, summed over tokens that have weight.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Foretelling {
+    negative_logprobs: f64,
+    right: f64,
+    count: f64,
+}
+
+impl Foretelling {
+    /// That of further examples added.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            negative_logprobs: self.negative_logprobs + other.negative_logprobs,
+            right: self.right + other.right,
+            count: self.count + other.count,
+        }
+    }
+
+    /// The means over tokens; `None` where no token has weight.
+    pub fn mean(self) -> Option<Foretold> {
+        (self.count > 0.0).then_some(Foretold {
+            loss: self.negative_logprobs / self.count,
+            accuracy: self.right / self.count,
+        })
+    }
+}
+
+/// How well a decoder foretells the tokens that the examples weigh.
 pub fn foretell(
     decoder: &Decoder,
     precision: Precision,
     examples: &[Example],
     budget: usize,
-) -> Option<Foretold> {
+) -> Foretelling {
     let network = Network::reading(decoder, precision);
-    let (mut sum, mut right, mut count) = (0.0, 0.0, 0.0);
+    let mut sums = Foretelling::default();
     for rows in micro_batches(examples, budget) {
         let packed = Packed::new(&rows, decoder.device());
         let scored = network.score(&network.read(&packed), 1.0);
@@ -129,14 +183,11 @@ pub fn foretell(
             let kept_N = values_N.masked_fill(&trained_N.logical_not(), 0.0);
             kept_N.sum(Kind::Double).double_value(&[])
         };
-        sum -= total(&scored.logprobs_N);
-        right += total(&scored.best_N.to_kind(Kind::Float));
-        count += trained_N.sum(Kind::Double).double_value(&[]);
+        sums.negative_logprobs -= total(&scored.logprobs_N);
+        sums.right += total(&scored.best_N.to_kind(Kind::Float));
+        sums.count += trained_N.sum(Kind::Double).double_value(&[]);
     }
-    (count > 0.0).then_some(Foretold {
-        loss: sum / count,
-        accuracy: right / count,
-    })
+    sums
 }
 
 fn floats(tensor: &Tensor) -> Vec<f32> {
@@ -189,6 +240,27 @@ mod tests {
     }
 
     #[test]
+    fn shares_hold_whole_prompts_and_about_as_many_tokens() {
+        // Groups of 4, 4, 8 and 2 rows, each of its own prompt.
+        let mut examples = Vec::new();
+        for (group, rows) in [(2, 4), (3, 4), (4, 8), (5, 2)] {
+            examples.extend(vec![example(group, 6); rows]);
+        }
+        for world in 1..7 {
+            let shares: Vec<&[Example]> = (0..world)
+                .map(|rank| share(&examples, rank, world))
+                .collect();
+            assert_eq!(shares.concat(), examples);
+            let prompts = |share: &[Example]| share.chunk_by(|a, b| a.prompt == b.prompt).count();
+            let whole: usize = shares.iter().map(|share| prompts(share)).sum();
+            assert_eq!(whole, 4, "{world} ranks part a group");
+        }
+        let sizes = [0, 1].map(|rank| share(&examples, rank, 2).len());
+        assert_eq!(sizes, [8, 10]);
+        assert!(share(&[], 1, 2).is_empty());
+    }
+
+    #[test]
     fn scores_do_not_depend_on_who_else_is_in_the_batch() {
         let decoder = decoder();
         let examples = [
@@ -224,7 +296,7 @@ mod tests {
             99,
         );
         row.weights = vec![0.0, 1.0, 0.0, 2.0, 0.0, 0.0];
-        let of = |rows: &[Example]| foretell(&decoder, Precision::Float32, rows, 99);
+        let of = |rows: &[Example]| foretell(&decoder, Precision::Float32, rows, 99).mean();
         let expected = -f64::from(scores[0].logprobs[1] + scores[0].logprobs[3]) / 2.0;
         let foretold = of(std::slice::from_ref(&row)).unwrap();
         assert!((foretold.loss - expected).abs() < 1e-6);

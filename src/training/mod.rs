@@ -13,6 +13,7 @@ pub mod lab;
 pub mod metrics;
 pub mod network;
 pub mod optimizer;
+mod reduction;
 pub mod settings;
 pub mod trainer;
 pub mod update;

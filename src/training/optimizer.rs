@@ -6,6 +6,7 @@
 //! matrices of one shape are orthogonalised together.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use tch::{Kind, Tensor};
 use torch_ext::{AdamW, Quartet};
@@ -20,11 +21,14 @@ const MUON_MOMENTUM: f64 = 0.95;
 /// Coefficients of the quintic iteration, from the source.
 const NEWTON_SCHULZ: (f64, f64, f64) = (3.4445, -4.7750, 2.0315);
 
-/// An optimizer's memory. All vectors are `[P]`, laid out as the weights are.
+/// An optimizer's memory. Vectors are laid out as the weights are: `[P]`, or
+/// one part of that, for the weights of that part alone.
 #[derive(Debug)]
 pub struct State {
     /// Updates made.
     pub updates: u64,
+    /// The place of the first weight that it is for.
+    pub first: i64,
     /// First moment; momentum for Muon's matrices.
     pub first_P: Tensor,
     /// Second moment.
@@ -34,15 +38,43 @@ pub struct State {
 impl State {
     /// Memory before the first update.
     pub fn new(weights: &Weights) -> Self {
+        Self::for_part(weights, 0..weights.count())
+    }
+
+    /// The same for a part of the weights.
+    pub fn for_part(weights: &Weights, part: Range<i64>) -> Self {
+        let zeros = || {
+            weights
+                .flat()
+                .narrow(0, part.start, part.end - part.start)
+                .zeros_like()
+        };
         Self {
             updates: 0,
-            first_P: weights.flat().zeros_like(),
-            second_P: weights.flat().zeros_like(),
+            first: part.start,
+            first_P: zeros(),
+            second_P: zeros(),
         }
     }
 
-    /// One update of the weights by `scale` times a gradient `[P]`, which is
-    /// used up. `rate` is the schedule's share of the peak learning rate.
+    /// What of it a part of the weights needs.
+    #[must_use]
+    pub fn part(&self, part: Range<i64>) -> Self {
+        let own = |of: &Tensor| {
+            of.narrow(0, part.start - self.first, part.end - part.start)
+                .copy()
+        };
+        Self {
+            updates: self.updates,
+            first: part.start,
+            first_P: own(&self.first_P),
+            second_P: own(&self.second_P),
+        }
+    }
+
+    /// One update of the weights by `scale` times a gradient, which is used up
+    /// and laid out as the memory is. Muon needs all of it. `rate` is the
+    /// schedule's share of the peak learning rate.
     pub fn update(
         &mut self,
         weights: &Weights,
@@ -72,14 +104,19 @@ impl State {
                 epsilon: EPSILON,
                 divisor: 1.0 / scale,
             };
-            let part = |of: &Tensor, entry: &Entry| of.narrow(0, entry.offset, entry.len());
+            let end = self.first + self.first_P.numel() as i64;
+            let own_P = weights.flat().narrow(0, self.first, end - self.first);
+            let gradient_P = gradient_P.narrow(0, 0, end - self.first);
             let quartets: Vec<Quartet> = weights
                 .entries()
                 .iter()
                 .filter(|entry| is_left(entry) && (entry.shape.len() == 2) == decays)
-                .map(|entry| {
-                    [weights.flat(), gradient_P, &self.first_P, &self.second_P]
-                        .map(|of| part(of, entry))
+                .filter_map(|entry| {
+                    let from = entry.offset.max(self.first);
+                    let count = (entry.offset + entry.len()).min(end) - from;
+                    let part = |of: &Tensor| of.narrow(0, from - self.first, count);
+                    (count > 0)
+                        .then(|| [&own_P, &gradient_P, &self.first_P, &self.second_P].map(part))
                 })
                 .collect();
             adamw
@@ -215,6 +252,29 @@ mod tests {
         let (_, singular, _) = (step / 0.02).svd(true, true);
         assert!(singular.max().double_value(&[]) < 1.4);
         assert!(singular.min().double_value(&[]) > 0.3);
+    }
+
+    #[test]
+    fn parts_together_make_the_update_of_the_whole() {
+        let training = training(Optimizer::Adamw);
+        let (whole, parted) = (weights(), weights());
+        let gradient = whole.flat() * 0.3 + 0.01;
+        let mut state = State::new(&whole);
+        let cut = whole.count() / 2 + 3;
+        let parts = [0..cut, cut..whole.count()];
+        let mut states = parts.clone().map(|part| State::for_part(&parted, part));
+        for _ in 0..2 {
+            state.update(&whole, &gradient.copy(), 0.5, &training, 1.0);
+            for state in &mut states {
+                let own = gradient.narrow(0, state.first, state.first_P.numel() as i64);
+                state.update(&parted, &own.copy(), 0.5, &training, 1.0);
+            }
+        }
+        assert_eq!(whole.hash(), parted.hash());
+        for (own, part) in states.iter().zip(parts) {
+            assert_eq!(own.first_P, state.part(part.clone()).first_P);
+            assert_eq!(own.second_P, state.part(part).second_P);
+        }
     }
 
     #[test]

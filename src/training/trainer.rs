@@ -4,13 +4,16 @@
 //! reference model follow, validate, log, checkpoint. An update itself is
 //! [`Learner`]'s; a loss or gradient that is not finite skips the update and is
 //! counted.
+//!
+//! With several ranks the loop runs on each of them in step; rank 0 writes.
+//! A rank that is asked to stop stops all of them after the same update.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use algorithms::{Algorithm, Batch, Lab, Metrics, ReferenceSync};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use experiments::manifest::Budget;
 use indicatif::ProgressBar;
 use tch::Tensor;
@@ -73,8 +76,11 @@ pub enum Ending {
 /// last update leaves a checkpoint too, so that what comes after the training
 /// can be interrupted without making updates again.
 pub fn train(job: &Job<'_>, source: &mut dyn Source) -> Result<Ending> {
-    files::create_folder(job.folder)?;
-    files::remove_leftovers(job.folder)?;
+    let ranks = job.learner.ranks();
+    ranks.lead(|| {
+        files::create_folder(job.folder)?;
+        files::remove_leftovers(job.folder)
+    })?;
     let Learner {
         decoder,
         algorithm,
@@ -84,11 +90,19 @@ pub fn train(job: &Job<'_>, source: &mut dyn Source) -> Result<Ending> {
     let weights = decoder.trainable();
     let (mut at, mut optimizer) = begin(job, source)?;
     let log_path = job.folder.join("metrics.jsonl");
-    let mut log = MetricsLog::open(&log_path, at.step)?;
+    let mut log = None;
+    ranks.lead(|| {
+        log = Some(MetricsLog::open(&log_path, at.step)?);
+        Ok(())
+    })?;
+    let mut write = |step, metrics: &Metrics| match &mut log {
+        Some(log) => log.write(step, metrics),
+        None => Ok(()),
+    };
     job.progress.set_length(training.steps);
     job.progress.set_position(at.step);
     if at.step == 0 {
-        log.write(0, &source.validate()?)?;
+        write(0, &source.validate()?)?;
     }
     while at.step < training.steps {
         let started = Instant::now();
@@ -136,7 +150,12 @@ pub fn train(job: &Job<'_>, source: &mut dyn Source) -> Result<Ending> {
         job.progress
             .set_message(format!("{:.0} tok/s", tokens as f64 / seconds.max(1e-9)));
         if at.skipped_in_a_row > training.max_skipped_updates {
-            log.write(at.step, &metrics)?;
+            write(at.step, &metrics)?;
+            ensure!(
+                ranks.is_first(),
+                "update {} was skipped once too often; rank 0 says more",
+                at.step
+            );
             let in_a_row = at.skipped_in_a_row;
             return Err(guards::stop(
                 job.folder, at.step, in_a_row, &metrics, &batch,
@@ -147,22 +166,30 @@ pub fn train(job: &Job<'_>, source: &mut dyn Source) -> Result<Ending> {
             let validation = source.validate()?;
             if training.keep_best {
                 let (step, save) = (at.step, job.save_policy);
-                best::keep(job.folder, &mut at.best, step, &validation, save)?;
+                let mut best = at.best.take();
+                at.best = ranks.lead(|| {
+                    best::keep(job.folder, &mut best, step, &validation, save)?;
+                    Ok(best)
+                })?;
             }
             metrics.extend(validation);
         }
-        log.write(at.step, &metrics)?;
-        let asked_to_stop = job.stop.load(Ordering::SeqCst) && !last;
+        let written = write(at.step, &metrics);
+        let asked = ranks.any(written.map(|()| job.stop.load(Ordering::SeqCst)))?;
+        let asked_to_stop = asked && !last;
         if last || asked_to_stop || at.step.is_multiple_of(training.save_steps) {
-            // The log first: a checkpoint never knows of updates that it lacks.
-            files::sync_file(&log_path)?;
+            let whole = job.learner.whole_of(&optimizer)?;
             let snapshot = Snapshot {
                 progress: &at,
                 weights,
-                optimizer: &optimizer,
+                optimizer: whole.as_ref().unwrap_or(&optimizer),
                 reference: followed(*algorithm, source)?.map(|(_, reference)| reference),
             };
-            checkpoint::save(job.folder, &snapshot, training.keep_last)?;
+            ranks.lead(|| {
+                // The log first: a checkpoint never knows of updates that it lacks.
+                files::sync_file(&log_path)?;
+                checkpoint::save(job.folder, &snapshot, training.keep_last)
+            })?;
         }
         if asked_to_stop {
             return Ok(Ending::Interrupted);
@@ -180,16 +207,31 @@ fn begin(job: &Job<'_>, source: &dyn Source) -> Result<(Progress, State)> {
         decoder, algorithm, ..
     } = &job.learner;
     let weights = decoder.trainable();
+    let ranks = job.learner.ranks();
     let reference = followed(*algorithm, source)?.map(|(_, reference)| reference);
-    if let Some(mut stored) = checkpoint::load(job.folder, job.identity, weights, reference)? {
-        best::confirm(job.folder, &mut stored.0.best);
-        return Ok(stored);
+    let stored = checkpoint::load(job.folder, job.identity, weights, reference);
+    if ranks.are_several() {
+        let step = stored.as_ref().map(|stored| {
+            let step = stored.as_ref().map(|(at, _)| at.step);
+            format!("{} {step:?} {}", job.identity, weights.hash())
+        });
+        // The error itself is told below.
+        let step = step.map_err(|error| anyhow!("{error:#}"));
+        ranks.agree("what its training begins with", step)?;
+    }
+    if let Some((mut progress, whole)) = stored? {
+        let mut best = progress.best.take();
+        progress.best = ranks.lead(|| {
+            best::confirm(job.folder, &mut best);
+            Ok(best)
+        })?;
+        return Ok((progress, job.learner.part_of(whole)));
     }
     let progress = Progress {
         identity: job.identity.to_owned(),
         ..Progress::default()
     };
-    Ok((progress, State::new(weights)))
+    Ok((progress, job.learner.state()))
 }
 
 /// Counts an update that changed nothing, and says so where it is the first of

@@ -1,6 +1,12 @@
 //! One optimizer update: forward and backward micro-batch by micro-batch,
 //! clip, update.
 //!
+//! With several ranks each goes through its share of the batch, with the whole
+//! batch's normalisers, so that the gradients of the ranks add up to that of
+//! the batch. What follows is done alike on every rank, or with the optimizer
+//! sharded (`ZeRO` stage 1, Rajbhandari et al. 2020, arXiv 1910.02054) by each
+//! rank for its part of the weights, which are then exchanged.
+//!
 //! What it deliberately does not do: collect, log, or decide what becomes of a
 //! run whose updates are skipped.
 
@@ -8,12 +14,15 @@ use std::cell::Cell;
 
 use algorithms::{Algorithm, Batch, Example, Metrics};
 use anyhow::Result;
+use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use super::forward;
-use super::network::{Keep, Network, Packed, Scored, Workspace};
+use super::network::{Keep, Network, Packed, Scored, Workspace, starts};
 use super::optimizer::State;
-use super::settings::Training;
+use super::reduction::{Buckets, Parts};
+use super::settings::{Optimizer, Training};
+use crate::distributed::Ranks;
 use crate::model::Decoder;
 
 /// A policy that learns: what every update needs besides its batch.
@@ -26,6 +35,10 @@ pub struct Learner<'a> {
     pub(super) training: &'a Training,
     /// Temperature at which rollouts are sampled and scored; 1 for imitation.
     temperature: f64,
+    /// Who shares the work.
+    ranks: &'a Ranks,
+    /// Whether each rank keeps the optimizer's memory of its part alone.
+    shards_optimizer: bool,
     /// Memory that one update leaves to the next.
     workspace: Cell<Workspace>,
 }
@@ -39,15 +52,29 @@ pub struct Outcome {
     pub skipped: bool,
 }
 
-/// What an update adds up over its micro-batches.
-#[derive(Default)]
+/// What an update adds up over its micro-batches, and over ranks.
+#[derive(Default, Serialize, Deserialize)]
 struct Sums {
     loss: f64,
     entropy: f64,
     tokens: f64,
     right: f64,
     weighed: f64,
+    /// Squares of the gradient's elements that this rank answers for.
+    squares: f64,
     metrics: Metrics,
+}
+
+impl Sums {
+    fn add(&mut self, other: Self) {
+        self.loss += other.loss;
+        self.entropy += other.entropy;
+        self.tokens += other.tokens;
+        self.right += other.right;
+        self.weighed += other.weighed;
+        self.squares += other.squares;
+        algorithms::add_metrics(&mut self.metrics, other.metrics);
+    }
 }
 
 impl<'a> Learner<'a> {
@@ -63,8 +90,66 @@ impl<'a> Learner<'a> {
             algorithm,
             training,
             temperature,
+            ranks: Ranks::alone(),
+            shards_optimizer: false,
             workspace: Cell::default(),
         }
+    }
+
+    /// The same, with the work shared by the ranks. With `shard_optimizer` each
+    /// keeps the moments of its part of the weights; not so Muon's momentum,
+    /// which is of whole matrices.
+    #[must_use]
+    pub fn among(self, ranks: &'a Ranks, shard_optimizer: bool) -> Self {
+        let adamw = self.training.optimizer == Optimizer::Adamw;
+        Self {
+            ranks,
+            shards_optimizer: shard_optimizer && adamw && ranks.are_several(),
+            ..self
+        }
+    }
+
+    /// Who shares the work.
+    pub(super) fn ranks(&self) -> &'a Ranks {
+        self.ranks
+    }
+
+    /// The parts of the weights whose moments the ranks keep; `None` where each
+    /// keeps all.
+    fn parts(&self) -> Option<Parts> {
+        self.shards_optimizer
+            .then(|| Parts::new(self.decoder.trainable().count(), self.ranks))
+    }
+
+    /// The optimizer's memory of this rank, before the first update.
+    pub fn state(&self) -> State {
+        let weights = self.decoder.trainable();
+        match self.parts() {
+            None => State::new(weights),
+            Some(parts) => State::for_part(weights, parts.own()),
+        }
+    }
+
+    /// This rank's memory out of all of it.
+    pub(super) fn part_of(&self, whole: State) -> State {
+        match self.parts() {
+            None => whole,
+            Some(parts) => whole.part(parts.own()),
+        }
+    }
+
+    /// All of the optimizer's memory, of which this rank has a part; `None`
+    /// where it has all.
+    pub(super) fn whole_of(&self, own: &State) -> Result<Option<State>> {
+        let Some(parts) = self.parts() else {
+            return Ok(None);
+        };
+        Ok(Some(State {
+            updates: own.updates,
+            first: 0,
+            first_P: parts.gather(&own.first_P, self.ranks)?,
+            second_P: parts.gather(&own.second_P, self.ranks)?,
+        }))
     }
 
     /// Forward, backward, clip and update over one batch; `step` counts
@@ -89,7 +174,7 @@ impl<'a> Learner<'a> {
         metrics.insert("loss".to_owned(), sums.loss);
         metrics.insert("entropy".to_owned(), sums.entropy / sums.tokens);
         metrics.insert("mean_token_accuracy".to_owned(), sums.right / sums.weighed);
-        let norm = norm(&gradient_P);
+        let norm = sums.squares.sqrt();
         metrics.insert("grad_norm".to_owned(), norm);
         let skipped = !(norm.is_finite() && sums.loss.is_finite());
         if !skipped {
@@ -97,11 +182,15 @@ impl<'a> Learner<'a> {
             let scale = (self.training.max_grad_norm / (norm + 1e-6)).min(1.0);
             let weights = self.decoder.trainable();
             optimizer.update(weights, &gradient_P, scale, self.training, rate);
+            if let Some(parts) = self.parts() {
+                parts.exchange(weights.flat(), self.ranks)?;
+            }
         }
         Ok(Outcome { metrics, skipped })
     }
 
-    /// The gradient `[P]` of the batch's loss, micro-batch by micro-batch.
+    /// The gradient of the batch's loss, `[P]` or this rank's part of it, and
+    /// the sums over all ranks.
     fn gradient(&self, batch: &Batch) -> Result<(Tensor, Sums)> {
         let keep = if self.training.gradient_checkpointing {
             Keep::Inputs
@@ -110,17 +199,54 @@ impl<'a> Learner<'a> {
         };
         let precision = self.training.dtype.resolve(self.decoder.device());
         let workspace = self.workspace.take();
-        let network = Network::learning(self.decoder, precision, keep, workspace);
+        let parts = self.parts();
+        let trained = self.decoder.trainable();
+        let length = parts.as_ref().map_or(trained.count(), Parts::padded);
+        let network = Network::learning(self.decoder, precision, keep, workspace, length);
+        let mut buckets = match &parts {
+            None => Buckets::new(
+                &starts(trained, self.decoder.config().num_hidden_layers),
+                network.gradient(),
+                self.ranks,
+            ),
+            // Each rank gets its part of the sum when all is there.
+            Some(_) => Buckets::none(),
+        };
         let mut sums = Sums::default();
-        for rows in forward::micro_batches(&batch.examples, self.training.micro_batch_tokens) {
+        let share = forward::share(&batch.examples, self.ranks.rank(), self.ranks.world());
+        let all = forward::micro_batches(share, self.training.micro_batch_tokens);
+        let last = all.len().saturating_sub(1);
+        for (index, rows) in all.into_iter().enumerate() {
             let packed = Packed::new(&rows, self.decoder.device());
             let pass = network.read(&packed);
             let scored = network.score(&pass, self.temperature);
             let (to_logprobs_N, to_entropies_N) = self.loss(&rows, &scored, batch, &mut sums)?;
-            network.backward(pass, &scored, &to_logprobs_N, to_entropies_N.as_ref());
+            network.backward(
+                pass,
+                &scored,
+                &to_logprobs_N,
+                to_entropies_N.as_ref(),
+                &mut |from| {
+                    if index == last {
+                        buckets.begin(from);
+                    }
+                },
+            );
         }
-        let (gradient_P, workspace) = network.into_gradient();
+        buckets.finish()?;
+        let (mut gradient_P, workspace) = network.into_gradient();
         self.workspace.set(workspace);
+        if let Some(parts) = &parts {
+            gradient_P = parts.sum(&gradient_P, self.ranks)?;
+        }
+        // Of a gradient that all ranks have, one answers for the squares: so
+        // all take one norm for it.
+        if parts.is_some() || self.ranks.is_first() {
+            sums.squares = squares(&gradient_P);
+        }
+        let mut all = self.ranks.gather(Ok(sums))?.into_iter();
+        let mut sums = all.next().unwrap_or_default();
+        all.for_each(|other| sums.add(other));
         Ok((gradient_P, sums))
     }
 
@@ -152,18 +278,14 @@ impl<'a> Learner<'a> {
     }
 }
 
-/// Euclidean norm, summed in double precision a part at a time, so that no
-/// second vector of the length is in memory.
-fn norm(gradient_P: &Tensor) -> f64 {
+/// Square of the Euclidean norm, summed in double precision a part at a time,
+/// so that no second vector of the length is in memory.
+fn squares(gradient_P: &Tensor) -> f64 {
     const PART: i64 = 1 << 20;
     let count = gradient_P.numel() as i64;
     let squares = |first: i64| {
         let part = gradient_P.narrow(0, first, PART.min(count - first));
         part.square().sum(Kind::Double).double_value(&[])
     };
-    (0..count)
-        .step_by(PART as usize)
-        .map(squares)
-        .sum::<f64>()
-        .sqrt()
+    (0..count).step_by(PART as usize).map(squares).sum()
 }

@@ -53,6 +53,7 @@ fn everything_comes_back_to_the_bit() {
     let (policy, reference) = (weights(1), weights(2));
     let optimizer = State {
         updates: 7,
+        first: 0,
         first_P: weights(3).flat().copy(),
         second_P: weights(4).flat().copy(),
     };

@@ -9,8 +9,9 @@ use anyhow::Result;
 use rand::seq::SliceRandom;
 use rewards::{BatchScores, WeightedRewards};
 
-use super::judging::{self, Judged};
+use super::judging::{self, Draw, Judged};
 use super::{CompletionLog, Posed, VALIDATION_TOKENS, held_out, other};
+use crate::distributed::{Ranks, Reader, put_floats};
 use crate::generation::{self, Key, Precision, Sampling};
 use crate::model::{Decoder, Model};
 use crate::random::stream;
@@ -29,6 +30,37 @@ fn parts(scores: &BatchScores, index: usize) -> Vec<RewardPart> {
             value: column.scores[index].value,
         })
         .collect()
+}
+
+/// Every rank's scores of its share of the examples, in their order: two
+/// numbers a completion token.
+fn gather_scores(
+    own: Vec<TokenScores>,
+    examples: &[Example],
+    ranks: &Ranks,
+) -> Result<Vec<TokenScores>> {
+    if !ranks.are_several() {
+        return Ok(own);
+    }
+    let mut message = Vec::new();
+    for scores in &own {
+        put_floats(&mut message, &scores.logprobs);
+        put_floats(&mut message, &scores.entropies);
+    }
+    let told = ranks.gather_bytes(Ok(message))?.concat();
+    let mut reader = Reader::new(&told);
+    let scores = examples
+        .iter()
+        .map(|example| {
+            let count = example.completion.len();
+            Ok(TokenScores {
+                logprobs: reader.floats(count)?,
+                entropies: reader.floats(count)?,
+            })
+        })
+        .collect::<Result<_>>()?;
+    reader.end()?;
+    Ok(scores)
 }
 
 /// An arm: problems, rewards, and demonstrations where it imitates.
@@ -57,6 +89,8 @@ pub struct ArmLab<'a> {
     pub budget_tokens: usize,
     /// Number format in which the policy is trained and scored.
     pub precision: Precision,
+    /// Who shares the work.
+    pub ranks: &'a Ranks,
     /// Where completions are kept; absent where nobody wants to see them.
     pub completions: Option<CompletionLog>,
     /// What draws rollouts; the lab's own engine where there is none.
@@ -88,6 +122,7 @@ impl<'a> ArmLab<'a> {
             teacher: None,
             budget_tokens: VALIDATION_TOKENS,
             precision: Precision::Float32,
+            ranks: Ranks::alone(),
             completions: None,
             sampler: None,
             scores: None,
@@ -146,13 +181,16 @@ impl Lab for ArmLab<'_> {
             texts,
             scores,
         } = judging::sample(
-            self.model,
-            &tokens,
-            &self.sampling,
-            keys,
-            &posed,
-            self.rewards,
-            self.sampler.as_mut().map(|sampler| (sampler, step)),
+            Draw {
+                model: self.model,
+                prompts: &tokens,
+                sampling: &self.sampling,
+                keys: &keys,
+                posed: &posed,
+                rewards: self.rewards,
+                elsewhere: self.sampler.as_mut().map(|sampler| (sampler, step)),
+            },
+            self.ranks,
         )
         .map_err(other)?;
         self.generated.0 += completions
@@ -201,18 +239,18 @@ impl Lab for ArmLab<'_> {
             Scorer::Reference => self.reference.as_ref().ok_or(LabError::NoScores(scorer))?,
             Scorer::Teacher => self.teacher.as_ref().ok_or(LabError::NoScores(scorer))?,
         };
-        let temperature = self.sampling.temperature;
-        let scores = forward::scores(
+        let share = forward::share(examples, self.ranks.rank(), self.ranks.world());
+        let own = forward::scores(
             decoder,
             self.precision,
-            examples,
-            temperature,
+            share,
+            self.sampling.temperature,
             self.budget_tokens,
         );
         if let (Scorer::Policy, Some(sampler)) = (scorer, &mut self.sampler) {
-            sampler.compare(examples, &scores);
+            sampler.compare(share, &own);
         }
-        Ok(scores)
+        gather_scores(own, examples, self.ranks).map_err(other)
     }
 
     fn correction(&self) -> Option<Correction> {
@@ -248,8 +286,10 @@ impl Lab for ArmLab<'_> {
 
 impl Source for ArmLab<'_> {
     fn validate(&mut self) -> Result<Metrics> {
-        let problems: Vec<Problem> = (0..self.validation_problems)
-            .map(|index| self.mix.problem(self.seed, Split::Validation, index))
+        let share = self.ranks.share(self.validation_problems as usize);
+        let problems: Vec<Problem> = share
+            .clone()
+            .map(|index| self.mix.problem(self.seed, Split::Validation, index as u64))
             .collect();
         let prompts = problems
             .iter()
@@ -259,19 +299,24 @@ impl Source for ArmLab<'_> {
             vec![Key {
                 seed: self.seed,
                 purpose: "validation",
-                indices: vec![index as u64],
+                indices: vec![(share.start + index) as u64],
             }]
         };
-        let completions = generation::generate(self.model, &prompts, &self.sampling, keys)?;
-        let mut right = 0usize;
-        let mut reasoning = 0usize;
-        for (problem, completion) in problems.iter().zip(&completions) {
-            let text = self.model.text.decode(&completion.tokens)?;
-            let correct = self.mix.grade(problem, &text);
-            right += usize::from(correct && !completion.truncated());
-            reasoning += self.model.text.reasoning_tokens(&completion.tokens);
-        }
-        let count = completions.len().max(1) as f64;
+        let own = || -> Result<(usize, usize)> {
+            let completions = generation::generate(self.model, &prompts, &self.sampling, keys)?;
+            let (mut right, mut reasoning) = (0, 0);
+            for (problem, completion) in problems.iter().zip(&completions) {
+                let text = self.model.text.decode(&completion.tokens)?;
+                let correct = self.mix.grade(problem, &text);
+                right += usize::from(correct && !completion.truncated());
+                reasoning += self.model.text.reasoning_tokens(&completion.tokens);
+            }
+            Ok((right, reasoning))
+        };
+        let all = self.ranks.gather(own())?;
+        let right: usize = all.iter().map(|(right, _)| right).sum();
+        let reasoning: usize = all.iter().map(|(_, reasoning)| reasoning).sum();
+        let count = self.validation_problems.max(1) as f64;
         let mut metrics = Metrics::from([
             ("validation/accuracy".to_owned(), right as f64 / count),
             (
@@ -280,7 +325,12 @@ impl Source for ArmLab<'_> {
             ),
         ]);
         if !self.held_out.is_empty() {
-            metrics.extend(held_out(self.model, self.precision, &self.held_out));
+            metrics.extend(held_out(
+                self.model,
+                self.precision,
+                &self.held_out,
+                self.ranks,
+            )?);
         }
         Ok(metrics)
     }

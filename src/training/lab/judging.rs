@@ -4,7 +4,12 @@
 //! That thread is handed text and token ids, never a tensor. Which completions
 //! it has seen when is up to the clock; what it says of them is not, so a run's
 //! bits do not depend on it.
+//!
+//! With several ranks each samples its share of the prompts and judges it by
+//! the rewards that need no more than one completion. The others see the whole
+//! batch, as they would in one process, and judge it on rank 0.
 
+use std::ops::Range;
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
 
@@ -12,16 +17,17 @@ use anyhow::{Context, Error, Result, bail};
 use rewards::{BatchScores, Early, Scored, WeightedRewards};
 
 use super::Posed;
-use crate::generation::{self, Completion, Key, Sampling};
+use crate::distributed::{Ranks, Reader, put_count, put_floats, put_ids};
+use crate::generation::{self, Completion, Finish, Key, Sampling};
 use crate::model::Model;
 use crate::sampler::Sampler;
 
 /// What was sampled, as tokens and as text, and what the rewards say of it.
-pub(super) struct Judged {
-    pub(super) completions: Vec<Completion>,
-    pub(super) texts: Vec<String>,
+pub(crate) struct Judged {
+    pub(crate) completions: Vec<Completion>,
+    pub(crate) texts: Vec<String>,
     /// `None` without rewards.
-    pub(super) scores: Option<BatchScores>,
+    pub(crate) scores: Option<BatchScores>,
 }
 
 /// A completion on its way to the judge.
@@ -38,20 +44,146 @@ impl Arrived<'_> {
     }
 }
 
-/// Samples the completions of each prompt, and judges them. `elsewhere` draws
-/// them where it is given, with the updates that the policy has behind it.
-pub(super) fn sample<'p>(
-    model: &Model,
-    prompts: &[Vec<i64>],
-    sampling: &Sampling,
-    keys: impl Fn(usize) -> Vec<Key>,
-    posed: &'p Posed<'p>,
-    rewards: Option<&WeightedRewards>,
-    mut elsewhere: Option<(&mut Sampler, u64)>,
-) -> Result<Judged> {
+/// What is to be sampled, and who judges it.
+pub(crate) struct Draw<'a, 'p> {
+    pub(crate) model: &'a Model,
+    /// Token ids of each prompt.
+    pub(crate) prompts: &'a [Vec<i64>],
+    pub(crate) sampling: &'a Sampling,
+    /// The keys of a prompt's samples, by the prompt's index.
+    pub(crate) keys: &'a dyn Fn(usize) -> Vec<Key>,
+    pub(crate) posed: &'p Posed<'p>,
+    pub(crate) rewards: Option<&'a WeightedRewards>,
+    /// What draws in the place of the lab's engine, with the updates that the
+    /// policy has behind it.
+    pub(crate) elsewhere: Option<(&'a mut Sampler, u64)>,
+}
+
+/// Samples the completions of each prompt, and judges them; every rank gets
+/// all of both.
+pub(crate) fn sample(draw: Draw<'_, '_>, ranks: &Ranks) -> Result<Judged> {
+    let Draw {
+        model,
+        prompts,
+        posed,
+        rewards,
+        ..
+    } = draw;
+    let share = match draw.elsewhere {
+        None => ranks.share(prompts.len()),
+        // A server holds one policy and draws whole batches well: one rank asks it.
+        Some(_) if ranks.is_first() => 0..prompts.len(),
+        Some(_) => 0..0,
+    };
     let mut texts = vec![String::new(); prompts.len() * posed.group];
+    let own = sample_share(draw, share, &mut texts);
+    let (completions, early) = gather(own, ranks, rewards.is_some())?;
+    if ranks.are_several() {
+        for (text, completion) in texts.iter_mut().zip(&completions) {
+            if text.is_empty() {
+                *text = model.text.decode(&completion.tokens)?;
+            }
+        }
+    }
+    let batch = posed.batch(&texts, &completions);
+    let scores = rewards.map(|rewards| {
+        if rewards.judges_late() {
+            // Judging may be a process that another rank has not, or cost money.
+            ranks.lead(|| Ok(rewards.score_rest(&batch, early)?))
+        } else {
+            Ok(rewards.score_rest(&batch, early)?)
+        }
+    });
+    let scores = scores.transpose()?;
+    Ok(Judged {
+        completions,
+        texts,
+        scores,
+    })
+}
+
+/// Every rank's completions, prompt by prompt, and what was said of them.
+fn gather(
+    own: Result<(Vec<Completion>, Early)>,
+    ranks: &Ranks,
+    judged: bool,
+) -> Result<(Vec<Completion>, Early)> {
+    if !ranks.are_several() {
+        return own;
+    }
+    let (own, early) = match own {
+        Ok((completions, early)) => (Ok(encode(&completions)), early),
+        Err(error) => (Err(error), Early::default()),
+    };
+    let mut completions = Vec::new();
+    for message in ranks.gather_bytes(own)? {
+        decode(&message, &mut completions)?;
+    }
+    let mut all = Early::default();
+    if judged {
+        for early in ranks.gather(Ok(early))? {
+            all.merge(early);
+        }
+    }
+    Ok((completions, all))
+}
+
+/// Ways to end, by the number that stands for them.
+const FINISHES: [Finish; 3] = [Finish::End, Finish::Stop, Finish::Length];
+
+/// Completions as they are told to other ranks: of each its length, how it
+/// ended, its ids and their log-probabilities; 5 bytes and 8 a token.
+fn encode(completions: &[Completion]) -> Vec<u8> {
+    let mut message = Vec::new();
+    for completion in completions {
+        put_count(&mut message, completion.tokens.len());
+        let finish = FINISHES
+            .iter()
+            .position(|known| *known == completion.finish);
+        message.push(finish.unwrap_or_default() as u8);
+        put_ids(&mut message, &completion.tokens);
+        put_floats(&mut message, &completion.logprobs);
+    }
+    message
+}
+
+/// Adds the completions of a message.
+fn decode(message: &[u8], to: &mut Vec<Completion>) -> Result<()> {
+    let mut reader = Reader::new(message);
+    while !reader.is_done() {
+        let count = reader.count()?;
+        let finish = FINISHES.get(usize::from(reader.byte()?)).copied();
+        to.push(Completion {
+            finish: finish.context("another rank's completion ended in an unknown way")?,
+            tokens: reader.ids(count)?,
+            logprobs: reader.floats(count)?,
+        });
+    }
+    Ok(())
+}
+
+/// Samples the completions of a share of the prompts, and has those judged
+/// that can be by themselves. `texts` has a place for every completion.
+fn sample_share<'p>(
+    draw: Draw<'_, 'p>,
+    share: Range<usize>,
+    texts: &mut [String],
+) -> Result<(Vec<Completion>, Early)> {
+    let Draw {
+        model,
+        prompts,
+        sampling,
+        keys,
+        posed,
+        rewards,
+        mut elsewhere,
+    } = draw;
+    let first = share.start;
+    let prompts = prompts.get(share).unwrap_or_default();
+    let keys = |index: usize| keys(first + index);
     let mut generate = |judge: Option<Sender<(usize, Arrived<'p>)>>| {
         let mut ended = |place: usize, completion: &Completion| {
+            let place = first * posed.group + place;
             let text = model.text.decode(&completion.tokens)?;
             if let Some(judge) = &judge {
                 let arrived = Arrived {
@@ -75,8 +207,8 @@ pub(super) fn sample<'p>(
             None => generation::generate_telling(model, prompts, sampling, &keys, &mut ended),
         }
     };
-    let (completions, early) = match rewards.filter(|rewards| rewards.judges_early()) {
-        None => (generate(None)?, Early::default()),
+    match rewards.filter(|rewards| rewards.judges_early()) {
+        None => Ok((generate(None)?, Early::default())),
         Some(rewards) => thread::scope(|scope| {
             let (told, arriving) = channel();
             let judge = scope.spawn(move || rewards.score_arriving(&arriving, Arrived::scored));
@@ -88,14 +220,32 @@ pub(super) fn sample<'p>(
             // Where the judge failed, that is why the sampling did.
             let early = early?;
             Ok::<_, Error>((sampled?, early))
-        })?,
-    };
-    let batch = posed.batch(&texts, &completions);
-    let scores = rewards.map(|rewards| rewards.score_rest(&batch, early));
-    let scores = scores.transpose()?;
-    Ok(Judged {
-        completions,
-        texts,
-        scores,
-    })
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn completions_reach_other_ranks_as_they_were_drawn() {
+        let completion = |tokens: &[i64], finish| Completion {
+            tokens: tokens.to_vec(),
+            logprobs: tokens.iter().map(|&id| -0.1 * id as f32).collect(),
+            finish,
+        };
+        let drawn = [
+            completion(&[3, 17, 49_151], Finish::End),
+            completion(&[], Finish::Length),
+            completion(&[5], Finish::Stop),
+        ];
+        let message = encode(&drawn);
+        assert_eq!(message.len(), 3 * 5 + 4 * 8);
+        let mut heard = Vec::new();
+        decode(&message, &mut heard).unwrap();
+        assert_eq!(heard, drawn);
+        assert!(decode(&message[..message.len() - 1], &mut heard).is_err());
+        assert!(decode(&[0, 0, 0, 0, 9], &mut heard).is_err());
+    }
 }

@@ -3,6 +3,10 @@
 //!
 //! Two labs: [`PretrainingLab`] for pre-training, whose demonstrations are generated
 //! documents, and [`ArmLab`] for everything that follows.
+//!
+//! With several ranks each samples and scores its share, and all get all of it:
+//! what an algorithm makes of it, advantages and normalisers, is made of the
+//! whole on every rank. Draws are named, so it does not matter who draws.
 
 mod arm;
 mod completions;
@@ -11,12 +15,15 @@ mod pretraining;
 
 pub use arm::ArmLab;
 pub use completions::CompletionLog;
+pub(crate) use judging::{Draw, Judged, sample};
 pub use pretraining::PretrainingLab;
 
 use algorithms::{Demonstration, Example, LabError, Metrics};
+use anyhow::Result;
 use rewards::Scored;
 
 use super::forward;
+use crate::distributed::Ranks;
 use crate::generation::{Completion, Precision};
 use crate::model::{Model, Text};
 use crate::tasks::{Mix, Problem};
@@ -98,8 +105,15 @@ fn other(error: impl Into<anyhow::Error>) -> LabError {
 }
 
 /// How well the model foretells demonstrations that it is not trained on.
-fn held_out(model: &Model, precision: Precision, demonstrations: &[Demonstration]) -> Metrics {
-    let examples: Vec<Example> = demonstrations
+fn held_out(
+    model: &Model,
+    precision: Precision,
+    demonstrations: &[Demonstration],
+    ranks: &Ranks,
+) -> Result<Metrics> {
+    let own = demonstrations.get(ranks.share(demonstrations.len()));
+    let examples: Vec<Example> = own
+        .unwrap_or_default()
         .iter()
         .map(|d| Example {
             prompt: d.prompt.clone(),
@@ -108,8 +122,10 @@ fn held_out(model: &Model, precision: Precision, demonstrations: &[Demonstration
             ..Example::default()
         })
         .collect();
-    let foretold = forward::foretell(&model.decoder, precision, &examples, VALIDATION_TOKENS);
-    foretold.map_or_else(Metrics::new, |foretold| {
+    let own = forward::foretell(&model.decoder, precision, &examples, VALIDATION_TOKENS);
+    let all = ranks.gather(Ok(own))?.into_iter();
+    let foretold = all.reduce(forward::Foretelling::and).unwrap_or_default();
+    Ok(foretold.mean().map_or_else(Metrics::new, |foretold| {
         Metrics::from([
             ("validation/loss".to_owned(), foretold.loss),
             (
@@ -117,5 +133,5 @@ fn held_out(model: &Model, precision: Precision, demonstrations: &[Demonstration
                 foretold.accuracy,
             ),
         ])
-    })
+    }))
 }

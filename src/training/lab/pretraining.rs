@@ -5,6 +5,7 @@ use algorithms::{Demonstration, Lab, LabError, Metrics, Prompt, Rollout};
 use anyhow::Result;
 
 use super::{held_out, other};
+use crate::distributed::Ranks;
 use crate::generation::Precision;
 use crate::model::Model;
 use crate::tasks::corpus::Corpus;
@@ -21,6 +22,7 @@ pub struct PretrainingLab<'a> {
     seed: u64,
     focus_weight: f32,
     held_out: Vec<Demonstration>,
+    ranks: &'a Ranks,
 }
 
 impl<'a> PretrainingLab<'a> {
@@ -32,6 +34,7 @@ impl<'a> PretrainingLab<'a> {
         seed: u64,
         focus_weight: f64,
         held_out: u64,
+        ranks: &'a Ranks,
     ) -> Result<Self> {
         let mut lab = Self {
             model,
@@ -39,6 +42,7 @@ impl<'a> PretrainingLab<'a> {
             seed,
             focus_weight: focus_weight as f32,
             held_out: Vec::new(),
+            ranks,
         };
         lab.held_out = (HELD_OUT_FROM..HELD_OUT_FROM + held_out)
             .map(|index| lab.demonstration(index))
@@ -84,7 +88,7 @@ impl Lab for PretrainingLab<'_> {
 
 impl Source for PretrainingLab<'_> {
     fn validate(&mut self) -> Result<Metrics> {
-        Ok(held_out(self.model, Precision::Float32, &self.held_out))
+        held_out(self.model, Precision::Float32, &self.held_out, self.ranks)
     }
 
     fn take_metrics(&mut self) -> Result<Metrics> {

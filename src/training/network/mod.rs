@@ -63,6 +63,27 @@ pub struct Network<'a> {
     keep: Keep,
     operands_P: Tensor,
     gradient_P: Option<Tensor>,
+    /// Where each layer's gradients begin, and where what follows them does.
+    starts: Vec<i64>,
+}
+
+/// Where in the vector of what is trained each layer begins, and where what
+/// follows the last does. What has no parameters begins where the next does.
+pub(super) fn starts(trained: &Weights, layers: usize) -> Vec<i64> {
+    let entries = trained.entries();
+    let ends = entries
+        .iter()
+        .filter(|entry| entry.name.contains(".layers."));
+    let end = ends.map(|entry| entry.offset + entry.len()).max();
+    let mut starts = vec![end.unwrap_or(0)];
+    for layer in (0..layers).rev() {
+        let own = format!(".layers.{layer}.");
+        let first = entries.iter().find(|entry| entry.name.contains(&own));
+        let next = starts.last().copied().unwrap_or(0);
+        starts.push(first.map_or(next, |entry| entry.offset));
+    }
+    starts.reverse();
+    starts
 }
 
 /// Memory that one update leaves to the next: the rounded weights, and what the
@@ -121,24 +142,34 @@ fn present(tensor: Option<Tensor>) -> Tensor {
 impl<'a> Network<'a> {
     /// A network to read with.
     pub fn reading(decoder: &'a Decoder, precision: Precision) -> Self {
-        Self::new(decoder, precision, Keep::Nothing, Workspace::default())
+        let workspace = Workspace::default();
+        Self::new(decoder, precision, Keep::Nothing, workspace, None)
     }
 
     /// A network that also goes back, with gradients that begin at 0, in the
-    /// memory of an earlier one of the same decoder.
+    /// memory of an earlier one of the same decoder. The vector of gradients
+    /// has `length` numbers, those beyond the parameters' stay 0.
     pub fn learning(
         decoder: &'a Decoder,
         precision: Precision,
         keep: Keep,
         workspace: Workspace,
+        length: i64,
     ) -> Self {
-        Self::new(decoder, precision, keep, workspace)
+        let options = (Kind::Float, decoder.device());
+        let gradient_P = Tensor::zeros([length], options);
+        Self::new(decoder, precision, keep, workspace, Some(gradient_P))
     }
 
-    fn new(decoder: &'a Decoder, precision: Precision, keep: Keep, workspace: Workspace) -> Self {
+    fn new(
+        decoder: &'a Decoder,
+        precision: Precision,
+        keep: Keep,
+        workspace: Workspace,
+        gradient_P: Option<Tensor>,
+    ) -> Self {
         let (config, weights) = (decoder.config(), decoder.weights());
         let kind = precision.kind();
-        let learns = keep != Keep::Nothing;
         let operands_P = match workspace.operands_P {
             Some(mut operands_P) if kind != Kind::Float => {
                 operands_P.copy_(weights.flat());
@@ -149,7 +180,7 @@ impl<'a> Network<'a> {
         let parameters = Parameters {
             weights,
             operands_P,
-            gradient_P: learns.then(|| decoder.trainable().flat().zeros_like()),
+            gradient_P,
             adapter: decoder.adapter(),
             kind,
         };
@@ -163,6 +194,7 @@ impl<'a> Network<'a> {
             head: Head::new(config, &parameters, workspace.head),
             operands_P: parameters.operands_P,
             gradient_P: parameters.gradient_P,
+            starts: starts(decoder.trainable(), config.num_hidden_layers),
             config,
             keep,
         }
@@ -215,14 +247,21 @@ impl<'a> Network<'a> {
         self.head.logits(&pass.x_SD)
     }
 
+    /// The gradient so far, `[P]`; `None` of a network that only reads.
+    pub(super) fn gradient(&self) -> Option<&Tensor> {
+        self.gradient_P.as_ref()
+    }
+
     /// Adds to the gradients what comes back from those of the scores, `[N]`
-    /// each, without graph; entropies may have none.
+    /// each, without graph; entropies may have none. `reached` is told, as the
+    /// pass goes down, from which place of the gradient on it adds nothing more.
     pub fn backward(
         &self,
         pass: Pass<'_>,
         scored: &Scored,
         logprob_gradient_N: &Tensor,
         entropy_gradient_N: Option<&Tensor>,
+        reached: &mut dyn FnMut(i64),
     ) {
         let _guard = tch::no_grad_guard();
         let x_gradient_ND = self.head.backward(
@@ -234,8 +273,13 @@ impl<'a> Network<'a> {
         let mut gradient_SD = pass.x_SD.zeros_like();
         let _ = gradient_SD.index_add_(0, &pass.packed.sources_N, &x_gradient_ND);
         drop(pass.x_SD);
-        for (layer, saved) in self.layers.iter().zip(pass.saved).rev() {
+        if let Some(&end) = self.starts.last() {
+            reached(end);
+        }
+        let layers = self.layers.iter().zip(pass.saved).zip(&self.starts);
+        for ((layer, saved), &start) in layers.rev() {
             layer.backward(saved, &pass.batch, &gradient_SD);
+            reached(start);
         }
         if let Some(embedding_gradient_VD) = &self.embedding_gradient_VD {
             // As in transformers, reading the padding token teaches it nothing,
@@ -258,12 +302,13 @@ pub(crate) fn gradient(decoder: &Decoder, ids: &[i64]) -> Tensor {
         Precision::Float32,
         Keep::Everything,
         Workspace::default(),
+        decoder.trainable().count(),
     );
     let packed = Packed::sequence(ids, decoder.device());
     let pass = network.read(&packed);
     let scored = network.score(&pass, 1.0);
-    let share = 1.0 / (ids.len() - 1) as f64;
-    network.backward(pass, &scored, &scored.logprobs_N.full_like(share), None);
+    let share = scored.logprobs_N.full_like(1.0 / (ids.len() - 1) as f64);
+    network.backward(pass, &scored, &share, None, &mut |_| ());
     network.into_gradient().0
 }
 

@@ -74,13 +74,26 @@ fn objective(scored: &Scored) -> f64 {
 
 /// Scores of the rows at temperature 0.8, and the gradient of [`objective`].
 fn run(decoder: &Decoder, rows: &[&Example], precision: Precision, keep: Keep) -> (Scored, Tensor) {
-    let network = Network::learning(decoder, precision, keep, Workspace::default());
+    let network = Network::learning(
+        decoder,
+        precision,
+        keep,
+        Workspace::default(),
+        decoder.trainable().count(),
+    );
     let packed = Packed::new(rows, Device::Cpu);
     let pass = network.read(&packed);
     let scored = network.score(&pass, 0.8);
     let count = scored.logprobs_N.size()[0];
     let to_entropies = upstream(count, 0.9);
-    network.backward(pass, &scored, &upstream(count, 0.2), Some(&to_entropies));
+    let to_logprobs = upstream(count, 0.2);
+    network.backward(
+        pass,
+        &scored,
+        &to_logprobs,
+        Some(&to_entropies),
+        &mut |_| (),
+    );
     (scored, network.into_gradient().0)
 }
 

@@ -1,0 +1,100 @@
+//! What a run of several ranks asks of its definition and its directory.
+//!
+//! What it deliberately does not do: share the work, which every stage does for
+//! itself.
+
+use anyhow::{Context, Result, ensure};
+
+use super::{DEFINITION_FILE, Request, UserError};
+use crate::config::{AlgorithmSettings, BaseSettings, Definition};
+use crate::files;
+
+/// File that says how many ranks the run began with, where they were several.
+const RANKS_FILE: &str = "ranks";
+
+/// Refuses a number of ranks that cannot share a definition's batches evenly.
+pub(crate) fn check(definition: &Definition, world: usize) -> Result<()> {
+    let divides = |place: &str, count: usize| {
+        ensure!(
+            count.is_multiple_of(world),
+            "{place} = {count} cannot be shared evenly by {world} ranks: start a number of ranks that divides it, or change it"
+        );
+        Ok(())
+    };
+    let base = |place: &str, base: &BaseSettings| {
+        let pretraining = base.pretraining.as_ref();
+        pretraining.map_or(Ok(()), |pretraining| {
+            divides(
+                &format!("{place}.pretraining.batch_size"),
+                pretraining.batch_size,
+            )
+        })
+    };
+    let algorithm = |place: &str, algorithm: &AlgorithmSettings| {
+        let (name, key, count) = match algorithm {
+            AlgorithmSettings::Sft(sft) => ("sft", "batch_size", sft.batch_size),
+            AlgorithmSettings::Grpo(grpo) => ("grpo", PROMPTS, grpo.prompts_per_generation),
+            AlgorithmSettings::Rloo(rloo) => ("rloo", PROMPTS, rloo.prompts_per_generation),
+            AlgorithmSettings::ReinforcePlusPlus(reinforce) => {
+                ("reinforce++", PROMPTS, reinforce.prompts_per_generation)
+            }
+            AlgorithmSettings::Rft(rft) => ("rft", PROMPTS, rft.prompts_per_generation),
+            AlgorithmSettings::Opd(opd) => ("opd", PROMPTS, opd.prompts_per_generation),
+        };
+        divides(&format!("{place}.algorithm.{name}.{key}"), count)
+    };
+    base("base", &definition.base)?;
+    if let Some(teacher) = &definition.teacher {
+        if let Some(settings) = &teacher.base {
+            base("teacher.base", settings)?;
+        }
+        if let Some(settings) = &teacher.algorithm {
+            algorithm("teacher", settings)?;
+        }
+    }
+    for (name, arm) in &definition.arm {
+        algorithm(&format!("arm.{name}"), &arm.algorithm)?;
+    }
+    Ok(())
+}
+
+/// The key of what algorithms that sample collect.
+const PROMPTS: &str = "prompts_per_generation";
+
+impl Request {
+    /// How many ranks the run began with, noted in its directory: bases that
+    /// it makes are made by so many, however many go on with it.
+    pub(super) fn began_with(&self) -> Result<usize> {
+        let path = self.out.join(RANKS_FILE);
+        match std::fs::read_to_string(&path) {
+            Ok(text) => text.trim().parse().with_context(|| {
+                format!(
+                    "{} is damaged: it holds the number of ranks that the run began with",
+                    path.display()
+                )
+            }),
+            Err(_) if self.out.join("arms").exists() => Ok(1),
+            Err(_) => {
+                if self.ranks.are_several() {
+                    files::write_whole(&path, format!("{}\n", self.ranks.world()).as_bytes())?;
+                }
+                Ok(self.ranks.world())
+            }
+        }
+    }
+
+    /// Makes sure that every rank sees the run directory that rank 0 made.
+    pub(super) fn see_directory(&self) -> Result<()> {
+        let there = std::fs::read_to_string(self.out.join(DEFINITION_FILE));
+        let seen = if there.is_ok_and(|there| there == self.text) {
+            Ok(())
+        } else {
+            Err(UserError(format!(
+                "{} holds nothing of what rank 0 wrote there: give all ranks one --out, on a file system that they share",
+                self.out.display()
+            ))
+            .into())
+        };
+        self.ranks.gather(seen).map(|_| ())
+    }
+}
