@@ -2,10 +2,10 @@
 
 QUICKSTART := experiments/definitions/quickstart.toml
 
-.PHONY: help build quickstart smollm2 test check bench-peers gpu-check libtorch
+.PHONY: help build quickstart smollm2 test test-distributed check bench-peers gpu-check libtorch
 
 help: ## this list
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 quickstart: build ## run the main experiment, print its table and write its report
 	target/release/qinglan run $(QUICKSTART) --out runs/quickstart --resume
@@ -24,6 +24,10 @@ build: libtorch ## the release binary, target/release/qinglan
 
 test: libtorch ## all tests
 	cargo test --workspace --locked
+
+test-distributed: libtorch ## the tests that start several processes of one run
+	cargo test --locked -p torch-ext distributed
+	cargo test --locked --test lab distributed
 
 check: libtorch ## format, lints and docs, warnings denied
 	cargo fmt --all --check

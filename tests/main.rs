@@ -9,6 +9,7 @@ mod bits;
 mod broken_models;
 mod command_line;
 mod demonstrations;
+mod distributed;
 mod evaluate;
 mod human;
 mod live;

@@ -14,7 +14,7 @@ use tch::{Device, Tensor};
 
 /// Largest difference of a weight after the update, and of a derivative as the
 /// optimizer saw it, clipped to norm 1.
-const SAME: f64 = 1e-6;
+pub(crate) const SAME: f64 = 1e-6;
 
 /// AdamW's first step is as long as this wherever there is a gradient, and
 /// where that is nothing but rounding it is a part of it: at rates of 1e-3 the
@@ -24,7 +24,7 @@ const RATE: f64 = 1e-4;
 const PROMPTS: usize = 4;
 const GROUP: usize = 4;
 
-fn decoder(seed: u64) -> Decoder {
+pub(crate) fn decoder(seed: u64) -> Decoder {
     let shape = ModelShape {
         width: 16,
         layers: 2,
@@ -46,8 +46,8 @@ fn tokens(row: usize, length: usize) -> Vec<i64> {
 
 /// Samples of unlike lengths and rewards; what sampled them, the reference and
 /// the teacher are other models than the policy, so that every ratio counts.
-struct Made {
-    policy: Decoder,
+pub(crate) struct Made {
+    pub(crate) policy: Decoder,
 }
 
 impl Made {
@@ -153,7 +153,7 @@ impl Lab for Made {
     }
 }
 
-fn training(micro_batch_tokens: usize) -> Training {
+pub(crate) fn training(micro_batch_tokens: usize) -> Training {
     TrainingSettings {
         steps: Some(10),
         learning_rate: Some(RATE),
@@ -166,7 +166,7 @@ fn training(micro_batch_tokens: usize) -> Training {
     .unwrap()
 }
 
-fn algorithms() -> Vec<(String, Box<dyn Algorithm>)> {
+pub(crate) fn algorithms() -> Vec<(String, Box<dyn Algorithm>)> {
     let mut all: Vec<(String, Box<dyn Algorithm>)> = Vec::new();
     let losses = [
         LossType::Grpo,

@@ -211,6 +211,11 @@ impl Running {
         }
     }
 
+    /// The number of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits until `ready`, checked again and again, holds.
     pub(crate) fn wait_until(&mut self, ready: impl Fn() -> bool) {
         let patience = Instant::now() + Duration::from_secs(120);

@@ -91,7 +91,7 @@ pub fn main_with(registry: Registry) -> ExitCode {
     end_where_output_fails();
     let arguments = Arguments::parse();
     // Of several ranks of a run the first speaks for all, but each of its errors.
-    let follows = matches!(&arguments.verb, Verb::Run(run) if run.follows());
+    let follows = matches!(&arguments.verb, Verb::Run(_)) && run::Run::follows();
     let filter = tracing_subscriber::EnvFilter::try_from_env("QINGLAN_LOG").unwrap_or_else(|_| {
         tracing_subscriber::EnvFilter::new(if follows { "error" } else { "warn" })
     });

@@ -39,11 +39,11 @@ pub(super) struct Run {
     #[arg(long)]
     resume: bool,
     /// Share the work among this many processes of this machine; on several
-    /// machines, start one a rank with torchrun --no-python, srun, or RANK and
-    /// WORLD_SIZE.
+    /// machines, start one for each rank with torchrun --no-python or srun.
     #[arg(long, value_name = "N")]
     nproc: Option<usize>,
-    /// With several ranks, keep of `AdamW`'s moments a part on each (`ZeRO-1`).
+    /// With several ranks, keep a part of the optimizer's moments on each;
+    /// Muon's stay whole.
     #[arg(long = "shard-optimizer")]
     shard_optimizer: bool,
     /// With several ranks, seconds after which one that waits for the others
@@ -65,7 +65,7 @@ struct Read {
 
 impl Run {
     /// Whether another rank speaks for this process.
-    pub(super) fn follows(&self) -> bool {
+    pub(super) fn follows() -> bool {
         matches!(launch::place(), Ok(Some(place)) if place.rank > 0)
     }
 

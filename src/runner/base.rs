@@ -82,27 +82,7 @@ pub(super) fn obtain(
     let tasks = tasks::trained_on(&run.definition().tasks.names);
     let corpus = Corpus::new(&tasks, pretraining.corpus)?;
     let training = pretraining.resolve(name)?;
-    let mut texts = blake3::Hasher::new();
-    for index in 0..HASHED_DOCUMENTS {
-        let document = corpus.document(seed, index);
-        texts.update(document.prompt.as_bytes());
-        texts.update(document.completion.as_bytes());
-        texts.update(format!("{:?}", document.focus).as_bytes());
-    }
-    let mut parts = vec![
-        "base".to_owned(),
-        ARITHMETIC.to_owned(),
-        seed.to_string(),
-        texts.finalize().to_hex().to_string(),
-        tasks.join(","),
-        format!("{:?}", run.device_kind()),
-        run.definition().experiment.threads.to_string(),
-    ];
-    // Sums over ranks round in another way: what they make is no base for a run
-    // of one process, which promises its own bits.
-    if run.began_with > 1 {
-        parts.push(format!("{} ranks", run.began_with));
-    }
+    let parts = parts_of_identity(run, &corpus, &tasks, seed);
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     let identity = identity(&parts, &(config.to_json("float32"), settings, &training))?;
     let ranks = run.ranks();
@@ -173,6 +153,32 @@ pub(super) fn obtain(
         path: whole,
         metrics: Some(metrics_file),
     }))
+}
+
+/// What determines a base besides its settings.
+fn parts_of_identity(run: &Run, corpus: &Corpus, tasks: &[&str], seed: u64) -> Vec<String> {
+    let mut texts = blake3::Hasher::new();
+    for index in 0..HASHED_DOCUMENTS {
+        let document = corpus.document(seed, index);
+        texts.update(document.prompt.as_bytes());
+        texts.update(document.completion.as_bytes());
+        texts.update(format!("{:?}", document.focus).as_bytes());
+    }
+    let mut parts = vec![
+        "base".to_owned(),
+        ARITHMETIC.to_owned(),
+        seed.to_string(),
+        texts.finalize().to_hex().to_string(),
+        tasks.join(","),
+        format!("{:?}", run.device_kind()),
+        run.definition().experiment.threads.to_string(),
+    ];
+    // Sums over ranks round in another way: what they make is no base for a run
+    // of one process, which promises its own bits.
+    if run.began_with > 1 {
+        parts.push(format!("{} ranks", run.began_with));
+    }
+    parts
 }
 
 /// Keeps others from making a base for as long as it is there; rank 0 holds it

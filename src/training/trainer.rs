@@ -62,6 +62,9 @@ pub struct Job<'a> {
     pub progress: &'a ProgressBar,
 }
 
+/// Name of the log in the folder.
+const METRICS: &str = "metrics.jsonl";
+
 /// How a training ended.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Ending {
@@ -89,10 +92,9 @@ pub fn train(job: &Job<'_>, source: &mut dyn Source) -> Result<Ending> {
     } = &job.learner;
     let weights = decoder.trainable();
     let (mut at, mut optimizer) = begin(job, source)?;
-    let log_path = job.folder.join("metrics.jsonl");
     let mut log = None;
     ranks.lead(|| {
-        log = Some(MetricsLog::open(&log_path, at.step)?);
+        log = Some(MetricsLog::open(&job.folder.join(METRICS), at.step)?);
         Ok(())
     })?;
     let mut write = |step, metrics: &Metrics| match &mut log {
@@ -165,12 +167,7 @@ pub fn train(job: &Job<'_>, source: &mut dyn Source) -> Result<Ending> {
         if last || at.step.is_multiple_of(training.validation_steps) {
             let validation = source.validate()?;
             if training.keep_best {
-                let (step, save) = (at.step, job.save_policy);
-                let mut best = at.best.take();
-                at.best = ranks.lead(|| {
-                    best::keep(job.folder, &mut best, step, &validation, save)?;
-                    Ok(best)
-                })?;
+                keep_best(job, &mut at, &validation)?;
             }
             metrics.extend(validation);
         }
@@ -178,18 +175,8 @@ pub fn train(job: &Job<'_>, source: &mut dyn Source) -> Result<Ending> {
         let asked = ranks.any(written.map(|()| job.stop.load(Ordering::SeqCst)))?;
         let asked_to_stop = asked && !last;
         if last || asked_to_stop || at.step.is_multiple_of(training.save_steps) {
-            let whole = job.learner.whole_of(&optimizer)?;
-            let snapshot = Snapshot {
-                progress: &at,
-                weights,
-                optimizer: whole.as_ref().unwrap_or(&optimizer),
-                reference: followed(*algorithm, source)?.map(|(_, reference)| reference),
-            };
-            ranks.lead(|| {
-                // The log first: a checkpoint never knows of updates that it lacks.
-                files::sync_file(&log_path)?;
-                checkpoint::save(job.folder, &snapshot, training.keep_last)
-            })?;
+            let reference = followed(*algorithm, source)?.map(|(_, reference)| reference);
+            save(job, &at, &optimizer, reference)?;
         }
         if asked_to_stop {
             return Ok(Ending::Interrupted);
@@ -199,6 +186,37 @@ pub fn train(job: &Job<'_>, source: &mut dyn Source) -> Result<Ending> {
         guards::warn_unmoved(job.folder, at.step, at.idle);
     }
     Ok(Ending::Finished(at.budget))
+}
+
+/// Keeps the policy where its validation is the best so far.
+fn keep_best(job: &Job<'_>, at: &mut Progress, validation: &Metrics) -> Result<()> {
+    let mut best = at.best.take();
+    at.best = job.learner.ranks().lead(|| {
+        best::keep(job.folder, &mut best, at.step, validation, job.save_policy)?;
+        Ok(best)
+    })?;
+    Ok(())
+}
+
+/// Writes a checkpoint.
+fn save(
+    job: &Job<'_>,
+    at: &Progress,
+    optimizer: &State,
+    reference: Option<&Weights>,
+) -> Result<()> {
+    let whole = job.learner.whole_of(optimizer)?;
+    let snapshot = Snapshot {
+        progress: at,
+        weights: job.learner.decoder.trainable(),
+        optimizer: whole.as_ref().unwrap_or(optimizer),
+        reference,
+    };
+    job.learner.ranks().lead(|| {
+        // The log first: a checkpoint never knows of updates that it lacks.
+        files::sync_file(&job.folder.join(METRICS))?;
+        checkpoint::save(job.folder, &snapshot, job.learner.training.keep_last)
+    })
 }
 
 /// Where a training stands before its next update.

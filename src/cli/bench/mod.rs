@@ -3,6 +3,7 @@
 
 mod grpo;
 mod rollout;
+mod scaling;
 mod sft;
 mod training;
 
@@ -24,6 +25,8 @@ enum What {
     Grpo(grpo::GrpoBench),
     /// Make SFT updates on worked sums of mixed length, and time each.
     Sft(sft::SftBench),
+    /// Time updates that several processes share, and what they tell each other.
+    Scaling(scaling::Scaling),
 }
 
 impl Bench {
@@ -32,6 +35,7 @@ impl Bench {
             What::Rollout(rollout) => rollout.execute(),
             What::Grpo(grpo) => grpo.execute(),
             What::Sft(sft) => sft.execute(),
+            What::Scaling(scaling) => scaling.execute(),
         }
     }
 }

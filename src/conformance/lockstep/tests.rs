@@ -46,7 +46,7 @@ fn small(decoder: &Decoder) -> Value {
         ..Example::default()
     };
     let foretold = foretell(decoder, Precision::Float32, &[example], 100);
-    let loss = foretold.expect("three tokens have weight").loss;
+    let loss = foretold.mean().expect("three tokens have weight").loss;
     let norm = gradient(decoder, &ids).norm().double_value(&[]);
     json!({
         "algorithm": "sft",
