@@ -195,7 +195,7 @@ impl Sampler {
         let asked = self
             .client
             .patiently(request.place, &self.stop, once, |number, what| {
-                tracing::warn!("{url}, try {number}: {what}")
+                tracing::warn!("{url}, try {number}: {what}");
             })?;
         self.answer(&url, asked)
     }
