@@ -26,8 +26,8 @@ const MARKS: usize = 5;
 
 /// How to read the curves, for the text beside them.
 pub const EXPLANATION: &str = "The line is the mean over training seeds and the band reaches from the lowest to the highest of them, at the \
-     steps that all seeds have; it is no confidence interval. A seed that goes on past the others is a thin line, and a \
-     single seed has no band. Nothing is smoothed.";
+     steps that all seeds have; it is no confidence interval. A seed that goes on past the others is a thin line, as is \
+     every seed where they share less than half of their steps. A single seed has no band. Nothing is smoothed.";
 
 /// What must be said beside any curve of a loss, after [`EXPLANATION`].
 pub const LOSS_CAUTION: &str = " The loss of an arm that learns on-policy by comparing samples sits near 0 by construction: the \
@@ -124,7 +124,12 @@ pub(super) fn spread(curves: &[&Curve], most: usize) -> Spread {
         places.filter(|(_, value)| value.is_finite()).collect()
     };
     let seeds: Vec<Line> = curves.iter().map(finite).collect();
-    let common = common(&seeds);
+    let mut common = common(&seeds);
+    let shortest = seeds.iter().map(Vec::len).min().unwrap_or(0);
+    if 2 * common.len() < shortest {
+        // A mean over so few of the steps would hide what each seed did between them.
+        common.clear();
+    }
     let of = |value: fn(&[f64]) -> f64| -> Line {
         let line: Line = common.iter().map(|(step, at)| (*step, value(at))).collect();
         thin(&line, most)
@@ -223,7 +228,7 @@ fn figure(metric: &str, curves: &[&Curve], colors: &Palette) -> Option<Figure> {
         let heading = canvas::shorten(metric, 44);
         canvas::text(area, &heading, &canvas::bold(13.0), (2, 14), HPos::Left)?;
         legend.draw(area, 33, colors)?;
-        let margins = Margins(33 + legend.height(), 14, 36, 48);
+        let margins = Margins(33 + legend.height(), 14, 38, 48);
         let mut chart = canvas::chart(area, &margins, &x_axis, &y_axis)?;
         for (name, arm) in names.iter().zip(&arms) {
             arm.draw(&mut chart, colors.color(name))?;
@@ -325,6 +330,11 @@ mod tests {
         let found = spread(&[&a, &b], MOST);
         assert!(found.mean.is_empty() && found.low.is_empty());
         assert_eq!(found.rest.len(), 2);
+        // One step of three in common is too little for a mean.
+        let a = curve(&[(1, 2.0), (3, 9.0), (5, 1.0)]);
+        let b = curve(&[(2, 4.0), (3, 1.0), (4, 1.0)]);
+        let found = spread(&[&a, &b], MOST);
+        assert!(found.mean.is_empty() && found.rest.iter().all(|seed| seed.len() == 3));
     }
 
     #[test]

@@ -108,7 +108,13 @@ fn figure(task: &TaskEffort, arms: &[&str], colors: &Palette) -> Figure {
         let (upper, lower) = area.split_vertically(above * SCALE);
         people(&upper, task, &scale)?;
         legend.draw(&lower, 14, colors)?;
-        models(&lower, task, arms, colors, (&scale, legend.height() + 12))
+        models(
+            (area, &lower),
+            task,
+            arms,
+            colors,
+            (&scale, legend.height() + 12),
+        )
     });
     Figure {
         stem: stem(&["effort", &task.task]),
@@ -151,9 +157,9 @@ fn people(area: &Area<'_>, task: &TaskEffort, scale: &Scale) -> Drawn {
     Ok(())
 }
 
-/// The panel of the arms' tokens, with its upper edge at `top`.
+/// The panel of the arms' tokens in the lower part of the whole drawing, with its upper edge at `top`.
 fn models(
-    area: &Area<'_>,
+    (whole, lower): (&Area<'_>, &Area<'_>),
     task: &TaskEffort,
     arms: &[&str],
     colors: &Palette,
@@ -177,7 +183,7 @@ fn models(
         ticks: ticks::linear(range.0.max(0.0), range.1, 5),
         name: "reasoning tokens".to_owned(),
     };
-    let mut chart = canvas::chart(area, &Margins(top, 10, 36, LEFT), &x, &y)?;
+    let mut chart = canvas::chart(lower, &Margins(top, 10, 38, LEFT), &x, &y)?;
     for (at, arm) in arms.iter().enumerate() {
         let color = colors.color(arm);
         let x = |level: &EffortLevel| place(level) + scale.aside(at, arms.len());
@@ -198,7 +204,8 @@ fn models(
         }
         for place in task.levels.iter().filter_map(place) {
             let at = chart.backend_coord(&place);
-            marks::draw(area, colors.shape(arm), at, 3.4, color)?;
+            // Places of a chart are those of the whole drawing.
+            marks::draw(whole, colors.shape(arm), at, 3.4, color)?;
         }
     }
     Ok(())
@@ -274,6 +281,25 @@ mod tests {
         let sft = task.levels[1].tokens["sft"].value.unwrap();
         let row = rows.iter().find(|r| r[2] == "2" && r[6] == "sft").unwrap();
         assert_eq!(row[7], sft.to_string());
+    }
+
+    #[test]
+    fn marks_stand_on_their_line() {
+        let svg = figures(&fixture::comparison())[0].svg.clone();
+        // The base is grey and round; its first line and dot belong to the legend.
+        let of_base = |begin: &'static str| {
+            let lines = svg.lines().filter(move |l| l.starts_with(begin));
+            lines.filter(|l| l.contains("#878787")).skip(1)
+        };
+        let corners = of_base("<polyline").last().unwrap();
+        let dots: Vec<&str> = of_base("<circle").collect();
+        assert_eq!(dots.len(), 2);
+        for dot in dots {
+            let place = dot.strip_prefix("<circle cx=\"").unwrap();
+            let (x, rest) = place.split_once("\" cy=\"").unwrap();
+            let (y, _) = rest.split_once('"').unwrap();
+            assert!(corners.contains(&format!("{x},{y} ")), "{x},{y}: {corners}");
+        }
     }
 
     #[test]

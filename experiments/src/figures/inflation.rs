@@ -137,7 +137,7 @@ fn figure(found: &Inflation, points: &[Point<'_>], color: RGBColor) -> Figure {
         key(area, (2, 51), strong, Some(DASHED), &constant)?;
         key(area, (206, 51), faint, Some(DOTTED), "as many as the base")?;
         let (x_axis, y_axis) = (axis(x, 6, &found.against), axis(y, 5, &found.arm));
-        let mut chart = canvas::chart(area, &Margins(TOP, 10, 36, 52), &x_axis, &y_axis)?;
+        let mut chart = canvas::chart(area, &Margins(TOP, 10, 38, 52), &x_axis, &y_axis)?;
         let dot = color.mix(0.55).filled();
         let dots = points
             .iter()

@@ -102,7 +102,7 @@ impl<'n> Legend<'n> {
         let (mut x, mut row) = (2, 0);
         let mut entries = Vec::new();
         for name in names {
-            let wide = 38 + 7 * name.chars().count().min(LETTERS) as i32;
+            let wide = 36 + 13 * name.chars().count().min(LETTERS) as i32 / 2;
             if x > 2 && x + wide > width {
                 x = 2;
                 row += 1;

@@ -17,8 +17,8 @@ use crate::tables::format::{self, Quantity};
 const WIDTH: i32 = 360;
 const TITLE: i32 = 26;
 /// A strip: its name above, its plot below.
-const STRIP: i32 = 60;
-const NAME: i32 = 18;
+const STRIP: i32 = 66;
+const NAME: i32 = 24;
 const LEFT: i32 = 52;
 /// Room for the last value.
 const RIGHT: i32 = 54;
@@ -29,7 +29,8 @@ const MOST: usize = 120;
 /// How to read the figures.
 pub const EXPLANATION: &str = "Each strip is a reward before its weight, or set in lighter ink a part of it, as the mean over the sampled \
      completions to which it applied; each has an axis of its own. The line is the mean over training seeds, the band \
-     reaches from the lowest to the highest, and the number is where the line ends.";
+     reaches from the lowest to the highest, and the number is where the line ends. Seeds that share less than half of \
+     their steps are thin lines without a number.";
 
 /// One figure an arm that has logged rewards, in the order of the comparison.
 pub fn figures(comparison: &Comparison) -> Vec<Figure> {
@@ -181,7 +182,7 @@ fn draw(
         canvas::font(11.5, MUTED)
     };
     let name = canvas::shorten(&strip.name, 50);
-    canvas::text(area, &name, &style, (2, top + NAME / 2 + 2), HPos::Left)?;
+    canvas::text(area, &name, &style, (2, top + 11), HPos::Left)?;
     let from = (0, top * SCALE);
     let size = (WIDTH * SCALE, (STRIP + bottom) * SCALE);
     let part = area.clone().shrink(from, size);
@@ -198,17 +199,22 @@ fn draw(
         return Ok(());
     }
     let range = canvas::range(values, 0.1);
+    // One tick alone gives no scale.
+    let few = ticks::linear(range.0, range.1, 2);
     let y = Axis {
         range,
-        ticks: ticks::linear(range.0, range.1, 3),
+        ticks: if few.len() < 2 {
+            ticks::linear(range.0, range.1, 3)
+        } else {
+            few
+        },
         name: String::new(),
     };
-    let margins = Margins(NAME + 2, RIGHT, bottom + 6, LEFT);
+    let margins = Margins(NAME, RIGHT, bottom + 8, LEFT);
     let mut chart = canvas::chart(&part, &margins, steps, &y)?;
     strip.spread.draw(&mut chart, color)?;
     if let Some(end) = strip.spread.mean.last() {
-        let (x, y) = chart.backend_coord(end);
-        let at = (x / SCALE + 6, y / SCALE);
+        let at = (WIDTH - RIGHT + 6, chart.backend_coord(end).1 / SCALE);
         let style = canvas::font(11.0, INK);
         canvas::text(area, &last(&strip.spread), &style, at, HPos::Left)?;
     }
@@ -217,12 +223,15 @@ fn draw(
 
 /// Where the mean ends.
 fn last(spread: &Spread) -> String {
-    let value = spread.mean.last().map(|(_, value)| *value);
-    let quantity = match value {
-        Some(value) if value.abs() >= 10.0 => Quantity::Amount,
-        _ => Quantity::Ratio,
+    let Some((_, value)) = spread.mean.last() else {
+        return "without a mean".to_owned();
     };
-    format::number(value, quantity)
+    let quantity = if value.abs() >= 10.0 {
+        Quantity::Amount
+    } else {
+        Quantity::Ratio
+    };
+    format::number(Some(*value), quantity)
 }
 
 fn table(curves: &[&Curve]) -> String {

@@ -120,7 +120,7 @@ fn panel(arm: &ArmFigures, task: &TaskFigures, (x, y): Ranges, color: RGBColor) 
         )?;
         let style = canvas::font(11.5, MUTED);
         canvas::text(area, &ceiling, &style, (46, 46), HPos::Left)?;
-        let mut chart = canvas::chart(area, &Margins(58, 10, 36, 46), &x_axis, &y_axis)?;
+        let mut chart = canvas::chart(area, &Margins(58, 10, 38, 46), &x_axis, &y_axis)?;
         let dot = color.mix(0.62).filled();
         chart.draw_series(
             points
