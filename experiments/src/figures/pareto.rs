@@ -22,7 +22,7 @@ const NAMED: usize = 8;
 
 const DEFINITION: &str = "Each arm's accuracy and its mean reasoning tokens, both means over tasks, with their 95 % intervals. The \
      line joins the arms that no other dominates: none is at least as accurate with no more tokens and better in one. It \
-     goes by the point values alone.";
+     goes by the point values alone. A name that has no room beside its mark is in the data.";
 
 /// The figure; none where no arm has both values.
 pub fn figure(comparison: &Comparison) -> Option<Figure> {
@@ -69,7 +69,7 @@ pub fn figure(comparison: &Comparison) -> Option<Figure> {
     front.sort_by(|a, b| a.tokens.total_cmp(&b.tokens));
     let svg = canvas::svg((SIZE.0 as u32, SIZE.1 as u32), &label, |area| {
         canvas::text(area, title, &canvas::bold(13.0), (2, 14), HPos::Left)?;
-        let mut chart = canvas::chart(area, &Margins(TOP, RIGHT, 36, 52), &x, &y)?;
+        let mut chart = canvas::chart(area, &Margins(TOP, RIGHT, 38, 52), &x, &y)?;
         let joined = front.iter().map(|a| (a.tokens, a.accuracy));
         let line = MUTED.stroke_width(3 * SCALE as u32 / 2);
         chart.draw_series(LineSeries::new(joined, line))?;
@@ -96,8 +96,10 @@ pub fn figure(comparison: &Comparison) -> Option<Figure> {
         for a in arms.iter().filter(named) {
             let name = canvas::shorten(&a.arm.name, 20);
             let (x, y) = at(a);
-            let place = free_place((x / SCALE, y / SCALE), name.chars().count(), &mut taken);
-            canvas::text(area, &name, &canvas::font(11.5, INK), place, HPos::Left)?;
+            let mark = (x / SCALE, y / SCALE);
+            if let Some(place) = free_place(mark, name.chars().count(), &mut taken) {
+                canvas::text(area, &name, &canvas::font(11.5, INK), place, HPos::Left)?;
+            }
         }
         Ok(())
     });
@@ -114,9 +116,12 @@ pub fn figure(comparison: &Comparison) -> Option<Figure> {
 type Rectangle4 = (i32, i32, i32, i32);
 
 /// Where a name of so many letters stands beside its mark without covering
-/// another or leaving the plot: its left end and middle. The last place is taken
-/// where none is free.
-fn free_place((x, y): (i32, i32), letters: usize, taken: &mut Vec<Rectangle4>) -> (i32, i32) {
+/// another or leaving the plot: its left end and middle; `None` where there is no room.
+fn free_place(
+    (x, y): (i32, i32),
+    letters: usize,
+    taken: &mut Vec<Rectangle4>,
+) -> Option<(i32, i32)> {
     let wide = 7 * letters as i32;
     let places = [
         // The line goes up to the right: below it and above it there is room.
@@ -138,9 +143,9 @@ fn free_place((x, y): (i32, i32), letters: usize, taken: &mut Vec<Rectangle4>) -
                 .iter()
                 .all(|b| a.2 < b.0 || b.2 < a.0 || a.3 < b.1 || b.3 < a.1)
     };
-    let place = places.iter().find(free).unwrap_or(&places[0]);
-    taken.push(around(*place));
-    *place
+    let place = *places.iter().find(free)?;
+    taken.push(around(place));
+    Some(place)
 }
 
 fn ends(estimate: &crate::comparison::Estimate, value: f64) -> [f64; 3] {

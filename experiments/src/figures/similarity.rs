@@ -36,7 +36,9 @@ pub fn figure(comparison: &Comparison) -> Option<Figure> {
         return None;
     }
     let title = "Similarity of fingerprints";
-    let definition = format!("{DEFINITION} Items: {}.", format::count(found.items as u64));
+    let items = format::count(found.items as u64);
+    let definition =
+        format!("{DEFINITION} Columns stand in the order of the rows. Items: {items}.");
     let label = Label {
         title,
         description: &format!("{definition} {}.", in_words(found)),
@@ -44,7 +46,7 @@ pub fn figure(comparison: &Comparison) -> Option<Figure> {
     let count = found.names.len() as i32;
     let longest = found.names.iter().map(|n| n.chars().count()).max();
     let left = (14 + 7 * longest.unwrap_or(0).min(NAME) as i32).max(44);
-    let cell = ((WIDTH - left - 2) / count).min(64);
+    let cell = ((WIDTH - left - 2) / count).clamp(1, 64);
     let height = (if count <= NUMBERED as i32 {
         cell * 2 / 3
     } else {
@@ -52,7 +54,9 @@ pub fn figure(comparison: &Comparison) -> Option<Figure> {
     })
     .max(8);
     let top = 30;
-    let bottom = 24;
+    // Names that are wider than their column stand in two rows by turns.
+    let rows_of_names = 1 + i32::from(longest.unwrap_or(0) as i32 * 13 / 2 > cell);
+    let bottom = 10 + 14 * rows_of_names;
     let size = (WIDTH as u32, (top + height * count + bottom) as u32);
     let svg = canvas::svg(size, &label, |area| {
         canvas::text(area, title, &canvas::bold(13.0), (2, 14), HPos::Left)?;
@@ -72,8 +76,9 @@ pub fn figure(comparison: &Comparison) -> Option<Figure> {
         }
         let y = top + height * count + 12;
         for (name, j) in found.names.iter().zip(0..).filter(|_| cell >= 40) {
-            let name = canvas::shorten(name, (cell / 7) as usize);
-            let at = (left + cell * j + cell / 2, y);
+            let room = rows_of_names * cell * 2 / 13;
+            let name = canvas::shorten(name, room as usize);
+            let at = (left + cell * j + cell / 2, y + 14 * (j % rows_of_names));
             canvas::text(area, &name, &canvas::font(11.0, MUTED), at, HPos::Center)?;
         }
         Ok(())
