@@ -69,6 +69,9 @@ pub(crate) fn made_up(size: Size) -> (Comparison, Vec<ItemCompletions>) {
         draws: 100,
         seed: 0,
         only_correct: false,
+        baseline: None,
+        flaws: &[],
+        recipes: Vec::new(),
     });
     (found.unwrap(), item_completions(&traces, &norms, &tasks))
 }
@@ -114,6 +117,7 @@ fn run(arm: &ArmCard, seed: u64) -> ArmRun {
             generated_tokens: 300_000,
             flops: 6e11,
             seconds: 15.0,
+            peak_memory: Some(4e8),
         }),
     }
 }
