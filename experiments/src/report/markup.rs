@@ -87,6 +87,7 @@ pub(super) fn table(table: &Table, colors: &Palette) -> String {
         out.push_str("</tr>\n");
     }
     out.push_str("</tbody></table>\n");
+    out.push_str(&labels(table));
     if !table.footnotes.is_empty() {
         out.push_str("<p class=\"footnotes\">");
         for (letter, reason) in &table.footnotes {
@@ -110,6 +111,23 @@ pub(super) fn table(table: &Table, colors: &Palette) -> String {
     }
     out.push_str("</dl></details></figure>\n");
     out
+}
+
+/// The label of each column, which stands in front of the value where the table
+/// is too wide for the page: said once, not in every cell.
+fn labels(table: &Table) -> String {
+    let mut out = String::from("<style>@media screen and (max-width:52rem){");
+    for (i, column) in table.columns.iter().enumerate().skip(1) {
+        // Neither ends the text nor the element.
+        let label = format::minus(&column.header).replace(['"', '\\', '<', '\n'], " ");
+        let _ = write!(
+            out,
+            "#{} td:nth-child({})::before{{content:\"{label}\"}}",
+            table.id,
+            i + 1
+        );
+    }
+    out + "}</style>\n"
 }
 
 fn shaded(table: &Table) -> bool {
@@ -154,11 +172,9 @@ fn table_cell(cell: &Cell, column: &Column, first: bool, colors: &Palette) -> St
     if first {
         format!("<th scope=\"row\" role=\"rowheader\">{inner}</th>")
     } else {
-        // The label stands in front of the value where the table is too wide for the page.
         format!(
-            "<td role=\"cell\"{} data-label=\"{}\"{behind}{background}><span>{inner}</span></td>",
-            class(column),
-            escape(&column.header)
+            "<td role=\"cell\"{}{behind}{background}><span>{inner}</span></td>",
+            class(column)
         )
     }
 }

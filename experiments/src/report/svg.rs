@@ -112,7 +112,7 @@ fn shape(
         found.map(|(_, value)| value.clone())
     };
     let mut points = Vec::new();
-    if tag == "polyline" {
+    if ["polyline", "polygon"].contains(&tag) {
         for pair in of(&attributes, "points")?.split_whitespace() {
             let (x, y) = pair.split_once(',')?;
             points.push((x.parse().ok()?, y.parse().ok()?));
@@ -162,7 +162,7 @@ impl Shape {
 
     fn write(&self, out: &mut String, with_look: bool) {
         let tag = match self.tag.as_str() {
-            "polyline" => "path",
+            "polyline" | "polygon" => "path",
             tag => tag,
         };
         let _ = write!(out, "<{tag}");
@@ -186,7 +186,7 @@ impl Shape {
                 let _ = write!(out, "{before}{dx}{between}{dy}");
                 last = point;
             }
-            out.push('"');
+            out.push_str(if self.tag == "polygon" { "z\"" } else { "\"" });
         }
         match &self.content {
             Some(content) => {
@@ -293,7 +293,10 @@ mod tests {
                     figure.stem
                 );
             }
-            assert_eq!(count(&small, "path"), count(&figure.svg, "polyline"));
+            assert_eq!(
+                count(&small, "path"),
+                count(&figure.svg, "polyline") + count(&figure.svg, "polygon")
+            );
             assert!(small.contains("<title>") && !small.contains("<desc>"));
             assert_eq!(small.matches("<g").count(), small.matches("</g>").count());
             assert!(small.len() * 3 < figure.svg.len() * 2, "{}", figure.stem);
