@@ -2,13 +2,16 @@
 
 QUICKSTART := experiments/definitions/quickstart.toml
 
-.PHONY: help build quickstart smollm2 test test-distributed check bench-peers gpu-check libtorch
+.PHONY: help build quickstart readme smollm2 test test-distributed check bench-peers gpu-check libtorch
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 quickstart: build ## run the main experiment, print its table and write its report
 	target/release/qinglan run $(QUICKSTART) --out runs/quickstart --resume
+
+readme: ## write README.md's results again from the recorded result that it shows
+	@scripts/record-result.py --readme $(RESULT)
 
 smollm2: build ## bring SmolLM2-135M-Instruct into the cache of models
 	@scripts/smollm2.sh

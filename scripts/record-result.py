@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Copies a finished run's tables and pictures into docs/results, with its provenance.
 
-    scripts/record-result.py RUN NAME [--readme]
+    scripts/record-result.py RUN NAME
+    scripts/record-result.py --readme [FOLDER]
 
-writes docs/results/DATE-NAME/ (DATE is the run's own). The prose in analysis.md there is
-written by hand and never touched. --readme also puts the run's table of arms and two
-pictures between the markers of README.md. No number is typed: all come from the run.
+The first writes docs/results/DATE-NAME/ (DATE is the run's own). The prose in analysis.md
+there is written by hand and never touched. The second puts the table of arms, the answers
+and two pictures of a recorded result between the markers of README.md: of FOLDER, or of the
+one that README.md shows already. No number is typed: all come from the run.
 """
 
 import json
@@ -27,8 +29,53 @@ def section(markdown: str, title: str) -> str:
     return after[1].split("\n## ", 1)[0].strip()
 
 
+def shown(readme: str) -> Path:
+    """The folder of the result that a README shows."""
+    found = re.search(r": \[(docs/results/[^\]]+)\]", readme.split(START, 1)[1])
+    if not found:
+        sys.exit("error: README.md shows no result yet; name the folder to show")
+    return ROOT / found.group(1)
+
+
+def write_readme(folder: Path | None) -> None:
+    """Puts a recorded result between the markers of README.md."""
+    readme = ROOT / "README.md"
+    text = readme.read_text()
+    folder = (folder or shown(text)).resolve()
+    if not (folder / "comparison.md").exists():
+        sys.exit(f"error: {folder} holds no comparison.md: it is not a recorded result")
+    markdown = (folder / "comparison.md").read_text()
+    record = (folder / "README.md").read_text()
+    facts = dict(re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", record, flags=re.MULTILINE))
+    title = record.split("\n", 1)[0].removeprefix("# ")
+    seeds = re.search(r"^seeds = \[(.*)\]", (folder / "definition.toml").read_text(), flags=re.MULTILINE)
+    place = folder.relative_to(ROOT).as_posix()
+    block = [
+        START,
+        "",
+        f"{title}, run on {facts['date']}, {facts.get('processor', 'processor unknown')}, "
+        f"{facts['cores']} cores, seeds {seeds.group(1) if seeds else 'unknown'}.",
+        "",
+        section(markdown, "Arms"),
+        "",
+        section(markdown, "Questions"),
+        "",
+        *(f"![{Path(p).stem}]({place}/figures/{p})" for p in PICTURES),
+        "",
+        f"All tables, pictures and what they mean: [{place}]({place}/README.md).",
+        "",
+        END,
+    ]
+    before, rest = text.split(START, 1)
+    after = rest.split(END, 1)[1] if END in rest else rest
+    readme.write_text(before + "\n".join(block) + after)
+
+
 def main() -> None:
-    arguments = [a for a in sys.argv[1:] if a != "--readme"]
+    arguments = sys.argv[1:]
+    if arguments[:1] == ["--readme"] and len(arguments) <= 2:
+        write_readme(Path(arguments[1]) if len(arguments) == 2 else None)
+        return
     if len(arguments) != 2:
         sys.exit(__doc__)
     run, name = Path(arguments[0]), arguments[1]
@@ -64,31 +111,6 @@ def main() -> None:
     pictures = [*PICTURES, *(p.name for p in sorted((target / "figures").glob("scatter-*.svg")))]
     lines += [f"![{Path(p).stem}](figures/{p})" for p in pictures]
     (target / "README.md").write_text("\n".join(lines) + "\n")
-
-    if "--readme" in sys.argv:
-        markdown = (run / "comparison.md").read_text()
-        folder = target.relative_to(ROOT).as_posix()
-        block = [
-            START,
-            "",
-            f"{manifest['title']}, run on {facts['date']}, {facts.get('processor', 'processor unknown')}, "
-            f"{facts['cores']} cores, seeds {', '.join(map(str, manifest['seeds']))}.",
-            "",
-            section(markdown, "Arms"),
-            "",
-            section(markdown, "Questions"),
-            "",
-            *(f"![{Path(p).stem}]({folder}/figures/{p})" for p in PICTURES),
-            "",
-            f"All tables, pictures and what they mean: [{folder}]({folder}/README.md).",
-            "",
-            END,
-        ]
-        readme = ROOT / "README.md"
-        text = readme.read_text()
-        before, rest = text.split(START, 1)
-        after = rest.split(END, 1)[1] if END in rest else rest
-        readme.write_text(before + "\n".join(block) + after)
 
 
 if __name__ == "__main__":

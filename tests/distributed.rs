@@ -5,7 +5,7 @@ mod shares;
 
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use torch_ext::distributed::is_built;
