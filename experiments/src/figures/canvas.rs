@@ -116,11 +116,16 @@ pub(super) fn chart<'c, 'a>(
     y: &Axis,
 ) -> Result<Chart<'c, 'a>, Box<dyn std::error::Error + Send + Sync>> {
     let Margins(top, right, bottom, left) = *margins;
+    // The names of the axes keep off the edges, or their letters would be cut.
+    let off = |axis: &Axis| if axis.name.is_empty() { 0 } else { 4 };
+    let (below, beside) = (off(x), off(y));
     let mut chart = ChartBuilder::on(area)
         .margin_top(top * SCALE)
         .margin_right(right * SCALE)
-        .x_label_area_size(bottom * SCALE)
-        .y_label_area_size(left * SCALE)
+        .margin_bottom(below * SCALE)
+        .margin_left(beside * SCALE)
+        .x_label_area_size((bottom - below) * SCALE)
+        .y_label_area_size((left - beside) * SCALE)
         .build_cartesian_2d(x.clone(), y.clone())?;
     chart
         .configure_mesh()
