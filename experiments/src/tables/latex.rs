@@ -209,6 +209,28 @@ mod tests {
         assert_eq!(escape("\u{9752} \u{e9}"), "\\texttt{U+9752} \u{e9}");
     }
 
+    /// Text of other scripts and markup must not stop it either.
+    #[test]
+    fn the_document_compiles() {
+        let mut comparison = fixture::comparison();
+        comparison.title = "\u{9752}\u{5170} \u{5d0}\u{5d1} \\input{x} 50 % $_^~".to_owned();
+        comparison.arms[0].name = "\u{57fa}\u{7ebf}/base_1".to_owned();
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("t.tex"), render(&comparison)).expect("written");
+        let compiled = std::process::Command::new("pdflatex")
+            .args(["-interaction=nonstopmode", "-halt-on-error", "t.tex"])
+            .current_dir(folder.path())
+            .output();
+        match compiled {
+            Ok(told) => assert!(
+                told.status.success() && folder.path().join("t.pdf").exists(),
+                "{}",
+                String::from_utf8_lossy(&told.stdout)
+            ),
+            Err(_) => println!("skipped: there is no pdflatex to compile the tables"),
+        }
+    }
+
     #[test]
     fn braces_balance() {
         let text = render(&fixture::comparison());

@@ -4,6 +4,8 @@
 
 use std::fmt::Write as _;
 
+use unicode_width::UnicodeWidthStr as _;
+
 use super::layout::{self, Cell, Document, Table};
 use crate::comparison::Comparison;
 
@@ -73,17 +75,19 @@ fn grid(table: &Table) -> String {
     let widths: Vec<usize> = (0..header.len())
         .map(|i| {
             let cells = rows.iter().filter_map(|row| row.get(i));
-            let widest = cells.chain(header.get(i)).map(|c| c.chars().count()).max();
+            let widest = cells.chain(header.get(i)).map(|c| c.width()).max();
             widest.unwrap_or(0).max(3)
         })
         .collect();
     let line = |cells: &[String]| {
         let mut out = String::from("|");
         for ((text, &width), &right) in cells.iter().zip(&widths).zip(&right) {
+            // A character may be two columns wide.
+            let blank = " ".repeat(width.saturating_sub(text.width()));
             let _ = if right {
-                write!(out, " {text:>width$} |")
+                write!(out, " {blank}{text} |")
             } else {
-                write!(out, " {text:<width$} |")
+                write!(out, " {text}{blank} |")
             };
         }
         out + "\n"

@@ -139,3 +139,93 @@ fn the_further_figures_are_the_same_in_every_file() {
         }
     }
 }
+
+/// A value of any size, sign and finiteness that a figure may have.
+fn any_estimate(rng: &mut impl rand::Rng) -> crate::comparison::Estimate {
+    let mut uniform = || f64::from(rng.next_u32()) / f64::from(u32::MAX);
+    let size = 10_f64.powf(uniform() * 9.0 - 5.0);
+    let value = (uniform() - 0.5) * size;
+    let (below, above) = (uniform() * size, uniform() * size);
+    let kind = uniform();
+    crate::comparison::Estimate {
+        value: (kind > 0.1).then_some(value),
+        low: (kind > 0.2).then_some(value - below),
+        high: (kind > 0.2).then_some(value + above),
+        n: 10,
+        why_undefined: (kind <= 0.2).then(|| "made undefined".to_owned()),
+    }
+}
+
+/// Whatever the numbers are, a cell of the layout stands in every format, and the
+/// tidy rows show what the cells say.
+#[test]
+fn any_number_is_rounded_alike_in_every_format() {
+    use super::format::{Quantity, estimate};
+    let squeeze = |s: &str| s.split_whitespace().collect::<String>();
+    let mut rng = crate::statistics::draws::stream(5, "formats", 0);
+    for _ in 0..40 {
+        let mut comparison = fixture::comparison();
+        for arm in &mut comparison.arms {
+            arm.accuracy = any_estimate(&mut rng);
+            arm.tokens = any_estimate(&mut rng);
+            arm.alignment = any_estimate(&mut rng);
+            for task in &mut arm.tasks {
+                task.alignment = any_estimate(&mut rng);
+                task.tokens = any_estimate(&mut rng);
+            }
+        }
+        for contrast in &mut comparison.contrasts {
+            contrast.difference = any_estimate(&mut rng);
+            contrast.effect = contrast.difference.value;
+        }
+        let csv = super::csv::render(&comparison);
+        let texts = [
+            (
+                "terminal",
+                squeeze(&super::terminal::render(&comparison, false)),
+            ),
+            ("markdown", squeeze(&super::markdown::render(&comparison))),
+            (
+                "latex",
+                squeeze(&super::latex::render(&comparison).replace("$-$", "-")),
+            ),
+            (
+                "page",
+                squeeze(&crate::report::html(&comparison, &[]).replace('\u{2212}', "-")),
+            ),
+        ];
+        let arms = comparison.arms.iter().flat_map(|arm| {
+            let tasks = arm.tasks.iter().flat_map(|task| {
+                [
+                    (&task.alignment, Quantity::Signed),
+                    (&task.tokens, Quantity::Amount),
+                ]
+            });
+            tasks.chain([
+                (&arm.accuracy, Quantity::Share),
+                (&arm.tokens, Quantity::Amount),
+                (&arm.alignment, Quantity::Signed),
+            ])
+        });
+        let contrasts = comparison
+            .contrasts
+            .iter()
+            .map(|c| (&c.difference, Quantity::of_difference(c.measure)));
+        for (figure, quantity) in arms.chain(contrasts) {
+            let shown = estimate(figure, quantity);
+            let quoted = [shown.clone(), format!("\"{shown}\"")];
+            assert!(
+                quoted.iter().any(|text| csv.contains(&format!(",{text},"))),
+                "csv lacks {shown}"
+            );
+            let (value, bounds) = shown.split_once(" [").unwrap_or((&shown, ""));
+            for (format, text) in &texts {
+                assert!(text.contains(value), "{format} lacks {value}");
+                // A narrow column of a terminal breaks within the brackets.
+                for bound in bounds.split_whitespace() {
+                    assert!(text.contains(bound), "{format} lacks {bound}");
+                }
+            }
+        }
+    }
+}

@@ -6,6 +6,8 @@
 
 use std::fmt::Write as _;
 
+use unicode_width::UnicodeWidthStr as _;
+
 use comfy_table::{Attribute, CellAlignment, ContentArrangement, TableComponent, presets};
 
 use super::format;
@@ -174,7 +176,7 @@ fn paragraph(out: &mut String, lead: &str, text: &str) {
     let mut line = lead.to_owned();
     let mut empty = true;
     for word in text.split_whitespace() {
-        if !empty && line.chars().count() + 1 + word.chars().count() > usize::from(WIDTH) {
+        if !empty && line.width() + 1 + word.width() > usize::from(WIDTH) {
             let _ = writeln!(out, "{line}");
             line = " ".repeat(lead.len());
             empty = true;
@@ -211,6 +213,21 @@ mod tests {
         for line in text.lines() {
             assert!(line.chars().count() <= 80, "{line}");
         }
+    }
+
+    #[test]
+    fn wide_and_right_to_left_text_keeps_to_eighty_columns() {
+        let mut comparison = fixture::comparison();
+        comparison.title = "\u{9752}\u{5170}".repeat(30);
+        comparison.arms[0].name = "\u{57fa}\u{7ebf}".repeat(12);
+        comparison.arms[1].name = "\u{5de}\u{5d5}\u{5e8}\u{5d4}".repeat(6);
+        comparison.notes = vec!["\u{6570}\u{5b57} \u{5de}\u{5d5}\u{5e8}\u{5d4} ".repeat(20)];
+        let text = render(&comparison, false);
+        // A title is one line whatever its length; what is laid out keeps to the width.
+        for line in text.lines().skip(1) {
+            assert!(line.width() <= 80, "{line}");
+        }
+        assert!(text.contains("\u{57fa}") && text.contains("\u{5de}"));
     }
 
     #[test]

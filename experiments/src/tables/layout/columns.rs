@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::{Column, Document};
 
 impl Document {
-    /// Leaves of each table its first column and those named, and only tables
-    /// that have one of them. A name is a heading in small letters with a hyphen
+    /// Leaves of each table those named and what names its rows (the columns of
+    /// text before the first number), and only tables that have one. A name is a heading in small letters with a hyphen
     /// for whatever is no letter or digit: `p (Holm)` is `p-holm`. What is asked
     /// for is shown at any width.
     ///
@@ -30,8 +30,13 @@ impl Document {
                 .columns
                 .iter()
                 .enumerate()
-                .map(|(at, column)| at == 0 || names.contains(&name(column)))
+                .map(|(at, column)| at < keys(&table.columns) || names.contains(&name(column)))
                 .collect();
+            let mut named = table.columns.iter().skip(1);
+            if !named.any(|column| names.contains(&name(column))) {
+                table.columns.clear();
+                continue;
+            }
             let keep = |at: usize| kept.get(at).copied().unwrap_or_default();
             retain(&mut table.columns, keep);
             for column in &mut table.columns {
@@ -48,9 +53,15 @@ impl Document {
             table.footnotes.retain(|(letter, _)| marks.contains(letter));
             table.aside = false;
         }
-        self.tables.retain(|table| table.columns.len() > 1);
+        self.tables.retain(|table| !table.columns.is_empty());
         Ok(())
     }
+}
+
+/// How many columns name the rows.
+fn keys(columns: &[Column]) -> usize {
+    let key = |column: &&Column| !column.numeric && !column.detail;
+    columns.iter().take_while(key).count()
 }
 
 fn retain<T>(list: &mut Vec<T>, keep: impl Fn(usize) -> bool) {
@@ -92,9 +103,16 @@ mod tests {
                 "constant-answers"
             ]
         );
+        let widths: Vec<usize> = found
+            .tables
+            .iter()
+            .map(|table| table.columns.len())
+            .collect();
+        // A contrast is named by its arms and its measure, a constant answer by its task too.
+        assert_eq!(widths, [2, 3, 2, 3, 3]);
         for table in &found.tables {
-            assert_eq!(table.columns.len(), 2);
-            assert!(table.rows.iter().all(|row| row.cells.len() == 2));
+            let width = table.columns.len();
+            assert!(table.rows.iter().all(|row| row.cells.len() == width));
         }
         // The reason for an undefined alignment went with it; that for a mark stays.
         assert_eq!(found.tables[0].footnotes.len(), 2);
