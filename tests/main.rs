@@ -8,6 +8,7 @@ mod between;
 mod bits;
 mod broken_models;
 mod command_line;
+mod compare;
 mod demonstrations;
 mod distributed;
 mod evaluate;
