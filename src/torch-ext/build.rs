@@ -56,6 +56,7 @@ fn main() {
         .compile("qinglan_plain");
     build_distributed(&libraries);
     build_cuda_graph(&libraries.join(".."));
+    build_nccl(&libraries.join(".."));
     // So that this crate's tests find libtorch where the build found it.
     println!("cargo::rustc-link-arg=-Wl,-rpath,{}", libraries.display());
 }
@@ -117,28 +118,69 @@ fn build_cuda_graph(libtorch: &Path) {
         return;
     }
     println!("cargo::rerun-if-changed={}", header.display());
+    build_object(
+        "csrc/cuda_graph.cpp",
+        "libqinglan_cuda.so",
+        &[&libtorch.join("include"), &cuda],
+    );
+    println!("cargo::rustc-cfg=cuda_graph");
+}
 
-    let object = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"))
-        .join("libqinglan_cuda.so");
-    let status = cc::Build::new()
+/// Compiles NCCL's groups as a shared object too. Its headers come with the CUDA
+/// packages that torch depends on, and nvidia-cuda-cccl: a machine that can run
+/// it has the former, and provisioning brings neither.
+fn build_nccl(libtorch: &Path) {
+    println!("cargo::rustc-check-cfg=cfg(nccl)");
+    println!("cargo::rerun-if-changed=csrc/distributed_nccl.cpp");
+    let libtorch = libtorch
+        .canonicalize()
+        .unwrap_or_else(|_| libtorch.to_owned());
+    let nccl = libtorch.join("../nvidia/nccl/include");
+    let cuda = libtorch.join("../nvidia/cu13/include");
+    let cccl = cuda.join("cccl");
+    let wanted = [
+        nccl.join("nccl.h"),
+        cccl.join("cuda/std/version"),
+        cuda.join("crt/host_config.h"),
+        cuda.join("cusparse.h"),
+        cuda.join("cublas_v2.h"),
+        cuda.join("cusolverDn.h"),
+    ];
+    if !wanted.iter().all(|header| header.exists()) {
+        return;
+    }
+    println!("cargo::rerun-if-changed={}", nccl.display());
+    let torch = libtorch.join("include");
+    let api = torch.join("torch/csrc/api/include");
+    build_object(
+        "csrc/distributed_nccl.cpp",
+        "libqinglan_nccl.so",
+        &[&torch, &api, &nccl, &cuda, &cccl],
+    );
+    println!("cargo::rustc-cfg=nccl");
+}
+
+/// Compiles a shared object for the crate to embed. It is linked to nothing:
+/// what it leaves undefined is in the process when it is opened.
+fn build_object(source: &str, object: &str, includes: &[&Path]) {
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    let mut compiler = cc::Build::new()
         .cpp(true)
         .std("c++17")
         .opt_level(2)
         .debug(false)
         .warnings(false)
         .get_compiler()
-        .to_command()
-        .args(["-shared", "-fPIC", "-s"])
-        .arg("-D_GLIBCXX_USE_CXX11_ABI=1")
-        .arg("-isystem")
-        .arg(libtorch.join("include"))
-        .arg("-isystem")
-        .arg(&cuda)
-        .arg("csrc/cuda_graph.cpp")
+        .to_command();
+    for include in includes {
+        compiler.arg("-isystem").arg(include);
+    }
+    let status = compiler
+        .args(["-shared", "-fPIC", "-s", "-D_GLIBCXX_USE_CXX11_ABI=1"])
+        .arg(source)
         .arg("-o")
-        .arg(&object)
+        .arg(out.join(object))
         .status()
         .expect("the C++ compiler runs: the rest of the crate needs it too");
-    assert!(status.success(), "csrc/cuda_graph.cpp does not compile");
-    println!("cargo::rustc-cfg=cuda_graph");
+    assert!(status.success(), "{source} does not compile");
 }

@@ -3,6 +3,8 @@
 
 #include "distributed.h"
 
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty_like.h>
 #include <c10/util/Logging.h>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
@@ -10,6 +12,7 @@
 #include <atomic>
 #include <cstdint>
 #include <cstdlib>
+#include <functional>
 #include <future>
 #include <memory>
 #include <string>
@@ -33,12 +36,20 @@ struct Connect {
 // Members go in the reverse order: the group before the store it was made with.
 struct Group {
   c10::intrusive_ptr<c10d::Store> store;
+  Milliseconds timeout;
   Transport cpu;
+  Transport cuda;  // may be null
 };
 
 struct Pending {
   c10::intrusive_ptr<c10d::Work> work;
+  // Gloo's work knows its own time-out, which 0 leaves to it.
+  Milliseconds timeout;
+  std::function<void()> finish;  // may be empty
 };
+
+// Of csrc/distributed_nccl.cpp, which is opened at run time.
+using MakeNccl = const char* (*)(c10d::Store* store, int rank, int world, int64_t timeout, c10d::Backend** output);
 
 enum class Collective : int32_t { Broadcast, AllReduce, AllGather, ReduceScatter, Barrier };
 
@@ -126,7 +137,24 @@ std::unique_ptr<Group> join(Joining& call) {
   }
   call.stage = "the ranks have all come and do not connect to each other";
   auto cpu = make_gloo(store, call.rank, call.world, call.address, call.interfaces, call.left(), call.timeout);
-  return std::unique_ptr<Group>(new Group{std::move(store), std::move(cpu)});
+  return std::unique_ptr<Group>(new Group{std::move(store), call.timeout, std::move(cpu), {}});
+}
+
+// Gloo's own reduce-scatter of equal shares is an all-reduce that keeps one of
+// them: twice the traffic. Here every rank gets what all others have for it,
+// and adds that up in the order of the ranks.
+void start_reduce_scatter(c10d::Backend& gloo, const at::Tensor& part, const at::Tensor& whole, Pending& pending) {
+  auto from = whole.view({-1});
+  auto received = at::empty_like(from);
+  std::vector<int64_t> equal;
+  pending.work = gloo.alltoall_base(received, from, equal, equal);
+  pending.finish = [received, part, world = gloo.getSize()] {
+    const at::NoGradGuard no_grad;
+    const auto shares = received.view({world, -1});
+    auto sum = part.view({-1});
+    sum.copy_(shares[0]);
+    for (int64_t rank = 1; rank < world; ++rank) sum.add_(shares[rank]);
+  };
 }
 
 }  // namespace
@@ -153,54 +181,75 @@ const char* qinglan_group_connect(const qinglan::Connect* call, qinglan::Group**
   });
 }
 
+// Tensors on GPUs go by NCCL from here on.
+const char* qinglan_group_add_nccl(qinglan::Group* group, qinglan::MakeNccl make) {
+  return qinglan::torch_guarded([&] {
+    c10d::Backend* nccl = nullptr;
+    const char* failure = make(group->store.get(), group->cpu->getRank(), group->cpu->getSize(),
+                               group->timeout.count(), &nccl);
+    TORCH_CHECK(failure == nullptr, failure);
+    group->cuda = qinglan::Transport::reclaim(nccl);
+  });
+}
+
 // `other` is what an all-gather fills and what a reduce-scatter reads; `root`
 // is a broadcast's.
 const char* qinglan_group_start(qinglan::Group* group, qinglan::Collective collective, const at::Tensor* tensor,
                                 const at::Tensor* other, int64_t root, qinglan::Pending** output) {
   using namespace qinglan;
   return torch_guarded([&] {
-    c10d::Backend& backend = *group->cpu;
+    const bool cuda = tensor != nullptr && tensor->is_cuda();
+    c10d::Backend& backend = cuda ? *group->cuda : *group->cpu;
     std::vector<at::Tensor> list;
     if (tensor != nullptr) list.push_back(*tensor);
-    c10::intrusive_ptr<c10d::Work> work;
+    at::Tensor whole;
+    if (other != nullptr) whole = *other;
+    auto pending = std::make_unique<Pending>();
+    if (cuda) pending->timeout = group->timeout;
     switch (collective) {
       case Collective::Broadcast: {
         c10d::BroadcastOptions options;
         options.rootRank = root;
-        work = backend.broadcast(list, options);
+        pending->work = backend.broadcast(list, options);
         break;
       }
       case Collective::AllReduce:
-        work = backend.allreduce(list);
+        pending->work = backend.allreduce(list);
         break;
-      case Collective::AllGather: {
-        at::Tensor whole = *other;
-        work = backend._allgather_base(whole, list[0]);
+      case Collective::AllGather:
+        pending->work = backend._allgather_base(whole, list[0]);
         break;
-      }
-      case Collective::ReduceScatter: {
-        at::Tensor whole = *other;
-        work = backend._reduce_scatter_base(list[0], whole);
+      case Collective::ReduceScatter:
+        if (cuda) {
+          pending->work = backend._reduce_scatter_base(list[0], whole);
+        } else {
+          start_reduce_scatter(backend, list[0], whole, *pending);
+        }
         break;
-      }
       case Collective::Barrier:
-        work = backend.barrier();
+        pending->work = backend.barrier();
         break;
     }
-    *output = new Pending{std::move(work)};
+    *output = pending.release();
   });
 }
 
 // Ends when the work has ended or has timed out.
 const char* qinglan_pending_wait(qinglan::Pending* pending) {
-  return qinglan::torch_guarded([&] { TORCH_CHECK(pending->work->wait(), "the work was aborted"); });
+  return qinglan::torch_guarded([&] {
+    TORCH_CHECK(pending->work->wait(pending->timeout), "the work was aborted");
+    if (pending->finish) pending->finish();
+  });
 }
 
 void qinglan_pending_free(qinglan::Pending* pending) { delete pending; }
 
 void qinglan_group_abort(qinglan::Group* group) {
   // Closing what is closed already is no failure worth a word.
-  qinglan::torch_guarded([&] { group->cpu->abort(); });
+  qinglan::torch_guarded([&] {
+    group->cpu->abort();
+    if (group->cuda) group->cuda->abort();
+  });
 }
 
 void qinglan_group_free(qinglan::Group* group) { delete group; }

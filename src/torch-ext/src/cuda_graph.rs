@@ -23,14 +23,12 @@
 //! needs `libtorch_cuda` in the process: [`crate::open_cuda`] comes first.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
-use std::fs::File;
-use std::io::Write as _;
-use std::os::fd::{AsRawFd as _, FromRawFd as _};
 use std::ptr;
 use std::sync::OnceLock;
 
-use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use tch::{Device, TchError};
+
+use crate::embedded::{self, words};
 
 #[cfg(cuda_graph)]
 const OBJECT: Option<&[u8]> = Some(include_bytes!(concat!(
@@ -57,10 +55,6 @@ struct Object {
     reset_peak_allocated: unsafe extern "C" fn(c_int) -> Failure,
 }
 
-unsafe extern "C" {
-    fn memfd_create(name: *const c_char, flags: u32) -> c_int;
-}
-
 /// Whether graphs can be recorded in this process; if not, why. The first
 /// answer stands, so `libtorch_cuda` is opened before it is asked for.
 pub fn available() -> Result<(), &'static str> {
@@ -79,20 +73,9 @@ fn open() -> Result<Object, String> {
     if !tch::Cuda::is_available() {
         return Err("no CUDA device is available".to_owned());
     }
-    let path_error = |error| format!("cannot place the CUDA half in memory: {error}");
-    // SAFETY: the name is a C string, and the flag is MFD_CLOEXEC.
-    let descriptor = unsafe { memfd_create(c"libqinglan_cuda.so".as_ptr(), 1) };
-    if descriptor < 0 {
-        return Err(path_error(std::io::Error::last_os_error()));
-    }
-    // SAFETY: the descriptor is new, and nobody else's.
-    let mut file = unsafe { File::from_raw_fd(descriptor) };
-    file.write_all(bytes).map_err(path_error)?;
-    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-    // SAFETY: the object is this crate's own; its initialisers are those of
-    // libtorch's headers, and each name is the function of the type it gets.
+    let library = embedded::open(bytes, c"libqinglan_cuda.so")?;
+    // SAFETY: each name is the function of the type it gets.
     unsafe {
-        let library = Library::open(Some(path), RTLD_NOW | RTLD_LOCAL).map_err(|e| words(&e))?;
         let object = Object {
             enter: *library.get(b"qinglan_graph_enter").map_err(|e| words(&e))?,
             begin: *library.get(b"qinglan_graph_begin").map_err(|e| words(&e))?,
@@ -113,12 +96,6 @@ fn open() -> Result<Object, String> {
         std::mem::forget(library);
         Ok(object)
     }
-}
-
-/// The loader's own words, which name the missing symbol, are the source.
-fn words(error: &libloading::Error) -> String {
-    let source = std::error::Error::source(error).map(ToString::to_string);
-    source.unwrap_or_else(|| error.to_string())
 }
 
 fn checked(failure: Failure) -> Result<(), TchError> {

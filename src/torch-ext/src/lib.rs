@@ -13,6 +13,7 @@ pub mod cpu;
 pub mod cuda_graph;
 mod cuda_half;
 pub mod distributed;
+mod embedded;
 pub mod flash_attention;
 mod map;
 

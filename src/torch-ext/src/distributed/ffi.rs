@@ -37,8 +37,13 @@ pub(super) struct Opaque {
     of_cpp: PhantomData<(*mut u8, PhantomPinned)>,
 }
 
+/// Store, rank, ranks, time-out in milliseconds; writes the group it has made.
+pub(super) type MakeNccl =
+    unsafe extern "C" fn(*mut Opaque, i32, i32, i64, *mut *mut Opaque) -> Failure;
+
 unsafe extern "C" {
     pub(super) fn qinglan_group_connect(call: *const Connect, output: *mut *mut Opaque) -> Failure;
+    pub(super) fn qinglan_group_add_nccl(group: *mut Opaque, make: MakeNccl) -> Failure;
     pub(super) fn qinglan_group_start(
         group: *mut Opaque,
         collective: Collective,

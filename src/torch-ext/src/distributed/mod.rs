@@ -1,5 +1,6 @@
 //! Process groups: PyTorch's own collectives (c10d) between the processes of a
-//! run, over one `TCPStore` that rank 0 hosts. Gloo serves tensors on the CPU.
+//! run, over one `TCPStore` that rank 0 hosts. Gloo serves tensors on the CPU,
+//! NCCL those on GPUs.
 //!
 //! Every rank must make the same calls in the same order, with tensors of the
 //! same type and size. A call that a rank refuses for its arguments leaves the
@@ -9,11 +10,15 @@
 //! with an error, at the latest after the group's time-out. The group is then
 //! of no further use: [`Group::abort`] lets the others know sooner.
 //!
+//! c10d logs what it also throws, with pages of addresses. Joining a group sets
+//! libtorch's log to fatal errors alone, unless `TORCH_CPP_LOG_LEVEL` is set.
+//!
 //! What it does not do: choose a device, read the environment variables that
 //! launchers set, or try again.
 
 mod address;
 mod ffi;
+mod nccl;
 
 use std::cell::Cell;
 use std::ffi::CString;
@@ -35,7 +40,8 @@ pub const fn is_built() -> bool {
 pub enum Backend {
     /// TCP between tensors on the CPU.
     Gloo,
-    /// NVIDIA's library between tensors on GPUs.
+    /// NVIDIA's library between tensors on GPUs, and Gloo between those on the
+    /// CPU. Wants libtorch's CUDA half: [`crate::open_cuda`] comes first.
     Nccl,
 }
 
@@ -127,6 +133,7 @@ pub struct Traffic {
 #[derive(Debug)]
 pub struct Group {
     raw: *mut Opaque,
+    backend: Backend,
     rank: usize,
     world: usize,
     traffic: Cell<Traffic>,
@@ -161,9 +168,10 @@ impl Group {
                 "this binary was built without Gloo's headers, so without process groups; install libgloo-dev or run scripts/provision-libtorch.sh, then build again",
             ));
         }
-        if backend == Backend::Nccl {
-            return Err(unavailable("NCCL is not part of this build"));
-        }
+        let nccl = match backend {
+            Backend::Gloo => None,
+            Backend::Nccl => Some(nccl::make().map_err(|why| unavailable(&why))?),
+        };
         let failed = |why: String| Error::Connect {
             rank,
             world,
@@ -206,12 +214,18 @@ impl Group {
         // of them, throws nothing and writes `raw` when it returns null.
         checked(unsafe { ffi::qinglan_group_connect(&raw const call, &raw mut raw) })
             .map_err(failed)?;
-        Ok(Self {
+        let group = Self {
             raw,
+            backend,
             rank,
             world,
             traffic: Cell::default(),
-        })
+        };
+        if let Some(make) = nccl {
+            // SAFETY: the group is live, and `make` is of the same C++ as it.
+            checked(unsafe { ffi::qinglan_group_add_nccl(group.raw, make) }).map_err(failed)?;
+        }
+        Ok(group)
     }
 
     /// This process's number, from 0.
@@ -249,7 +263,8 @@ impl Group {
     }
 
     /// Sums `whole` over all ranks and leaves this rank's share of the sum in
-    /// `part`: the shares are of one size and lie in `whole` by rank.
+    /// `part`: the shares are of one size and lie in `whole` by rank. On the CPU
+    /// it takes memory for another whole meanwhile.
     pub fn reduce_scatter(&self, whole: &Tensor, part: &Tensor) -> Result<(), Error> {
         const NAME: &str = "reduce_scatter";
         self.shares_match(NAME, part, whole)?;
@@ -369,12 +384,21 @@ impl Group {
         root: i64,
     ) -> Result<Pending, Error> {
         for tensor in [Some(tensor), other].into_iter().flatten() {
-            if tensor.device() != Device::Cpu {
-                let device = tensor.device();
+            let device = tensor.device();
+            let carried = match device {
+                Device::Cpu => true,
+                Device::Cuda(_) => self.backend == Backend::Nccl,
+                _ => false,
+            };
+            if !carried {
+                let backend = self.backend;
                 return Err(self.refused(
                     name,
-                    format!("the tensor is on {device:?}, and Gloo takes tensors on the CPU"),
+                    format!("the tensor is on {device:?}, which {backend:?} does not carry"),
                 ));
+            }
+            if device != other.map_or(device, Tensor::device) {
+                return Err(self.refused(name, "the tensors are on two devices".to_owned()));
             }
             if !KINDS.contains(&tensor.kind()) {
                 let kind = tensor.kind();

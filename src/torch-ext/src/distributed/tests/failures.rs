@@ -218,6 +218,28 @@ fn a_rank_that_is_there_already_is_refused() {
     says(&said, &["another process is rank 1 there"]);
 }
 
+/// A host name that means the loopback on rank 0 and a real address elsewhere
+/// is common, and would leave the others waiting for rank 0.
+#[test]
+fn a_rank_bound_to_the_loopback_is_told_that_others_cannot_reach_it() {
+    const NAME: &str = "failures::a_rank_bound_to_the_loopback_is_told_that_others_cannot_reach_it";
+    // The address that packets to elsewhere would come from.
+    let outward = address::towards("192.0.2.1", 1).unwrap_or_default();
+    if let Some(rank) = rank() {
+        let host = if rank == 0 { "127.0.0.1" } else { &outward };
+        let port = number(PORT).unwrap();
+        return tell(Group::connect(Backend::Gloo, rank, 2, host, port, SHORT));
+    }
+    if !is_built() || outward.is_empty() || outward.starts_with("127.") {
+        println!("skipped: this machine has the loopback alone, or the build no groups");
+        return;
+    }
+    let said = errors(start_all(NAME, 2), &[]);
+    let words = format!("where rank 1 at {outward} cannot reach it");
+    says(&said[0], &["rank 0 of 2: cannot join", &words]);
+    says(&said[1], &["rank 1 of 2: cannot join"]);
+}
+
 #[test]
 fn wrong_arguments_are_refused_before_anything_is_sent() {
     const NAME: &str = "failures::wrong_arguments_are_refused_before_anything_is_sent";
@@ -258,6 +280,11 @@ fn a_group_that_cannot_be_is_refused() {
         group.unwrap_err().to_string()
     };
     if is_built() {
+        if !tch::Cuda::is_available() {
+            let nccl = Group::connect(Backend::Nccl, 1, 2, "127.0.0.1", 1, SHORT);
+            let error = nccl.unwrap_err().to_string();
+            says(&error, &["rank 1 of 2: NCCL needs a CUDA device"]);
+        }
         says(&join(2, 2), &["rank 2 of 2: ", "ranks count from 0 to 1"]);
         says(
             &join(0, 0),
