@@ -86,6 +86,10 @@ pub enum Error {
     },
 }
 
+/// Bytes of a whole that a reduce-scatter on the CPU has in one piece: enough to
+/// keep the connections busy, and little memory to take for it.
+const PIECE: usize = 8 << 20;
+
 /// The types that Gloo sums as what they are.
 const KINDS: [Kind; 8] = [
     Kind::Float,
@@ -245,7 +249,7 @@ impl Group {
 
     /// Overwrites `tensor` with the sum over all ranks. All get the same bits.
     pub fn all_reduce(&self, tensor: &Tensor) -> Result<(), Error> {
-        self.start("all_reduce", Collective::AllReduce, tensor, None, 0)?
+        self.start("all_reduce", Collective::AllReduce, tensor, 0)?
             .wait()
     }
 
@@ -253,7 +257,7 @@ impl Group {
     /// anyone's guess until [`Pending::wait`] has returned, and are left alone
     /// until then. Several may be under way; all ranks begin them in one order.
     pub fn start_all_reduce(&self, tensor: &Tensor) -> Result<Pending, Error> {
-        self.start("all_reduce", Collective::AllReduce, tensor, None, 0)
+        self.start("all_reduce", Collective::AllReduce, tensor, 0)
     }
 
     /// Fills `whole` with the `part` of every rank, by rank. Parts are of one
@@ -264,12 +268,32 @@ impl Group {
 
     /// Sums `whole` over all ranks and leaves this rank's share of the sum in
     /// `part`: the shares are of one size and lie in `whole` by rank. On the CPU
-    /// it takes memory for another whole meanwhile.
+    /// a large one goes in pieces, which take a few megabytes meanwhile.
     pub fn reduce_scatter(&self, whole: &Tensor, part: &Tensor) -> Result<(), Error> {
         const NAME: &str = "reduce_scatter";
         self.shares_match(NAME, part, whole)?;
-        self.start(NAME, Collective::ReduceScatter, part, Some(whole), 0)?
-            .wait()
+        self.admit(NAME, Collective::ReduceScatter, part, Some(whole))?;
+        let launch = |part: &Tensor, whole: &Tensor| {
+            self.launch(NAME, Collective::ReduceScatter, Some(part), Some(whole), 0)
+        };
+        let row = (PIECE / (self.world * whole.kind().elt_size_in_bytes())).max(1) as i64;
+        if whole.device() != Device::Cpu || part.numel() as i64 <= row {
+            return launch(part, whole)?.wait();
+        }
+        let _no_grad = tch::no_grad_guard();
+        let (part, whole) = (part.view([-1]), whole.view([self.world as i64, -1]));
+        let mut before: Option<Pending> = None;
+        let length = part.numel() as i64;
+        for start in (0..length).step_by(row as usize) {
+            let count = row.min(length - start);
+            let shares = whole.narrow(1, start, count).contiguous();
+            let pending = launch(&part.narrow(0, start, count), &shares)?;
+            // One piece is on its way while the one before is summed.
+            if let Some(before) = before.replace(pending) {
+                before.wait()?;
+            }
+        }
+        before.map_or(Ok(()), Pending::wait)
     }
 
     /// The `bytes` of every rank, by rank. They may differ in length.
@@ -340,7 +364,7 @@ impl Group {
         if root >= self.world {
             return Err(self.refused(name, format!("there is no rank {root}")));
         }
-        self.start(name, Collective::Broadcast, tensor, None, root as i64)?
+        self.start(name, Collective::Broadcast, tensor, root as i64)?
             .wait()
     }
 
@@ -351,8 +375,32 @@ impl Group {
         whole: &Tensor,
     ) -> Result<(), Error> {
         self.shares_match(name, part, whole)?;
-        self.start(name, Collective::AllGather, part, Some(whole), 0)?
-            .wait()
+        self.admit(name, Collective::AllGather, part, Some(whole))?;
+        if whole.device() != Device::Cpu {
+            return self
+                .launch(name, Collective::AllGather, Some(part), Some(whole), 0)?
+                .wait();
+        }
+        // Gloo's own all-gather makes another whole and copies it. A broadcast
+        // of each part sends as much and writes where the part belongs.
+        let _no_grad = tch::no_grad_guard();
+        let shares = whole.view([self.world as i64, -1]);
+        let own = shares.get(self.rank as i64);
+        if own.data_ptr() != part.data_ptr() {
+            own.shallow_clone().copy_(&part.view([-1]));
+        }
+        let pending = (0..self.world as i64)
+            .map(|root| {
+                self.launch(
+                    name,
+                    Collective::Broadcast,
+                    Some(&shares.get(root)),
+                    None,
+                    root,
+                )
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        pending.into_iter().try_for_each(Pending::wait)
     }
 
     fn shares_match(&self, name: &'static str, part: &Tensor, whole: &Tensor) -> Result<(), Error> {
@@ -374,15 +422,25 @@ impl Group {
         Ok(())
     }
 
-    /// Checks the tensors, counts the payload and begins.
     fn start(
         &self,
         name: &'static str,
         collective: Collective,
         tensor: &Tensor,
-        other: Option<&Tensor>,
         root: i64,
     ) -> Result<Pending, Error> {
+        self.admit(name, collective, tensor, None)?;
+        self.launch(name, collective, Some(tensor), None, root)
+    }
+
+    /// Checks the tensors and counts the payload.
+    fn admit(
+        &self,
+        name: &'static str,
+        collective: Collective,
+        tensor: &Tensor,
+        other: Option<&Tensor>,
+    ) -> Result<(), Error> {
         for tensor in [Some(tensor), other].into_iter().flatten() {
             let device = tensor.device();
             let carried = match device {
@@ -421,7 +479,7 @@ impl Group {
         };
         let bytes = payload.numel() * payload.kind().elt_size_in_bytes();
         self.count(collective, bytes as u64);
-        self.launch(name, collective, Some(tensor), other, root)
+        Ok(())
     }
 
     fn launch(

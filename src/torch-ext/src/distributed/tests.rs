@@ -181,6 +181,17 @@ fn every_collective() {
         assert!(f64s(&tensor).iter().all(|&sum| sum == together));
     }
 
+    // Larger than a piece, and not a multiple of one.
+    let count = 5_000_001;
+    let options = (Kind::Float, Device::Cpu);
+    let share = Tensor::arange(count, options).remainder(1000);
+    let whole = share.repeat([world as i64]) * (rank as i64 + 1);
+    let part = Tensor::zeros([count], options);
+    group.reduce_scatter(&whole, &part).unwrap();
+    assert!(part.equal(&(&share * together)));
+    group.all_gather(&part, &whole).unwrap();
+    assert!(whole.equal(&(share * together).repeat([world as i64])));
+
     let bytes: Vec<u8> = (0..3 * rank as u8).collect();
     let all = group.all_gather_bytes(&bytes).unwrap();
     let expected: Vec<Vec<u8>> = (0..world).map(|of| (0..3 * of as u8).collect()).collect();
