@@ -15,7 +15,7 @@ const LOOK: Duration = Duration::from_secs(2);
 
 /// The bars of a sweep.
 pub(super) struct Bars {
-    bars: MultiProgress,
+    drawn: MultiProgress,
     all: ProgressBar,
     each: BTreeMap<usize, ProgressBar>,
     looked: Option<Instant>,
@@ -23,15 +23,15 @@ pub(super) struct Bars {
 
 impl Bars {
     pub(super) fn new(sweep: &Sweep) -> Self {
-        let bars = MultiProgress::new();
-        let all = bars.add(ProgressBar::new(sweep.plan.jobs.len() as u64));
+        let drawn = MultiProgress::new();
+        let all = drawn.add(ProgressBar::new(sweep.plan.jobs.len() as u64));
         all.set_style(style(
             "{prefix:>24} {bar:24} {pos:>4}/{len:<4} {elapsed:>5} {msg}",
         ));
         all.set_prefix("jobs");
         all.set_position(sweep.finished() as u64);
         Self {
-            bars,
+            drawn,
             all,
             each: BTreeMap::new(),
             looked: None,
@@ -51,7 +51,7 @@ impl Bars {
 
     /// Says something above the bars.
     pub(super) fn say(&self, what: &str) {
-        self.bars.suspend(|| eprintln!("{what}"));
+        self.drawn.suspend(|| eprintln!("{what}"));
     }
 
     /// Shows the jobs at these places of the plan, which run here.
@@ -73,7 +73,7 @@ impl Bars {
                 continue;
             };
             let bar = self.each.entry(index).or_insert_with(|| {
-                let bar = self.bars.add(ProgressBar::new(0));
+                let bar = self.drawn.add(ProgressBar::new(0));
                 bar.set_style(style(
                     "{prefix:>24} {bar:24} {pos:>4}/{len:<4} {elapsed:>5} {msg}",
                 ));
@@ -98,7 +98,7 @@ impl Bars {
 impl Drop for Bars {
     fn drop(&mut self) {
         // They have said what they had to say; a table follows on stdout.
-        let _ = self.bars.clear();
+        let _ = self.drawn.clear();
     }
 }
 

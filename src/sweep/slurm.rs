@@ -233,6 +233,8 @@ impl<'a> Watch<'a> {
                 continue;
             }
             queued.absent += 1;
+            // Opening a folder makes a network file system look at it anew.
+            let _ = std::fs::read_dir(self.sweep.run_folder(job));
             let finished = self.sweep.is_finished(job);
             if finished || queued.absent >= ABSENT {
                 ended.push((index, queued.array.clone(), finished));
