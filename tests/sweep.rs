@@ -176,6 +176,27 @@ fn a_sweep_that_was_stopped_goes_on_to_the_same_bits() {
     assert!(again.stderr.contains("--resume"), "{}", again.stderr);
 }
 
+#[test]
+fn a_comparison_of_a_sweep_joins_the_seeds_of_each_point() {
+    let bench = bench(TINY);
+    let grid = ["--grid", "arm.grpo.training.learning_rate=1e-3,2e-3"];
+    ended(sweep(&bench, &grid)).done();
+    let compared = bench.qinglan(&["compare", "sweep", "--format", "csv", "--columns", "arm"]);
+    let compared = compared.done();
+    assert!(!compared.stderr.contains("WARN"), "{}", compared.stderr);
+    for arm in ["base", "teacher", "sft", "grpo"] {
+        for point in ["learning_rate-1e-3", "learning_rate-2e-3"] {
+            let name = format!("{point}/{arm}");
+            assert!(
+                compared.stdout.contains(&name),
+                "{name}: {}",
+                compared.stdout
+            );
+        }
+    }
+    assert!(!compared.stdout.contains("seed-"), "{}", compared.stdout);
+}
+
 /// Stand-ins for Slurm's programs. A task is a line of `tasks/`, there as long as
 /// the task is in the queue; what becomes of it is said by `mode`: it is held, lost,
 /// or run, the second one with too little time at first.

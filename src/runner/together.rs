@@ -35,8 +35,12 @@ pub fn read(runs: &[PathBuf]) -> Result<Loaded> {
         let same = groups
             .iter_mut()
             .find(|(_, group)| is_of_one_definition(group, &loaded));
-        if let Some((_, group)) = same {
+        if let Some((label, group)) = same {
             group.join(loaded)?;
+            // It is no longer one seed's.
+            if let Some(point) = crate::sweep::point_of(run) {
+                *label = point;
+            }
             continue;
         }
         let label = run

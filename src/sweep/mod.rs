@@ -28,7 +28,7 @@ pub(crate) use grid::Wanted;
 pub(crate) use local::{Devices, Local};
 pub(crate) use plan::{Job, Plan};
 pub(crate) use slurm::Slurm;
-pub(crate) use status::{Outcome, finished_runs, table, word};
+pub(crate) use status::{Outcome, finished_runs, point_of, table, word};
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};

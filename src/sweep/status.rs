@@ -165,6 +165,16 @@ pub(crate) fn finished_runs(given: Vec<PathBuf>) -> Result<Vec<PathBuf>> {
     Ok(runs)
 }
 
+/// The point of the grid that a run belongs to, where it is a sweep's: the name of
+/// its runs without their seeds.
+pub(crate) fn point_of(run: &Path) -> Option<String> {
+    let plan = Plan::read(run.parent()?.parent()?).ok()?;
+    let name = run.file_name()?.to_str()?;
+    let job = plan.jobs.iter().find(|job| job.name == name)?;
+    let point = name.strip_suffix(&format!("-seed-{}", job.seed))?;
+    Some(point.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
