@@ -16,7 +16,7 @@ use super::markup::{escape, text};
 use super::svg;
 
 /// Bytes of data that all figures of a page hold together.
-const DATA: usize = 600 << 10;
+const DATA: usize = 200 << 10;
 
 /// The figures of one page.
 pub(super) struct Gallery {

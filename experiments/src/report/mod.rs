@@ -219,6 +219,10 @@ mod tests {
         bare.constant_answers.clear();
         bare.curves.clear();
         bare.notes.clear();
+        bare.recipes.clear();
+        bare.fairness.clear();
+        bare.task_contrasts.clear();
+        bare.matched.clear();
         bare.hypothesis.clear();
         bare.further = crate::comparison::Further::default();
         let page = html(&bare, &[]);

@@ -10,7 +10,7 @@
 use std::fmt::Write as _;
 
 /// Points of all the lines of one figure.
-const POINTS: usize = 6000;
+const POINTS: usize = 2500;
 
 /// Attributes that a group hands down to its shapes.
 const INHERITED: [&str; 8] = [
