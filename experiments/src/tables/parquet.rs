@@ -14,15 +14,15 @@ pub fn render(comparison: &Comparison, columns: &[String]) -> Result<Vec<u8>, St
     let rows = tidy::rows(comparison);
     let columns = tidy::columns(columns)?.into_iter();
     let columns = columns.map(|(name, of)| series(name, of, &rows));
-    let mut frame = DataFrame::new(rows.len(), columns.collect()).map_err(words)?;
+    let mut frame = DataFrame::new(rows.len(), columns.collect()).map_err(|error| words(&error))?;
     let mut bytes = Vec::new();
     ParquetWriter::new(&mut bytes)
         .finish(&mut frame)
-        .map_err(words)?;
+        .map_err(|error| words(&error))?;
     Ok(bytes)
 }
 
-fn words(error: PolarsError) -> String {
+fn words(error: &PolarsError) -> String {
     error.to_string()
 }
 
