@@ -178,7 +178,7 @@ fn every_collective() {
         .collect();
     for (tensor, pending) in started {
         pending.wait().unwrap();
-        assert!(f64s(&tensor).iter().all(|&sum| sum == together));
+        assert_eq!(f64s(&tensor), vec![together; tensor.numel()]);
     }
 
     // Larger than a piece, and not a multiple of one.
