@@ -325,10 +325,9 @@ fn ranks_that_do_not_belong_together_are_refused_in_a_line_each() {
         bench.ranks("out", 2, &[&["--resume"], &[]]),
         "the same options",
     );
-    refused(
-        bench.ranks("out", 2, &[&["--set", "a.b=1"], &[]]),
-        "tiny.toml",
-    );
+    let threadless: &[&str] = &["--set", "experiment.threads=0"];
+    let ranks = bench.ranks("out", 2, &[threadless, &[]]);
+    refused(ranks, "a training needs a thread");
     refused(
         bench.ranks("out", 3, &[&[], &[], &[]]),
         "base.pretraining.batch_size = 16 cannot be shared evenly by 3 ranks",

@@ -162,7 +162,7 @@ fn manifest(run: &Run) -> Result<Manifest> {
             .iter()
             .filter_map(|(name, arm)| Some(arm.sampler.as_ref()?.note(name)))
             .collect(),
-        environment: provenance::environment(run.request.device, definition.experiment.threads),
+        environment: environment(run),
         files: hashes,
     })
 }
@@ -179,6 +179,16 @@ fn recipes(manifest: &Manifest) -> Vec<Recipe> {
         Recipe::of(&arm.name, table?)
     };
     manifest.arms.iter().filter_map(of).collect()
+}
+
+/// The environment of a run, and its ranks where they are several.
+fn environment(run: &Run) -> BTreeMap<String, String> {
+    let (_, threads) = run.workers();
+    let mut facts = provenance::environment(run.request.device, threads);
+    if run.ranks().are_several() {
+        facts.insert("ranks".to_owned(), run.ranks().world().to_string());
+    }
+    facts
 }
 
 /// A complete run directory, read back.

@@ -270,10 +270,13 @@ mod tests {
                 state.update(&parted, &own.copy(), 0.5, &training, 1.0);
             }
         }
-        assert_eq!(whole.hash(), parted.hash());
+        // Where a vector register begins decides how some numbers are rounded.
+        let same = |a: &Tensor, b: &Tensor| (a - b).abs().max().double_value(&[]) < 1e-7;
+        assert!(same(whole.flat(), parted.flat()));
         for (own, part) in states.iter().zip(parts) {
-            assert_eq!(own.first_P, state.part(part.clone()).first_P);
-            assert_eq!(own.second_P, state.part(part).second_P);
+            let of_whole = state.part(part);
+            assert!(same(&own.first_P, &of_whole.first_P));
+            assert!(same(&own.second_P, &of_whole.second_P));
         }
     }
 

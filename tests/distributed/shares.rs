@@ -24,9 +24,10 @@ const RANK: &str = "distributed::shares::a_rank_that_another_test_starts";
 const WHAT: &str = "QINGLAN_TEST_OF_RANKS";
 const FOLDER: &str = "QINGLAN_TEST_FOLDER";
 
-/// Runs `what` in `world` processes; what each of them wrote.
-fn in_ranks(world: usize, what: &str) -> Vec<Vec<u8>> {
+/// Runs `what` in `world` processes that are given something; what each wrote.
+fn in_ranks(world: usize, what: &str, given: &[u8]) -> Vec<Vec<u8>> {
     let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join(GIVEN), given).unwrap();
     let port = free_port().to_string();
     let children: Vec<_> = (0..world)
         .map(|rank| {
@@ -53,6 +54,9 @@ fn in_ranks(world: usize, what: &str) -> Vec<Vec<u8>> {
     (0..world).map(read).collect()
 }
 
+/// Name of the file that ranks are given.
+const GIVEN: &str = "given";
+
 fn file_of(folder: &Path, rank: usize) -> PathBuf {
     folder.join(format!("rank-{rank}"))
 }
@@ -60,11 +64,15 @@ fn file_of(folder: &Path, rank: usize) -> PathBuf {
 #[test]
 #[ignore = "other tests start it, once for each rank"]
 fn a_rank_that_another_test_starts() {
+    // Ranks whose threads outnumber the cores would wait for each other's.
+    tch::set_num_threads(1);
     let place = launch::place().unwrap().expect("a rank has a place");
     let ranks = join(&place, Duration::from_secs(60)).unwrap();
+    let folder = PathBuf::from(std::env::var_os(FOLDER).unwrap());
+    let given = std::fs::read(folder.join(GIVEN)).unwrap();
     let wrote = match std::env::var(WHAT).unwrap().as_str() {
-        "updates" => updates(&ranks, false),
-        "sharded updates" => updates(&ranks, true),
+        "updates" => updates(&given, &ranks, false),
+        "sharded updates" => updates(&given, &ranks, true),
         "collections" => rmp_serde::to_vec_named(&collections(&ranks)).unwrap(),
         "traffic" => {
             traffic(&ranks);
@@ -72,27 +80,25 @@ fn a_rank_that_another_test_starts() {
         }
         other => panic!("{other} is no test of ranks"),
     };
-    let folder = PathBuf::from(std::env::var_os(FOLDER).unwrap());
     std::fs::write(file_of(&folder, place.rank), wrote).unwrap();
 }
 
-/// What is shared within a run of several ranks, or by one process alone.
 fn floats(tensor: &tch::Tensor) -> Vec<f32> {
     tensor.flatten(0, -1).try_into().unwrap()
 }
 
-/// Weights after two updates of every algorithm, loss and norm of each update.
-fn updates(ranks: &Ranks, shard_optimizer: bool) -> Vec<u8> {
+/// Weights after two updates by the batches, one of every algorithm, and loss
+/// and norm of each update.
+fn updates(batches: &[u8], ranks: &Ranks, shard_optimizer: bool) -> Vec<u8> {
+    let batches: Vec<algorithms::Batch> = rmp_serde::from_slice(batches).unwrap();
     let mut numbers: Vec<f32> = Vec::new();
-    for (_, algorithm) in algorithms() {
-        let mut lab = Made { policy: decoder(5) };
+    for ((_, algorithm), batch) in algorithms().into_iter().zip(batches) {
         let policy = decoder(5);
         let training = training(64);
         let learner = Learner::new(&policy, algorithm.as_ref(), &training, 1.0);
         let learner = learner.among(ranks, shard_optimizer);
         let mut optimizer = learner.state();
         for step in 0..2 {
-            let batch = algorithm.collect(step, &mut lab).unwrap().batches.remove(0);
             let outcome = learner.update(&batch, &mut optimizer, step).unwrap();
             assert!(!outcome.skipped);
             numbers.extend(["loss", "grad_norm"].map(|name| outcome.metrics[name] as f32));
@@ -118,14 +124,19 @@ fn two_and_four_ranks_make_the_updates_of_one_process_in_every_algorithm() {
         println!("skipped: this build has no distribution");
         return;
     }
-    let alone = read_floats(&updates(Ranks::alone(), false));
+    let mut lab = Made { policy: decoder(5) };
+    let collected = algorithms()
+        .into_iter()
+        .map(|(_, algorithm)| algorithm.collect(0, &mut lab).unwrap().batches.remove(0));
+    let batches = rmp_serde::to_vec_named(&collected.collect::<Vec<_>>()).unwrap();
+    let alone = read_floats(&updates(&batches, Ranks::alone(), false));
     for (world, what) in [
         (2, "updates"),
         (4, "updates"),
         (3, "sharded updates"),
         (4, "sharded updates"),
     ] {
-        let together = in_ranks(world, what);
+        let together = in_ranks(world, what, &batches);
         for (rank, bytes) in together.iter().enumerate() {
             assert!(
                 *bytes == together[0],
@@ -281,7 +292,7 @@ fn what_is_collected_and_said_of_it_does_not_depend_on_the_ranks() {
             .all(|(batches, _)| !batches[0].examples.is_empty())
     );
     for world in [2, 4] {
-        let together = in_ranks(world, "collections");
+        let together = in_ranks(world, "collections", &[]);
         assert!(together.iter().all(|bytes| *bytes == together[0]));
         let together: Collections = rmp_serde::from_slice(&together[0]).unwrap();
         assert_eq!(together.len(), alone.len());
@@ -451,6 +462,6 @@ fn what_is_sent_is_what_the_documentation_says_to_the_byte() {
         return;
     }
     for world in [2, 3, 4] {
-        in_ranks(world, "traffic");
+        in_ranks(world, "traffic", &[]);
     }
 }
