@@ -151,10 +151,6 @@ mod tests {
 
     use super::*;
 
-    fn never() -> Result<bool> {
-        Ok(false)
-    }
-
     #[test]
     fn a_job_waits_for_those_before_it() {
         let order = Arc::new(Mutex::new(Vec::new()));
@@ -170,7 +166,7 @@ mod tests {
             job("first", vec![]),
             job("second", vec![1]),
         ];
-        assert!(run(jobs, 3, 1, &never).unwrap());
+        assert!(run(jobs, 3, 1, &|| Ok(false)).unwrap());
         assert_eq!(*order.lock().unwrap(), ["first", "second", "last"]);
     }
 
@@ -185,7 +181,7 @@ mod tests {
                 Ok(Done::Finished)
             }),
         ];
-        let error = run(jobs, 2, 1, &never).unwrap_err();
+        let error = run(jobs, 2, 1, &|| Ok(false)).unwrap_err();
         assert_eq!(format!("{error:#}"), "broken: out of luck");
         assert!(!started.load(Ordering::SeqCst));
     }
@@ -193,6 +189,6 @@ mod tests {
     #[test]
     fn an_interruption_is_not_a_finish() {
         let jobs = vec![Job::new("half", vec![], || Ok(Done::Interrupted))];
-        assert!(!run(jobs, 1, 1, &never).unwrap());
+        assert!(!run(jobs, 1, 1, &|| Ok(false)).unwrap());
     }
 }
