@@ -133,21 +133,9 @@ pub fn train(job: &Job<'_>, source: &mut dyn Source) -> Result<Ending> {
             follow(reference, weights, sync.mixup_alpha);
         }
         spend(&mut at.budget, &batch, source.take_generated(), decoder);
-        at.budget.optimizer_steps = at.step;
-        at.budget.seconds += started.elapsed().as_secs_f64();
-        let held = memory::held(decoder.device());
-        at.budget.peak_memory = at
-            .budget
-            .peak_memory
-            .into_iter()
-            .chain(held)
-            .reduce(f64::max);
+        tell_spent(&mut at, started, decoder, &mut metrics);
         let tokens = at.budget.trained_tokens + at.budget.generated_tokens;
         let seconds = at.budget.seconds;
-        metrics.insert("skipped_updates".to_owned(), at.skipped as f64);
-        metrics.insert("num_tokens".to_owned(), tokens as f64);
-        metrics.insert("step_time".to_owned(), started.elapsed().as_secs_f64());
-        metrics.insert("seconds".to_owned(), seconds);
         job.progress.set_position(at.step);
         job.progress
             .set_message(format!("{:.0} tok/s", tokens as f64 / seconds.max(1e-9)));
@@ -186,6 +174,21 @@ pub fn train(job: &Job<'_>, source: &mut dyn Source) -> Result<Ending> {
         guards::warn_unmoved(job.folder, at.step, at.idle);
     }
     Ok(Ending::Finished(at.budget))
+}
+
+/// Takes an update's time and memory into the budget, and says what was spent so far.
+fn tell_spent(at: &mut Progress, started: Instant, decoder: &Decoder, metrics: &mut Metrics) {
+    let budget = &mut at.budget;
+    let took = started.elapsed().as_secs_f64();
+    budget.optimizer_steps = at.step;
+    budget.seconds += took;
+    let held = budget.peak_memory.into_iter();
+    budget.peak_memory = held.chain(memory::held(decoder.device())).reduce(f64::max);
+    let tokens = budget.trained_tokens + budget.generated_tokens;
+    metrics.insert("skipped_updates".to_owned(), at.skipped as f64);
+    metrics.insert("num_tokens".to_owned(), tokens as f64);
+    metrics.insert("step_time".to_owned(), took);
+    metrics.insert("seconds".to_owned(), budget.seconds);
 }
 
 /// Keeps the policy where its validation is the best so far.

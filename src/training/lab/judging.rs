@@ -202,9 +202,9 @@ fn sample_share<'p>(
         };
         match &mut elsewhere {
             Some((sampler, step)) => {
-                sampler.sample(model, *step, prompts, sampling, &keys, &mut ended)
+                sampler.sample(model, *step, prompts, sampling, keys, &mut ended)
             }
-            None => generation::generate_telling(model, prompts, sampling, &keys, &mut ended),
+            None => generation::generate_telling(model, prompts, sampling, keys, &mut ended),
         }
     };
     match rewards.filter(|rewards| rewards.judges_early()) {
