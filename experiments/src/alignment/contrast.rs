@@ -12,7 +12,7 @@ use super::cost::ModelItems;
 use super::layout::{Columns, Layout, MEASURES, Profile, over_seeds, over_tasks};
 use crate::comparison::{Direction, Measure};
 use crate::norms::Norms;
-use crate::statistics::bootstrap::{Resample, bootstrap};
+use crate::statistics::bootstrap::{Resample, bootstrap, is_whole};
 use crate::statistics::family::smallest_effect;
 use crate::statistics::interval::half_width;
 use crate::statistics::permutation::{permute, two_sided};
@@ -94,40 +94,42 @@ struct Pair<'a> {
 }
 
 impl Pair<'_> {
-    /// Both sides' measures by seed pair and task: of a resample, or with the
-    /// labels of some items swapped, or as they are.
+    /// Both sides' measures by seed pair and task: of a resample, beside the
+    /// sample's own, or with the labels of some items swapped, or as they are.
     fn profiles(
         &self,
-        items: Option<&Resample>,
+        items: Option<(&Resample, &(Profile<4>, Profile<4>))>,
         swapped: Option<&[Vec<bool>]>,
     ) -> (Profile<4>, Profile<4>) {
         let tasks = self.layout.sizes().len();
         let side = |seed: usize, second: bool| -> Vec<[Option<f64>; 4]> {
-            let drawn = items.is_none_or(|draw| draw.seeds[seed] > 0.0);
+            let drawn = items.is_none_or(|(draw, _)| draw.seeds[seed] > 0.0);
             let (a, b) = if second {
                 (self.columns[seed].1, self.columns[seed].0)
             } else {
                 self.columns[seed]
             };
             (0..tasks)
-                .map(|task| match (drawn, items, swapped) {
-                    (false, ..) => [None; 4],
-                    (true, Some(draw), _) => {
-                        self.layout
-                            .measures(task, |i| draw.items[task][i], |i| &a[task][i])
-                    }
-                    (true, None, Some(swaps)) => self.layout.measures(
-                        task,
-                        |_| 1.0,
-                        |i| {
-                            if swaps[task][i] {
-                                &b[task][i]
-                            } else {
-                                &a[task][i]
+                .map(|task| {
+                    let (own, other) = (a[task].as_slice(), b[task].as_slice());
+                    let plainly = |i: usize| &own[i];
+                    match (drawn, items, swapped) {
+                        (false, ..) => [None; 4],
+                        (true, Some((draw, points)), _) => {
+                            let weights = draw.items[task].as_slice();
+                            if is_whole(weights) {
+                                let points = if second { &points.1 } else { &points.0 };
+                                return points[seed][task];
                             }
-                        },
-                    ),
-                    (true, None, None) => self.layout.measures(task, |_| 1.0, |i| &a[task][i]),
+                            self.layout.measures(task, |i| weights[i], plainly)
+                        }
+                        (true, None, Some(swaps)) => {
+                            let swaps = swaps[task].as_slice();
+                            let cell = |i: usize| if swaps[i] { &other[i] } else { &own[i] };
+                            self.layout.measures(task, |_| 1.0, cell)
+                        }
+                        (true, None, None) => self.layout.measures(task, |_| 1.0, plainly),
+                    }
                 })
                 .collect()
         };
@@ -229,7 +231,8 @@ pub fn differences(
     let value = points.difference(&points.seeds, &once);
     let Resampling { draws, seed } = resampling;
     let resamples = bootstrap(draws, seed, "bootstrap", pairs.len(), &sizes, |draw| {
-        points.difference(&pair.profiles(Some(draw), None), &draw.seeds)
+        let drawn = pair.profiles(Some((draw, &points.seeds)), None);
+        points.difference(&drawn, &draw.seeds)
     });
     let permutations = permute(draws, seed, "permutation", &sizes, |swaps| {
         points.difference(&pair.profiles(None, Some(swaps)), &once)

@@ -38,7 +38,14 @@ pub struct Cell {
     pub right: f64,
     /// Graded samples.
     pub graded: f64,
+    /// What the item adds to each sum of [`Layout::measures`] but the answers':
+    /// the six of [`Moments::terms`], then `present` and its tokens. Ready-made,
+    /// because a draw is little else than a million of these additions.
+    terms: [f64; TERMS],
 }
+
+/// Sums of an item beside those of its answer.
+const TERMS: usize = 8;
 
 /// The items of one task.
 #[derive(Debug, Clone)]
@@ -114,11 +121,16 @@ impl TaskLayout {
         let cell = |(at, id): (usize, &String)| {
             let item = items.get(id);
             let tokens = item.and_then(|item| item.tokens);
+            let aligned = f64::from(u8::from(cost[at].is_some()));
+            let present = f64::from(u8::from(tokens.is_some()));
+            let tokens = tokens.unwrap_or_default();
+            let [n, x, y, xx, yy, xy] = Moments::terms(aligned, scaled[at], self.human[at]);
             Cell {
-                aligned: f64::from(u8::from(cost[at].is_some())),
+                aligned,
                 cost: scaled[at],
-                present: f64::from(u8::from(tokens.is_some())),
-                tokens: tokens.unwrap_or_default(),
+                present,
+                tokens,
+                terms: [n, x, y, xx, yy, xy, present, present * tokens],
                 right: item.map_or(0.0, |item| item.right as f64),
                 graded: item.map_or(0.0, |item| item.graded as f64),
             }
@@ -169,26 +181,27 @@ impl Layout {
         cell: impl Fn(usize) -> &'a Cell,
     ) -> [Option<f64>; 4] {
         let layout = &self.tasks[task];
-        let mut pairs = Moments::default();
-        let (mut present, mut tokens, mut right, mut graded) = (0.0, 0.0, 0.0, 0.0);
-        let mut by_answer = vec![(0.0, 0.0); layout.answers + 1];
-        for (i, &human) in layout.human.iter().enumerate() {
+        let mut sums = [0.0; TERMS];
+        let mut by_answer = vec![[0.0; 2]; layout.answers + 1];
+        for (i, &answer) in layout.answer.iter().enumerate() {
             // An item that was not drawn adds 0: a third of them are not, and to skip
             // them costs more in branches that nothing can foretell.
-            let (w, c) = (weight(i), cell(i));
-            pairs.add(w * c.aligned, c.cost, human);
-            present += w * c.present;
-            tokens += w * c.present * c.tokens;
-            right += w * c.right;
-            graded += w * c.graded;
-            let answer = &mut by_answer[layout.answer[i]];
-            answer.0 += w * c.right;
-            answer.1 += w * c.graded;
+            let (w, cell) = (weight(i), cell(i));
+            for (sum, term) in sums.iter_mut().zip(&cell.terms) {
+                *sum += w * term;
+            }
+            let [right, graded] = &mut by_answer[answer];
+            *right += w * cell.right;
+            *graded += w * cell.graded;
         }
+        let [n, x, y, xx, yy, xy, present, tokens] = sums;
+        let pairs = Moments::of([n, x, y, xx, yy, xy]);
+        let all = |of: usize| by_answer.iter().map(|sums| sums[of]).sum::<f64>();
+        let (right, graded) = (all(0), all(1));
         let ratio = |part: f64, whole: f64| (whole > 0.0).then(|| part / whole);
         let shares: Vec<f64> = by_answer[..layout.answers]
             .iter()
-            .filter_map(|&(right, graded)| ratio(right, graded))
+            .filter_map(|&[right, graded]| ratio(right, graded))
             .collect();
         [
             pairs.pearson(),

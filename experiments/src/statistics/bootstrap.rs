@@ -52,6 +52,14 @@ impl Resample {
     }
 }
 
+/// Whether every item of a task occurs once. Where an item of another task is left
+/// out, a task's figures are those of the sample, and need not be summed again.
+pub(crate) fn is_whole(multiplicities: &[f64]) -> bool {
+    multiplicities
+        .iter()
+        .all(|&times| times.to_bits() == 1f64.to_bits())
+}
+
 /// A statistic of the sample under every draw, and with each observation left out.
 ///
 /// A statistic may be many figures at once; the methods are told which one is meant.

@@ -29,6 +29,25 @@ impl Moments {
         self.xy += w * x * y;
     }
 
+    /// What a pair (x, y) that counts n times adds to each of the six sums.
+    pub(crate) fn terms(n: f64, x: f64, y: f64) -> [f64; 6] {
+        let mut one = Self::default();
+        one.add(n, x, y);
+        [one.n, one.x, one.y, one.xx, one.yy, one.xy]
+    }
+
+    /// The sums of many such terms.
+    pub(crate) fn of([n, x, y, xx, yy, xy]: [f64; 6]) -> Self {
+        Self {
+            n,
+            x,
+            y,
+            xx,
+            yy,
+            xy,
+        }
+    }
+
     /// Pearson's correlation of what was added; `None` below three pairs or without variance.
     #[inline]
     pub fn pearson(&self) -> Option<f64> {

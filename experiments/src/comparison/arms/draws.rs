@@ -5,7 +5,7 @@ use crate::alignment::contrast::Resampling;
 use crate::alignment::cost::ModelItems;
 use crate::alignment::layout::{Columns, Layout, Profile, over_seeds, over_tasks};
 use crate::norms::Norms;
-use crate::statistics::bootstrap::{Drawn, Resample, bootstrap};
+use crate::statistics::bootstrap::{Drawn, Resample, bootstrap, is_whole};
 use crate::statistics::weighted::{Moments, Ties};
 use crate::statistics::{correlation, mean};
 
@@ -97,8 +97,9 @@ impl Ranked {
             return plain;
         }
         let (mut xz, mut yz) = (Moments::default(), Moments::default());
+        let cells = cost[task].as_slice();
         for (&i, z) in self.items.iter().zip(prompt) {
-            xz.add(weights[i], cost[task][i].cost, *z);
+            xz.add(weights[i], cells[i].cost, *z);
             yz.add(weights[i], human[i], *z);
         }
         let (xy, xz, yz) = (plain?, xz.pearson()?, yz.pearson()?);
@@ -136,9 +137,9 @@ impl Arm {
 
     fn figures(&self, seed: usize, task: usize, weights: &[f64]) -> Figures {
         let columns = &self.columns[seed];
+        let cells = columns[task].as_slice();
         let [alignment, accuracy, balanced, tokens] =
-            self.layout
-                .measures(task, |i| weights[i], |i| &columns[task][i]);
+            self.layout.measures(task, |i| weights[i], |i| &cells[i]);
         let ranked = &self.ranked[seed][task];
         let partial = ranked.partial(weights, alignment, columns, task, self.layout.human(task));
         [
@@ -151,15 +152,14 @@ impl Arm {
         ]
     }
 
-    fn profile(&self, draw: &Resample) -> Profile<FIGURES> {
+    /// The figures of a draw, beside the sample's own where these are known.
+    fn profile(&self, draw: &Resample, point: Option<&Profile<FIGURES>>) -> Profile<FIGURES> {
         let of_seed = |seed: usize| {
             let drawn = draw.seeds[seed] > 0.0;
-            let of_task = |(task, weights): (usize, &Vec<f64>)| {
-                if drawn {
-                    self.figures(seed, task, weights)
-                } else {
-                    [None; FIGURES]
-                }
+            let of_task = |(task, weights): (usize, &Vec<f64>)| match point {
+                _ if !drawn => [None; FIGURES],
+                Some(point) if is_whole(weights) => point[seed][task],
+                _ => self.figures(seed, task, weights),
             };
             draw.items.iter().enumerate().map(of_task).collect()
         };
@@ -178,7 +178,7 @@ pub(super) struct Draw {
 pub(super) fn draws(arm: &Arm, resampling: Resampling) -> Drawn<Draw> {
     let (sizes, seeds) = (arm.layout.sizes(), arm.columns.len());
     let once = Resample::identity(seeds, &sizes);
-    let point = arm.profile(&once);
+    let point = arm.profile(&once, None);
     let point_tasks = over_seeds(&point, &once.seeds, &point);
     bootstrap(
         resampling.draws,
@@ -187,7 +187,7 @@ pub(super) fn draws(arm: &Arm, resampling: Resampling) -> Drawn<Draw> {
         seeds,
         &sizes,
         |draw| {
-            let tasks = over_seeds(&arm.profile(draw), &draw.seeds, &point);
+            let tasks = over_seeds(&arm.profile(draw, Some(&point)), &draw.seeds, &point);
             let overall = over_tasks(&tasks, &point_tasks);
             let defined: Option<Vec<f64>> = tasks
                 .iter()
