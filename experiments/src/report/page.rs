@@ -74,7 +74,10 @@ pub(super) fn body<'a>(
             "By task",
             table(&document, "task-answers", &colors)
                 + &table(&document, "task-alignment", &colors)
-                + &table(&document, "task-contrasts", &colors),
+                + &folded(
+                    "The contrasts on each task alone",
+                    &table(&document, "task-contrasts", &colors),
+                ),
         ),
         (
             "learning",
@@ -279,6 +282,14 @@ fn learning(comparison: &Comparison, gallery: &Gallery) -> String {
         );
     }
     out
+}
+
+/// What is long and read by few, behind its name.
+fn folded(summary: &str, content: &str) -> String {
+    if content.is_empty() {
+        return String::new();
+    }
+    format!("<details class=\"more\"><summary>{summary}</summary>\n{content}</details>\n")
 }
 
 fn table(document: &Document, id: &str, colors: &Palette) -> String {
