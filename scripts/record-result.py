@@ -84,7 +84,9 @@ def main() -> None:
     manifest = json.loads((run / "manifest.json").read_text())
     facts = manifest["environment"]
     target = ROOT / "docs" / "results" / f"{facts['date']}-{name}"
-    (target / "figures").mkdir(parents=True, exist_ok=True)
+    # What the run does not draw any more is not left standing.
+    shutil.rmtree(target / "figures", ignore_errors=True)
+    (target / "figures").mkdir(parents=True)
     for file in ["comparison.md", "comparison.csv"]:
         shutil.copyfile(run / file, target / file)
     # A folder of norms lies outside the project, wherever its owner keeps it.
@@ -108,7 +110,7 @@ def main() -> None:
     if analysis.exists():
         lines += ["", analysis.read_text().strip()]
     lines += ["", "Tables: [comparison.md](comparison.md), [comparison.csv](comparison.csv).", ""]
-    pictures = [*PICTURES, *(p.name for p in sorted((target / "figures").glob("scatter-*.svg")))]
+    pictures = [*PICTURES, "accuracy-tokens.svg", *(p.name for p in sorted((target / "figures").glob("scatter-*.svg")))]
     lines += [f"![{Path(p).stem}](figures/{p})" for p in pictures]
     (target / "README.md").write_text("\n".join(lines) + "\n")
 
