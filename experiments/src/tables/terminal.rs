@@ -25,7 +25,9 @@ pub fn render(comparison: &Comparison, color: bool) -> String {
 /// A document as text, in colour where `color` is true.
 pub fn of(document: &Document, color: bool) -> String {
     let mut out = String::new();
-    heading(&mut out, &document.title, color);
+    for line in broken("", &document.title) {
+        heading(&mut out, &line, color);
+    }
     if !document.hypothesis.is_empty() {
         out.push('\n');
         paragraph(&mut out, "Hypothesis: ", &document.hypothesis);
@@ -171,14 +173,21 @@ fn heading(out: &mut String, text: &str, color: bool) {
     }
 }
 
-/// Breaks at blanks so that no line is wider than [`WIDTH`], unless a word is.
+/// Text after a lead, in lines of at most [`WIDTH`] columns.
 fn paragraph(out: &mut String, lead: &str, text: &str) {
+    for line in broken(lead, text) {
+        let _ = writeln!(out, "{line}");
+    }
+}
+
+/// Breaks at blanks so that no line is wider than [`WIDTH`], unless a word is.
+fn broken(lead: &str, text: &str) -> Vec<String> {
+    let mut lines = Vec::new();
     let mut line = lead.to_owned();
     let mut empty = true;
     for word in text.split_whitespace() {
         if !empty && line.width() + 1 + word.width() > usize::from(WIDTH) {
-            let _ = writeln!(out, "{line}");
-            line = " ".repeat(lead.len());
+            lines.push(std::mem::replace(&mut line, " ".repeat(lead.len())));
             empty = true;
         }
         if !empty {
@@ -188,8 +197,9 @@ fn paragraph(out: &mut String, lead: &str, text: &str) {
         empty = false;
     }
     if !empty {
-        let _ = writeln!(out, "{line}");
+        lines.push(line);
     }
+    lines
 }
 
 #[cfg(test)]
@@ -208,6 +218,7 @@ mod tests {
         let mut comparison = fixture::comparison();
         comparison.arms[3].name = "a-run-of-last-week/grpo-with-a-long-name".to_owned();
         comparison.notes.push("word ".repeat(60));
+        comparison.title = "one title; ".repeat(12);
         let text = render(&comparison, false);
         assert!(!text.contains('\u{1b}'));
         for line in text.lines() {
