@@ -1,7 +1,8 @@
 //! The tables as a LaTeX document with booktabs that compiles as it stands.
 //!
-//! Each table can be lifted out: it needs `booktabs` and nothing else. Text
-//! that a plain font cannot set is written as its code point, not dropped.
+//! Each table can be lifted out: it needs `booktabs` and `graphicx`, which makes
+//! a table that is wider than the page as wide as the page. Text that a plain
+//! font cannot set is written as its code point, not dropped.
 
 use std::fmt::Write as _;
 
@@ -12,6 +13,7 @@ const PREAMBLE: &str = r"\documentclass[a4paper]{article}
 \usepackage[T1]{fontenc}
 \usepackage[margin=2cm]{geometry}
 \usepackage{booktabs}
+\usepackage{graphicx}
 \newcommand{\fnmark}[1]{\textsuperscript{#1}}
 \setlength{\tabcolsep}{4pt}
 ";
@@ -85,7 +87,7 @@ fn float(out: &mut String, table: &Table, rows: &[Row], part: usize) {
     let _ = writeln!(
         out,
         "\n\\begin{{table}}[htbp]\n\\centering\\footnotesize\n{caption}\n\
-         \\begin{{tabular}}{{@{{}}{columns}@{{}}}}\n\\toprule",
+         \\resizebox{{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}}{{!}}{{%\n\\begin{{tabular}}{{@{{}}{columns}@{{}}}}\n\\toprule",
     );
     let header: Vec<String> = table.columns.iter().map(|c| stacked(&c.header)).collect();
     let _ = writeln!(out, "{} \\\\\n\\midrule", header.join(" & "));
@@ -106,9 +108,16 @@ fn float(out: &mut String, table: &Table, rows: &[Row], part: usize) {
             group.clone_from(&row.group);
         }
         let cells: Vec<String> = row.cells.iter().map(cell).collect();
-        let _ = writeln!(out, "{} \\\\", cells.join(" & "));
+        let cells = cells.join(" & ");
+        // After the line break before it, either would be taken for its option.
+        let guard = if cells.starts_with(['[', '*']) {
+            "{}"
+        } else {
+            ""
+        };
+        let _ = writeln!(out, "{guard}{cells} \\\\");
     }
-    out.push_str("\\bottomrule\n\\end{tabular}\n");
+    out.push_str("\\bottomrule\n\\end{tabular}}\n");
     if !table.footnotes.is_empty() {
         let notes: Vec<String> = table
             .footnotes
@@ -215,6 +224,7 @@ mod tests {
         let mut comparison = fixture::comparison();
         comparison.title = "\u{9752}\u{5170} \u{5d0}\u{5d1} \\input{x} 50 % $_^~".to_owned();
         comparison.arms[0].name = "\u{57fa}\u{7ebf}/base_1".to_owned();
+        comparison.arms[1].name = "[second] ".repeat(20);
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::write(folder.path().join("t.tex"), render(&comparison)).expect("written");
         let compiled = std::process::Command::new("pdflatex")
