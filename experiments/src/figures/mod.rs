@@ -70,10 +70,15 @@ pub fn all(comparison: &Comparison) -> Vec<Figure> {
     figures
 }
 
-/// A file name from names that may hold slashes, blanks or anything else.
+/// Bytes of a part of a file name: file systems take 255 of a whole one.
+const PART: usize = 80;
+
+/// A file name from names that may hold slashes, blanks or anything else, and
+/// may be longer than a file's; [`all`] tells apart what is cut to be alike.
 fn stem(parts: &[&str]) -> String {
     let clean = |part: &&str| -> String {
         part.chars()
+            .take(PART)
             .map(|c| {
                 if c.is_ascii_alphanumeric() || "._".contains(c) {
                     c
@@ -97,10 +102,15 @@ mod tests {
         let mut comparison = fixture::comparison();
         comparison.arms[2].name = "run/a b".to_owned();
         comparison.arms[3].name = "run/a-b".to_owned();
+        comparison.arms[0].name = "a".repeat(300);
         let stems: Vec<String> = all(&comparison).into_iter().map(|f| f.stem).collect();
         let unique: BTreeSet<&String> = stems.iter().collect();
         assert_eq!(unique.len(), stems.len());
-        assert!(stems.iter().all(|s| !s.contains(['/', ' '])));
+        assert!(
+            stems
+                .iter()
+                .all(|s| !s.contains(['/', ' ']) && s.len() < 200)
+        );
         assert!(stems.contains(&"scatter-alphabet_arithmetic-run-a-b-2".to_owned()));
     }
 
