@@ -82,6 +82,8 @@ impl Compare {
                     .to_owned()
             ));
         }
+        // A list is often written with a blank after its commas.
+        let columns: Vec<String> = self.columns.iter().map(|c| c.trim().to_owned()).collect();
         let runs = crate::sweep::finished_runs(self.runs)?;
         let loaded = UserError::blame(together::read(&runs))?;
         let comparison = loaded.compare_with(self.baseline.as_deref());
@@ -94,12 +96,12 @@ impl Compare {
         }
         let document = || -> Result<Document> {
             let mut document = tables::layout::document(&comparison);
-            if !self.columns.is_empty() {
-                document.keep(&self.columns).map_err(UserError)?;
+            if !columns.is_empty() {
+                document.keep(&columns).map_err(UserError)?;
             }
             Ok(document)
         };
-        let columns = self.columns.as_slice();
+        let columns = columns.as_slice();
         let bytes = match self.format {
             Format::Terminal => {
                 let color = color_on(&std::io::stdout());

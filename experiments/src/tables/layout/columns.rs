@@ -21,7 +21,7 @@ impl Document {
         if let Some(unknown) = names.iter().find(|name| !all.contains(*name)) {
             let all: Vec<String> = all.into_iter().collect();
             return Err(format!(
-                "no table has a column {unknown} (there are: {})",
+                "no table has a column `{unknown}` (there are: {})",
                 all.join(", ")
             ));
         }
