@@ -17,7 +17,10 @@ pub(super) struct Report {
 
 impl Report {
     pub(super) fn execute(self) -> Result<()> {
-        for path in UserError::blame(Loaded::read(&self.run))?.write_tables(&self.run)? {
+        let loaded = UserError::blame(Loaded::read(&self.run))?;
+        // What cannot be compared is the run's fault, a full disk is nobody's.
+        let comparison = UserError::blame(loaded.compare())?;
+        for path in loaded.write(&comparison, &self.run)? {
             println!("{}", path.display());
         }
         Ok(())

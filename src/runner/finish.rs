@@ -327,9 +327,10 @@ impl Loaded {
         item_completions(self.recording.shown(), &self.norms, &self.manifest.tasks)
     }
 
-    /// Writes tables, figures and report into a folder, and says which files.
-    pub fn write_tables(&self, to: &Path) -> Result<Vec<PathBuf>> {
-        Ok(report::write_all(&self.compare()?, &self.shown(), to)?)
+    /// Writes tables, figures and report of its comparison into a folder, and
+    /// says which files.
+    pub fn write(&self, comparison: &Comparison, to: &Path) -> Result<Vec<PathBuf>> {
+        Ok(report::write_all(comparison, &self.shown(), to)?)
     }
 }
 
@@ -337,7 +338,9 @@ impl Loaded {
 pub(super) fn unreadable(at: &Path) -> Result<Option<String>> {
     let path = at.join(MANIFEST);
     if !path.exists() {
-        let what = if at.join(super::DEFINITION_FILE).exists() {
+        let what = if !at.exists() {
+            "there is no such folder"
+        } else if at.join(super::DEFINITION_FILE).exists() {
             "the run is not finished; go on with it with qinglan run DEFINITION --out DIR --resume"
         } else {
             "it is not a run directory"
@@ -348,11 +351,11 @@ pub(super) fn unreadable(at: &Path) -> Result<Option<String>> {
     let manifest: serde_json::Value = read_json(&path)?;
     let format = manifest.get("format").and_then(serde_json::Value::as_u64);
     Ok((format != Some(u64::from(FORMAT))).then(|| {
-        let found = format.map_or("no format".to_owned(), |format| format!("format {format}"));
-        format!(
-            "{}: {found} was written by another version; this one reads format {FORMAT}",
-            path.display()
-        )
+        let found = format.map_or("it names no format".to_owned(), |format| {
+            format!("format {format} was written by another version")
+        });
+        let path = path.display();
+        format!("{path}: {found}; this version reads format {FORMAT}")
     }))
 }
 
@@ -382,7 +385,9 @@ fn leave_out_changed(at: &Path, manifest: &mut Manifest) -> Vec<Flaw> {
         };
         let arms = run.map(|run| vec![run.arm.clone()]).unwrap_or_default();
         let left_out = left_out.unwrap_or_else(|| "it is left out".to_owned());
-        let found = format!("{name} is missing or was changed after the run: {left_out}");
+        let file = at.join(name);
+        let file = file.display();
+        let found = format!("{file} is missing or was changed after the run: {left_out}");
         flaws.push(Flaw::of(Condition::Complete, arms, found));
     }
     let lost = |run: &ArmRun| changed.contains(&format!("{}/{TRACES}", run.folder));
