@@ -230,7 +230,14 @@ fn only_finished_runs_are_compared() {
         assert_refused(&bench.qinglan(&[verb, "nowhere"]), &["nowhere"]);
     }
     let twice = finished().qinglan(&["compare", "run", "run"]);
-    assert_refused(&twice, &["two of the runs are called run", "rename"]);
+    assert_refused(&twice, &["run is given twice", "once"]);
+    let bench = finished().copy();
+    let other = finished().copy();
+    let elsewhere = bench.path("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    std::fs::rename(other.path("run"), elsewhere.join("run")).unwrap();
+    let alike = bench.qinglan(&["compare", "run", "elsewhere/run"]);
+    assert_refused(&alike, &["two of the runs are called run", "rename"]);
 }
 
 #[test]

@@ -51,6 +51,8 @@ fn columns_order_and_baseline_are_the_readers() {
         let row = format!("contrast,{arm},teacher,,accuracy,");
         assert!(held.lines().any(|line| line.starts_with(&row)), "{row}");
     }
+    let spaced = compare(&["--format", "csv", "--columns", "kind, arm, value"]);
+    assert_eq!(spaced.done().stdout, csv);
     for (options, word) in [
         (["--columns", "acuracy"], "balanced-accuracy"),
         (["--baseline", "nobody"], "grpo"),
@@ -130,4 +132,28 @@ fn html_and_parquet_go_where_they_are_sent() {
         .unwrap();
     assert!(command.status.success());
     assert!(command.stdout.starts_with(b"PAR1") && command.stdout.ends_with(b"PAR1"));
+}
+
+#[test]
+fn a_run_is_compared_from_within_and_never_with_itself() {
+    let bench = finished().copy();
+    bench.qinglan(&["compare", "run/."]).done();
+    let twice = bench.qinglan(&["compare", "run", "run/../run"]);
+    assert_eq!(twice.code, Some(2));
+    assert!(twice.stderr.contains("given twice"), "{}", twice.stderr);
+}
+
+#[test]
+fn a_run_beside_its_copy_is_told_to_be_one_training() {
+    let bench = finished().copy();
+    let copy = finished().copy();
+    std::fs::rename(copy.path("run"), bench.path("copy")).unwrap();
+    let both = bench.qinglan(&["compare", "run", "copy", "--format", "json"]);
+    let told: Value = serde_json::from_str(&both.done().stdout).unwrap();
+    let notes = told["notes"].as_array().unwrap();
+    let said = |note: &Value| note.as_str().unwrap().contains("one training, not 2");
+    assert_eq!(
+        notes.iter().filter(|note| said(note)).count(),
+        ARMS.len() - 1
+    );
 }

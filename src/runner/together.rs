@@ -5,8 +5,8 @@
 //! runs do not have in common is said in the comparison's fairness; what would
 //! make every figure a comparison of evaluations is refused.
 
-use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use experiments::comparison::{Condition, Flaw};
@@ -22,6 +22,7 @@ const ENVIRONMENT: [&str; 4] = ["qinglan", "libtorch", "device", "processor"];
 
 /// Reads one run, or several as one.
 pub fn read(runs: &[PathBuf]) -> Result<Loaded> {
+    refuse_twice(runs)?;
     let mut groups: Vec<(String, Loaded)> = Vec::new();
     let mut flaws = Vec::new();
     for run in runs {
@@ -43,10 +44,7 @@ pub fn read(runs: &[PathBuf]) -> Result<Loaded> {
             }
             continue;
         }
-        let label = run
-            .file_name()
-            .with_context(|| format!("{} is not the name of a folder", run.display()))?;
-        groups.push((label.to_string_lossy().into_owned(), loaded));
+        groups.push((name_of(run)?, loaded));
     }
     ensure!(
         !groups.is_empty(),
@@ -70,6 +68,10 @@ pub fn read(runs: &[PathBuf]) -> Result<Loaded> {
     for (label, group) in groups {
         together.absorb(group, [&first, &label])?;
     }
+    if several {
+        let same = same_trainings(&together.manifest);
+        together.manifest.notes.extend(same);
+    }
     together
         .manifest
         .notes
@@ -78,8 +80,59 @@ pub fn read(runs: &[PathBuf]) -> Result<Loaded> {
     Ok(together)
 }
 
+/// Refuses a run that is given twice, under one name or two: a comparison with
+/// itself would look like a replication.
+fn refuse_twice(runs: &[PathBuf]) -> Result<()> {
+    let mut seen = BTreeSet::new();
+    // What cannot be found is answered where it is read.
+    for run in runs {
+        if std::fs::canonicalize(run).is_ok_and(|place| !seen.insert(place)) {
+            bail!(UserError(format!(
+                "{} is given twice; name each run once",
+                run.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The name of a run's folder, whatever path leads there: `.` has none.
+fn name_of(run: &Path) -> Result<String> {
+    let place = std::fs::canonicalize(run).with_context(|| format!("reading {}", run.display()))?;
+    let name = run.file_name().or_else(|| place.file_name());
+    let name = name.with_context(|| format!("{} is not the name of a folder", run.display()))?;
+    Ok(name.to_string_lossy().into_owned())
+}
+
+/// Arms that ended with the same weights in every seed, a note for each training:
+/// a copied run, or one definition trained twice, is no second measurement. Weights
+/// that no training moved are meant to be the same.
+fn same_trainings(manifest: &Manifest) -> Vec<String> {
+    let mut arms: BTreeMap<Vec<(u64, &str)>, Vec<&str>> = BTreeMap::new();
+    for card in &manifest.arms {
+        let runs = manifest.arm_runs.iter().filter(|run| run.arm == card.name);
+        let weights: Vec<_> = runs
+            .filter(|run| run.initial_weights != run.final_weights)
+            .map(|run| (run.seed, run.final_weights.as_str()))
+            .collect();
+        if !weights.is_empty() {
+            arms.entry(weights).or_default().push(&card.name);
+        }
+    }
+    let several = arms.into_values().filter(|arms| arms.len() > 1);
+    several
+        .map(|arms| {
+            format!(
+                "{} have the same weights: they are one training, not {} that agree.",
+                arms.join(", "),
+                arms.len()
+            )
+        })
+        .collect()
+}
+
 /// Why a run is left out of a comparison of several, where it is one and can be.
-fn left_out(run: &std::path::Path) -> Result<Option<String>> {
+fn left_out(run: &Path) -> Result<Option<String>> {
     let is_run = run.join(super::DEFINITION_FILE).exists() || run.join("manifest.json").exists();
     if !is_run {
         return Ok(None);
