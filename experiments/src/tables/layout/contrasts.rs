@@ -31,7 +31,8 @@ pub(super) fn contrasts(comparison: &Comparison) -> Table {
         id: "contrasts",
         title: "Contrasts",
         caption: "Paired differences between arms over the same items. A verdict is taken from the unrounded interval; \
-                  one that holds 0 is inconclusive."
+                  one that holds 0 is inconclusive. The interval allows for other items and other seeds, p for other \
+                  items alone: with few seeds, a small p can stand beside an interval that holds 0."
             .to_owned(),
         grouped_by: None,
         columns: columns(),
