@@ -17,16 +17,24 @@
 //! launchers set, or try again.
 
 mod address;
+mod bytes;
+mod error;
 mod ffi;
 mod nccl;
+mod pending;
+mod start;
+mod traffic;
+
+pub use error::Error;
+pub use pending::Pending;
+pub use traffic::{Count, Traffic};
 
 use std::cell::Cell;
 use std::ffi::CString;
 use std::ptr;
 use std::time::Duration;
 
-use tch::{Device, Kind, Tensor};
-use thiserror::Error as ThisError;
+use tch::{Device, Tensor};
 
 use ffi::{Collective, Opaque, checked};
 
@@ -45,92 +53,9 @@ pub enum Backend {
     Nccl,
 }
 
-/// Why a group could not be joined, or a collective failed.
-#[derive(Debug, Clone, PartialEq, Eq, ThisError)]
-pub enum Error {
-    /// The build lacks what the backend needs.
-    #[error("rank {rank} of {world}: {why}")]
-    Unavailable {
-        /// The rank that asked.
-        rank: usize,
-        /// Ranks in the group.
-        world: usize,
-        /// What is missing and how to get it.
-        why: String,
-    },
-    /// The group did not come together.
-    #[error("rank {rank} of {world}: cannot join the group at {host}:{port}: {why}")]
-    Connect {
-        /// The rank that failed.
-        rank: usize,
-        /// Ranks in the group.
-        world: usize,
-        /// Where rank 0 was to be found.
-        host: String,
-        /// The port there.
-        port: u16,
-        /// What c10d said.
-        why: String,
-    },
-    /// A collective was refused or did not end.
-    #[error("rank {rank} of {world}: {collective}: {why}")]
-    Collective {
-        /// The rank that failed.
-        rank: usize,
-        /// Ranks in the group.
-        world: usize,
-        /// The function of [`Group`] that was called.
-        collective: &'static str,
-        /// What c10d said, or what is wrong with the arguments.
-        why: String,
-    },
-}
-
 /// Bytes of a whole that a reduce-scatter on the CPU has in one piece: enough to
 /// keep the connections busy, and little memory to take for it.
 const PIECE: usize = 8 << 20;
-
-/// The types that Gloo sums as what they are.
-const KINDS: [Kind; 8] = [
-    Kind::Float,
-    Kind::Double,
-    Kind::Half,
-    Kind::BFloat16,
-    Kind::Uint8,
-    Kind::Int8,
-    Kind::Int,
-    Kind::Int64,
-];
-
-/// Calls of one kind of collective, and the bytes that this rank handed to them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Count {
-    /// Calls that were started.
-    pub calls: u64,
-    /// Payload of this rank, in bytes.
-    pub bytes: u64,
-}
-
-/// What a rank has handed to each kind of collective since it joined.
-///
-/// An all-reduce of 10 float32 counts 40 bytes, whatever the number of ranks;
-/// an all-gather counts the part, a reduce-scatter the whole, a broadcast the
-/// tensor on every rank. `all_gather_bytes` of 5 bytes, where the longest rank
-/// has 7, is an all-gather of 8 (the length) and one of 7. `broadcast_bytes`
-/// is a broadcast of 8 and one of the length.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Traffic {
-    /// Broadcasts.
-    pub broadcast: Count,
-    /// All-reduces.
-    pub all_reduce: Count,
-    /// All-gathers.
-    pub all_gather: Count,
-    /// Reduce-scatters.
-    pub reduce_scatter: Count,
-    /// Barriers, which carry nothing.
-    pub barrier: Count,
-}
 
 /// One rank's place in a group of processes. The module's head says what holds
 /// for all its collectives.
@@ -296,51 +221,6 @@ impl Group {
         before.map_or(Ok(()), Pending::wait)
     }
 
-    /// The `bytes` of every rank, by rank. They may differ in length.
-    pub fn all_gather_bytes(&self, bytes: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
-        const NAME: &str = "all_gather_bytes";
-        let lengths = Tensor::zeros([self.world as i64], (Kind::Int64, Device::Cpu));
-        let own = Tensor::from_slice(&[bytes.len() as i64]);
-        self.all_gather_as(NAME, &own, &lengths)?;
-        let lengths = self.numbers(NAME, &lengths)?;
-        let longest = lengths.iter().copied().max().unwrap_or(0);
-        if longest == 0 {
-            return Ok(vec![Vec::new(); self.world]);
-        }
-        let options = (Kind::Uint8, Device::Cpu);
-        let part = Tensor::zeros([longest as i64], options);
-        part.narrow(0, 0, bytes.len() as i64)
-            .copy_(&Tensor::from_slice(bytes));
-        let whole = Tensor::zeros([(longest * self.world) as i64], options);
-        self.all_gather_as(NAME, &part, &whole)?;
-        let whole = self.bytes(NAME, &whole)?;
-        Ok(whole
-            .chunks(longest)
-            .zip(lengths)
-            .map(|(row, length)| row.get(..length).unwrap_or(row).to_vec())
-            .collect())
-    }
-
-    /// Overwrites `bytes` with those of rank `root`, of whatever length.
-    pub fn broadcast_bytes(&self, bytes: &mut Vec<u8>, root: usize) -> Result<(), Error> {
-        const NAME: &str = "broadcast_bytes";
-        let length = Tensor::from_slice(&[bytes.len() as i64]);
-        self.broadcast_as(NAME, &length, root)?;
-        let length = self.numbers(NAME, &length)?.first().copied().unwrap_or(0);
-        if length == 0 {
-            bytes.clear();
-            return Ok(());
-        }
-        let tensor = if self.rank == root {
-            Tensor::from_slice(bytes)
-        } else {
-            Tensor::zeros([length as i64], (Kind::Uint8, Device::Cpu))
-        };
-        self.broadcast_as(NAME, &tensor, root)?;
-        *bytes = self.bytes(NAME, &tensor)?;
-        Ok(())
-    }
-
     /// Returns when every rank has come here.
     pub fn barrier(&self) -> Result<(), Error> {
         self.count(Collective::Barrier, 0);
@@ -402,196 +282,12 @@ impl Group {
             .collect::<Result<Vec<_>, _>>()?;
         pending.into_iter().try_for_each(Pending::wait)
     }
-
-    fn shares_match(&self, name: &'static str, part: &Tensor, whole: &Tensor) -> Result<(), Error> {
-        if part.kind() != whole.kind() {
-            let (part, whole) = (part.kind(), whole.kind());
-            return Err(self.refused(name, format!("the part is {part:?}, the whole {whole:?}")));
-        }
-        if part.numel().checked_mul(self.world) != Some(whole.numel()) {
-            return Err(self.refused(
-                name,
-                format!(
-                    "the whole has {} numbers, not {} parts of {}",
-                    whole.numel(),
-                    self.world,
-                    part.numel()
-                ),
-            ));
-        }
-        Ok(())
-    }
-
-    fn start(
-        &self,
-        name: &'static str,
-        collective: Collective,
-        tensor: &Tensor,
-        root: i64,
-    ) -> Result<Pending, Error> {
-        self.admit(name, collective, tensor, None)?;
-        self.launch(name, collective, Some(tensor), None, root)
-    }
-
-    /// Checks the tensors and counts the payload.
-    fn admit(
-        &self,
-        name: &'static str,
-        collective: Collective,
-        tensor: &Tensor,
-        other: Option<&Tensor>,
-    ) -> Result<(), Error> {
-        for tensor in [Some(tensor), other].into_iter().flatten() {
-            let device = tensor.device();
-            let carried = match device {
-                Device::Cpu => true,
-                Device::Cuda(_) => self.backend == Backend::Nccl,
-                _ => false,
-            };
-            if !carried {
-                let backend = self.backend;
-                return Err(self.refused(
-                    name,
-                    format!("the tensor is on {device:?}, which {backend:?} does not carry"),
-                ));
-            }
-            if device != other.map_or(device, Tensor::device) {
-                return Err(self.refused(name, "the tensors are on two devices".to_owned()));
-            }
-            if !KINDS.contains(&tensor.kind()) {
-                let kind = tensor.kind();
-                return Err(self.refused(name, format!("no group carries tensors of {kind:?}")));
-            }
-            if !tensor.is_contiguous() {
-                return Err(self.refused(
-                    name,
-                    format!(
-                        "a tensor of shape {:?} with strides {:?} is not contiguous",
-                        tensor.size(),
-                        tensor.stride()
-                    ),
-                ));
-            }
-        }
-        let payload = match (collective, other) {
-            (Collective::ReduceScatter, Some(whole)) => whole,
-            _ => tensor,
-        };
-        let bytes = payload.numel() * payload.kind().elt_size_in_bytes();
-        self.count(collective, bytes as u64);
-        Ok(())
-    }
-
-    fn launch(
-        &self,
-        name: &'static str,
-        collective: Collective,
-        tensor: Option<&Tensor>,
-        other: Option<&Tensor>,
-        root: i64,
-    ) -> Result<Pending, Error> {
-        let pointer = |tensor: Option<&Tensor>| tensor.map_or(ptr::null(), Tensor::as_ptr);
-        let mut raw = ptr::null_mut();
-        // SAFETY: the group is live; tch's tensors are at::Tensor behind live
-        // pointers for the length of the call, and the work takes shares in
-        // them of its own; it throws nothing and writes `raw` when it returns
-        // null.
-        let failure = unsafe {
-            ffi::qinglan_group_start(
-                self.raw,
-                collective,
-                pointer(tensor),
-                pointer(other),
-                root,
-                &raw mut raw,
-            )
-        };
-        checked(failure).map_err(|why| self.refused(name, why))?;
-        Ok(Pending {
-            raw,
-            rank: self.rank,
-            world: self.world,
-            collective: name,
-        })
-    }
-
-    fn count(&self, collective: Collective, bytes: u64) {
-        let mut traffic = self.traffic.get();
-        let count = match collective {
-            Collective::Broadcast => &mut traffic.broadcast,
-            Collective::AllReduce => &mut traffic.all_reduce,
-            Collective::AllGather => &mut traffic.all_gather,
-            Collective::ReduceScatter => &mut traffic.reduce_scatter,
-            Collective::Barrier => &mut traffic.barrier,
-        };
-        count.calls += 1;
-        count.bytes += bytes;
-        self.traffic.set(traffic);
-    }
-
-    fn refused(&self, collective: &'static str, why: String) -> Error {
-        Error::Collective {
-            rank: self.rank,
-            world: self.world,
-            collective,
-            why,
-        }
-    }
-
-    fn numbers(&self, name: &'static str, tensor: &Tensor) -> Result<Vec<usize>, Error> {
-        let numbers = Vec::<i64>::try_from(tensor);
-        let numbers = numbers.map_err(|error| self.refused(name, error.to_string()))?;
-        let to_length = |number: i64| {
-            usize::try_from(number)
-                .map_err(|_| self.refused(name, format!("a rank announced {number} bytes")))
-        };
-        numbers.into_iter().map(to_length).collect()
-    }
-
-    fn bytes(&self, name: &'static str, tensor: &Tensor) -> Result<Vec<u8>, Error> {
-        Vec::<u8>::try_from(tensor).map_err(|error| self.refused(name, error.to_string()))
-    }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
         // SAFETY: the pointer is this group's own, and this is its last use.
         unsafe { ffi::qinglan_group_free(self.raw) }
-    }
-}
-
-/// A collective under way. Dropped before it is waited for, it goes on; its
-/// tensor stays alive with it.
-#[derive(Debug)]
-#[must_use]
-pub struct Pending {
-    raw: *mut Opaque,
-    rank: usize,
-    world: usize,
-    collective: &'static str,
-}
-
-// SAFETY: c10d's work is guarded by its own lock and tied to no thread.
-unsafe impl Send for Pending {}
-
-impl Pending {
-    /// Returns when it has ended, or with what went wrong.
-    pub fn wait(self) -> Result<(), Error> {
-        // SAFETY: the pointer is this work's own and live.
-        let failure = unsafe { ffi::qinglan_pending_wait(self.raw) };
-        checked(failure).map_err(|why| Error::Collective {
-            rank: self.rank,
-            world: self.world,
-            collective: self.collective,
-            why,
-        })
-    }
-}
-
-impl Drop for Pending {
-    fn drop(&mut self) {
-        // SAFETY: the pointer is this work's own, and this is its last use.
-        unsafe { ffi::qinglan_pending_free(self.raw) }
     }
 }
 
