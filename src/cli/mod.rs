@@ -132,7 +132,9 @@ pub fn main_with(registry: Registry) -> ExitCode {
             ExitCode::from(130)
         }
         Err(error) => {
-            eprintln!("error: {error:#}");
+            // In one piece, as several ranks may write to one terminal.
+            let line = format!("error: {error:#}\n");
+            eprint!("{line}");
             let users = error.chain().any(<dyn std::error::Error>::is::<UserError>);
             ExitCode::from(if users { 2 } else { 1 })
         }
