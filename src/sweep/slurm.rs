@@ -17,9 +17,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -38,6 +40,9 @@ const LOOKS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
 /// Looks at which a job must be out of the queue before it counts as ended: the
 /// manifest may take a moment to show on a file system of many nodes.
 const ABSENT: usize = 2;
+
+/// How long one of Slurm's programs may take: longer than they try themselves.
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Seconds before the end of its time that a run is told to write a checkpoint.
 const WARNING: u32 = 120;
@@ -415,24 +420,84 @@ fn accounted(task: &str) -> Option<String> {
 /// Runs one of Slurm's programs; what it printed.
 fn slurm(command: &mut Command) -> Result<String> {
     let name = command.get_program().to_string_lossy().into_owned();
-    let output = match command.output() {
-        Ok(output) => output,
+    let output = match output_within(command, PATIENCE) {
+        Ok(Some(output)) => output,
+        Ok(None) => bail!(
+            "{name} did not answer within {} s and was ended; see whether the cluster is up, then go on with --resume",
+            PATIENCE.as_secs()
+        ),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => bail!(
             "--slurm: there is no {name} on this machine; run where Slurm's programs are, or without --slurm"
         ),
         Err(error) => return Err(error).with_context(|| format!("running {name}")),
     };
-    ensure!(
-        output.status.success(),
-        "{name}: {}",
-        String::from_utf8_lossy(&output.stderr).trim()
-    );
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        match said.trim() {
+            "" => bail!("{name} said nothing and ended with {}", output.status),
+            said => bail!("{name}: {said}"),
+        }
+    }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// What a program printed; `None` where it had to be ended after `patience`.
+fn output_within(command: &mut Command, patience: Duration) -> std::io::Result<Option<Output>> {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let (said, complained) = (child.stdout.take(), child.stderr.take());
+    let said = said.map(|pipe| std::thread::spawn(|| drained(pipe)));
+    let complained = complained.map(|pipe| std::thread::spawn(|| drained(pipe)));
+    let until = Instant::now() + patience;
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        if Instant::now() >= until {
+            child.kill()?;
+            child.wait()?;
+            return Ok(None);
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    let text = |reader: Option<JoinHandle<Vec<u8>>>| {
+        let read = reader.and_then(|reader| reader.join().ok());
+        read.unwrap_or_default()
+    };
+    Ok(Some(Output {
+        status,
+        stdout: text(said),
+        stderr: text(complained),
+    }))
+}
+
+/// All that comes out of a pipe, as far as it can be read.
+fn drained(mut pipe: impl Read) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let _ = pipe.read_to_end(&mut bytes);
+    bytes
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_program_that_hangs_is_ended_and_one_that_speaks_is_heard() {
+        let run = |script: &str, patience| {
+            let output = output_within(Command::new("sh").args(["-c", script]), patience);
+            output.expect("a shell")
+        };
+        assert!(run("exec sleep 1000", Duration::from_millis(50)).is_none());
+        let long = "head -c 200000 /dev/zero; echo no >&2; exit 3";
+        let said = run(long, Duration::from_secs(60)).expect("an end");
+        assert_eq!(said.stdout.len(), 200_000);
+        assert_eq!(said.stderr, b"no\n");
+        assert_eq!(said.status.code(), Some(3));
+    }
 
     #[test]
     fn neighbours_become_ranges() {
