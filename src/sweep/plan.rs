@@ -1,8 +1,9 @@
 //! The plan: every job of a sweep, each with a definition that was checked.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use indexmap::IndexMap;
 use rewards::Registry;
 use serde::{Deserialize, Serialize};
@@ -104,6 +105,14 @@ impl Plan {
             count <= MOST,
             "the grid and the seeds make {count} jobs, at most {MOST} are taken"
         );
+        let mut seen = BTreeMap::new();
+        for (_, name, _, definition) in &checked {
+            if let Some(other) = seen.insert(serde_json::to_vec(definition)?, name) {
+                bail!(
+                    "{other} and {name} of the grid are one and the same definition: leave out one of them"
+                );
+            }
+        }
         let mut jobs = Vec::new();
         for &seed in &seeds {
             for (point, name, overrides, _) in &checked {
