@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::Args;
 
 use crate::runner::UserError;
 use crate::runner::finish::Loaded;
+use crate::sweep;
 
 /// Arguments of `qinglan report`.
 #[derive(Args)]
@@ -17,6 +18,13 @@ pub(super) struct Report {
 
 impl Report {
     pub(super) fn execute(self) -> Result<()> {
+        ensure!(
+            !sweep::is_sweep(&self.run),
+            UserError(format!(
+                "{0} is a sweep: give one of its runs, such as {0}/jobs/NAME; qinglan compare {0} --format html is a page of them all",
+                self.run.display()
+            ))
+        );
         let loaded = UserError::blame(Loaded::read(&self.run))?;
         // What cannot be compared is the run's fault, a full disk is nobody's.
         let comparison = UserError::blame(loaded.compare())?;

@@ -10,6 +10,7 @@ use comfy_table::{CellAlignment, Table, presets};
 
 use crate::runner::UserError;
 use crate::runner::survey::{State, Survey};
+use crate::sweep;
 
 /// Arguments of `qinglan runs`.
 #[derive(Args)]
@@ -73,6 +74,13 @@ impl Runs {
 }
 
 fn list(folder: &Path) -> Result<()> {
+    // A sweep's runs lie one folder deeper.
+    let jobs = folder.join(sweep::JOBS);
+    let folder = if sweep::is_sweep(folder) && jobs.is_dir() {
+        &jobs
+    } else {
+        folder
+    };
     let all = UserError::blame(Survey::all(folder))?;
     if all.is_empty() {
         println!("no runs in {}", folder.display());

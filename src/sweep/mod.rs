@@ -43,6 +43,9 @@ use crate::runner::survey::{State, Survey};
 /// Name of the plan, which makes a directory a sweep's.
 const PLAN: &str = "sweep.json";
 
+/// Folder of a sweep directory that holds the run directories.
+pub(crate) const JOBS: &str = "jobs";
+
 /// A sweep directory that is this process's alone.
 pub(crate) struct Sweep {
     /// The directory.
@@ -169,8 +172,13 @@ impl Sweep {
     }
 }
 
+/// Whether a directory is a sweep's.
+pub(crate) fn is_sweep(folder: &Path) -> bool {
+    folder.join(PLAN).exists()
+}
+
 fn run_folder(sweep: &Path, job: &Job) -> PathBuf {
-    sweep.join("jobs").join(&job.name)
+    sweep.join(JOBS).join(&job.name)
 }
 
 fn state(sweep: &Path, job: &Job) -> Option<State> {

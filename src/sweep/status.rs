@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
-use super::{PLAN, Plan, Sweep, quoted, run_folder, state};
+use super::{Plan, Sweep, is_sweep, quoted, run_folder, state};
 use crate::runner::UserError;
 use crate::runner::survey::State;
 
@@ -137,7 +137,7 @@ fn last_line(log: &Path) -> Option<String> {
 pub(crate) fn finished_runs(given: Vec<PathBuf>) -> Result<Vec<PathBuf>> {
     let mut runs = Vec::new();
     for folder in given {
-        if !folder.join(PLAN).exists() {
+        if !is_sweep(&folder) {
             runs.push(folder);
             continue;
         }
