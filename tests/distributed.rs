@@ -325,6 +325,10 @@ fn ranks_that_do_not_belong_together_are_refused_in_a_line_each() {
         bench.ranks("out", 2, &[&["--resume"], &[]]),
         "the same options",
     );
+    refused(
+        bench.ranks("out", 2, &[&["--dry-run"], &[]]),
+        "the same options",
+    );
     let threadless: &[&str] = &["--set", "experiment.threads=0"];
     let ranks = bench.ranks("out", 2, &[threadless, &[]]);
     refused(ranks, "a training needs a thread");
@@ -339,6 +343,8 @@ fn numbers_of_ranks_that_make_no_sense_are_refused() {
     let bench = Bench::new(SMALL);
     for (options, says) in [
         (&["--nproc", "0"][..], "--nproc 0"),
+        (&["--nproc", "0", "--dry-run"], "--nproc 0"),
+        (&["--nproc", "99999", "--dry-run"], "start 1 to 1024 ranks"),
         (&["--nproc", "3", "--dry-run"], "by 3 ranks"),
         (&["--collective-timeout", "0"], "collective-timeout"),
     ] {

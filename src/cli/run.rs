@@ -70,9 +70,11 @@ impl Run {
     }
 
     pub(super) fn execute(self, registry: Registry) -> Result<Ending> {
-        if let Some(count) = self.nproc.filter(|&count| count != 1 && !self.dry) {
-            let code = UserError::blame(distributed::spawn(count))?;
-            return Ok(Ending::Told(code));
+        if let Some(count) = self.nproc.filter(|&count| count != 1) {
+            UserError::blame(distributed::check_spawn(count))?;
+            if !self.dry {
+                return distributed::spawn(count).map(Ending::Told);
+            }
         }
         let place = UserError::blame(launch::place())?;
         let rank = place.as_ref().map_or(0, |place| place.rank);
@@ -80,7 +82,10 @@ impl Run {
         match ended {
             // Of several ranks the first speaks.
             Ok(Ending::Interrupted) if rank > 0 => Ok(Ending::Told(130)),
-            Err(error) if rank > 0 => Err(error.context(format!("rank {rank}"))),
+            // A line of its own says whose it is, unless it says so itself.
+            Err(error) if rank > 0 && !error.to_string().starts_with(&format!("rank {rank} ")) => {
+                Err(error.context(format!("rank {rank}")))
+            }
             ended => ended,
         }
     }
@@ -97,8 +102,8 @@ impl Run {
             None => (read?, ranks),
             Some(place) => {
                 let options = format!(
-                    "resume {}, shard-optimizer {}",
-                    self.resume, self.shard_optimizer
+                    "resume {}, shard-optimizer {}, dry-run {}",
+                    self.resume, self.shard_optimizer, self.dry
                 );
                 let read = ranks.each(read)?;
                 let card = Card::new(&read.text, options, read.device);

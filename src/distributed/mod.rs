@@ -22,7 +22,7 @@ pub(crate) use bytes::Reader;
 pub(crate) use bytes::{put_count, put_floats, put_ids};
 pub use join::{Card, join};
 pub(crate) use spawn::follow_starter;
-pub use spawn::spawn;
+pub use spawn::{check_spawn, spawn};
 
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};

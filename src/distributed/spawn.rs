@@ -33,9 +33,8 @@ const LOOK: Duration = Duration::from_millis(20);
 /// Most ranks that are started on one machine.
 const MOST: usize = 1024;
 
-/// Runs this program's command line in `count` ranks; the exit code of the
-/// first that failed, 0 where none did.
-pub fn spawn(count: usize) -> Result<u8> {
+/// Refuses a number of ranks that cannot be started here.
+pub fn check_spawn(count: usize) -> Result<()> {
     ensure!(
         (1..=MOST).contains(&count),
         "--nproc {count}: start 1 to {MOST} ranks"
@@ -48,6 +47,13 @@ pub fn spawn(count: usize) -> Result<u8> {
         count == 1 || is_built(),
         "--nproc {count}: this build has no distribution; run scripts/provision-libtorch.sh, which brings Gloo's headers, then build again"
     );
+    Ok(())
+}
+
+/// Runs this program's command line in `count` ranks, which
+/// [`check_spawn`] let pass; the exit code of the first that failed, 0 where
+/// none did.
+pub fn spawn(count: usize) -> Result<u8> {
     let signals = Arc::new(AtomicUsize::new(0));
     let heard = Arc::clone(&signals);
     ctrlc::set_handler(move || {
