@@ -58,6 +58,11 @@ fn nothing_is_written_where_one_point_of_the_grid_is_wrong() {
     // The second point is wrong, and the first is not begun.
     let wrong = ["--grid", "arm.grpo.algorithm.grpo.num_generations=4,1"];
     refused(&wrong, "num_generations-1");
+    // Written otherwise, and the same.
+    refused(
+        &["--grid", "training.learning_rate=1e-3,0.001"],
+        "learning_rate-1e-3 and learning_rate-0.001 of the grid are one",
+    );
     refused(&["--grid", "evaluation.samples"], "write key=values");
     refused(&["--cores", "100000"], "--cores 100000");
     refused(&["--slurm", "--sbatch", "gpu"], "--sbatch");
@@ -131,6 +136,18 @@ fn jobs_are_paired_as_one_run_is_and_a_failure_is_its_own() {
             .stdout
     );
     assert!(compared.stderr.contains(&name(1)), "{}", compared.stderr);
+    let listed = bench.qinglan(&["runs", "list", "sweep"]).done().stdout;
+    assert!(
+        listed.contains(&name(0)) && listed.contains(&name(1)),
+        "{listed}"
+    );
+    let report = ended(bench.command(&["report", "sweep"]));
+    assert_eq!(report.code, Some(2));
+    assert!(
+        report.stderr.contains("sweep is a sweep"),
+        "{}",
+        report.stderr
+    );
     let other = ended(sweep(&bench, &["--seeds", "2", "--resume"]));
     assert_eq!(other.code, Some(2));
     assert!(other.stderr.contains("another sweep"), "{}", other.stderr);
