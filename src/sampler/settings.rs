@@ -15,6 +15,9 @@ const MOST_AT_ONCE: usize = 1024;
 /// Most tries of a question; their waits then are as long as a day.
 const MOST_TRIES: u32 = 1000;
 
+/// Seconds beyond which a reply is not waited for; a clock has an end too.
+const LONGEST_TIMEOUT: u64 = 86_400;
+
 /// Which server it is: how it is asked for token ids, and how it takes weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -117,8 +120,11 @@ impl SamplerSettings {
         if self.model.is_empty() {
             return Err("model is empty: give the name under which the server has it".to_owned());
         }
-        if self.timeout == 0 {
-            return Err("timeout = 0: no reply could come in time".to_owned());
+        if !(1..=LONGEST_TIMEOUT).contains(&self.timeout) {
+            return Err(format!(
+                "timeout = {}: between 1 and {LONGEST_TIMEOUT} seconds, a day",
+                self.timeout
+            ));
         }
         if !(1..=MOST_TRIES).contains(&self.tries) {
             return Err(format!(
