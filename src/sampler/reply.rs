@@ -206,7 +206,10 @@ fn checked(given: Given, asked: &Asked<'_>) -> Result<Completion, NoReply> {
     let logprobs = logprobs
         .into_iter()
         .map(|logprob| match logprob {
-            Some(logprob) if logprob.is_finite() && logprob <= ROUNDING => Ok(logprob as f32),
+            // Beyond single precision it would be minus infinity, and the ratio with it.
+            Some(logprob) if (logprob as f32).is_finite() && logprob <= ROUNDING => {
+                Ok(logprob as f32)
+            }
             Some(logprob) => unfit(format!(
                 "the server gives a log-probability of {logprob}, which no token has"
             )),

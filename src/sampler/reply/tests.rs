@@ -123,6 +123,7 @@ fn log_probabilities_that_are_missing_or_none_are_refused() {
     refused(with(Value::Null), "no log-probability of a token");
     refused(with(json!(0.7)), "a log-probability of 0.7");
     refused(with(json!(1e300)), "a log-probability of");
+    refused(with(json!(-1e300)), "a log-probability of");
     refused(
         vllm_with(|body| body["choices"][0]["logprobs"]["token_logprobs"] = json!([-1.0])),
         "1 log-probabilities of 3 tokens",
