@@ -338,6 +338,10 @@ fn ranks_that_do_not_belong_together_are_refused_in_a_line_each() {
     );
 }
 
+/// The arm's rollouts come from a server, which no dry run asks.
+const SERVED: &str =
+    "arm.grpo.sampler={ endpoint = \"http://127.0.0.1:9/v1\", model = \"policy\" }";
+
 #[test]
 fn numbers_of_ranks_that_make_no_sense_are_refused() {
     let bench = Bench::new(SMALL);
@@ -346,6 +350,10 @@ fn numbers_of_ranks_that_make_no_sense_are_refused() {
         (&["--nproc", "0", "--dry-run"], "--nproc 0"),
         (&["--nproc", "99999", "--dry-run"], "start 1 to 1024 ranks"),
         (&["--nproc", "3", "--dry-run"], "by 3 ranks"),
+        (
+            &["--nproc", "2", "--dry-run", "--set", SERVED],
+            "arm.grpo.sampler: a server takes its weights from one process",
+        ),
         (&["--collective-timeout", "0"], "collective-timeout"),
     ] {
         let ended = bench.run("out", options);

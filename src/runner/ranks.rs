@@ -12,7 +12,8 @@ use crate::files;
 /// File that says how many ranks the run began with, where they were several.
 const RANKS_FILE: &str = "ranks";
 
-/// Refuses a number of ranks that cannot share a definition's batches evenly.
+/// Refuses a number of ranks that cannot share a definition's batches evenly,
+/// and several where an arm has an external sampler.
 pub(crate) fn check(definition: &Definition, world: usize) -> Result<()> {
     let divides = |place: &str, count: usize| {
         ensure!(
@@ -54,6 +55,11 @@ pub(crate) fn check(definition: &Definition, world: usize) -> Result<()> {
     }
     for (name, arm) in &definition.arm {
         algorithm(&format!("arm.{name}"), &arm.algorithm)?;
+        // Each rank would load its own policy over the others'.
+        ensure!(
+            world == 1 || arm.sampler.is_none(),
+            "arm.{name}.sampler: a server takes its weights from one process, and this run has {world} ranks: start one, or remove the table"
+        );
     }
     Ok(())
 }
