@@ -69,8 +69,11 @@ impl Sampler {
         stop: &Arc<AtomicBool>,
     ) -> Result<Self> {
         let key = settings.api_key_env.as_ref().map(|name| {
-            let way_out = || format!("the variable {name}, which api_key_env names, is not set");
-            std::env::var(name).with_context(way_out)
+            std::env::var(name).map_err(|error| {
+                UserError(format!(
+                    "the variable {name}, which api_key_env names, is not set: {error}"
+                ))
+            })
         });
         let sampler = Self {
             settings: settings.clone(),
