@@ -372,8 +372,9 @@ impl Evaluate {
         );
         ensure!(self.tries > 0, "--tries 0: try each question at least once");
         ensure!(
-            self.timeout > 0,
-            "--timeout 0: give each try a second at least"
+            (1..=86_400).contains(&self.timeout),
+            "--timeout {}: give each try between a second and a day (86400)",
+            self.timeout
         );
         let key = std::env::var(&self.api_key_env)
             .ok()
