@@ -30,6 +30,9 @@ const GRACE: Duration = Duration::from_secs(10);
 /// Time between two looks at the ranks.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// The exit code of what the user stopped.
+const INTERRUPTED: u8 = 130;
+
 /// Most ranks that are started on one machine.
 const MOST: usize = 1024;
 
@@ -130,12 +133,15 @@ impl Children {
                     .try_wait()
                     .with_context(|| format!("waiting for rank {rank}"))?;
                 let Some(status) = *ended else { continue };
-                if let Some(signal) = status.signal() {
+                // One that heard of the Ctrl-C before it could listen for it.
+                let asked = handed_on > 0 && status.signal() == Some(Signal::INT.as_raw());
+                if let Some(signal) = status.signal().filter(|_| !asked) {
                     eprintln!("error: rank {rank} was ended by signal {signal}");
                 }
                 if !status.success() && first_failure.is_none() {
                     let code = status.code().and_then(|code| u8::try_from(code).ok());
-                    first_failure = Some((code.unwrap_or(1), Instant::now()));
+                    let otherwise = if asked { INTERRUPTED } else { 1 };
+                    first_failure = Some((code.unwrap_or(otherwise), Instant::now()));
                 }
             }
             if ended.iter().all(Option::is_some) {
@@ -175,6 +181,25 @@ impl Drop for Children {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ranks_that_a_ctrl_c_ends_before_they_listen_were_stopped_and_did_not_fail() {
+        let ranks = |script: &str| {
+            let start = |_| {
+                let mut command = Command::new("sh");
+                command.args(["-c", script]).process_group(0);
+                command.spawn().expect("a shell")
+            };
+            Children((0..2).map(start).collect())
+        };
+        let ended = |script: &str, presses| {
+            let code = ranks(script).wait(&AtomicUsize::new(presses));
+            code.expect("their ends")
+        };
+        assert_eq!(ended("exec sleep 1000", 1), INTERRUPTED);
+        assert_eq!(ended("kill -INT $$", 0), 1);
+        assert_eq!(ended("exit 2", 0), 2);
+    }
 
     #[test]
     fn ranks_are_started_with_every_option_but_their_number() {
