@@ -55,7 +55,8 @@ pub(crate) struct Draw<'a, 'p> {
     pub(crate) posed: &'p Posed<'p>,
     pub(crate) rewards: Option<&'a WeightedRewards>,
     /// What draws in the place of the lab's engine, with the updates that the
-    /// policy has behind it.
+    /// policy has behind it; never with several ranks, which would each give one
+    /// server weights.
     pub(crate) elsewhere: Option<(&'a mut Sampler, u64)>,
 }
 
@@ -69,12 +70,7 @@ pub(crate) fn sample(draw: Draw<'_, '_>, ranks: &Ranks) -> Result<Judged> {
         rewards,
         ..
     } = draw;
-    let share = match draw.elsewhere {
-        None => ranks.share(prompts.len()),
-        // A server holds one policy and draws whole batches well: one rank asks it.
-        Some(_) if ranks.is_first() => 0..prompts.len(),
-        Some(_) => 0..0,
-    };
+    let share = ranks.share(prompts.len());
     let mut texts = vec![String::new(); prompts.len() * posed.group];
     let own = sample_share(draw, share, &mut texts);
     let (completions, early) = gather(own, ranks, rewards.is_some())?;
