@@ -5,10 +5,25 @@
 //! process that was killed leaves them, and [`remove_leftovers`] removes them.
 
 use std::fs::File;
-use std::io::{BufWriter, IntoInnerError, Write};
+use std::io::{BufWriter, IntoInnerError, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result};
+
+/// Bytes at the end of a log that hold its last lines.
+const TAIL: u64 = 1 << 16;
+
+/// The end of a log, without what came long before; `None` where it cannot be
+/// read. The first line may have lost its beginning.
+pub(crate) fn tail(log: &Path) -> Option<String> {
+    let mut file = File::open(log).ok()?;
+    let length = file.metadata().ok()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))
+        .ok()?;
+    let mut tail = Vec::new();
+    file.read_to_end(&mut tail).ok()?;
+    Some(String::from_utf8_lossy(&tail).into_owned())
+}
 
 /// Writes a file so that a reader sees all of it or none of it.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {

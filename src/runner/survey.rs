@@ -5,13 +5,13 @@
 //! found is [`super::finish`]'s business.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
 use super::finish::MANIFEST;
 use super::{DEFINITION_FILE, OUTCOME, UserError};
+use crate::files;
 
 /// A run directory as it stands.
 ///
@@ -229,19 +229,10 @@ fn parts(folder: &Path, definition: &toml::Table, seeds: &[i64]) -> Vec<Part> {
     parts
 }
 
-/// Bytes at the end of a log that hold its last lines.
-const TAIL: u64 = 1 << 16;
-
 /// The last update that a log of metrics tells of. A line that is being written
 /// does not count yet.
 fn last_step(log: &Path) -> Option<u64> {
-    let mut file = File::open(log).ok()?;
-    let length = file.metadata().ok()?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))
-        .ok()?;
-    let mut tail = Vec::new();
-    file.read_to_end(&mut tail).ok()?;
-    let text = String::from_utf8_lossy(&tail);
+    let text = files::tail(log)?;
     let step = |line: &str| {
         let line: serde_json::Value = serde_json::from_str(line).ok()?;
         line.get("step")?.as_u64()

@@ -2,13 +2,13 @@
 //! with those that failed, and the runs that are there to be compared.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::{Plan, Sweep, is_sweep, quoted, run_folder, state};
+use crate::files;
 use crate::runner::UserError;
 use crate::runner::survey::State;
 
@@ -106,21 +106,12 @@ impl Sweep {
     }
 }
 
-/// Bytes at the end of a log that hold its last line.
-const TAIL: u64 = 1 << 14;
-
 /// Letters of a log's line that are shown.
 const SHOWN: usize = 400;
 
 /// The last line of a log that says something, for a terminal.
 fn last_line(log: &Path) -> Option<String> {
-    let mut file = std::fs::File::open(log).ok()?;
-    let length = file.metadata().ok()?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))
-        .ok()?;
-    let mut tail = Vec::new();
-    file.read_to_end(&mut tail).ok()?;
-    let text = String::from_utf8_lossy(&tail);
+    let text = files::tail(log)?;
     let said = |line: &&str| !line.trim().is_empty();
     // Slurm ends a log with what it did itself; the program's own error says more.
     let last = text

@@ -65,6 +65,13 @@ pub struct Items {
     pub duplicates: usize,
 }
 
+impl Items {
+    /// Training seeds of the model that has most.
+    pub(crate) fn most_seeds(&self) -> usize {
+        self.models.values().map(Vec::len).max().unwrap_or_default()
+    }
+}
+
 fn mean_of(
     samples: &[&Trace],
     keep: impl Fn(&Trace) -> bool,

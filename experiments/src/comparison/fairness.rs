@@ -400,12 +400,7 @@ fn seeds(input: &Input<'_>, items: &Items) -> Looked {
 }
 
 fn several_seeds(items: &Items) -> Looked {
-    let most = items
-        .models
-        .values()
-        .map(Vec::len)
-        .max()
-        .unwrap_or_default();
+    let most = items.most_seeds();
     let found = "one: the intervals speak of items, not of another training";
     let one = Flaw::of(Condition::SeveralSeeds, Vec::new(), found.to_owned());
     Looked {

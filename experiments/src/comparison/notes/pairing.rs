@@ -133,12 +133,7 @@ pub(super) fn seeds(input: &Input<'_>, items: &Items, notes: &mut Vec<String>) {
             ));
         }
     }
-    let most = items
-        .models
-        .values()
-        .map(Vec::len)
-        .max()
-        .unwrap_or_default();
+    let most = items.most_seeds();
     if most <= 1 {
         notes.push(
             "One seed only: the intervals speak of items, not of another training run.".into(),
