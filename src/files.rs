@@ -4,11 +4,12 @@
 //! Temporary names start with a dot and end in `.partial`. Nobody reads them; a
 //! process that was killed leaves them, and [`remove_leftovers`] removes them.
 
+use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufWriter, IntoInnerError, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufWriter, IntoInnerError, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 /// Bytes at the end of a log that hold its last lines.
 const TAIL: u64 = 1 << 16;
@@ -61,9 +62,25 @@ pub fn write_whole_with(
     }
     written.with_context(|| {
         format!(
-            "writing {}: nothing was left under that name; make room or give another folder with --out",
+            "writing {}: nothing was left under that name",
             path.display()
         )
+    })
+}
+
+/// Why a file system takes no more, and what helps; `None` of any other error.
+pub(crate) fn no_room(error: &anyhow::Error) -> Option<&'static str> {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    let causes = error.chain();
+    let mut kinds = causes.filter_map(|cause| Some(cause.downcast_ref::<io::Error>()?.kind()));
+    kinds.find_map(|kind| match kind {
+        StorageFull => Some("there is no room left on the disk; make room"),
+        QuotaExceeded => Some("the quota of the disk is used up; make room or have it raised"),
+        FileTooLarge => Some(
+            "a file would be larger than this process or the file system may have it; \
+             raise the limit (ulimit -f) or take another file system",
+        ),
+        _ => None,
     })
 }
 
@@ -157,9 +174,89 @@ pub fn hash_file(path: &Path) -> Result<String> {
     Ok(hasher.finalize().to_hex()[..16].to_owned())
 }
 
+/// Hashes of files by their paths below a folder, `/` between folders.
+pub(crate) type Hashes = BTreeMap<String, String>;
+
+/// Hashes of those of the names that are there, of a folder all files below it.
+/// What is only half written has no name yet and is left out.
+pub(crate) fn hash_all(folder: &Path, names: &[&str]) -> Result<Hashes> {
+    let mut hashes = Hashes::new();
+    let mut open: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    while let Some(name) = open.pop() {
+        let path = folder.join(&name);
+        if !path.is_dir() {
+            if path.exists() {
+                hashes.insert(name, hash_file(&path)?);
+            }
+            continue;
+        }
+        let reading = || format!("reading {}", path.display());
+        for entry in std::fs::read_dir(&path).with_context(reading)? {
+            let below = entry.with_context(reading)?.file_name();
+            let below = below
+                .to_str()
+                .with_context(|| format!("{}: a name is no Unicode", path.display()))?;
+            if !is_temporary(below) {
+                open.push(format!("{name}/{below}"));
+            }
+        }
+    }
+    Ok(hashes)
+}
+
+/// Refuses, by its name, a file below the folder that has not the hash it had.
+pub(crate) fn check_hashes(folder: &Path, hashes: &Hashes) -> Result<()> {
+    for (name, hash) in hashes {
+        let path = folder.join(name);
+        if !path.exists() {
+            bail!("{} is missing", path.display());
+        }
+        if hash_file(&path)? != *hash {
+            bail!("{} is not as it was written", path.display());
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_added_passes_and_what_is_changed_or_lost_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        create_folder(&at("model")).unwrap();
+        for name in ["log", "model/weights", "model/.w.1.partial", "other"] {
+            std::fs::write(at(name), name).unwrap();
+        }
+        let hashes = hash_all(folder.path(), &["log", "model", "absent"]).unwrap();
+        assert_eq!(hashes.keys().collect::<Vec<_>>(), ["log", "model/weights"]);
+        std::fs::write(at("other"), "changed").unwrap();
+        check_hashes(folder.path(), &hashes).unwrap();
+        std::fs::write(at("model/weights"), "model/weightt").unwrap();
+        let told = check_hashes(folder.path(), &hashes)
+            .unwrap_err()
+            .to_string();
+        assert!(told.contains("model/weights is not as"), "{told}");
+        std::fs::remove_file(at("log")).unwrap();
+        let told = check_hashes(folder.path(), &hashes)
+            .unwrap_err()
+            .to_string();
+        assert!(told.contains("log is missing"), "{told}");
+    }
+
+    #[test]
+    fn room_is_spoken_of_where_it_is_what_lacks() {
+        let of = |kind: io::ErrorKind| {
+            let error = anyhow::Error::from(io::Error::from(kind)).context("writing a file");
+            no_room(&error)
+        };
+        use io::ErrorKind::{FileTooLarge, InvalidFilename, NotFound, StorageFull};
+        assert!(of(StorageFull).unwrap().contains("make room"));
+        assert!(of(FileTooLarge).unwrap().contains("ulimit -f"));
+        assert_eq!((of(NotFound), of(InvalidFilename)), (None, None));
+    }
 
     #[test]
     fn a_failed_write_leaves_the_old_file_and_nothing_else() {

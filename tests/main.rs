@@ -13,6 +13,7 @@ mod demonstrations;
 mod distributed;
 mod evaluate;
 mod human;
+mod kept;
 mod live;
 mod metrics;
 mod micro_batches;

@@ -1,8 +1,11 @@
-//! A machine goes down in the middle of it, again and again, or its disk is
-//! full: nothing is lost and no bit changes.
+//! A machine goes down in the middle of it, again and again, its disk is full,
+//! or its files change: nothing is lost, and no bit changes unnoticed.
 //!
-//! Both tests take minutes and are asked for by name, with
-//! `scripts/kill-test.sh`; `bits` has the small ones that always run.
+//! These tests take minutes, or a night, and are asked for by name, with
+//! `scripts/kill-test.sh [ROUNDS]`; `bits` and `kept` have the small ones that
+//! always run.
+
+mod damage;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,6 +15,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use qinglan::random::stream;
 use rand::RngExt;
 
+use crate::bad_input::run_with_little_room;
 use crate::bits::{assert_same, base_updates, updates};
 use crate::support::{Bench, TINY, files_below};
 
@@ -23,6 +27,20 @@ fn definition() -> String {
     let following = "beta = 0.05, sync_ref_model = true, ref_model_sync_steps = 7, ";
     TINY.replace(grpo, &format!("{grpo}{following}"))
         .replace("save_steps = 5\n", "save_steps = 3\nkeep_best = true\n")
+}
+
+/// How many times something is to happen: `QINGLAN_ROUNDS`, or 30.
+fn rounds() -> usize {
+    let given = std::env::var("QINGLAN_ROUNDS").ok();
+    given.map_or(30, |rounds| rounds.parse().unwrap())
+}
+
+/// A seed of its own for each call, printed so that a failure can be made again.
+fn seed() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let seed = now.as_nanos() as u64;
+    println!("seed {seed}");
+    seed
 }
 
 /// When to kill.
@@ -186,50 +204,89 @@ fn between(run: &Path) -> Vec<String> {
         .collect()
 }
 
+/// Holds a run and its cache to others.
+fn assert_whole(bench: &Bench, whole: &Bench) {
+    assert_same(&bench.path("run"), &whole.path("run"));
+    let caches = [bench, whole].map(|bench| files_below(&bench.path("cache")));
+    assert_eq!(caches[0], caches[1]);
+}
+
+/// Runs a bench until a moment, and ends it there with a signal: mostly the one
+/// that nothing can be done about. False where it was quicker than its killer.
+fn stop_at(bench: &Bench, moment: &Moment, signal: &str) -> bool {
+    let before = Before::of(bench, moment);
+    let mut running = bench.start("run", &["--resume"]);
+    if running.reaches(|| moment.is_there(bench, &before)) {
+        sleep(moment.delay());
+        running.signal(signal);
+    }
+    let ended = running.end();
+    if ended.code == Some(0) {
+        return false;
+    }
+    // Ended by the signal, or by the lab that was asked to.
+    let by_signal = ended.code.is_none() || ended.code == Some(130);
+    assert!(by_signal, "{signal}: {:?} {}", ended.code, ended.stderr);
+    println!(
+        "{signal}, {}: half written {:?}, evaluated or sampled {:?}",
+        moment.name(),
+        before.new_half_written(bench),
+        between(&bench.path("run"))
+    );
+    true
+}
+
+/// Signals that end a process, the last of them as likely as all others together.
+const SIGNALS: [&str; 8] = ["INT", "TERM", "HUP", "QUIT", "ABRT", "SEGV", "BUS", "KILL"];
+
 #[test]
-#[ignore = "takes a minute: run scripts/kill-test.sh"]
-fn thirty_kills_at_random_moments_change_no_bit() {
+#[ignore = "takes minutes: run scripts/kill-test.sh"]
+fn kills_at_random_moments_change_no_bit() {
     let whole = Bench::new(&definition());
     whole.run("run", &[]).done();
-    // Other moments each time; the printed seed tells which.
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    let seed = now.as_nanos() as u64;
-    println!("seed {seed}");
-    let moments = moments(seed);
-    assert_eq!(moments.len(), 30);
-    let assert_whole = |bench: &Bench| {
-        assert_same(&bench.path("run"), &whole.path("run"));
-        let caches = [bench, &whole].map(|bench| files_below(&bench.path("cache")));
-        assert_eq!(caches[0], caches[1]);
-    };
+    let seed = seed();
+    let mut random = stream(seed, "signals", &[]);
+    let mut moments = (0..).flat_map(|batch| moments(seed.wrapping_add(batch)));
     let mut bench = Bench::new(&definition());
-    for (number, moment) in (1..).zip(&moments) {
+    let mut killed = 0;
+    while killed < rounds() {
+        let moment = moments.next().unwrap();
         loop {
-            let before = Before::of(&bench, moment);
-            let mut running = bench.start("run", &["--resume"]);
-            if running.reaches(|| moment.is_there(&bench, &before)) {
-                sleep(moment.delay());
-                running.signal("KILL");
-            }
-            let ended = running.end();
-            if ended.code.is_none() {
-                println!(
-                    "kill {number:2}, {}: half written {:?}, evaluated or sampled {:?}",
-                    moment.name(),
-                    before.new_half_written(&bench),
-                    between(&bench.path("run"))
-                );
+            let signal = SIGNALS[random.random_range(0..14usize).min(7)];
+            print!("{:4} ", killed + 1);
+            if stop_at(&bench, &moment, signal) {
+                killed += 1;
                 break;
             }
-            // It was quicker than its killer; the next one begins from nothing.
             println!("finished before {}", moment.name());
-            ended.done();
-            assert_whole(&bench);
+            assert_whole(&bench, &whole);
             bench = Bench::new(&definition());
         }
     }
     bench.run("run", &["--resume"]).done();
-    assert_whole(&bench);
+    assert_whole(&bench, &whole);
+}
+
+#[test]
+#[ignore = "takes a minute: run scripts/kill-test.sh"]
+fn a_limit_on_files_changes_no_bit_once_it_is_raised() {
+    let whole = Bench::new(&definition());
+    whole.run("run", &[]).done();
+    let bench = Bench::new(&definition());
+    let mut blocks = 8;
+    loop {
+        let ended = run_with_little_room(&bench, blocks);
+        if ended.code == Some(0) {
+            break;
+        }
+        println!("with {blocks} blocks: {}", ended.stderr.trim());
+        assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+        for word in ["ulimit -f", "--resume"] {
+            assert!(ended.stderr.contains(word), "{word} in {}", ended.stderr);
+        }
+        blocks += 24;
+    }
+    assert_whole(&bench, &whole);
 }
 
 /// A small disk of its own at a folder.

@@ -20,9 +20,9 @@
 
 use std::path::Path;
 
-use polars::prelude::{Column, DataFrame, ParquetWriter};
+use polars::prelude::{Column, DataFrame};
 
-use crate::record::{RecordError, table_error, whole};
+use crate::record::{RecordError, table_error, whole, write_table};
 
 /// One sampled completion and what it was worth.
 ///
@@ -98,10 +98,7 @@ pub fn write(path: &Path, rows: &[LoggedCompletion]) -> Result<(), RecordError> 
     ]);
     whole(path, |file| {
         let mut table = DataFrame::new(rows.len(), columns).map_err(table_error(path))?;
-        ParquetWriter::new(file)
-            .finish(&mut table)
-            .map_err(table_error(path))?;
-        Ok(())
+        write_table(path, file, &mut table)
     })
 }
 

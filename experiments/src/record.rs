@@ -20,7 +20,7 @@ use thiserror::Error;
 
 pub use recording::Recording;
 pub use table::Writer;
-pub(crate) use table::table_error;
+pub(crate) use table::{table_error, write_table};
 
 /// One sampled answer of one model to one item.
 ///

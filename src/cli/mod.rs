@@ -21,6 +21,7 @@ mod watch;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use ::rewards::Registry;
 use clap::{Parser, Subcommand};
@@ -89,6 +90,7 @@ pub fn main() -> ExitCode {
 /// own to [`Registry::builtin`]. `examples/own-reward` is the worked example.
 pub fn main_with(registry: Registry) -> ExitCode {
     end_where_output_fails();
+    outlive_the_limit_of_files();
     let arguments = Arguments::parse();
     // Of several ranks of a run the first speaks for all, but each of its errors.
     let follows = matches!(&arguments.verb, Verb::Run(_)) && run::Run::follows();
@@ -154,6 +156,13 @@ fn end_where_output_fails() {
         }
         usual(panic);
     }));
+}
+
+/// Lets a write that would make a file larger than `ulimit -f` allows fail like
+/// any other: the signal that it sends would end the process without a word.
+fn outlive_the_limit_of_files() {
+    // Refused only for signals that nobody may handle, of which this is none.
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
 }
 
 /// Whether to colour what goes to a stream.

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::reply::Counted;
 use crate::files;
-use crate::runner::UserError;
+use crate::runner::{UserError, with_room};
 
 /// One line: a trace record, and who counted its reasoning.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -147,12 +147,8 @@ impl Journal {
         self.file
             .write_all(&text)
             .and_then(|()| self.file.sync_data())
-            .with_context(|| {
-                format!(
-                    "writing {}; make room, then go on with --resume",
-                    self.path.display()
-                )
-            })
+            .with_context(|| format!("writing {}", self.path.display()))
+            .map_err(|error| with_room(error, &self.path))
     }
 }
 

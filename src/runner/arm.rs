@@ -9,7 +9,7 @@ use experiments::record;
 
 use super::schedule::Done;
 use super::{Outcome, Run, base, identity, teacher};
-use crate::config::{ArmSettings, TeacherSettings};
+use crate::config::{ArmSettings, Definition, TeacherSettings};
 use crate::demonstrations::Source;
 use crate::evaluator;
 use crate::files;
@@ -35,8 +35,8 @@ pub(super) fn write_evaluation(
         key_seed,
         run.ranks(),
     )?;
-    run.ranks().lead(|| {
-        std::fs::create_dir_all(at).with_context(|| format!("creating {}", at.display()))?;
+    run.write(|| {
+        files::create_folder(at)?;
         Ok(record::write(&at.join("traces.parquet"), &records)?)
     })
 }
@@ -45,7 +45,7 @@ pub(super) fn write_evaluation(
 pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
     let at = run.arm_folder(name, seed);
     if run.done(&at)? {
-        run.ranks().lead(|| checkpoint::clear(&at))?;
+        run.write(|| checkpoint::clear(&at))?;
         return Ok(Done::Finished);
     }
     let settings = run
@@ -110,7 +110,7 @@ pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
             learner: Learner::new(&model.decoder, algorithm.as_ref(), &training, temperature)
                 .among(run.ranks(), run.request.shard_optimizer),
             folder: &at,
-            save_policy: &|at| save_trained(&model, at),
+            save_policy: &|at| run.check_there().and_then(|()| save_trained(&model, at)),
             identity: &identity,
             stop: &run.request.stop,
             progress: &progress,
@@ -123,24 +123,21 @@ pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
     progress.set_message("evaluation");
     let adapted = model.decoder.adapter().is_some();
     let name_of_folder = if adapted { "adapter" } else { "model" };
-    run.ranks()
-        .lead(|| save_trained(&model, &at.join(name_of_folder)))?;
+    run.write(|| save_trained(&model, &at.join(name_of_folder)))?;
     write_evaluation(run, &model, name, Some(seed), seed, &at)?;
     progress.finish_and_clear();
-    let outcome = Outcome {
-        arm_run: ArmRun {
-            arm: name.to_owned(),
-            seed,
-            folder: format!("arms/{name}/seed-{seed}"),
-            init: settings.init.as_ref().map(|init| init.arm.clone()),
-            initial_weights,
-            final_weights: model.decoder.trainable().hash(),
-            problem_order: problem_order(run, settings, seed, training.steps),
-            budget: Some(budget),
-        },
+    let arm_run = ArmRun {
+        arm: name.to_owned(),
+        seed,
+        folder: format!("arms/{name}/seed-{seed}"),
+        init: settings.init.as_ref().map(|init| init.arm.clone()),
+        initial_weights,
+        final_weights: model.decoder.trainable().hash(),
+        problem_order: problem_order(run, settings, seed, training.steps),
+        budget: Some(budget),
     };
-    run.ranks().lead(|| {
-        outcome.write(&at)?;
+    run.write(|| {
+        Outcome::write(&at, arm_run)?;
         // After the outcome: until that is there, they are all there is.
         checkpoint::clear(&at)
     })?;
@@ -305,21 +302,16 @@ fn problem_order(run: &Run, settings: &ArmSettings, seed: u64, steps: u64) -> Op
 }
 
 /// Roles of all models of a run by name, in the order in which they are shown.
-pub(super) fn roles(run: &Run) -> Vec<(String, Role)> {
+pub(super) fn roles(definition: &Definition) -> Vec<(String, Role)> {
     let mut roles = vec![("base".to_owned(), Role::Base)];
-    if run
-        .definition()
+    if definition
         .teacher
         .as_ref()
         .is_some_and(TeacherSettings::is_model)
     {
         roles.push(("teacher".to_owned(), Role::Teacher));
     }
-    roles.extend(
-        run.definition()
-            .arm
-            .iter()
-            .map(|(name, arm)| (name.clone(), arm.algorithm.role())),
-    );
+    let arms = definition.arm.iter();
+    roles.extend(arms.map(|(name, arm)| (name.clone(), arm.algorithm.role())));
     roles
 }

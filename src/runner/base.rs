@@ -1,6 +1,8 @@
 //! Base models: pre-trained once for everything that determines them, kept in
 //! the user's cache, and evaluated as an arm of their own.
 
+mod entry;
+
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,6 +12,8 @@ use anyhow::{Context, Result, ensure};
 use experiments::manifest::ArmRun;
 use indicatif::ProgressBar;
 use tch::Device;
+
+use entry::Entry;
 
 use super::schedule::Done;
 use super::{Outcome, Run, identity};
@@ -86,22 +90,19 @@ pub(super) fn obtain(
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     let identity = identity(&parts, &(config.to_json("float32"), settings, &training))?;
     let ranks = run.ranks();
-    let bases = ranks.lead(|| {
-        let bases = cache_folder()?.join("bases");
-        std::fs::create_dir_all(&bases).with_context(|| format!("creating {}", bases.display()))?;
-        Ok(bases)
-    })?;
-    let whole = bases.join(&identity);
-    let metrics_file = bases.join(format!("{identity}.metrics.jsonl"));
-    let workshop = bases.join(format!("{identity}.training"));
-    let path = bases.join(format!("{identity}.lock"));
-    let Some(lock) = lock(&path, &run.request.stop, ranks)? else {
+    let entry = Entry {
+        bases: cache_folder()?.join("bases"),
+        identity,
+    };
+    if ranks.lead(|| Ok(entry.can_be_taken()))? {
+        return Ok(Some(entry.base()));
+    }
+    ranks.lead(|| files::create_folder(&entry.bases).with_context(|| entry.way_out()))?;
+    let lock = lock(&entry.lock(), &run.request.stop, ranks);
+    let Some(lock) = lock.with_context(|| entry.way_out())? else {
         return Ok(None);
     };
-    let is_there = ranks.lead(|| {
-        files::remove_leftovers_of(&bases, &identity)?;
-        Ok(whole.join("config.json").exists())
-    })?;
+    let is_there = ranks.lead(|| entry.is_there().with_context(|| entry.way_out()))?;
     if !is_there {
         let model = Model {
             decoder: Decoder::new(
@@ -122,9 +123,9 @@ pub(super) fn obtain(
             &Job {
                 learner: Learner::new(&model.decoder, &algorithm, &training, 1.0)
                     .among(ranks, run.request.shard_optimizer),
-                folder: &workshop,
+                folder: &entry.workshop(),
                 save_policy: &|at| folder::save(&model, at),
-                identity: &identity,
+                identity: &entry.identity,
                 stop: &run.request.stop,
                 progress: &progress,
             },
@@ -135,24 +136,16 @@ pub(super) fn obtain(
             return Ok(None);
         }
         ranks.lead(|| {
-            let metrics = std::fs::read(workshop.join("metrics.jsonl"))?;
-            // The folder last: where it is, everything is.
-            files::write_whole(&metrics_file, &metrics)?;
-            folder::save(&model, &whole)
+            let metrics = std::fs::read(entry.workshop().join("metrics.jsonl"))?;
+            files::write_whole(&entry.metrics(), &metrics)?;
+            folder::save(&model, &entry.model())?;
+            // The hashes last: where they are, everything is.
+            entry.seal()
         })?;
     }
-    ranks.lead(|| {
-        if workshop.exists() {
-            std::fs::remove_dir_all(&workshop)
-                .with_context(|| format!("removing {}", workshop.display()))?;
-        }
-        Ok(())
-    })?;
+    ranks.lead(|| entry.tidy().with_context(|| entry.way_out()))?;
     drop(lock);
-    Ok(Some(Base {
-        path: whole,
-        metrics: Some(metrics_file),
-    }))
+    Ok(Some(entry.base()))
 }
 
 /// What determines a base besides its settings.
@@ -230,7 +223,7 @@ pub(super) fn evaluate(run: &Run, seed: u64) -> Result<Done> {
     // cache; a model from elsewhere stays where it is and is told by its hash.
     // The metrics get a name of their own: a loss over documents is not the
     // arms' validation loss.
-    run.ranks().lead(|| {
+    run.write(|| {
         let Some(metrics) = &base.metrics else {
             return Ok(());
         };
@@ -241,19 +234,17 @@ pub(super) fn evaluate(run: &Run, seed: u64) -> Result<Done> {
     })?;
     super::arm::write_evaluation(run, &model, "base", Some(seed), seed, &at)?;
     let hash = model.decoder.weights().hash();
-    let outcome = Outcome {
-        arm_run: ArmRun {
-            arm: "base".to_owned(),
-            seed,
-            folder: format!("arms/base/seed-{seed}"),
-            init: None,
-            initial_weights: hash.clone(),
-            final_weights: hash,
-            problem_order: None,
-            budget: None,
-        },
+    let arm_run = ArmRun {
+        arm: "base".to_owned(),
+        seed,
+        folder: format!("arms/base/seed-{seed}"),
+        init: None,
+        initial_weights: hash.clone(),
+        final_weights: hash,
+        problem_order: None,
+        budget: None,
     };
-    run.ranks().lead(|| outcome.write(&at))?;
+    run.write(|| Outcome::write(&at, arm_run))?;
     Ok(Done::Finished)
 }
 

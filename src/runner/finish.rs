@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use experiments::alignment::ceiling::Ceiling;
 use experiments::comparison::build::{DEFAULT_DRAWS, Input, compare_items};
 use experiments::comparison::items::item_completions;
@@ -16,10 +16,12 @@ use experiments::comparison::{
 };
 use experiments::manifest::{ArmCard, ArmRun, EvaluationCard, Manifest, Role};
 use experiments::norms::{NormItem, Norms};
+use experiments::record::RecordError;
 use experiments::record::recording::{self, Recording};
 use experiments::report;
 use serde::{Deserialize, Serialize};
 
+use super::outcome::{again, folders};
 use super::{Outcome, Run, UserError, arm, learning, provenance};
 use crate::files;
 
@@ -45,14 +47,24 @@ struct Items {
 
 /// Writes tables and report, then the manifest.
 pub(super) fn finish(run: &Run) -> Result<()> {
-    let tasks = &run.definition().tasks.names;
-    write_items(run.out(), tasks, &run.norms)?;
+    let items = items(&run.definition().tasks.names, &run.norms)?;
+    let before = read_json::<Manifest>(&run.out().join(MANIFEST)).ok();
+    let before = before.and_then(|mut manifest| manifest.files.remove(ITEMS));
+    ensure!(
+        before.is_none_or(|before| before == files::hash(&items)),
+        UserError(format!(
+            "people's times of the tasks are not those that {} was finished with; \
+             put them back, or begin again with another --out",
+            run.out().display()
+        ))
+    );
+    files::write_whole(&run.out().join(ITEMS), &items)?;
     write_last(run.out(), &manifest(run)?)?;
     Ok(())
 }
 
-/// Writes the evaluation's items.
-fn write_items(out: &Path, tasks: &[String], norms: &Norms) -> Result<()> {
+/// The evaluation's items as their file has them.
+fn items(tasks: &[String], norms: &Norms) -> Result<Vec<u8>> {
     let items = Items {
         items: tasks
             .iter()
@@ -64,7 +76,7 @@ fn write_items(out: &Path, tasks: &[String], norms: &Norms) -> Result<()> {
             .filter_map(|task| Some((task.clone(), *norms.ceiling(task)?)))
             .collect(),
     };
-    files::write_whole(&out.join(ITEMS), &serde_json::to_vec(&items)?)
+    Ok(serde_json::to_vec(&items)?)
 }
 
 /// Writes tables and report, then the manifest; gives what they show.
@@ -87,7 +99,7 @@ pub(crate) fn finish_evaluation(
     norms: &Norms,
     mut manifest: Manifest,
 ) -> Result<Comparison> {
-    write_items(out, &manifest.tasks, norms)?;
+    files::write_whole(&out.join(ITEMS), &items(&manifest.tasks, norms)?)?;
     manifest.format = FORMAT;
     for name in [ITEMS, TRACES] {
         let hash = files::hash_file(&out.join(name))?;
@@ -98,7 +110,7 @@ pub(crate) fn finish_evaluation(
 
 fn manifest(run: &Run) -> Result<Manifest> {
     let definition = run.definition();
-    let roles = arm::roles(run);
+    let roles = arm::roles(definition);
     let has = |name: &str| roles.iter().any(|(known, _)| known == name);
     let arms = roles
         .iter()
@@ -113,29 +125,23 @@ fn manifest(run: &Run) -> Result<Manifest> {
             teacher: (*role == Role::Student && has("teacher")).then(|| "teacher".to_owned()),
         })
         .collect();
-    let mut folders: Vec<PathBuf> = Vec::new();
-    for (name, role) in &roles {
-        if *role == Role::Teacher {
-            folders.push(run.teacher_folder());
-            continue;
-        }
-        for &seed in &definition.experiment.seeds {
-            folders.push(run.arm_folder(name, seed));
-        }
-    }
     let mut arm_runs: Vec<ArmRun> = Vec::new();
     let mut hashes = BTreeMap::new();
-    for folder in folders {
-        let outcome = Outcome::read(&folder)?
+    for name in folders(definition) {
+        let folder = run.out().join(&name);
+        let Outcome { arm_run, files, .. } = Outcome::read(&folder)?
             .with_context(|| format!("{} is not finished", folder.display()))?;
-        for name in [TRACES, "metrics.jsonl", "traces.jsonl"] {
-            let path = folder.join(name);
-            if path.exists() {
-                let relative = format!("{}/{name}", outcome.arm_run.folder);
-                hashes.insert(relative, files::hash_file(&path)?);
-            }
-        }
-        arm_runs.push(outcome.arm_run);
+        let wanted = [TRACES, "metrics.jsonl", "traces.jsonl"];
+        // A stage of an earlier version kept no hashes.
+        let files = if files.is_empty() {
+            files::hash_all(&folder, &wanted)?
+        } else {
+            files
+        };
+        let files = files.into_iter();
+        let files = files.filter(|(file, _)| wanted.contains(&file.as_str()));
+        hashes.extend(files.map(|(file, hash)| (format!("{name}/{file}"), hash)));
+        arm_runs.push(arm_run);
     }
     hashes.insert(ITEMS.to_owned(), files::hash_file(&run.out().join(ITEMS))?);
     let evaluation = &definition.evaluation;
@@ -238,11 +244,17 @@ impl Loaded {
     /// The files that a manifest names, checked against it.
     fn of(at: &Path, manifest: Manifest) -> Result<Self> {
         for (name, expected) in &manifest.files {
-            let found = files::hash_file(&at.join(name))?;
+            let path = at.join(name);
+            let way_out = || match path.parent() {
+                Some(folder) if folder != at => again(folder),
+                _ => "put it back as it was".to_owned(),
+            };
+            let found = files::hash_file(&path).with_context(way_out)?;
             ensure!(
                 found == *expected,
-                "{} does not match the hash in the manifest: it was changed after the run",
-                at.join(name).display()
+                "{} does not match the hash in the manifest: it was changed after the run; {}",
+                path.display(),
+                way_out()
             );
         }
         let stored: Items = read_json(&at.join(ITEMS))?;
@@ -259,7 +271,14 @@ impl Loaded {
         let mut training = Vec::new();
         for arm_run in &manifest.arm_runs {
             let folder = at.join(&arm_run.folder);
-            read(&folder.join(TRACES))?;
+            // What helps with a file that somebody gave is no help here.
+            let own = |error| match error {
+                RecordError::BadTable { path, detail } => {
+                    anyhow!("{}: {detail}; {}", path.display(), again(&folder))
+                }
+                other => other.into(),
+            };
+            read(&folder.join(TRACES)).map_err(own)?;
             let metrics = folder.join("metrics.jsonl");
             let log = format!("{}/metrics.jsonl", arm_run.folder);
             if manifest.files.contains_key(&log) {
@@ -427,7 +446,7 @@ fn leave_out_changed(at: &Path, manifest: &mut Manifest) -> Vec<Flaw> {
     flaws
 }
 
-fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
+pub(super) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
     let bytes = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
     serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged", path.display()))
 }

@@ -17,6 +17,7 @@ pub mod finish;
 pub(crate) mod inputs;
 mod learning;
 pub mod live;
+mod outcome;
 pub mod provenance;
 mod ranks;
 pub mod schedule;
@@ -26,21 +27,21 @@ pub mod together;
 
 pub use base::{cache_folder, models_folder};
 pub(crate) use inputs::problems;
+pub(crate) use outcome::{OUTCOME, Outcome};
 pub(crate) use ranks::check as check_ranks;
 
 use std::fs::{File, TryLockError};
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
-use experiments::manifest::ArmRun;
+use anyhow::{Context, Result, bail, ensure};
 use experiments::norms::Norms;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rewards::{Registry, WeightedRewards};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tch::Device;
 
 use inputs::Inputs;
@@ -140,6 +141,7 @@ impl Request {
             self.claim_directory()?;
             alone = Some(self.lock_directory()?);
             files::remove_leftovers(&self.out)?;
+            outcome::check_finished(&self.out, &self.definition)?;
             self.began_with()
         })?;
         self.see_directory()?;
@@ -148,7 +150,10 @@ impl Request {
         let (workers, threads) = run.workers();
         let ranks = run.ranks();
         let stop = || ranks.any(Ok(run.request.stop.load(Ordering::SeqCst)));
-        let finished = schedule::run(jobs, workers, threads, &stop)?;
+        let finished = schedule::run(jobs, workers, threads, &stop);
+        // What failed because the folder has gone says less than that it has.
+        let gone = || run.check_there().err().filter(|_| ranks.is_first());
+        let finished = finished.map_err(|error| gone().unwrap_or(error))?;
         // The bars have said what they had to say; tables follow on stdout.
         let _ = run.bars.clear();
         if !finished {
@@ -156,6 +161,7 @@ impl Request {
         }
         // The others are no longer needed, however long the tables take.
         if ranks.is_first() {
+            run.check_there()?;
             finish::finish(&run)?;
         }
         Ok(RunEnding::Finished)
@@ -170,7 +176,7 @@ impl Request {
         let claimed = files::write_whole(&stored, self.text.as_bytes());
         // A place that cannot be written was a wrong --out; a full disk is a failure.
         match claimed {
-            Err(error) if is_full(&error) => Err(error),
+            Err(error) if files::no_room(&error).is_some() => Err(error),
             Err(error) => UserError::blame(Err(error).with_context(|| {
                 format!(
                     "{} cannot be a run directory; give another folder with --out",
@@ -234,24 +240,14 @@ impl Request {
     }
 }
 
-/// Whether a disk took no more.
-fn is_full(error: &anyhow::Error) -> bool {
-    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
-    error
-        .chain()
-        .filter_map(|cause| cause.downcast_ref::<io::Error>())
-        .any(|error| matches!(error.kind(), FileTooLarge | QuotaExceeded | StorageFull))
-}
-
-/// Names the way out of a full disk.
-fn with_room(error: anyhow::Error, out: &Path) -> anyhow::Error {
-    if is_full(&error) {
-        error.context(format!(
-            "there is no room left for {}; make room, then go on with the same command and --resume",
+/// Names the way out where the file system took no more.
+pub(crate) fn with_room(error: anyhow::Error, out: &Path) -> anyhow::Error {
+    match files::no_room(&error) {
+        Some(why) => error.context(format!(
+            "{}: {why}, then go on with the same command and --resume",
             out.display()
-        ))
-    } else {
-        error
+        )),
+        None => error,
     }
 }
 
@@ -311,7 +307,32 @@ impl Run {
 
     /// What a job left, if it has finished; rank 0 looks.
     fn done(&self, folder: &Path) -> Result<bool> {
-        self.ranks().lead(|| Ok(Outcome::read(folder)?.is_some()))
+        self.write(|| Ok(Outcome::read(folder)?.is_some()))
+    }
+
+    /// Rank 0 works at files of the run directory, as long as that is there.
+    fn write<T: Serialize + DeserializeOwned>(
+        &self,
+        work: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
+        self.ranks().lead(|| {
+            self.check_there()?;
+            work()
+        })
+    }
+
+    /// Refuses to write where the run directory was removed or replaced: what
+    /// came of it would be half a run that nobody could go on with.
+    fn check_there(&self) -> Result<()> {
+        let path = self.out().join(DEFINITION_FILE);
+        let there = std::fs::read_to_string(path);
+        ensure!(
+            there.is_ok_and(|text| text == self.request.text),
+            "{} was removed or replaced while the run went on, and nothing more is written there; \
+             put it back and go on with --resume, or begin again with the same command",
+            self.out().display()
+        );
+        Ok(())
     }
 
     /// The rewards of a table of the definition; `None` of an empty one.
@@ -362,7 +383,7 @@ impl Run {
     }
 
     fn base_folder(&self, seed: u64) -> PathBuf {
-        self.out().join(format!("arms/base/seed-{seed}"))
+        self.arm_folder("base", seed)
     }
 
     fn arm_folder(&self, arm: &str, seed: u64) -> PathBuf {
@@ -371,39 +392,6 @@ impl Run {
 
     fn teacher_folder(&self) -> PathBuf {
         self.out().join("teacher")
-    }
-}
-
-/// What a finished job left behind; the marker of its folder.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Outcome {
-    /// The entry of the manifest.
-    pub arm_run: ArmRun,
-}
-
-/// Name of the marker.
-pub(crate) const OUTCOME: &str = "outcome.json";
-
-impl Outcome {
-    /// Reads the marker of a folder; `None` where the job has not finished.
-    pub(crate) fn read(folder: &Path) -> Result<Option<Self>> {
-        let path = folder.join(OUTCOME);
-        if !path.exists() {
-            return Ok(None);
-        }
-        let text = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
-        serde_json::from_slice(&text)
-            .with_context(|| {
-                format!(
-                    "{} is damaged; remove it and go on with --resume to do that part again",
-                    path.display()
-                )
-            })
-            .map(Some)
-    }
-
-    fn write(&self, folder: &Path) -> Result<()> {
-        files::write_whole(&folder.join(OUTCOME), &serde_json::to_vec_pretty(self)?)
     }
 }
 

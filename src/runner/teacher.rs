@@ -27,7 +27,7 @@ const PROMPTS_AT_ONCE: usize = 128;
 pub(super) fn make(run: &Run) -> Result<Done> {
     let at = run.teacher_folder();
     if run.done(&at)? {
-        run.ranks().lead(|| checkpoint::clear(&at))?;
+        run.write(|| checkpoint::clear(&at))?;
         return Ok(Done::Finished);
     }
     let settings = run
@@ -59,32 +59,28 @@ pub(super) fn make(run: &Run) -> Result<Done> {
             let Ending::Finished(budget) = ending else {
                 return Ok(Done::Interrupted);
             };
-            run.ranks()
-                .lead(|| folder::save(&model, &at.join("model")))?;
+            run.write(|| folder::save(&model, &at.join("model")))?;
             Some(budget)
         }
         None => None,
     };
     progress.set_message("traces");
     let traces = sample(run, settings, &model)?;
-    run.ranks()
-        .lead(|| demonstrations::write(&at.join(TRACES), &traces))?;
+    run.write(|| demonstrations::write(&at.join(TRACES), &traces))?;
     arm::write_evaluation(run, &model, "teacher", None, seed, &at)?;
     progress.finish_and_clear();
-    let outcome = Outcome {
-        arm_run: ArmRun {
-            arm: "teacher".to_owned(),
-            seed,
-            folder: "teacher".to_owned(),
-            init: None,
-            initial_weights,
-            final_weights: model.decoder.weights().hash(),
-            problem_order: None,
-            budget,
-        },
+    let arm_run = ArmRun {
+        arm: "teacher".to_owned(),
+        seed,
+        folder: "teacher".to_owned(),
+        init: None,
+        initial_weights,
+        final_weights: model.decoder.weights().hash(),
+        problem_order: None,
+        budget,
     };
-    run.ranks().lead(|| {
-        outcome.write(&at)?;
+    run.write(|| {
+        Outcome::write(&at, arm_run)?;
         checkpoint::clear(&at)
     })?;
     Ok(Done::Finished)
@@ -229,7 +225,7 @@ fn reinforce(
             )
             .among(run.ranks(), run.request.shard_optimizer),
             folder: &run.teacher_folder(),
-            save_policy: &|at| folder::save(model, at),
+            save_policy: &|at| run.check_there().and_then(|()| folder::save(model, at)),
             identity: &identity,
             stop: &run.request.stop,
             progress,

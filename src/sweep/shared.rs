@@ -20,7 +20,7 @@ use serde::Serialize;
 use super::{Job, Sweep};
 use crate::config::{Definition, TeacherSettings};
 use crate::files;
-use crate::runner::OUTCOME;
+use crate::runner::{OUTCOME, Outcome};
 
 /// What the teacher of a definition is determined by, where it is a model.
 pub(super) fn teacher(definition: &Definition) -> Result<Option<String>> {
@@ -95,6 +95,9 @@ impl Sweep {
             return Ok(());
         };
         let from = self.run_folder(other).join(part);
+        if let Some(outcome) = Outcome::read(&from)? {
+            outcome.check(&from)?;
+        }
         let name = to.file_name().map(|name| name.to_string_lossy());
         let name = name.with_context(|| format!("{} has no name", to.display()))?;
         let aside = to.with_file_name(format!(".{name}.{}.partial", std::process::id()));

@@ -11,7 +11,7 @@ use algorithms::Metrics;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-use crate::files;
+use crate::files::{self, Hashes};
 
 /// Which update was best, and by what.
 ///
@@ -24,10 +24,16 @@ pub struct Best {
     pub metric: String,
     /// Its value.
     pub value: f64,
+    /// Hashes of its model's files; none of an earlier version's.
+    #[serde(default)]
+    pub(crate) files: Hashes,
 }
 
 /// The folder, beside the checkpoints.
 const FOLDER: &str = "best";
+
+/// What says which update it is.
+const CARD: &str = "best.json";
 
 impl Best {
     /// What a validation says: its held-out loss where it measured one, else
@@ -41,9 +47,14 @@ impl Best {
                     step,
                     metric: metric.to_owned(),
                     value,
+                    files: Hashes::new(),
                 })
             })
             .filter(|best| best.value.is_finite())
+    }
+
+    fn write(&self, at: &Path) -> Result<()> {
+        files::write_whole(&at.join(CARD), &serde_json::to_vec_pretty(self)?)
     }
 
     /// Whether it is strictly better, so that the earliest of equals stays.
@@ -65,32 +76,44 @@ pub(super) fn keep(
     validation: &Metrics,
     save: &dyn Fn(&Path) -> Result<()>,
 ) -> Result<()> {
-    let Some(now) = Best::of(step, validation) else {
+    let Some(mut now) = Best::of(step, validation) else {
         return Ok(());
     };
     if best.as_ref().is_some_and(|best| !now.beats(best)) {
         return Ok(());
     }
     save(&at.join(FOLDER))?;
-    files::write_whole(&at.join("best.json"), &serde_json::to_vec_pretty(&now)?)?;
+    now.files = files::hash_all(at, &[FOLDER])?;
+    now.write(at)?;
     *best = Some(now);
     Ok(())
 }
 
-/// Forgets a best policy that is no longer there.
+/// Forgets a best policy that is no longer there as it was kept.
 ///
-/// A run killed while a better one took its place meets that better one again.
-pub(super) fn confirm(at: &Path, best: &mut Option<Best>) {
-    if let Some(known) = best
-        && !at.join(FOLDER).exists()
-    {
+/// A run killed after a better one took its place meets that better one again.
+pub(super) fn confirm(at: &Path, best: &mut Option<Best>) -> Result<()> {
+    let Some(known) = best else {
+        return Ok(());
+    };
+    let there = at.join(FOLDER).exists();
+    let is_kept = |best: &Best| there && files::check_hashes(at, &best.files).is_ok();
+    let card = std::fs::read(at.join(CARD)).ok();
+    let card = card.and_then(|text| serde_json::from_slice::<Best>(&text).ok());
+    if is_kept(known) {
+        if card.as_ref() != Some(known) {
+            known.write(at)?;
+        }
+    } else if !card.is_some_and(|later| later.step > known.step && is_kept(&later)) {
         tracing::warn!(
-            "{} is gone, the policy of update {}; from here on the best of the updates still to come is kept",
+            "{} is gone or was changed, the policy of update {}; \
+             from here on the best of the updates still to come is kept",
             at.join(FOLDER).display(),
             known.step
         );
         *best = None;
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -135,10 +158,33 @@ mod tests {
     }
 
     #[test]
-    fn a_best_policy_that_was_removed_is_forgotten() {
+    fn a_best_policy_that_was_removed_or_changed_is_forgotten() {
         let folder = tempfile::tempdir().unwrap();
-        let mut best = Best::of(3, &validation("validation/loss", 1.5));
-        confirm(folder.path(), &mut best);
-        assert_eq!(best, None);
+        let at = folder.path();
+        let mut gone = Best::of(3, &validation("validation/loss", 1.5));
+        confirm(at, &mut gone).unwrap();
+        assert_eq!(gone, None);
+        let kept = |step: u64, value: f64| {
+            let save = |at: &Path| Ok(std::fs::write(at, step.to_string())?);
+            let mut best = None;
+            let validation = validation("validation/loss", value);
+            keep(at, &mut best, step, &validation, &save).unwrap();
+            best
+        };
+        let mut earlier = kept(3, 1.5);
+        let before = earlier.clone();
+        // Its card is written from what the checkpoint says of it.
+        std::fs::write(at.join(CARD), "{").unwrap();
+        confirm(at, &mut earlier).unwrap();
+        assert_eq!(earlier, before);
+        let card = std::fs::read(at.join(CARD)).unwrap();
+        assert_eq!(serde_json::from_slice::<Best>(&card).ok(), before);
+        // A better one, kept after the last checkpoint, will be met again.
+        kept(5, 1.0);
+        confirm(at, &mut earlier).unwrap();
+        assert_eq!(earlier, before);
+        std::fs::write(at.join(FOLDER), "6").unwrap();
+        confirm(at, &mut earlier).unwrap();
+        assert_eq!(earlier, None);
     }
 }

@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use super::best::Best;
+use super::metrics::Logged;
 use super::optimizer::State;
 use crate::files;
 use crate::model::tensor_files::{NumberFormat, TensorFiles, TensorToWrite, write_safetensors};
@@ -55,6 +56,10 @@ pub struct Progress {
     pub idle: u64,
     /// The best validation so far, where the best policy is kept.
     pub best: Option<Best>,
+    /// What the log of metrics holds up to this update; `None` in a checkpoint
+    /// of an earlier version.
+    #[serde(default)]
+    pub log: Option<Logged>,
 }
 
 /// What `state.msgpack` holds.
@@ -227,9 +232,26 @@ pub fn load(
     weights: &Weights,
     reference: Option<&Weights>,
 ) -> Result<Option<(Progress, State)>> {
+    let Some((folder, stored)) = newest(at, identity, reference.is_some())? else {
+        return Ok(None);
+    };
+    read(&folder, stored, weights, reference)
+        .with_context(|| format!("reading {}", folder.display()))
+        .map(Some)
+}
+
+/// Where the newest whole checkpoint of the training with that identity stands;
+/// `None` where there is no checkpoint.
+pub(super) fn newest_progress(at: &Path, identity: &str) -> Result<Option<Progress>> {
+    let newest = newest(at, identity, false)?;
+    Ok(newest.map(|(_, stored)| stored.progress))
+}
+
+/// The folder of the newest whole checkpoint, and its state.
+fn newest(at: &Path, identity: &str, with_reference: bool) -> Result<Option<(PathBuf, Stored)>> {
     let mut damaged = Vec::new();
     for (_, folder) in list(at)?.into_iter().rev() {
-        let stored = match check(&folder, reference.is_some()) {
+        let stored = match check(&folder, with_reference) {
             Ok(stored) => stored,
             Err(error) => {
                 tracing::warn!(
@@ -246,9 +268,7 @@ pub fn load(
              continue with the definition it was started from, or choose another folder with --out",
             folder.display()
         );
-        return read(&folder, stored, weights, reference)
-            .with_context(|| format!("reading {}", folder.display()))
-            .map(Some);
+        return Ok(Some((folder, stored)));
     }
     if !damaged.is_empty() {
         let names: Vec<String> = damaged.iter().map(|at| at.display().to_string()).collect();

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use algorithms::Metrics;
 use anyhow::{Context, Result, ensure};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::events::{Event, EventFile, seconds_since_1970};
@@ -20,52 +21,71 @@ use super::events::{Event, EventFile, seconds_since_1970};
 pub struct MetricsLog {
     file: File,
     path: PathBuf,
+    written: u64,
+    hasher: blake3::Hasher,
     events: EventFile,
 }
 
+/// The beginning of a log: what a checkpoint keeps of it, so that the log it is
+/// continued with is the log it was made with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Logged {
+    bytes: u64,
+    hash: String,
+}
+
 impl MetricsLog {
-    /// Opens the log of a run that has made `updates` updates. Lines of later
-    /// updates, left by a run that was killed after its last checkpoint, are
-    /// dropped: those updates will be made again. So is a line that was not
-    /// finished. A log that lacks one of the updates made is refused.
-    pub fn open(path: &Path, updates: u64) -> Result<Self> {
-        let mut kept = Vec::new();
-        if updates > 0 && path.exists() {
-            let bytes =
-                std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
-            kept = String::from_utf8_lossy(&bytes)
-                .lines()
-                .filter_map(|line| Some((line.to_owned(), serde_json::from_str(line).ok()?)))
-                .filter(|(_, line)| step_of(line).is_some_and(|step| step <= updates))
-                .collect::<Vec<(String, Map<String, Value>)>>();
-        }
-        let told = kept.iter().filter_map(|(_, line)| step_of(line));
-        let told = told.filter(|&step| step > 0).collect::<BTreeSet<u64>>();
-        // Counts over all updates are made from it.
-        ensure!(
-            told.len() as u64 == updates,
-            "{} tells of {} of the {updates} updates that were made; put it back as it was, or remove {} to train again",
-            path.display(),
-            told.len(),
-            path.parent().unwrap_or(path).display()
-        );
-        let text: String = kept
-            .iter()
-            .flat_map(|(text, _)| [text.as_str(), "\n"])
-            .collect();
-        crate::files::write_whole(path, text.as_bytes())?;
-        let lines: Vec<&Map<String, Value>> = kept.iter().map(|(_, line)| line).collect();
+    /// Opens the log of a run that has made `updates` updates, as `logged` has
+    /// it. Lines of later updates, left by a run that was killed after its last
+    /// checkpoint, are dropped: those updates will be made again. So is a line
+    /// that was not finished. A log that is not the one of the updates made is
+    /// refused.
+    pub fn open(path: &Path, updates: u64, logged: Option<&Logged>) -> Result<Self> {
+        let kept = kept(path, updates, logged)?;
+        crate::files::write_whole(path, kept.as_bytes())?;
+        let lines = kept.lines().map(serde_json::from_str);
+        let lines = lines
+            .collect::<Result<Vec<Map<String, Value>>, _>>()
+            .with_context(|| format!("reading {}", path.display()))?;
         let folder = path.parent().unwrap_or(Path::new("."));
+        let lines: Vec<_> = lines.iter().collect();
         let events = EventFile::begin(folder, &dated(&lines, seconds_since_1970()))?;
         let file = OpenOptions::new()
             .append(true)
             .open(path)
             .with_context(|| format!("opening {}", path.display()))?;
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(kept.as_bytes());
         Ok(Self {
             file,
             path: path.to_owned(),
+            written: kept.len() as u64,
+            hasher,
             events,
         })
+    }
+
+    /// What it holds, which lasts through a crash from now on.
+    pub fn sync(&self) -> Result<Logged> {
+        self.file
+            .sync_all()
+            .with_context(|| format!("syncing {}", self.path.display()))?;
+        self.check_there()?;
+        Ok(Logged {
+            bytes: self.written,
+            hash: self.hasher.finalize().to_hex().to_string(),
+        })
+    }
+
+    /// Refuses to go on where the log was removed: nobody would find what is
+    /// written to it.
+    fn check_there(&self) -> Result<()> {
+        ensure!(
+            self.path.exists(),
+            "{} was removed while it was written to",
+            self.path.display()
+        );
+        Ok(())
     }
 
     /// Appends one line.
@@ -79,15 +99,65 @@ impl MetricsLog {
         }
         let mut line = Value::Object(object).to_string();
         line.push('\n');
+        self.check_there()?;
         self.file
             .write_all(line.as_bytes())
             .with_context(|| format!("writing {}", self.path.display()))?;
+        self.written += line.len() as u64;
+        self.hasher.update(line.as_bytes());
         self.events.write(&Event {
             wall_time: seconds_since_1970(),
             step,
             values: metrics.iter().map(|(name, v)| (&**name, *v)).collect(),
         })
     }
+}
+
+/// The lines of the updates that were made, as a log has them.
+pub(super) fn kept(path: &Path, updates: u64, logged: Option<&Logged>) -> Result<String> {
+    if updates == 0 {
+        return Ok(String::new());
+    }
+    let bytes = if path.exists() {
+        std::fs::read(path).with_context(|| format!("reading {}", path.display()))?
+    } else {
+        Vec::new()
+    };
+    let way_out = || {
+        format!(
+            "put it back as it was, or remove {} to train again",
+            path.parent().unwrap_or(path).display()
+        )
+    };
+    if let Some(logged) = logged {
+        let beginning = bytes.get(..logged.bytes as usize);
+        let known = |beginning: &&[u8]| blake3::hash(beginning).to_hex().as_str() == logged.hash;
+        let beginning = beginning.filter(known).with_context(|| {
+            format!(
+                "{} is not what was logged of the {updates} updates that were made; {}",
+                path.display(),
+                way_out()
+            )
+        })?;
+        return Ok(String::from_utf8_lossy(beginning).into_owned());
+    }
+    // A checkpoint of an earlier version knows how many updates there were.
+    let text = String::from_utf8_lossy(&bytes);
+    let lines = text.lines().filter_map(|line| {
+        let step = step_of(&serde_json::from_str(line).ok()?)?;
+        (step <= updates).then_some((step, line))
+    });
+    let lines: Vec<(u64, &str)> = lines.collect();
+    let steps: BTreeSet<u64> = lines.iter().map(|(step, _)| *step).collect();
+    let told = steps.range(1..).count() as u64;
+    // Counts over all updates are made from it.
+    ensure!(
+        told == updates,
+        "{} tells of {told} of the {updates} updates that were made; {}",
+        path.display(),
+        way_out()
+    );
+    Ok(lines.iter().flat_map(|(_, line)| [line, "\n"]).collect())
 }
 
 fn step_of(line: &Map<String, Value>) -> Option<u64> {
@@ -124,7 +194,7 @@ mod tests {
     fn a_resumed_log_forgets_what_will_be_done_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.jsonl");
-        let mut log = MetricsLog::open(&path, 0).unwrap();
+        let mut log = MetricsLog::open(&path, 0, None).unwrap();
         for step in 1..=5 {
             log.write(step, &Metrics::from([("loss".to_owned(), step as f64)]))
                 .unwrap();
@@ -133,12 +203,52 @@ mod tests {
         // A line that a crash cut off within a letter.
         let mut file = OpenOptions::new().append(true).open(&path).unwrap();
         file.write_all(b"{\"step\":2,\"rewards/\xc3").unwrap();
-        let mut log = MetricsLog::open(&path, 3).unwrap();
+        let mut log = MetricsLog::open(&path, 3, None).unwrap();
         log.write(4, &Metrics::from([("loss".to_owned(), f64::NAN)]))
             .unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         assert_eq!(text.lines().count(), 4);
         assert_eq!(text.lines().last(), Some("{\"step\":4}"));
+    }
+
+    #[test]
+    fn a_log_that_is_not_the_one_of_the_updates_made_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        let write = |log: &mut MetricsLog, steps: std::ops::RangeInclusive<u64>| {
+            for step in steps {
+                let metrics = Metrics::from([("loss".to_owned(), step as f64)]);
+                log.write(step, &metrics).unwrap();
+            }
+        };
+        let mut log = MetricsLog::open(&path, 0, None).unwrap();
+        write(&mut log, 0..=3);
+        let logged = log.sync().unwrap();
+        let known = std::fs::read_to_string(&path).unwrap();
+        write(&mut log, 4..=5);
+        // One that was gone on with from there says the same of the same lines.
+        let mut log = MetricsLog::open(&path, 3, Some(&logged)).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), known);
+        assert_eq!(log.sync().unwrap(), logged);
+        write(&mut log, 4..=4);
+        let whole = std::fs::read_to_string(&path).unwrap();
+        let lines: Vec<&str> = whole.lines().collect();
+        let again = [lines[0], lines[1], lines[1], lines[2], lines[3]].join("\n");
+        for changed in [
+            lines[1..].join("\n"),
+            again,
+            whole.replacen("2.0", "2.5", 1),
+            whole[..20].to_owned(),
+        ] {
+            std::fs::write(&path, &changed).unwrap();
+            let refused = MetricsLog::open(&path, 3, Some(&logged)).unwrap_err();
+            let refused = refused.to_string();
+            assert!(refused.contains("metrics.jsonl is not what"), "{refused}");
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), changed);
+        }
+        std::fs::remove_file(&path).unwrap();
+        assert!(log.write(5, &Metrics::new()).is_err());
+        assert!(log.sync().is_err());
     }
 
     #[test]
@@ -160,10 +270,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.jsonl");
         std::fs::write(&path, "{\"step\":0}\n{\"step\":1}\n{\"step\":3}\n").unwrap();
-        let refused = MetricsLog::open(&path, 3).unwrap_err().to_string();
+        let refused = MetricsLog::open(&path, 3, None).unwrap_err().to_string();
         assert!(refused.contains("2 of the 3 updates"), "{refused}");
         std::fs::remove_file(&path).unwrap();
-        assert!(MetricsLog::open(&path, 3).is_err());
-        assert!(MetricsLog::open(&path, 0).is_ok());
+        assert!(MetricsLog::open(&path, 3, None).is_err());
+        assert!(MetricsLog::open(&path, 0, None).is_ok());
     }
 }

@@ -20,5 +20,5 @@ pub mod update;
 
 pub use lab::{ArmLab, CompletionLog, PretrainingLab};
 pub use settings::{Optimizer, Schedule, Training, TrainingSettings};
-pub use trainer::{Ending, Job, Source, train};
+pub use trainer::{Ending, Job, Source, check_stopped, train};
 pub use update::{Learner, Outcome};

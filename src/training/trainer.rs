@@ -20,7 +20,7 @@ use tch::Tensor;
 
 use super::checkpoint::{self, Progress, Snapshot};
 use super::forward;
-use super::metrics::MetricsLog;
+use super::metrics::{self, MetricsLog};
 use super::optimizer::State;
 use super::update::Learner;
 use super::{best, guards};
@@ -94,17 +94,14 @@ pub fn train(job: &Job<'_>, source: &mut dyn Source) -> Result<Ending> {
     let (mut at, mut optimizer) = begin(job, source)?;
     let mut log = None;
     ranks.lead(|| {
-        log = Some(MetricsLog::open(&job.folder.join(METRICS), at.step)?);
+        let path = job.folder.join(METRICS);
+        log = Some(MetricsLog::open(&path, at.step, at.log.as_ref())?);
         Ok(())
     })?;
-    let mut write = |step, metrics: &Metrics| match &mut log {
-        Some(log) => log.write(step, metrics),
-        None => Ok(()),
-    };
     job.progress.set_length(training.steps);
     job.progress.set_position(at.step);
     if at.step == 0 {
-        write(0, &source.validate()?)?;
+        write(&mut log, 0, &source.validate()?)?;
     }
     while at.step < training.steps {
         let started = Instant::now();
@@ -140,7 +137,7 @@ pub fn train(job: &Job<'_>, source: &mut dyn Source) -> Result<Ending> {
         job.progress
             .set_message(format!("{:.0} tok/s", tokens as f64 / seconds.max(1e-9)));
         if at.skipped_in_a_row > training.max_skipped_updates {
-            write(at.step, &metrics)?;
+            write(&mut log, at.step, &metrics)?;
             ensure!(
                 ranks.is_first(),
                 "update {} was skipped once too often; rank 0 says more",
@@ -159,12 +156,12 @@ pub fn train(job: &Job<'_>, source: &mut dyn Source) -> Result<Ending> {
             }
             metrics.extend(validation);
         }
-        let written = write(at.step, &metrics);
+        let written = write(&mut log, at.step, &metrics);
         let asked = ranks.any(written.map(|()| job.stop.load(Ordering::SeqCst)))?;
         let asked_to_stop = asked && !last;
         if last || asked_to_stop || at.step.is_multiple_of(training.save_steps) {
             let reference = followed(*algorithm, source)?.map(|(_, reference)| reference);
-            save(job, &at, &optimizer, reference)?;
+            save(job, &mut at, &optimizer, reference, log.as_ref())?;
         }
         if asked_to_stop {
             return Ok(Ending::Interrupted);
@@ -204,22 +201,38 @@ fn keep_best(job: &Job<'_>, at: &mut Progress, validation: &Metrics) -> Result<(
 /// Writes a checkpoint.
 fn save(
     job: &Job<'_>,
-    at: &Progress,
+    at: &mut Progress,
     optimizer: &State,
     reference: Option<&Weights>,
+    log: Option<&MetricsLog>,
 ) -> Result<()> {
     let whole = job.learner.whole_of(optimizer)?;
+    let ranks = job.learner.ranks();
+    // The log first: a checkpoint never knows of updates that it lacks.
+    at.log = ranks.lead(|| log.map(MetricsLog::sync).transpose())?;
     let snapshot = Snapshot {
         progress: at,
         weights: job.learner.decoder.trainable(),
         optimizer: whole.as_ref().unwrap_or(optimizer),
         reference,
     };
-    job.learner.ranks().lead(|| {
-        // The log first: a checkpoint never knows of updates that it lacks.
-        files::sync_file(&job.folder.join(METRICS))?;
-        checkpoint::save(job.folder, &snapshot, job.learner.training.keep_last)
-    })
+    ranks.lead(|| checkpoint::save(job.folder, &snapshot, job.learner.training.keep_last))
+}
+
+/// Writes a line of the log, on the rank that has it.
+fn write(log: &mut Option<MetricsLog>, step: u64, metrics: &Metrics) -> Result<()> {
+    match log {
+        Some(log) => log.write(step, metrics),
+        None => Ok(()),
+    }
+}
+
+/// Refuses a folder whose training, one without a reference model that
+/// follows, was stopped and cannot be gone on with: no checkpoint is whole, or
+/// the log is not the one it was made with.
+pub fn check_stopped(folder: &Path, identity: &str) -> Result<()> {
+    let progress = checkpoint::newest_progress(folder, identity)?.unwrap_or_default();
+    metrics::kept(&folder.join(METRICS), progress.step, progress.log.as_ref()).map(drop)
 }
 
 /// Where a training stands before its next update.
@@ -243,7 +256,7 @@ fn begin(job: &Job<'_>, source: &dyn Source) -> Result<(Progress, State)> {
     if let Some((mut progress, whole)) = stored? {
         let mut best = progress.best.take();
         progress.best = ranks.lead(|| {
-            best::confirm(job.folder, &mut best);
+            best::confirm(job.folder, &mut best)?;
             Ok(best)
         })?;
         return Ok((progress, job.learner.part_of(whole)));

@@ -65,10 +65,21 @@ pub(super) fn write(
     file: &mut impl Write,
     traces: &[Trace],
 ) -> Result<(), RecordError> {
-    ParquetWriter::new(file)
-        .finish(&mut frame(path, traces)?)
+    write_table(path, file, &mut frame(path, traces)?)
+}
+
+/// Writes a table in one piece. It is made in memory, so that what the file
+/// system refuses is told as such and not as a table that is wrong.
+pub(crate) fn write_table(
+    path: &Path,
+    file: &mut impl Write,
+    table: &mut DataFrame,
+) -> Result<(), RecordError> {
+    let mut bytes = Vec::new();
+    ParquetWriter::new(&mut bytes)
+        .finish(table)
         .map_err(table_error(path))?;
-    Ok(())
+    file.write_all(&bytes).map_err(io_error(path))
 }
 
 /// Bytes of texts after which a group of rows is written, however few they are.

@@ -20,7 +20,7 @@ const COMPLETIONS: &str = "completions";
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
     /// The file system refused.
-    #[error("cannot write {}; make room, or check that its folder may be written", path.display())]
+    #[error("cannot write {}; check that its folder is there, may be written and has room", path.display())]
     File {
         /// The file or folder that was to be written.
         path: PathBuf,

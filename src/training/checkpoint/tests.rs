@@ -76,6 +76,7 @@ fn everything_comes_back_to_the_bit() {
             step: 3,
             metric: "validation/loss".to_owned(),
             value: 0.7,
+            files: files::Hashes::new(),
         }),
         ..progress(9)
     };

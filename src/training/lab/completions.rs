@@ -96,8 +96,11 @@ impl CompletionLog {
         let Some(first) = rows.first() else {
             return Ok(());
         };
-        std::fs::create_dir_all(&self.folder)
-            .with_context(|| format!("creating {}", self.folder.display()))?;
+        // Only this one folder: where those above it have gone, the run has.
+        if !self.folder.exists() {
+            std::fs::create_dir(&self.folder)
+                .with_context(|| format!("creating {}", self.folder.display()))?;
+        }
         completions::write(&self.file(first.step), &rows)?;
         Ok(())
     }
