@@ -2,10 +2,12 @@
 //!
 //! Formula: 1 if the answer equals the expected answer, else 0. Range: {0, 1}.
 //! It does not apply to a problem without an expected answer. The answer is
-//! what [`Extraction::answer`] finds; an empty one is worth 0. Of an expected
-//! answer with `####` in it, as in GSM8K, what follows the last of them counts.
-//! The first rule of all is that a wrong answer is never right: what can be read
-//! in two ways is compared as text.
+//! what the last mark of the completion announces (`Answer:`, `\boxed{}`, `<answer>`,
+//! "the answer is", `####`, see [`crate::answers`]), or all that follows the
+//! reasoning; an empty one is worth 0. Of an expected answer with `####` in it, as
+//! in GSM8K, what follows the last of them counts. The first rule of all is that a
+//! wrong answer is never right: what is announced is compared as a whole, and
+//! what can be read in two ways is compared as text.
 //!
 //! With `choices`, both must be the same choice. An answer is the choice that it
 //! equals, or the longest that it begins with, after `(` or `[` or nothing and
@@ -13,20 +15,22 @@
 //! the answer equals the expected one if
 //!
 //! 1. their normal forms are the same text: white space, case, closing
-//!    punctuation, quotes, asterisks, `$`, `\text{}`, `\boxed{}`, brackets around
-//!    a single thing, and the script of digits make no difference; or
+//!    punctuation, quotes, emphasis, `$`, `\text{}`, `\boxed{}`, brackets around a
+//!    single thing, the width of signs and the script of digits make no
+//!    difference; or
 //! 2. they say the same. What an answer says is a number, a number with a unit,
 //!    a list, a set, or a formula:
 //!    - numbers at most `tolerance` apart, compared exactly, so that with the
 //!      default of 0 `0.50` equals `0.5`, and 2^53 + 1 does not equal 2^53. They
 //!      are decimal, with a power of ten if any (`3 \times 10^{5}`, `3e5`), with
-//!      commas, `{,}`, `\,` or thin spaces by thousands; fractions (`3/4`,
+//!      commas, `{,}`, `\,` or spaces by thousands; fractions (`3/4`,
 //!      `\frac{3}{4}`, `1 1/2`, `¾`); or English number words;
 //!    - a percent sign is a hundredth: `50%` equals `0.5`, and not `50`;
-//!    - units of the list in `value/unit.rs` must agree, or one is missing: `5 km`
+//!    - units of the list in `answers/value/unit.rs` must agree, or one is missing: `5 km`
 //!      equals `5000 m` and `5`. A unit that may be a variable (`m`, `g`, `s`,
 //!      `l`, `h`, `mg`, `ml`, `ms`) may be missing only if it stands in `\text{}`
-//!      or is written out;
+//!      or is written out. So may a plural of things: `5 apples` equals `5`, and
+//!      not `5 pears`;
 //!    - `x = 5` and `x \in A` equal the side that is not the variable, a single
 //!      letter; two different variables differ;
 //!    - lists in the same brackets, element by element and in order: `[0, 1)` is
@@ -34,27 +38,28 @@
 //!      two elements. Sets in braces, in any order;
 //!    - formulas (roots, powers, products, sums, relations, names) of the same
 //!      structure, in LaTeX, Unicode or plain spelling: `2\sqrt{3}` is `2√3`.
-//!      Numbers in formulas are equal, with no tolerance.
+//!      Numbers in formulas are equal, with no tolerance; or
+//! 3. nothing is announced, and the one number that the last sentence states is the
+//!    expected one: `She makes 9 * 2 = $18 a day.` A sentence with two numbers
+//!    or with a word that denies, bounds or scales (`not`, `or`, `at least`, `million`)
+//!    states none.
 //!
 //! Source: the accuracy reward of DeepSeek-R1 (arXiv 2501.12948) in the form of
 //! TRL's `accuracy_reward`. Departure: no computer algebra.
 //!
 //! What it deliberately does not do: evaluate or transform (`3 + 4` is not 7,
 //! `x + 1` is not `1 + x`, `\sqrt{8}` is not `2\sqrt{2}`; `9**9**9` costs
-//! nothing), read matrices, decimal commas or units that are not listed (`5
-//! apples` is not `5`), search prose for something that fits, or look at length: a
-//! truncated completion is judged by the text it has. It also takes no account
-//! of the task's own grade.
+//! nothing), read matrices or decimal commas, search prose for something that
+//! fits, or look at length: a truncated completion is judged by the text it has.
+//! It also takes no account of the task's own grade.
 
 use std::borrow::Cow;
-use std::cell::OnceCell;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::answer::HASHES;
-use crate::normal::normal;
-use crate::value::Value;
+use crate::answers::normal::normal;
+use crate::answers::{self, Expected};
 use crate::{Extraction, Reward, RewardError, Score, Scored, Scores};
 
 /// The name in the registry.
@@ -132,12 +137,12 @@ impl Correct {
             Some(wanted) if wanted.expected == expected => wanted,
             _ => known.insert(self.want(expected)?),
         };
-        let given = Extraction::new(item.prompt, item.completion).answer();
-        let answer = normal(given);
+        let given = Extraction::new(item.prompt, item.completion).announced();
         let (answered, correct) = if self.choices.is_empty() {
-            (!answer.is_empty(), self.equal(&answer, wanted))
+            let answered = !answers::bare(given.answer).is_empty();
+            (answered, wanted.answer.is(&given, self.tolerance))
         } else {
-            let chosen = self.choice(&answer);
+            let chosen = self.choice(&normal(given.answer));
             (chosen.is_some(), chosen == wanted.choice)
         };
         let answered = f64::from(u8::from(answered));
@@ -149,14 +154,13 @@ impl Correct {
     }
 
     fn want<'a>(&self, expected: &'a str) -> Result<Wanted<'a>, String> {
-        let text = normal(after_hashes(expected));
-        if text.is_empty() {
+        let Some(answer) = Expected::new(expected) else {
             return Err(format!(
                 "its expected answer {expected:?} is empty: correct the problem, \
                  or leave the answer out"
             ));
-        }
-        let choice = self.choice(&text);
+        };
+        let choice = self.choice(answer.text());
         if choice.is_none() && !self.choices.is_empty() {
             return Err(format!(
                 "its expected answer {expected:?} is not one of `choices` ({}): \
@@ -166,20 +170,8 @@ impl Correct {
         }
         Ok(Wanted {
             expected,
-            text,
-            value: OnceCell::new(),
+            answer,
             choice,
-        })
-    }
-
-    /// Whether a normal form is the answer that is wanted.
-    fn equal(&self, answer: &str, wanted: &Wanted<'_>) -> bool {
-        if answer == wanted.text {
-            return true;
-        }
-        let value = wanted.value.get_or_init(|| Value::read(&wanted.text));
-        value.as_ref().is_some_and(|wanted| {
-            Value::read(answer).is_some_and(|answer| answer.same(wanted, self.tolerance))
         })
     }
 
@@ -203,20 +195,8 @@ impl Correct {
 /// An expected answer, read once for all completions of its problem.
 struct Wanted<'a> {
     expected: &'a str,
-    /// In normal form.
-    text: Cow<'a, str>,
-    /// What it says; read when the text alone does not decide.
-    value: OnceCell<Option<Value>>,
+    answer: Expected<'a>,
     choice: Option<usize>,
-}
-
-/// What follows the last `####` of an expected answer: data sets in the manner
-/// of GSM8K keep the whole solution there.
-fn after_hashes(expected: &str) -> &str {
-    match expected.rsplit_once(HASHES) {
-        Some((_, answer)) => answer.trim(),
-        None => expected,
-    }
 }
 
 impl Reward for Correct {
@@ -284,6 +264,8 @@ mod tests {
             ("Answer: $5,000", "5000 dollars"),
             (r"$$\boxed{\left[0, \infty\right)}$$", "[0, ∞)"),
             (r"\(\boxed{\{1, 2\}}\)", r"\{2, 1\}"),
+            ("The answer is 7.", "seven"),
+            ("That makes 3 + 4 = 7 dollars.", "7"),
         ] {
             assert!(right("", completion, expected), "{completion}");
         }
@@ -309,7 +291,8 @@ mod tests {
             ("9007199254740993", "9007199254740992"),
             ("7\u{00B2}", "72"),
             ("7.0000001", "7"),
-            ("The answer is 7", "7"),
+            ("The answer is not 7", "7"),
+            ("It is 7 or 8.", "7"),
             ("<answer>7", "7"),
             ("<answer>7</answer> <answer>8</answer>", "7"),
             ("#### Seven\n7, I think", "7"),
@@ -477,6 +460,11 @@ mod tests {
             "½",
             "$",
             "\u{00B2}",
+            "She makes 7. ",
+            "7 ",
+            "Answer: feel free to. ",
+            "answer",
+            "if answer is ",
         ] {
             let text = piece.repeat(1_000_000 / piece.len());
             assert!(!right("", &text, "7"));

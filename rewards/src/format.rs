@@ -19,8 +19,8 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::answer::{CLOSE, OPEN};
-use crate::extraction::Thinking;
+use crate::answers::Thinking;
+use crate::answers::{CLOSE, OPEN};
 use crate::{Extraction, Reward, RewardError, Score, Scored, Scores};
 
 /// The name in the registry.

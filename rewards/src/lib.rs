@@ -15,7 +15,7 @@
 //!   of [`Scored`], so no reward can pass it on, and no figure of the
 //!   evaluation comes from this crate. [`correct`] judges for itself.
 //! - **What a model writes is data.** Malformed output has a documented reading
-//!   (see [`extraction`]), is read in time linear in its length, and is never
+//!   (see [`answers`]), is read in time linear in its length, and is never
 //!   evaluated.
 //!
 //! What this crate deliberately does not do: it knows no tensors or tokenizers,
@@ -106,19 +106,16 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod answer;
+pub mod answers;
 mod arriving;
 mod batch;
 pub mod correct;
 mod description;
 mod error;
 pub mod external;
-pub mod extraction;
 pub mod format;
 pub mod human_cost;
 pub mod length_cost;
-mod normal;
-mod number;
 pub mod overlong;
 pub mod process;
 mod registry;
@@ -126,7 +123,6 @@ pub mod repetition;
 pub mod script;
 #[cfg(test)]
 mod testing;
-mod value;
 mod weighted;
 
 use std::borrow::Cow;
@@ -135,11 +131,11 @@ use serde::{Deserialize, Serialize};
 
 pub use schemars;
 
+pub use answers::Extraction;
 pub use arriving::Early;
 pub use batch::{BatchScores, Column};
 pub use description::{Description, Parameter};
 pub use error::RewardError;
-pub use extraction::Extraction;
 pub use registry::Registry;
 pub use weighted::WeightedRewards;
 

@@ -49,7 +49,7 @@ mod text;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::extraction::Thinking;
+use crate::answers::Thinking;
 use crate::{Extraction, Reward, RewardError, Score, Scored, Scores};
 use text::{Token, tokens};
 

@@ -1,14 +1,36 @@
-//! Two hundred answer pairs, judged one by one by hand.
+//! Answers judged one by one by hand.
 //!
-//! `data/answer-pairs.tsv` holds an expected answer, a given one, whether it is
-//! right, how `correct` judges it, and the reason where that is not the same.
-//! `scripts/math-verify-agreement.py` puts the same pairs to math-verify.
+//! `data/answer-pairs.tsv` holds two hundred expected answers, a given one each,
+//! whether it is right, how `correct` judges it, and the reason where that is not
+//! the same. `scripts/math-verify-agreement.py` puts these pairs to math-verify.
+//! `data/completions.jsonl` holds the same of whole completions, by the kinds of
+//! marks and of numbers that models write.
 
 use std::path::Path;
 
-use rewards::{Registry, Scored};
+use rewards::answers::Expected;
+use rewards::{Extraction, Registry, Scored};
+use serde::Deserialize;
 
 const PAIRS: &str = include_str!("data/answer-pairs.tsv");
+const COMPLETIONS: &str = include_str!("data/completions.jsonl");
+
+/// A line of `completions.jsonl`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Judged {
+    /// Of what kind the difficulty is.
+    kind: String,
+    expected: String,
+    completion: String,
+    /// The truth.
+    right: bool,
+    /// What is said of it.
+    judged: bool,
+    /// Why a right one is refused.
+    #[serde(default)]
+    why: String,
+}
 
 struct Pair<'a> {
     expected: &'a str,
@@ -80,4 +102,29 @@ fn no_wrong_answer_of_the_pairs_is_right_and_every_difference_has_a_reason() {
         assert!(pair.right || !pair.judged, "{text}");
         assert_eq!(pair.right == pair.judged, pair.reason.is_empty(), "{text}");
     }
+}
+
+#[test]
+fn every_completion_is_judged_as_written_down_by_the_reward_and_by_the_answers() {
+    let mut unlike = Vec::new();
+    let mut count = 0;
+    for line in COMPLETIONS.lines() {
+        let item: Judged = serde_json::from_str(line).expect("a line of the table");
+        let rewarded = judge(&item.completion, &item.expected);
+        let given = Extraction::new("", &item.completion).announced();
+        let expected = Expected::new(&item.expected).expect("there is an answer");
+        if rewarded != item.judged || expected.is(&given, 0.0) != item.judged {
+            unlike.push(format!("{} | {line}", item.kind));
+        }
+        // No wrong answer is right, and every right one that is refused has a reason.
+        assert!(item.right || !item.judged, "{line}");
+        assert_eq!(item.right == item.judged, item.why.is_empty(), "{line}");
+        count += 1;
+    }
+    assert!(count >= 680, "{count}");
+    assert!(
+        unlike.is_empty(),
+        "judged otherwise:\n{}",
+        unlike.join("\n")
+    );
 }

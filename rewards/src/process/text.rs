@@ -3,7 +3,7 @@
 //! What it deliberately does not do: know a model's own tokens, or what the
 //! tokens mean together.
 
-use crate::number::Number;
+use crate::answers::number::Number;
 
 /// A piece of text without white space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

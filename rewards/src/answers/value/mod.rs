@@ -1,4 +1,4 @@
-//! What an answer says, read from its normal form (see [`crate::normal`]).
+//! What an answer says, read from its normal form (see [`crate::answers::normal`]).
 //!
 //! A [`Value`] is the structure of what is written: a number, a number with a
 //! unit, a list, a set, or an operation on such. Two are the same if they are
@@ -23,7 +23,7 @@ mod symbols;
 mod tests;
 mod unit;
 
-use crate::number::Number;
+use crate::answers::number::Number;
 use unit::Unit;
 
 /// No answer worth reading is longer; a longer one is text.
@@ -137,6 +137,12 @@ impl Value {
                 within(items, wanted) && within(wanted, items)
             }
             (Self::Name { text, .. }, Self::Name { text: wanted, .. }) => text == wanted,
+            (Self::Operation(Operation::Product, parts), Self::Number(number)) => {
+                counted(parts).is_some_and(|count| near(count, *number))
+            }
+            (Self::Number(number), Self::Operation(Operation::Product, parts)) => {
+                counted(parts).is_some_and(|count| near(*number, count))
+            }
             (Self::Operation(kind, parts), Self::Operation(k, wanted)) => {
                 kind == k && all_same(parts, wanted, 0.0)
             }
@@ -235,6 +241,44 @@ impl Value {
             }
             _ => false,
         }
+    }
+}
+
+/// How many things there are, where a number of things is all that `parts` are:
+/// `5 apples`. A plural that scales or takes part in a calculation is no thing.
+fn counted(parts: &[Value]) -> Option<Number> {
+    const NO_THINGS: [&str; 22] = [
+        "times",
+        "plus",
+        "minus",
+        "less",
+        "halves",
+        "thirds",
+        "fourths",
+        "fifths",
+        "sixths",
+        "sevenths",
+        "eighths",
+        "ninths",
+        "tenths",
+        "hundredths",
+        "thousandths",
+        "quarters",
+        "hundreds",
+        "thousands",
+        "millions",
+        "billions",
+        "dozens",
+        "pairs",
+    ];
+    match parts {
+        [Value::Number(count), Value::Name { text, .. }] => {
+            let is_plural = text.len() > 3
+                && text.ends_with('s')
+                && text.bytes().all(|byte| byte.is_ascii_lowercase());
+            (is_plural && !NO_THINGS.contains(&text.as_str())).then_some(*count)
+        }
+        _ => None,
     }
 }
 

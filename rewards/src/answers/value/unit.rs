@@ -12,7 +12,7 @@
 //! that is not listed is a word, and words must agree.
 
 use super::{Operation, Value};
-use crate::number::Number;
+use crate::answers::number::Number;
 
 /// How many base units there are.
 const BASES: usize = 18;

@@ -3,7 +3,7 @@
 //! `tests/answers.rs`.
 
 use super::{MAX_BYTES, Value};
-use crate::normal::normal;
+use crate::answers::normal::normal;
 
 fn read(text: &str) -> Option<Value> {
     Value::read(&normal(text))

@@ -21,7 +21,7 @@ mod literal;
 
 use super::symbols::{after_room, command, named, sign};
 use super::{Operation, Value};
-use crate::number::Number;
+use crate::answers::number::Number;
 use literal::superscripts;
 
 /// Brackets within brackets, at most.

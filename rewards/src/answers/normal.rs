@@ -1,9 +1,10 @@
 //! The form in which answers are compared.
 //!
 //! [`normal`] takes off what is around an answer and says nothing, and makes
-//! one spelling out of several: white space, the decimal digits of any script,
-//! minus signs, case. Digits are those of Unicode's category Nd; superscripts,
-//! Roman numerals and fractions in one character are not digits and stay.
+//! one spelling out of several: white space, signs of full width, the decimal
+//! digits of any script, hyphens and minus signs, case; signs without width go.
+//! Digits are those of Unicode's category Nd; superscripts, Roman numerals and
+//! fractions in one character are not digits and stay.
 //!
 //! At most eight enclosing pairs are taken off, so that the time is linear in
 //! the length. A bracket is taken off with the one that closes it:
@@ -11,26 +12,45 @@
 //!
 //! Deliberately not done: canonical equivalence (an accent composed and one
 //! combined differ), synonyms (`yes` is not `true`). What a spelling of
-//! mathematics is worth is for [`crate::value`].
+//! mathematics is worth is for [`crate::answers::value`].
 
 use std::borrow::Cow;
 
+use super::around::{is_room, is_unseen, narrow};
+
 /// What may enclose an answer, with what closes it.
-const PAIRS: [(&str, &str); 9] = [
+const PAIRS: [(&str, &str); 22] = [
     ("**", "**"),
     ("*", "*"),
+    ("__", "__"),
+    ("_", "_"),
     ("\"", "\""),
     ("'", "'"),
     ("`", "`"),
     ("\u{201C}", "\u{201D}"),
+    ("\u{201E}", "\u{201C}"),
+    ("\u{201E}", "\u{201D}"),
+    ("\u{2018}", "\u{2019}"),
+    ("\u{201A}", "\u{2018}"),
+    ("\u{AB}", "\u{BB}"),
+    ("\u{300C}", "\u{300D}"),
+    ("<b>", "</b>"),
+    ("<i>", "</i>"),
+    ("<u>", "</u>"),
+    ("<em>", "</em>"),
+    ("<strong>", "</strong>"),
     ("$", "$"),
     ("\\(", "\\)"),
     ("\\[", "\\]"),
 ];
 
 /// Commands whose one argument is what they show.
-const SHOWN: [&str; 9] = [
+const SHOWN: [&str; 13] = [
     "\\text{",
+    "\\texttt{",
+    "\\emph{",
+    "\\underline{",
+    "\\mathsf{",
     "\\textbf{",
     "\\textit{",
     "\\textrm{",
@@ -41,6 +61,8 @@ const SHOWN: [&str; 9] = [
     "\\fbox{",
 ];
 
+/// Letters of a word that cannot be a product of variables.
+const MIN_WORD: usize = 3;
 /// More enclosing pairs than this are part of the answer.
 const MAX_PAIRS: usize = 8;
 
@@ -57,6 +79,26 @@ const ZEROS: [u32; 65] = [
 
 /// The form of `text` that is compared; in linear time.
 pub(crate) fn normal(text: &str) -> Cow<'_, str> {
+    if !text.is_ascii() && text.contains(is_odd) {
+        let narrowed: String = (text.chars())
+            .filter(|c| !is_unseen(*c))
+            .map(|c| if is_wide(c) { narrow(c) } else { c })
+            .collect();
+        return Cow::Owned(normal_of_narrow(&narrowed).into_owned());
+    }
+    normal_of_narrow(text)
+}
+
+/// Whether `c` has full width or none.
+fn is_odd(c: char) -> bool {
+    is_wide(c) || is_unseen(c)
+}
+
+fn is_wide(c: char) -> bool {
+    matches!(c, '\u{FF01}'..='\u{FF5E}')
+}
+
+fn normal_of_narrow(text: &str) -> Cow<'_, str> {
     let text = bare(text);
     if is_normal(text) {
         return Cow::Borrowed(text);
@@ -69,8 +111,8 @@ pub(crate) fn normal(text: &str) -> Cow<'_, str> {
         for c in word.chars() {
             match c {
                 _ if c.is_ascii() => normal.push(c.to_ascii_lowercase()),
-                // Minus sign and the full-width one.
-                '\u{2212}' | '\u{FF0D}' => normal.push('-'),
+                // The minus sign, and the hyphens and dashes written for it.
+                '\u{2212}' | '\u{2010}'..='\u{2013}' | '\u{FE63}' => normal.push('-'),
                 _ => match digit(c) {
                     Some(digit) => normal.push(digit),
                     None => normal.extend(c.to_lowercase()),
@@ -92,18 +134,42 @@ fn is_normal(text: &str) -> bool {
 }
 
 /// `text` without white space, closing punctuation and enclosing pairs.
-fn bare(text: &str) -> &str {
-    let mut text = text.trim_end_matches(edge);
+pub(super) fn bare(text: &str) -> &str {
+    let mut text = ended(text);
     // Brackets around a list stay: `(1, 2)` and `[1, 2]` are different answers.
     let is_list = text.contains(',');
     for _ in 0..MAX_PAIRS {
-        text = text.trim_start().trim_end_matches(edge);
+        text = ended(text.trim_start_matches(is_room));
         match inside(text, is_list) {
             Some(inside) => text = inside,
             None => return text,
         }
     }
-    text.trim_start().trim_end_matches(edge)
+    ended(text.trim_start_matches(is_room))
+}
+
+/// `text` without closing punctuation and white space at its end.
+fn ended(text: &str) -> &str {
+    let rest = text.trim_end_matches(edge);
+    let gone = &text[rest.len()..];
+    // An exclamation; after a letter it would be a factorial.
+    if let Some(said) = rest.strip_suffix('!') {
+        let letters = said.chars().rev().take_while(|c| c.is_alphabetic());
+        if letters.take(MIN_WORD).count() == MIN_WORD {
+            return said;
+        }
+    }
+    // The digits of 0.333... go on.
+    if gone.starts_with("...") && rest.ends_with(char::is_numeric) {
+        return text.trim_end_matches(is_room);
+    }
+    // Room in LaTeX is written with a backslash.
+    match rest.strip_suffix('\\') {
+        Some(before) if gone.starts_with([',', ';', ':']) && !before.ends_with('\\') => {
+            before.trim_end_matches(edge)
+        }
+        _ => rest,
+    }
 }
 
 /// What the outermost pair of `text` encloses.
@@ -144,7 +210,7 @@ fn enclosed<'a>(text: &'a str, prefix: &str, open: u8, close: u8) -> Option<&'a 
 
 /// What is dropped from the end of an answer.
 fn edge(c: char) -> bool {
-    c.is_whitespace() || matches!(c, '.' | ',' | ';' | ':' | '\u{3002}')
+    is_room(c) || matches!(c, '.' | ',' | ';' | ':' | '\u{3002}')
 }
 
 /// The ASCII digit for a decimal digit of another script.
@@ -177,11 +243,17 @@ mod tests {
             ("[1, 2]", "[1, 2]"),
             (".5", ".5"),
             ("5!", "5!"),
+            ("xy!", "xy!"),
+            ("True!", "true"),
             ("()", ""),
             ("(", "("),
             ("'", "'"),
             ("", ""),
             ("...", ""),
+            ("true...", "true"),
+            ("0.3...", "0.3..."),
+            (r"\,7\,", r"\,7"),
+            (r"7\\", r"7\\"),
         ] {
             assert_eq!(normal(text), expected, "{text}");
         }
@@ -198,7 +270,12 @@ mod tests {
             ("\u{00B2}", "\u{00B2}"),
             ("\u{2166}", "\u{2176}"),
             ("\u{00BD}", "\u{00BD}"),
-            ("\u{FF1A}", "\u{FF1A}"),
+            ("\u{FF1A}", ""),
+            ("\u{FF08}\u{FF22}\u{FF09}", "b"),
+            ("\u{FF54}\u{FF52}\u{FF55}\u{FF45}\u{FF0E}", "true"),
+            ("\u{200B}7\u{FEFF}", "7"),
+            ("1\u{2013}3", "1-3"),
+            ("twenty\u{2011}one", "twenty-one"),
         ] {
             assert_eq!(normal(text), expected, "{text}");
         }

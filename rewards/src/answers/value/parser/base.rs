@@ -7,7 +7,7 @@
 use super::super::symbols::{command, named, sign, vulgar};
 use super::super::{Operation, Value};
 use super::{Parser, is_upright};
-use crate::number::Number;
+use crate::answers::number::Number;
 
 impl Parser<'_> {
     /// Takes the sign of a currency, and names it.
@@ -54,11 +54,13 @@ impl Parser<'_> {
         }
     }
 
-    /// `$5`: the sign comes before the number.
+    /// `$5`, `$-5`: the sign of the currency comes before the number.
     fn money(&mut self) -> Option<Value> {
         let unit = self.currency()?;
+        let negative = self.sign("-").is_some();
         self.room();
         let number = self.number()?;
+        let number = if negative { number.negated() } else { number };
         Some(number.times(Value::name(unit)))
     }
 

@@ -5,12 +5,12 @@
 //! (`3 x 10^5`). All of these are looked for without recursion, because what
 //! does not fit is read again as something else.
 //!
-//! Deliberately not done: decimal commas, spaces by thousands, repeating decimals.
+//! Deliberately not done: decimal commas, repeating decimals.
 
 use super::super::Value;
 use super::super::symbols::{after_room, command, sign, superscript, vulgar};
 use super::Parser;
-use crate::number::Number;
+use crate::answers::number::{Number, is_first_group};
 
 impl Parser<'_> {
     /// A literal, and the fraction that makes it a mixed number, if any.
@@ -87,7 +87,7 @@ impl Parser<'_> {
     pub(super) fn literal(&mut self) -> Option<Value> {
         let mut digits = String::new();
         self.take_digits(&mut digits);
-        if (1..=3).contains(&digits.len()) {
+        if is_first_group(&digits) {
             while self.group(&mut digits) {}
         }
         if self.rest.starts_with('.') {
@@ -122,12 +122,13 @@ impl Parser<'_> {
 
     /// Takes a separator of thousands with its three digits.
     fn group(&mut self, digits: &mut String) -> bool {
-        let separators = ["{,}", ",\\!", "\\,", "\u{2009}", "\u{202F}"];
+        let separators = ["{,}", ",\\!", "\\,", "\\ ", "~"];
         let separated = separators
             .into_iter()
             .find_map(|separator| self.rest.strip_prefix(separator));
         let plain = || self.rest.strip_prefix(',').filter(|_| self.commas_group());
-        let Some(rest) = separated.or_else(plain) else {
+        let spaced = || self.rest.strip_prefix(' ').filter(|_| self.spaces_group());
+        let Some(rest) = separated.or_else(plain).or_else(spaced) else {
             return false;
         };
         let run = rest.bytes().take_while(u8::is_ascii_digit).count();
@@ -149,6 +150,18 @@ impl Parser<'_> {
             .unwrap_or(self.rest.len());
         let run = self.rest[..end].trim_end_matches(',');
         !self.in_brackets && run.split(',').skip(1).all(|group| group.len() == 3)
+    }
+
+    /// Whether all groups that spaces make from here on have three digits and no
+    /// fraction follows, so that `1 200/300` is no 1200 over 300.
+    fn spaces_group(&self) -> bool {
+        let end = self
+            .rest
+            .find(|c: char| c != ' ' && !c.is_ascii_digit())
+            .unwrap_or(self.rest.len());
+        let (run, rest) = self.rest.split_at(end);
+        let all_three = run.trim().split(' ').all(|group| group.len() == 3);
+        all_three && sign(rest).is_none_or(|(sign, _)| sign != '/')
     }
 
     /// Takes `x 10^5` after a number, where `x` is for times.

@@ -18,29 +18,10 @@
 //! first `<think>` is neither reasoning nor answer. Some chat templates end the
 //! prompt with `<think>`: then the completion is read as if it began with one.
 //!
-//! # Answer
-//!
-//! Within what follows the reasoning, the answer is what the last marker
-//! announces; without one it is the whole text. White space around it is
-//! removed. The markers:
-//!
-//! - `\boxed{...}` or `\fbox{...}`: what its braces enclose. Of nested boxes the
-//!   inner counts, `\{` and `\}` are no braces, and a box that is never closed is
-//!   no marker.
-//! - `<answer>...</answer>`, written exactly so: what the tags enclose. An inner
-//!   pair counts before an outer one, and another marker between the tags before
-//!   them; a pair that is never closed is no marker.
-//! - `Answer:` in any case, a word of its own; white space and asterisks may
-//!   stand before the colon, and after it (`**Answer:** 12`): what follows, to
-//!   the end of the line, or the next line that is not blank.
-//! - `####` at the beginning of the last line that is not blank: what follows.
-//!   It is how solutions of GSM8K end; further up it is a heading, and no marker.
-//!
-//! Deliberately not done: guessing an answer out of prose ("the last number",
-//! "the answer is"), or reading a marker inside the reasoning. A model that is to be rewarded must
-//! say which of its words are the answer. All of it takes linear time.
+//! What follows the reasoning is read by [`super::announced`]; a mark inside the
+//! reasoning is none. All of it takes linear time.
 
-use crate::answer::announced;
+use super::marks::{Announced, announced};
 
 const OPEN: &str = "<think>";
 const CLOSE: &str = "</think>";
@@ -134,6 +115,11 @@ impl<'a> Extraction<'a> {
 
     /// The answer, white space around it removed; empty where there is none.
     pub fn answer(&self) -> &'a str {
+        self.announced().answer
+    }
+
+    /// The answer, and where in [`Self::after`] it is announced.
+    pub fn announced(&self) -> Announced<'a> {
         announced(self.after)
     }
 }
@@ -248,7 +234,29 @@ mod tests {
                        </answer> <answer></answer> #### \fbox{ # \frac{ ^ \text{";
         for piece in pieces
             .split_whitespace()
-            .chain([" ", "\n", "Answer:\n", "\u{1F600}"])
+            .chain([
+                " ",
+                "\n",
+                "Answer:\n",
+                "\u{1F600}",
+                "if the answer is ",
+                "Answer:\n- ",
+            ])
+            .chain([
+                "\\boxed{1} or ",
+                "\\boxed{1}, ",
+                "the final ",
+                "Answer: please ",
+                "\u{FF21}",
+            ])
+            .chain([
+                "feel free to. ",
+                "- \\boxed{1}",
+                "**Answer** ",
+                "Answer: }",
+                "Answer,\n",
+                "w",
+            ])
         {
             let text = piece.repeat(1_500_000 / piece.len());
             for prompt in ["", "<think>"] {
