@@ -232,6 +232,72 @@ fn what_a_server_does_wrong_is_tried_again_counted_and_named() {
     assert_eq!(again.stdout, ended.stdout);
 }
 
+/// What a model writes of a sum, and whether it answers 13.
+const WRITTEN: [(&str, bool); 20] = [
+    ("Answer: 13", true),
+    ("**Answer**: 13", true),
+    ("**Answer: 13.**", true),
+    ("_Answer_ : \u{201E}13\u{201C}", true),
+    ("## Answer\n\n13", true),
+    (
+        "\u{FF21}\u{FF4E}\u{FF53}\u{FF57}\u{FF45}\u{FF52}\u{FF1A}\u{FF11}\u{FF13}",
+        true,
+    ),
+    ("\\text{Answer: } $13$", true),
+    ("The answer is \\(\\boxed{13}\\).", true),
+    ("<answer>\\frac{26}{2}</answer>", true),
+    ("#### $13.00", true),
+    ("That makes 4 + 9 = 13 of them.", true),
+    ("**Answer**: not 13", false),
+    ("Answer: $-13", false),
+    ("Answer: 1 013", false),
+    ("\\boxed{\\frac{1}{13}}", false),
+    ("\\boxed{x \\leq 13}", false),
+    ("Answer: (4, 9, 13)", false),
+    ("Answer: 4:13", false),
+    ("-\\boxed{13}", false),
+    ("That makes 13, or it is less than that", false),
+];
+
+#[test]
+fn answers_are_graded_alike_in_every_style_and_no_wrong_one_is_right() {
+    let bench = Bench::new(TINY);
+    let row = |i: usize| format!("sums,i{i},{i} is written,13,c,10,{},,0.9", 900 + 10 * i);
+    let rows: Vec<String> = (0..WRITTEN.len()).map(row).collect();
+    bench.write("norms/items.csv", &format!("{HEADER}{}", rows.join("\n")));
+    let server = Server::start(|prompt, _| {
+        let number: usize = prompt.split(' ').next().unwrap().parse().unwrap();
+        let body = json!({
+            "choices": [{
+                "message": {"content": format!("I add the two.\n\n{}", WRITTEN[number].0)},
+                "finish_reason": "stop",
+            }],
+            "usage": {
+                "prompt_tokens": 7,
+                "completion_tokens": 20,
+                "completion_tokens_details": {"reasoning_tokens": 5},
+            },
+        });
+        Reply::new("200 OK", body.to_string())
+    });
+    let ended = evaluate(&bench, &server, &[]).done();
+    let mut graded = 0;
+    for line in text(&bench.path("out/traces.jsonl")).lines() {
+        let trace: Value = serde_json::from_str(line).unwrap();
+        let number: usize = trace["item_id"].as_str().unwrap()[1..].parse().unwrap();
+        assert_eq!(trace["correct"], WRITTEN[number].1, "{trace}");
+        graded += 1;
+    }
+    assert_eq!(graded, WRITTEN.len());
+    // The two that announce nothing are counted.
+    let said: Vec<&str> = ended.stdout.split_whitespace().collect();
+    let said = said.join(" ");
+    assert!(
+        said.contains("In 2 of 20 answers no mark of the answer was found"),
+        "{said}"
+    );
+}
+
 #[test]
 fn what_is_given_up_is_missing_and_never_a_zero() {
     let bench = Bench::new(TINY);

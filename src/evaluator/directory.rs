@@ -18,7 +18,7 @@ use experiments::comparison::Comparison;
 use experiments::manifest::{EvaluationCard, Manifest};
 use experiments::norms::Norms;
 use experiments::record::recording::Recording;
-use experiments::record::{self, Writer};
+use experiments::record::{self, Trace, Writer};
 use serde_json::{Value, json};
 use tch::Device;
 
@@ -29,6 +29,7 @@ use super::reply::Counted;
 use crate::files;
 use crate::runner::finish::{TRACES, finish_evaluation};
 use crate::runner::{UserError, provenance};
+use crate::tasks::grading;
 
 /// What the directory is of.
 const IDENTITY: &str = "evaluation.json";
@@ -162,6 +163,7 @@ impl Directory {
         }
         drop(journal);
         let traces = record::read(&self.path.join("traces.jsonl"))?;
+        notes.extend(unmarked(&traces));
         record::write(&self.path.join(TRACES), &traces)?;
         Ok((notes, list.len()))
     }
@@ -246,6 +248,24 @@ pub(crate) struct Evaluation {
     pub(crate) device: Device,
     /// What a reader must know.
     pub(crate) notes: Vec<String>,
+}
+
+/// How many answers of many words have no mark of the answer, in words; `None`
+/// where all have one.
+fn unmarked(traces: &[Trace]) -> Option<String> {
+    let lacks = |trace: &&Trace| trace.completion.as_deref().is_some_and(grading::lacks_mark);
+    let mut lacking = traces.iter().filter(lacks);
+    let first = lacking.next()?;
+    Some(format!(
+        "In {} of {} answers no mark of the answer was found (`Answer:`, `\\boxed{{}}`, `<answer>`, \"the answer is\", `####`), \
+         so the whole text was compared and, without think tags, all of it counted as reasoning; the first is {}/{} ({}) of {}.",
+        1 + lacking.count(),
+        traces.len(),
+        first.task,
+        first.item_id,
+        first.sample,
+        first.model
+    ))
 }
 
 /// The keys in which two objects differ.

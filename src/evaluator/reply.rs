@@ -249,6 +249,30 @@ mod tests {
     }
 
     #[test]
+    fn the_style_of_an_answer_changes_no_cost() {
+        let tokenizer = vocabulary::tokenizer();
+        for style in [
+            "Answer: true",
+            "**Answer:** true",
+            "**Answer**: true",
+            "_Answer_ : true",
+            "> **Answer: true**",
+            "## Answer\n\ntrue",
+            "So the final answer is **true**.",
+            "Answer\u{FF1A}true",
+            "\\text{Answer: } \\boxed{true}",
+            "$\\boxed{\\text{true}}$",
+            "<answer>true</answer>",
+            "#### true",
+        ] {
+            let usage = json!({"prompt_tokens": 12, "completion_tokens": 25});
+            let body = chat(&json!({"content": format!("A 1 B 2 C\n\n{style}")}), &usage);
+            let reply = read(&body, "?", Some(&tokenizer)).unwrap();
+            assert_eq!(reply.reasoning_tokens, 5, "{style}");
+        }
+    }
+
+    #[test]
     fn a_model_that_thinks_in_the_open_spends_all_its_tokens_on_it() {
         let body = json!({"choices": [{"text": "four and nine is thirteen", "finish_reason": "length"}],
             "usage": {"prompt_tokens": 3, "completion_tokens": 5}});

@@ -90,7 +90,8 @@ impl Text {
     ///
     /// Those between the think tags, up to the end where the block is never
     /// closed and from the beginning where the prompt has opened it. A model that writes no think block thinks in the open: of a
-    /// completion with an answer mark, the tokens before it. With neither, all
+    /// completion with a mark of the answer, the tokens before it, whatever the
+    /// mark's style (see [`rewards::answers`]). With neither, all
     /// tokens where the model is a chat model, and 0 where it is one of the
     /// lab's, which answers at once.
     pub fn reasoning_tokens(&self, tokens: &[i64]) -> usize {

@@ -3,14 +3,14 @@
 //!
 //! The evaluator asks by a task's name, because a trace and an item of a
 //! user's norms carry no more. A name that no file here has is a data set of
-//! the user's, see [`super::data_set`].
+//! the user's, graded as most tasks are by [`grading::grade`].
 
 use std::fmt::Debug;
 
 use experiments::norms::NormItem;
 
+use super::grading;
 use super::problem::EvaluationItem;
-use super::{NAMES, data_set, grading};
 use super::{game24::Game24, spatial_relations::SpatialRelations};
 use super::{sternberg::Sternberg, syllogisms::Syllogisms};
 
@@ -61,6 +61,7 @@ pub fn evaluated_only(name: &str) -> Option<&'static dyn Evaluated> {
 /// assert_eq!(grade("addition_digit", "true", "<think> 4 + 9 </think> True"), Some(true));
 /// assert_eq!(grade("game24", "1 1 4 6", "Answer: 1 * 1 * 4 * 6 = 24"), Some(true));
 /// assert_eq!(grade("my_data", "1200", "That makes $1,200."), Some(true));
+/// assert_eq!(grade("my_data", "200", "Answer: 1 200"), Some(false));
 /// assert_eq!(grade("my_data", "", "no idea"), None);
 /// ```
 pub fn grade(task: &str, expected: &str, completion: &str) -> Option<bool> {
@@ -69,8 +70,7 @@ pub fn grade(task: &str, expected: &str, completion: &str) -> Option<bool> {
     }
     Some(match evaluated_only(task) {
         Some(task) => task.grade(expected, completion),
-        None if NAMES.contains(&task) => grading::grade(expected, completion),
-        None => data_set::grade(expected, completion),
+        None => grading::grade(expected, completion),
     })
 }
 
@@ -81,6 +81,7 @@ pub(super) fn expected(item: &NormItem) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::NAMES;
     use super::*;
 
     #[test]

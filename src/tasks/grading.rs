@@ -1,22 +1,25 @@
 //! What the answer of a completion is, and whether it is the expected one.
 //!
-//! This is the lab's measurement, and it is deliberately apart from every
-//! reward: an arm may be rewarded for whatever its definition says, but all
-//! arms are graded here. Nothing here looks at how the work was done, only at
-//! what was answered.
+//! This is the lab's measurement, and it passes through no reward: an arm may be
+//! rewarded for whatever its definition says, but all arms are graded here. Nothing
+//! here looks at how the work was done, only at what was answered. Where
+//! completions announce answers, and which answers say the same, is read by
+//! [`rewards::answers`], as it is for the reward `correct`.
+
+use rewards::Extraction;
+use rewards::answers::{self, Expected};
 
 /// Opens the work of a completion.
 pub const THINK: &str = "<think>";
 /// Closes the work of a completion; the answer follows it.
 pub const END_THINK: &str = "</think>";
-/// Marks the answer of a model that works in the open, in any case of letters.
-pub const ANSWER: &str = "answer:";
 
-/// The answer of `completion`: what follows its last `</think>`, or all of it
-/// when it holds no think block, with the white space around it removed. Of
-/// that, the line that follows the last [`ANSWER`] mark where there is one,
-/// without a full stop at its end and without the signs of Markdown and the
-/// quotation marks that models put around it.
+/// More words than this are no bare answer.
+const BARE_WORDS: usize = 5;
+
+/// The answer of `completion`: what its last mark announces after its last
+/// `</think>`, without the signs around it, or all that follows the work where no
+/// mark is.
 ///
 /// `None` when there is no answer: nothing but white space is left, or a
 /// `<think>` is still open at the end (the completion was cut off, or never
@@ -27,43 +30,36 @@ pub const ANSWER: &str = "answer:";
 /// use qinglan::tasks::grading::answer;
 ///
 /// assert_eq!(answer("<think> A 1 B </think> true"), Some("true".to_owned()));
-/// assert_eq!(answer("true"), Some("true".to_owned()));
 /// assert_eq!(answer("A 1 B </think> true"), Some("true".to_owned()));
-/// assert_eq!(answer("A is 1, so yes.\nAnswer: true."), Some("true".to_owned()));
+/// assert_eq!(answer("A is 1, so yes.\n**Answer**: true."), Some("true".to_owned()));
 /// assert_eq!(answer("<think> A 1 B true"), None);
 /// assert_eq!(answer("<think> A 1 B </think>"), None);
 /// ```
 pub fn answer(completion: &str) -> Option<String> {
-    let rest = match completion.rfind(END_THINK) {
-        Some(at) => &completion[at + END_THINK.len()..],
-        None => completion,
+    let read = Extraction::new("", completion).announced();
+    let answer = match read.mark {
+        Some(_) => answers::bare(read.answer),
+        None => read.answer,
     };
-    let rest = match answer_mark(rest) {
-        Some(at) => {
-            let mut lines = rest[at + ANSWER.len()..].lines().map(bare);
-            lines.find(|line| !line.is_empty()).unwrap_or_default()
-        }
-        None => rest.trim(),
-    };
-    (!rest.is_empty() && !rest.contains(THINK)).then(|| rest.to_owned())
+    (!answer.is_empty()).then(|| answer.to_owned())
 }
 
-/// A line without what may be written around an answer.
-fn bare(line: &str) -> &str {
-    let around = |c: char| c.is_whitespace() || matches!(c, '*' | '`' | '"');
-    let line = line.trim_matches(around).trim_end_matches('.');
-    line.trim_matches(around)
-}
-
-/// Where the last answer mark of `text` begins, whatever its case.
+/// Where the announcement of the answer begins in `text`, which has no work
+/// between tags; `None` where there is no mark.
 pub fn answer_mark(text: &str) -> Option<usize> {
-    // ASCII lower case keeps every byte in its place.
-    text.to_ascii_lowercase().rfind(ANSWER)
+    answers::announced(text).mark
 }
 
-/// Whether the answer of `completion` is `expected`, upper and lower case
-/// being the same. A completion that ends without an [`answer`] is wrong: people
-/// who give no answer are not left out either.
+/// Whether a completion answers in so many words that a mark should tell its
+/// answer from them, and none is found.
+pub(crate) fn lacks_mark(completion: &str) -> bool {
+    let read = Extraction::new("", completion).announced();
+    read.mark.is_none() && read.answer.split_whitespace().nth(BARE_WORDS).is_some()
+}
+
+/// Whether the answer of `completion` is `expected`, see [`rewards::answers`]. A
+/// completion that ends without an [`answer`] is wrong: people who give no answer
+/// are not left out either.
 ///
 /// ```
 /// use qinglan::tasks::grading::grade;
@@ -71,13 +67,17 @@ pub fn answer_mark(text: &str) -> Option<usize> {
 /// assert!(grade("D", "<think> A 1 B 2 C 3 D </think> d"));
 /// assert!(!grade("D", "<think> A 1 B 2 C </think> C"));
 /// assert!(!grade("D", "<think> A 1 B 2"));
+/// assert!(grade("0.5", r"So it is \boxed{\frac{1}{2}}."));
 /// ```
 pub fn grade(expected: &str, completion: &str) -> bool {
-    answer(completion).is_some_and(|answer| answer.to_lowercase() == expected.trim().to_lowercase())
+    let given = Extraction::new("", completion).announced();
+    Expected::new(expected).is_some_and(|expected| expected.is(&given, 0.0))
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     #[test]
@@ -98,11 +98,16 @@ mod tests {
             "answer:\n\n\"true\".\n\nI hope this helps.",
             "First answer: false. No.\nAnswer: true",
         ] {
+            assert_eq!(
+                answer(completion).map(|answer| answer.to_lowercase()),
+                Some("true".to_owned()),
+                "{completion}"
+            );
             assert!(grade("true", completion), "{completion}");
         }
         assert_eq!(answer("Answer: **"), None);
         assert_eq!(answer("Answer: not true"), Some("not true".to_owned()));
-        // Without a mark nothing is taken away.
+        // Without a mark the trace keeps what was written.
         assert_eq!(answer("**true**"), Some("**true**".to_owned()));
     }
 
@@ -129,5 +134,29 @@ mod tests {
         assert!(!grade("1", "13"));
         // The expected word inside the work earns nothing.
         assert!(!grade("true", "<think> true </think> false"));
+    }
+
+    #[test]
+    fn many_words_need_a_mark() {
+        assert!(lacks_mark("I add the two. Both sides are 13, so true"));
+        assert!(!lacks_mark(
+            "I add the two.\nBoth sides are 13.\nAnswer: true"
+        ));
+        assert!(!lacks_mark(
+            "<think> Both sides are 13, as it seems </think> true"
+        ));
+        assert!(!lacks_mark("false"));
+    }
+
+    /// The table of the reward's own tests, so that both say the same of each.
+    #[test]
+    fn every_completion_is_graded_as_the_reward_judges_it() {
+        let table = include_str!("../../rewards/tests/data/completions.jsonl");
+        for line in table.lines() {
+            let item: Value = serde_json::from_str(line).unwrap();
+            let field = |name: &str| item[name].as_str().unwrap();
+            let graded = crate::tasks::grade("my_data", field("expected"), field("completion"));
+            assert_eq!(graded, item["judged"].as_bool(), "{line}");
+        }
     }
 }

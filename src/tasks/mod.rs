@@ -27,7 +27,6 @@ mod addition_digit;
 mod addition_word;
 mod alphabet_arithmetic;
 pub mod corpus;
-mod data_set;
 mod evaluated;
 mod game24;
 pub mod grading;

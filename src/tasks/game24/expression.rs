@@ -2,7 +2,7 @@
 //! what it comes to, exactly.
 //!
 //! Also read: x, the signs for times, divided and minus, LaTeX's `\times`,
-//! `\cdot`, `\div` and `\boxed{}`, and `= 24` after the expression (any other
+//! `\cdot` and `\div`, and `= 24` after the expression (any other
 //! result is refused). Not read: powers, roots, a sign before a number. A text of more than [`LONGEST`] bytes is dismissed
 //! unread, which bounds the depth of its brackets too.
 
@@ -81,11 +81,6 @@ impl Expression {
 /// The line in the four signs and round brackets, without what wraps a formula.
 fn plain(line: &str) -> String {
     let mut line = line.to_owned();
-    if let Some((_, rest)) = line.rsplit_once("\\boxed{")
-        && let Some((inside, _)) = rest.split_once('}')
-    {
-        line = inside.to_owned();
-    }
     for (from, to) in [
         ("\\times", "*"),
         ("\\cdot", "*"),
