@@ -69,15 +69,12 @@ impl EventFile {
         for event in events {
             bytes.extend(record(&scalars(event)));
         }
-        // Readers go through files in the order of their names.
-        let mut name = seconds_since_1970() as u64;
-        let path = loop {
-            let path = folder.join(format!("events.out{MARK}{name:010}.qinglan"));
-            if older.last().is_none_or(|last| *last < path) {
-                break path;
-            }
-            name += 1;
-        };
+        // Readers go through files in the order of their names, and a clock may
+        // have been set back since the last one.
+        let latest = older.iter().filter_map(|path| time_of(path)).max();
+        let now = seconds_since_1970() as u64;
+        let name = latest.map_or(now, |latest| now.max(latest.saturating_add(1)));
+        let path = folder.join(format!("events.out{MARK}{name:010}.qinglan"));
         files::write_whole(&path, &bytes)?;
         for path in older {
             retire(&path).with_context(|| format!("emptying {}", path.display()))?;
@@ -95,6 +92,13 @@ impl EventFile {
             .write_all(&record(&scalars(event)))
             .with_context(|| format!("writing {}", self.path.display()))
     }
+}
+
+/// The second that an event file's name tells of.
+fn time_of(path: &Path) -> Option<u64> {
+    let name = path.file_name()?.to_str()?;
+    let (_, after) = name.split_once(MARK)?;
+    after.split('.').next()?.parse().ok()
 }
 
 /// Empties an event file, and removes one that is empty or was not finished.
@@ -263,5 +267,24 @@ mod tests {
         let found = event_files(folder.path()).unwrap();
         assert_eq!(found, [second.path, third.path.clone()]);
         assert!(third.path.metadata().unwrap().len() > 0);
+    }
+
+    #[test]
+    fn a_file_from_the_future_is_followed_by_a_later_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let name = |second: u64| {
+            folder
+                .path()
+                .join(format!("events.out{MARK}{second}.qinglan"))
+        };
+        // A name that tells of no second is nobody's clock.
+        let foreign = folder.path().join(format!("events.out{MARK}zzz.host"));
+        for path in [name(9_000_000_000), name(1_000_000_000), foreign] {
+            std::fs::write(path, "old").unwrap();
+        }
+        let first = EventFile::begin(folder.path(), &[]).unwrap();
+        assert_eq!(first.path, name(9_000_000_001));
+        let second = EventFile::begin(folder.path(), &[]).unwrap();
+        assert_eq!(second.path, name(9_000_000_002));
     }
 }
