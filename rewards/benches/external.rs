@@ -82,5 +82,7 @@ fn build(folder: &Path, table: &str) -> Result<Box<dyn Reward>, RewardError> {
         reward: "python".to_owned(),
         source: Box::new(error),
     })?;
-    Registry::builtin().build("python", &table, folder)
+    let reward = Registry::builtin().build("python", &table, folder)?;
+    reward.start()?;
+    Ok(reward)
 }

@@ -116,6 +116,22 @@ pub enum RewardError {
         /// Why, and what to do.
         message: String,
     },
+    /// A process that judged a completion was ended by a signal, which is nobody's
+    /// answer to the completion.
+    #[error(
+        "reward `{reward}` could not judge completion {index} (counted from 0) of the batch, \
+         problem `{problem}`: {message}"
+    )]
+    Killed {
+        /// The reward in question.
+        reward: String,
+        /// Position in the batch, from 0.
+        index: usize,
+        /// The problem's identity.
+        problem: String,
+        /// What happened.
+        message: String,
+    },
     /// A reward failed for reasons of its own.
     #[error("reward `{reward}` failed")]
     Failed {
@@ -127,10 +143,35 @@ pub enum RewardError {
 }
 
 impl RewardError {
+    /// Whether something went wrong where nothing need be wrong with what the
+    /// user wrote, so that another try may go well.
+    pub fn is_failure(&self) -> bool {
+        matches!(self, Self::Killed { .. } | Self::Failed { .. })
+    }
+
+    /// The same error where a signal ended the process that judged.
+    pub(crate) fn killed(self) -> Self {
+        match self {
+            Self::Item {
+                reward,
+                index,
+                problem,
+                message,
+            } => Self::Killed {
+                reward,
+                index,
+                problem,
+                message,
+            },
+            other => other,
+        }
+    }
+
     /// The same error of a reward that goes by `name`.
     pub(crate) fn of(mut self, name: &str) -> Self {
         if let Self::Parameters { reward, .. }
         | Self::Item { reward, .. }
+        | Self::Killed { reward, .. }
         | Self::Failed { reward, .. } = &mut self
         {
             name.clone_into(reward);
@@ -141,7 +182,10 @@ impl RewardError {
     /// The same error of a part of a batch, whose completions have these places
     /// in the whole.
     pub(crate) fn within(mut self, places: impl Fn(usize) -> Option<usize>) -> Self {
-        if let Self::NotFinite { index, .. } | Self::Item { index, .. } = &mut self {
+        if let Self::NotFinite { index, .. }
+        | Self::Item { index, .. }
+        | Self::Killed { index, .. } = &mut self
+        {
             *index = places(*index).unwrap_or(*index);
         }
         self

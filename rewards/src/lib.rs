@@ -286,6 +286,13 @@ pub trait Reward: Send + Sync {
     /// The name under which it is registered.
     fn name(&self) -> &str;
 
+    /// Starts what it needs from outside, processes and files, so that what is
+    /// missing shows before anything is scored. Whoever scores without it waits
+    /// for that then.
+    fn start(&self) -> Result<(), RewardError> {
+        Ok(())
+    }
+
     /// Scores every item of `batch`.
     fn score(&self, batch: &[Scored<'_>]) -> Result<Scores, RewardError>;
 

@@ -134,6 +134,14 @@ impl WeightedRewards {
         self.rewards.iter().map(|weighted| weighted.reward.name())
     }
 
+    /// Starts what the rewards need from outside; see [`Reward::start`].
+    pub fn start(&self) -> Result<(), RewardError> {
+        self.rewards.iter().try_for_each(|weighted| {
+            let started = weighted.reward.start();
+            started.map_err(|error| error.of(&weighted.name))
+        })
+    }
+
     /// Scores a batch with every reward, in order, and adds up.
     ///
     /// The first reward that fails, gives the wrong number of scores or gives

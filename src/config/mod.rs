@@ -10,7 +10,7 @@ mod overrides;
 mod teacher;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use algorithms::{Algorithm, Grpo, LossType, Opd, ReinforcePlusPlus, Rft, Rloo, Sft};
 use anyhow::{Context, Result, bail};
@@ -330,7 +330,10 @@ impl Definition {
     /// Reads and checks the text of a definition that lies in `folder`.
     pub fn parse(text: &str, registry: &Registry, folder: &Path) -> Result<Self> {
         let definition: Self = toml::from_str(text)?;
-        definition.check(&|table| build_rewards(table, registry, folder).map(|_| ()))?;
+        definition.check(&|table| {
+            WeightedRewards::from_table(registry, table, folder)?;
+            Ok(())
+        })?;
         Ok(definition)
     }
 
@@ -347,33 +350,40 @@ pub fn folder_of(definition: &Path) -> &Path {
     definition.parent().unwrap_or(Path::new(""))
 }
 
-/// The rewards of a table, those of `registry`; relative paths in it start at
-/// `folder`, the definition's own.
+/// The rewards of a table, those of `registry`, with what they need from outside
+/// started; relative paths in it start at `folder`, the definition's own.
 pub fn build_rewards(
     table: &toml::Table,
     registry: &Registry,
     folder: &Path,
 ) -> Result<WeightedRewards> {
-    Ok(WeightedRewards::from_table(registry, table, folder)?)
+    let rewards = WeightedRewards::from_table(registry, table, folder)?;
+    rewards.start()?;
+    Ok(rewards)
 }
 
-/// Hashes of the files that a reward table names, by reward and file: under `file`,
-/// and among the words of `argv`. What they hold is part of what a training is.
+/// The files that a reward's entry names and that are there, as it names them and
+/// where they are: under `file`, and among the words of `argv`.
+pub fn named_files(entry: &toml::Value, folder: &Path) -> Vec<(String, PathBuf)> {
+    let words = |key: &str| match entry.get(key) {
+        Some(toml::Value::String(word)) => vec![word.as_str()],
+        Some(toml::Value::Array(words)) => words.iter().filter_map(toml::Value::as_str).collect(),
+        _ => Vec::new(),
+    };
+    let words = words("file").into_iter().chain(words("argv"));
+    words
+        .map(|word| (word.to_owned(), folder.join(word)))
+        .filter(|(_, path)| path.is_file())
+        .collect()
+}
+
+/// Hashes of the files that a reward table names, by reward and file. What they
+/// hold is part of what a training is.
 pub fn reward_files(table: &toml::Table, folder: &Path) -> Result<Vec<(String, String)>> {
     let mut hashes = Vec::new();
     for (name, entry) in table {
-        let words = |key: &str| match entry.get(key) {
-            Some(toml::Value::String(word)) => vec![word.as_str()],
-            Some(toml::Value::Array(words)) => {
-                words.iter().filter_map(toml::Value::as_str).collect()
-            }
-            _ => Vec::new(),
-        };
-        for word in words("file").into_iter().chain(words("argv")) {
-            let path = folder.join(word);
-            if path.is_file() {
-                hashes.push((format!("{name}: {word}"), files::hash_file(&path)?));
-            }
+        for (word, path) in named_files(entry, folder) {
+            hashes.push((format!("{name}: {word}"), files::hash_file(&path)?));
         }
     }
     Ok(hashes)

@@ -13,7 +13,7 @@
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::io::{ErrorKind, Read, Write};
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -61,8 +61,22 @@ pub(super) struct Launch {
 pub(super) struct Failure {
     /// Whether it ended without being told to.
     pub(super) died: bool,
+    /// Whether a signal ended it, as where the system ran out of memory: nothing
+    /// that was asked of it need be wrong.
+    pub(super) killed: bool,
     /// What happened, with the last lines of its standard error.
     pub(super) message: String,
+}
+
+impl Failure {
+    /// One of a child that did not end by itself.
+    pub(super) fn of(message: String) -> Self {
+        Self {
+            died: false,
+            killed: false,
+            message,
+        }
+    }
 }
 
 /// A running child that has shaken hands.
@@ -81,21 +95,18 @@ pub(super) struct Child {
 impl Child {
     /// Starts a child and waits for its handshake.
     pub(super) fn start(launch: &Launch) -> Result<Self, Failure> {
-        let fault = |what: &str, error: &dyn std::fmt::Display| Failure {
-            died: false,
-            message: format!("{what} `{}`: {error}", launch.program.to_string_lossy()),
+        let fault = |what: &str, error: &dyn std::fmt::Display| {
+            let program = launch.program.to_string_lossy();
+            Failure::of(format!("{what} `{program}`: {error}"))
         };
         if let Some((path, text)) = &launch.source
             && std::fs::read(path).ok().as_ref() != Some(text)
         {
-            return Err(Failure {
-                died: false,
-                message: format!(
-                    "{} has changed since it was first read, and another process is to be \
-                     started: start the run again",
-                    path.display()
-                ),
-            });
+            return Err(Failure::of(format!(
+                "{} has changed since it was first read, and another process is to be \
+                 started: start the run again",
+                path.display()
+            )));
         }
         let mut process = Command::new(&launch.program)
             .args(&launch.arguments)
@@ -261,22 +272,18 @@ impl Child {
 
     fn died(&mut self) -> Failure {
         // A process that is ending keeps the status it ends with.
-        let how = match self.end() {
-            Some(status) => status.to_string(),
-            None => "status unknown".to_owned(),
-        };
+        let status = self.end();
+        let how = status.map_or_else(|| "status unknown".to_owned(), |how| how.to_string());
         Failure {
             died: true,
+            killed: status.is_some_and(|status| status.signal().is_some()),
             message: format!("its process ended ({how}){}", self.tail()),
         }
     }
 
     fn broke(&mut self, message: &str) -> Failure {
         self.end();
-        Failure {
-            died: false,
-            message: format!("{message}{}", self.tail()),
-        }
+        Failure::of(format!("{message}{}", self.tail()))
     }
 
     /// The last lines of its standard error, to follow a message.

@@ -55,7 +55,7 @@ pub struct Parameters {
 pub struct Command(External);
 
 impl Command {
-    /// Starts the program; paths are taken from `folder` on.
+    /// The program is not started yet; paths are taken from `folder` on.
     pub fn new(parameters: &Parameters, folder: &Path) -> Result<Self, RewardError> {
         let Some((program, arguments)) = parameters.argv.split_first() else {
             return Err(RewardError::Parameters {
@@ -78,13 +78,17 @@ impl Command {
             independent,
             ..
         } = parameters;
-        External::start(NAME, program, workers, *on_error, *independent).map(Self)
+        External::new(NAME, program, workers, *on_error, *independent).map(Self)
     }
 }
 
 impl Reward for Command {
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    fn start(&self) -> Result<(), RewardError> {
+        self.0.started().map(drop)
     }
 
     fn score(&self, batch: &[Scored<'_>]) -> Result<Scores, RewardError> {

@@ -20,16 +20,16 @@ mod protocol;
 pub mod python;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{RewardError, Score, Scored, Scores};
-use child::Launch;
+use child::{Failure, Launch};
 use pool::{Job, Outcome, Pool};
 
 /// What is done where a completion could not be judged: `"fail"`, `"skip"`, or
@@ -88,9 +88,13 @@ impl Default for Workers {
 /// A reward whose scores come from other processes.
 struct External {
     kind: &'static str,
-    /// What judges, for messages: `` `f` in rewards.py ``.
-    judge: String,
-    pool: Pool,
+    program: Program,
+    started: OnceLock<Started>,
+    /// Held by whoever starts it.
+    starting: Mutex<()>,
+    memory: u64,
+    start: Duration,
+    deadline: Duration,
     workers: usize,
     batch_size: usize,
     independent: bool,
@@ -98,9 +102,16 @@ struct External {
     requests: AtomicU64,
 }
 
+/// What there is once the first child has shaken hands.
+struct Started {
+    pool: Pool,
+    /// What judges, for messages: `` `f` in rewards.py ``.
+    judge: String,
+}
+
 impl External {
-    /// Starts the first child, which shows whether the program can be run.
-    fn start(
+    /// Checks the settings. Nothing is started or read yet.
+    fn new(
         kind: &'static str,
         program: Program,
         workers: &Workers,
@@ -150,20 +161,14 @@ impl External {
                     workers.memory_mb
                 ))
             })?;
-        let launch = Launch {
-            program: program.path,
-            arguments: program.arguments,
-            folder: program.folder,
-            source: program.source,
-            memory,
-            start: seconds("start_seconds", workers.start_seconds)?,
-        };
-        let deadline = seconds("deadline_seconds", workers.deadline_seconds)?;
-        let (pool, name) = Pool::start(&launch, count, deadline).map_err(wrong)?;
         Ok(Self {
             kind,
-            judge: program.judge.unwrap_or(format!("`{name}`")),
-            pool,
+            program,
+            started: OnceLock::new(),
+            starting: Mutex::new(()),
+            memory,
+            start: seconds("start_seconds", workers.start_seconds)?,
+            deadline: seconds("deadline_seconds", workers.deadline_seconds)?,
             workers: count,
             batch_size,
             independent,
@@ -172,10 +177,58 @@ impl External {
         })
     }
 
+    /// Its children, of which the first is started here where nobody did: it
+    /// shows whether the program can be run.
+    fn started(&self) -> Result<&Started, RewardError> {
+        let _alone = self.starting.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(started) = self.started.get() {
+            return Ok(started);
+        }
+        let started = self.launch().map_err(|failure| {
+            let reward = self.kind.to_owned();
+            if failure.killed {
+                let source = failure.message.into();
+                return RewardError::Failed { reward, source };
+            }
+            let message = failure.message;
+            RewardError::Parameters { reward, message }
+        })?;
+        Ok(self.started.get_or_init(|| started))
+    }
+
+    fn launch(&self) -> Result<Started, Failure> {
+        let Program {
+            path,
+            arguments,
+            folder,
+            source,
+            judge,
+        } = &self.program;
+        let read = |path: &PathBuf| match std::fs::read(path) {
+            Ok(text) => Ok((path.clone(), text)),
+            Err(error) => Err(Failure::of(format!(
+                "cannot read {}: {error}; correct `file`",
+                path.display()
+            ))),
+        };
+        let launch = Launch {
+            program: path.clone(),
+            arguments: arguments.clone(),
+            folder: folder.clone(),
+            source: source.as_ref().map(read).transpose()?,
+            memory: self.memory,
+            start: self.start,
+        };
+        let (pool, name) = Pool::start(&launch, self.workers, self.deadline)?;
+        let judge = judge.clone().unwrap_or_else(|| format!("`{name}`"));
+        Ok(Started { pool, judge })
+    }
+
     fn score(&self, batch: &[Scored<'_>]) -> Result<Scores, RewardError> {
+        let Started { pool, judge } = self.started()?;
         let failed = |message: String| RewardError::Failed {
             reward: self.kind.to_owned(),
-            source: format!("{}: {message}", self.judge).into(),
+            source: format!("{judge}: {message}").into(),
         };
         let pieces = self.pieces(batch);
         let cancelled = Arc::new(AtomicBool::new(false));
@@ -183,7 +236,7 @@ impl External {
         for (piece, indices) in pieces.iter().enumerate() {
             let items: Vec<Scored<'_>> = indices.iter().map(|index| batch[*index]).collect();
             let id = self.requests.fetch_add(1, Ordering::Relaxed);
-            self.pool.judge(Job {
+            pool.judge(Job {
                 piece,
                 id,
                 request: protocol::request(id, &items).map_err(|error| {
@@ -198,7 +251,7 @@ impl External {
 
         let mut judged: Vec<Option<Result<Score, String>>> = vec![None; batch.len()];
         let mut metrics: Vec<(String, f64, usize)> = Vec::new();
-        let mut restarted = 0;
+        let (mut restarted, mut killed) = (0, false);
         for outcome in outcomes {
             let Outcome {
                 piece,
@@ -214,7 +267,10 @@ impl External {
                     }
                     answer.scores
                 }
-                Err(message) => vec![Err(message); indices.len()],
+                Err(failure) => {
+                    killed |= failure.killed;
+                    vec![Err(failure.message); indices.len()]
+                }
             };
             let fails = self.on_error == OnError::Fail && scores.iter().any(Result::is_err);
             if fails {
@@ -224,18 +280,18 @@ impl External {
                 judged[*index] = Some(score);
             }
         }
-        self.decide(batch, judged, &cancelled, restarted)
-            .map(|mut scores| {
-                let means = metrics.into_iter();
-                let means = means.map(|(name, sum, count)| (name.into(), sum / count as f64));
-                scores.metrics.extend(means);
-                scores
-            })
+        let decided = self.decide(judge, batch, judged, &cancelled, restarted);
+        let mut scores = decided.map_err(|error| if killed { error.killed() } else { error })?;
+        let means = metrics.into_iter();
+        let means = means.map(|(name, sum, count)| (name.into(), sum / count as f64));
+        scores.metrics.extend(means);
+        Ok(scores)
     }
 
     /// Applies `on_error` to what was not judged.
     fn decide(
         &self,
+        judge: &str,
         batch: &[Scored<'_>],
         judged: Vec<Option<Result<Score, String>>>,
         cancelled: &AtomicBool,
@@ -254,7 +310,7 @@ impl External {
                 None if cancelled.load(Ordering::Relaxed) => continue,
                 None => "the thread that had it judged ended".to_owned(),
             };
-            let message = format!("{}: {}", self.judge, message.trim_end());
+            let message = format!("{judge}: {}", message.trim_end());
             if self.on_error == OnError::Fail {
                 return Err(RewardError::Item {
                     reward: self.kind.to_owned(),
@@ -338,8 +394,8 @@ struct Program {
     path: std::ffi::OsString,
     arguments: Vec<std::ffi::OsString>,
     folder: PathBuf,
-    /// A file that it reads, with its contents.
-    source: Option<(PathBuf, Vec<u8>)>,
+    /// A file that it reads.
+    source: Option<PathBuf>,
     /// What judges, for messages; `None`: what the child calls itself.
     judge: Option<String>,
 }

@@ -3,9 +3,9 @@
 //! Each is looked after by a thread of its own for as long as the pool lives, so
 //! that a child may ask the system to be ended with the thread that started it.
 //! A child is started when there is first something for it to do, and again
-//! after it died, was late, or broke the protocol. A piece whose child *died* is
-//! tried once more, as the death may have come from outside; one that was late
-//! or broke the protocol would most likely do so again.
+//! after it died, was late, or broke the protocol. What a child *died* over, its
+//! start or a piece, is tried once more, as the death may have come from outside;
+//! one that was late or broke the protocol would most likely do so again.
 //!
 //! What it deliberately does not do: run two of one child's pieces at a time, or
 //! take up a piece whose batch has already failed.
@@ -29,7 +29,7 @@ pub(super) struct Pool {
 /// What a thread is asked for.
 enum Work {
     /// To have a child, and to say what it calls itself.
-    Greet(Sender<Result<String, String>>),
+    Greet(Sender<Result<String, Failure>>),
     /// To have a piece judged.
     Judge(Job),
 }
@@ -53,7 +53,7 @@ pub(super) struct Job {
 /// What became of a piece.
 pub(super) struct Outcome {
     pub(super) piece: usize,
-    pub(super) answer: Result<Answer, String>,
+    pub(super) answer: Result<Answer, Failure>,
     /// Children that were started in place of others.
     pub(super) restarts: usize,
 }
@@ -65,7 +65,7 @@ impl Pool {
         launch: &Launch,
         count: usize,
         deadline: Duration,
-    ) -> Result<(Self, String), String> {
+    ) -> Result<(Self, String), Failure> {
         let (work, queue) = channel();
         let queue = Arc::new(Mutex::new(queue));
         let thread = |_| {
@@ -81,13 +81,15 @@ impl Pool {
                 .spawn(move || worker.serve(&queue))
         };
         let threads: Result<_, std::io::Error> = (0..count).map(thread).collect();
+        let no_thread = |error| Failure::of(format!("cannot start a thread: {error}"));
         let pool = Self {
-            threads: threads.map_err(|error| format!("cannot start a thread: {error}"))?,
+            threads: threads.map_err(no_thread)?,
             work: Some(work),
         };
         let (reply, greeting) = channel();
         pool.put(Work::Greet(reply));
-        let name = greeting.recv().map_err(|_| "no thread answers")??;
+        let silence = |_| Err(Failure::of("no thread answers".to_owned()));
+        let name = greeting.recv().unwrap_or_else(silence)?;
         Ok((pool, name))
     }
 
@@ -131,9 +133,9 @@ impl Worker {
             let job = match next {
                 Err(_) => return,
                 Ok(Work::Greet(reply)) => {
-                    let name = self.child(&mut 0).map(|child| child.name.clone());
+                    let name = self.twice(|worker| Ok(worker.child(&mut 0)?.name.clone()));
                     // Whoever asked may have stopped listening.
-                    let _ = reply.send(name.map_err(|failure| failure.message));
+                    let _ = reply.send(name);
                     continue;
                 }
                 Ok(Work::Judge(job)) if job.cancelled.load(Ordering::Relaxed) => continue,
@@ -149,26 +151,30 @@ impl Worker {
         }
     }
 
-    fn answer(&mut self, job: &Job, restarts: &mut usize) -> Result<Answer, String> {
-        let line = match self.ask(job, restarts) {
-            Err(Failure {
-                died: true,
-                message,
-            }) => {
-                tracing::warn!("reward: {message}; its work is tried once more");
-                self.ask(job, restarts).map_err(|failure| {
-                    if failure.died {
-                        format!("twice in a row {}", failure.message)
-                    } else {
-                        failure.message
-                    }
-                })?
-            }
-            other => other.map_err(|failure| failure.message)?,
-        };
-        protocol::reply(&line, job.id, job.count).unwrap_or_else(|broken| {
+    fn answer(&mut self, job: &Job, restarts: &mut usize) -> Result<Answer, Failure> {
+        let line = self.twice(|worker| worker.ask(job, restarts))?;
+        let reply = protocol::reply(&line, job.id, job.count).unwrap_or_else(|broken| {
             self.child = None;
             Err(broken)
+        });
+        reply.map_err(Failure::of)
+    }
+
+    /// What `work` gives, at the second time where its child died the first.
+    fn twice<T>(
+        &mut self,
+        mut work: impl FnMut(&mut Self) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let first = match work(self) {
+            Err(failure) if failure.died => failure.message,
+            other => return other,
+        };
+        tracing::warn!("reward: {first}; its work is tried once more");
+        work(self).map_err(|mut failure| {
+            if failure.died {
+                failure.message = format!("twice in a row {}", failure.message);
+            }
+            failure
         })
     }
 

@@ -148,7 +148,7 @@ struct Settings<'a> {
 pub struct Python(External);
 
 impl Python {
-    /// Starts Python and imports the function; paths are taken from `folder` on.
+    /// Python is not started yet; paths are taken from `folder` on.
     pub fn new(parameters: &Parameters, folder: &Path) -> Result<Self, RewardError> {
         let wrong = |message: String| RewardError::Parameters {
             reward: NAME.to_owned(),
@@ -190,14 +190,6 @@ impl Python {
         }
         let folder = folder_of(folder);
         let path = file.as_ref().map(|file| folder.join(file));
-        let read = |path: &PathBuf| match std::fs::read(path) {
-            Ok(text) => Ok((path.clone(), text)),
-            Err(error) => Err(wrong(format!(
-                "cannot read {}: {error}; correct `file`",
-                path.display()
-            ))),
-        };
-        let source = path.as_ref().map(read).transpose()?;
         let settings = Settings {
             calls: *calls,
             file: path.as_deref(),
@@ -214,20 +206,24 @@ impl Python {
             path: program_in(&folder, &parameters.interpreter),
             arguments: ["-c", ADAPTER, &settings].map(Into::into).into(),
             folder,
-            source,
+            source: path,
             judge: Some(judge),
         };
         let independent = parameters.independent || *calls != Calls::Trl;
         let Parameters {
             workers, on_error, ..
         } = parameters;
-        External::start(NAME, program, workers, *on_error, independent).map(Self)
+        External::new(NAME, program, workers, *on_error, independent).map(Self)
     }
 }
 
 impl Reward for Python {
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    fn start(&self) -> Result<(), RewardError> {
+        self.0.started().map(drop)
     }
 
     fn score(&self, batch: &[Scored<'_>]) -> Result<Scores, RewardError> {

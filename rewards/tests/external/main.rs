@@ -24,10 +24,12 @@ fn has_python() -> bool {
     has
 }
 
-/// The reward `kind` of a table, with its paths in `folder`.
+/// The reward `kind` of a table, with its paths in `folder`, started.
 fn build(kind: &str, folder: &Path, table: &str) -> Result<Box<dyn Reward>, RewardError> {
     let table = toml::from_str(table).expect("the test's own TOML is valid");
-    Registry::builtin().build(kind, &table, folder)
+    let reward = Registry::builtin().build(kind, &table, folder)?;
+    reward.start()?;
+    Ok(reward)
 }
 
 /// Why a table is refused.

@@ -294,6 +294,65 @@ def f(completions, **kwargs):
 }
 
 #[test]
+fn a_worker_killed_while_it_starts_is_started_once_more() {
+    if !has_python() {
+        return;
+    }
+    let source = "
+import os
+
+if not os.path.exists('killed'):
+    open('killed', 'w').close()
+    os.kill(os.getpid(), 9)
+
+def f(completions, **kwargs):
+    return [1.0] * len(completions)
+";
+    let folder = file(source);
+    let starting = reward(&folder, "");
+    assert!(folder.path().join("killed").exists());
+    let scores = starting.score(&numbered(&names(2))).expect("it started");
+    assert_eq!(values(&scores), [Some(1.0); 2]);
+}
+
+#[test]
+fn a_worker_that_always_dies_while_it_starts_failed_where_a_signal_ended_it() {
+    if !has_python() {
+        return;
+    }
+    for (ends, how, is_failure) in [
+        ("os.kill(os.getpid(), 9)", "(signal: 9", true),
+        ("os._exit(3)", "(exit status: 3)", false),
+    ] {
+        let folder = file(&format!("import os\n{ends}\n"));
+        let error = build("python", folder.path(), &table("")).err();
+        let error = error.expect("it never shakes hands");
+        assert_eq!(error.is_failure(), is_failure, "{error}");
+        let error = text(&error);
+        let says = format!("twice in a row its process ended {how}");
+        assert!(error.contains(&says), "{error}");
+    }
+}
+
+#[test]
+fn nothing_is_started_before_it_is_needed() {
+    let registry = rewards::Registry::builtin();
+    let folder = tempfile::tempdir().expect("a folder");
+    let table = toml::from_str(&table("")).expect("the test's own TOML is valid");
+    let reward = registry.build("python", &table, folder.path());
+    let reward = reward.expect("what the table says is sound");
+    let missing = reward.start().expect_err("there is no file").to_string();
+    assert!(missing.contains("cannot read"), "{missing}");
+    // What was missing may be there later.
+    if has_python() {
+        let source = "def f(completions, **_): return [0.5 for _ in completions]\n";
+        std::fs::write(folder.path().join("rewards.py"), source).expect("a file");
+        let scores = reward.score(&numbered(&names(1))).expect("started by need");
+        assert_eq!(values(&scores), [Some(0.5)]);
+    }
+}
+
+#[test]
 fn a_worker_that_always_dies_is_an_error() {
     if !has_python() {
         return;
@@ -310,6 +369,7 @@ def f(completions, **kwargs):
     let names = names(8);
     let failing = reward(&folder, "workers.batch_size = 2");
     let error = failing.score(&numbered(&names)).expect_err("twice");
+    assert!(error.is_failure(), "{error}");
     let error = text(&error);
     assert!(error.contains("completion 4 "), "{error}");
     assert!(error.contains("twice in a row its process ended (signal: 9"));

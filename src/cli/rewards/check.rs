@@ -231,7 +231,9 @@ fn each(table: &toml::Table, registry: &Registry, folder: &Path) -> Result<Vec<S
 /// Why a reward failed, with the row in place of a position in the batch.
 fn reason(error: RewardError, batch: &[Given]) -> String {
     let (index, what) = match &error {
-        RewardError::Item { index, message, .. } => (*index, message.clone()),
+        RewardError::Item { index, message, .. } | RewardError::Killed { index, message, .. } => {
+            (*index, message.clone())
+        }
         RewardError::NotFinite {
             index,
             quantity,
