@@ -5,14 +5,68 @@
 //! process that was killed leaves them, and [`remove_leftovers`] removes them.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, BufWriter, IntoInnerError, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
 /// Bytes at the end of a log that hold its last lines.
 const TAIL: u64 = 1 << 16;
+
+/// The file that a process locks for as long as it works on a folder. It is made
+/// in place and neither replaced nor removed, as each of two files of that name
+/// could be locked by a process of its own.
+const LOCK: &str = ".lock";
+
+/// Readers take a shared lock for the duration of one look; how long, and how
+/// often, whoever wants the folder alone waits for them.
+const LOCK_WAIT: Duration = Duration::from_millis(20);
+const LOCK_TRIES: u32 = 10;
+
+/// Keeps other processes out of a folder for as long as the file is open; `None`
+/// where one is in it. The folder is made if need be. Some file systems know no
+/// locks; there nobody is kept out.
+pub(crate) fn lock(folder: &Path) -> Result<Option<File>> {
+    create_folder(folder)?;
+    let path = folder.join(LOCK);
+    let place = || format!("locking {}", path.display());
+    for _ in 0..LOCK_TRIES {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        let file = options.open(&path).with_context(place)?;
+        if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
+            std::thread::sleep(LOCK_WAIT);
+            continue;
+        }
+        // Where the folder was removed meanwhile, this is the lock of nothing.
+        let held = file.metadata().with_context(place)?;
+        let there = std::fs::metadata(&path);
+        if there.is_ok_and(|there| (there.dev(), there.ino()) == (held.dev(), held.ino())) {
+            return Ok(Some(file));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether another process has locked a folder.
+pub(crate) fn is_locked(folder: &Path) -> bool {
+    File::open(folder.join(LOCK))
+        .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
+/// Whether there is nothing in a folder but, at most, its lock; also where there
+/// is no folder.
+pub(crate) fn is_empty(folder: &Path) -> bool {
+    let is_lock = |entry: &io::Result<std::fs::DirEntry>| {
+        entry.as_ref().is_ok_and(|entry| entry.file_name() == LOCK)
+    };
+    folder
+        .read_dir()
+        .map_or(true, |mut entries| entries.all(|entry| is_lock(&entry)))
+}
 
 /// The end of a log, without what came long before; `None` where it cannot be
 /// read. The first line may have lost its beginning.
@@ -267,6 +321,46 @@ mod tests {
         assert!(write_whole(&blocked, b"new").is_err());
         assert_eq!(std::fs::read(&path).unwrap(), b"old");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn of_many_that_start_at_once_one_has_the_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path().join("new/run");
+        let started = std::sync::Barrier::new(16);
+        let held: Vec<File> = std::thread::scope(|scope| {
+            let starts: Vec<_> = (0..16)
+                .map(|_| {
+                    scope.spawn(|| {
+                        started.wait();
+                        lock(&at).unwrap()
+                    })
+                })
+                .collect();
+            let ended = starts.into_iter().map(|start| start.join().unwrap());
+            ended.flatten().collect()
+        });
+        assert_eq!(held.len(), 1);
+        assert!(is_locked(&at) && is_empty(&at));
+        drop(held);
+        assert!(!is_locked(&at));
+        assert!(lock(&at).unwrap().is_some());
+        write_whole(&at.join("kept"), b"").unwrap();
+        assert!(!is_empty(&at));
+    }
+
+    #[test]
+    fn the_lock_of_a_removed_folder_keeps_nobody_out_of_a_new_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path().join("run");
+        let old = lock(&at).unwrap().unwrap();
+        std::fs::remove_dir_all(&at).unwrap();
+        let new = lock(&at).unwrap().unwrap();
+        assert!(lock(&at).unwrap().is_none());
+        drop(old);
+        assert!(lock(&at).unwrap().is_none());
+        drop(new);
+        assert!(lock(&at).unwrap().is_some());
     }
 
     #[test]

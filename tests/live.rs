@@ -204,7 +204,7 @@ fn a_run_that_begins_later_appears() {
     let server = Server::of(&bench, "run");
     assert!(server.get("/").contains("No run yet"));
     made_up(&bench);
-    let held = File::open(bench.path("run/definition.toml")).unwrap();
+    let held = File::create(bench.path("run/.lock")).unwrap();
     held.lock().unwrap();
     let page = server.page_with("3 of 8");
     assert!(page.contains("going on"), "{page}");

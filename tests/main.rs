@@ -19,6 +19,7 @@ mod metrics;
 mod micro_batches;
 mod models;
 mod norms;
+mod outside;
 mod process;
 mod rewards;
 mod run;

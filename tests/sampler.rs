@@ -411,16 +411,23 @@ fn a_server_of_another_model_is_refused_before_anything_is_sampled() {
     let table = sampler(&server.url, "").replace("\"policy\"", "\"qwen\"");
     let bench = bench(&arm("served", &table));
     let ended = bench.run("run", &[]);
-    assert_ne!(ended.code, Some(0));
+    assert_eq!(ended.code, Some(2));
     let says = "has no model \"qwen\", but policy; mend sampler.model";
     assert!(ended.stderr.contains(says), "{}", ended.stderr);
+    assert!(!bench.path("run").exists());
     assert_eq!(server.reloads(), 0);
 }
 
 #[test]
-fn a_dry_run_tells_of_the_server_and_asks_it_nothing() {
-    let bench = bench(&arm("served", &sampler("http://127.0.0.1:9/v1", "")));
+fn a_dry_run_tells_of_the_server_and_samples_nothing() {
+    let server = Server::start(Fault::None);
+    let bench = bench(&arm("served", &sampler(&server.url, "")));
     let ended = bench.run("run", &["--dry-run"]).done();
-    let says = "sampled at http://127.0.0.1:9/v1";
-    assert!(ended.stdout.contains(says), "{}", ended.stdout);
+    for says in [
+        format!("sampled at {}", server.url),
+        format!("there:   arm.served.sampler: {} has \"policy\"", server.url),
+    ] {
+        assert!(ended.stdout.contains(&says), "{}", ended.stdout);
+    }
+    assert_eq!(server.reloads(), 0);
 }

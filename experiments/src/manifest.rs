@@ -6,6 +6,8 @@
 //! ```text
 //! RUN/manifest.json                      this type
 //! RUN/definition.toml                    the definition as it was given, overrides applied
+//! RUN/inputs.json                        hashes of the files from outside, as the run began with them
+//! RUN/inputs/HASH/FILE                   copies of the rewards' files
 //! RUN/teacher/…                          the teacher's training and its traces.jsonl
 //! RUN/arms/ARM/seed-S/metrics.jsonl      one object a step: {"step":…, "seconds":…, "loss":…, …}
 //! RUN/arms/ARM/seed-S/events.out.tfevents.*  the same for TensorBoard, in no manifest

@@ -26,7 +26,7 @@ use std::sync::Arc;
 use ::rewards::Registry;
 use clap::{Parser, Subcommand};
 
-use crate::runner::UserError;
+use crate::runner::is_users;
 
 /// What imitation and what reinforcement do to the same language model.
 #[derive(Parser)]
@@ -137,8 +137,7 @@ pub fn main_with(registry: Registry) -> ExitCode {
             // In one piece, as several ranks may write to one terminal.
             let line = format!("error: {error:#}\n");
             eprint!("{line}");
-            let users = error.chain().any(<dyn std::error::Error>::is::<UserError>);
-            ExitCode::from(if users { 2 } else { 1 })
+            ExitCode::from(if is_users(&error) { 2 } else { 1 })
         }
     }
 }

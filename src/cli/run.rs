@@ -135,9 +135,12 @@ impl Run {
             shard_optimizer: self.shard_optimizer,
         };
         if self.dry {
-            request.check()?;
+            let outside = request.check()?;
             if is_first {
                 println!("{}", describe(&request.definition, device, &out));
+                if !outside.is_empty() {
+                    println!("from outside:\n{}", outside.join("\n"));
+                }
             }
             return Ok(Ending::Done);
         }

@@ -120,6 +120,11 @@ fn show(survey: &Survey) -> Result<()> {
         "{folder}: {}, {done} of {parts} parts done, {size}",
         survey.state.word()
     );
+    if survey.was_edited() {
+        println!(
+            "its definition.toml was edited after it began: what follows is of the edited one, and no longer what is trained"
+        );
+    }
     if survey.state == State::Stopped {
         println!("go on with it: qinglan run {folder}/definition.toml --out {folder} --resume");
     }
@@ -214,7 +219,7 @@ fn removable(run: &Path) -> Result<Survey> {
 }
 
 /// Everything that a run leaves at the top of its directory.
-const WRITTEN: [&str; 12] = [
+const WRITTEN: [&str; 14] = [
     "arms",
     "comparison.csv",
     "comparison.json",
@@ -222,6 +227,8 @@ const WRITTEN: [&str; 12] = [
     "comparison.tex",
     "definition.toml",
     "figures",
+    "inputs",
+    "inputs.json",
     "items.json",
     "manifest.json",
     "ranks",

@@ -76,6 +76,8 @@ pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
     lab.precision = training.dtype.resolve(run.request.device);
     lab.ranks = run.ranks();
     lab.completions = completion_log(run, &at, training.steps);
+    // What was read above is what the run began with.
+    run.check_pins(name)?;
     lab.sampler = sampler(run, settings, name, seed)?;
     let algorithm = settings.algorithm.build();
     lab.reference = algorithm.needs_reference().then(|| reference(&model));

@@ -22,6 +22,7 @@ use experiments::report;
 use serde::{Deserialize, Serialize};
 
 use super::outcome::{again, folders};
+use super::pins::{PINS, Pins};
 use super::{Outcome, Run, UserError, arm, learning, provenance};
 use crate::files;
 
@@ -143,7 +144,11 @@ fn manifest(run: &Run) -> Result<Manifest> {
         hashes.extend(files.map(|(file, hash)| (format!("{name}/{file}"), hash)));
         arm_runs.push(arm_run);
     }
-    hashes.insert(ITEMS.to_owned(), files::hash_file(&run.out().join(ITEMS))?);
+    let own = run.pins.copies(run.out()).into_iter();
+    for path in own.chain([PathBuf::from(ITEMS), PathBuf::from(PINS)]) {
+        let hash = files::hash_file(&run.out().join(&path))?;
+        hashes.insert(path.display().to_string(), hash);
+    }
     let evaluation = &definition.evaluation;
     Ok(Manifest {
         format: FORMAT,
@@ -213,6 +218,9 @@ pub struct Loaded {
     pub(super) recipes: Vec<Recipe>,
     /// What is known to be wrong with the pairing.
     pub(super) flaws: Vec<Flaw>,
+    /// Hashes of what it read from outside, by the names that its definition has
+    /// for the files.
+    pub(super) inputs: BTreeMap<String, String>,
 }
 
 impl Loaded {
@@ -287,9 +295,15 @@ impl Loaded {
                 training.push(log);
             }
         }
+        let pins = if manifest.files.contains_key(PINS) {
+            Pins::read(at)?
+        } else {
+            None
+        };
         Ok(Self {
             recipes: recipes(&manifest),
             flaws: Vec::new(),
+            inputs: pins.unwrap_or_default().files,
             manifest,
             norms,
             recording,

@@ -1,17 +1,13 @@
-//! What a run reads besides its definition: the norms of its tasks and, where
-//! one stands in for the teacher, a recording of traces.
-//!
-//! Both are read and checked before anything is written or trained, and
-//! whatever is wrong with them is the user's to mend.
+//! What a run reads besides its definition before anything is written or trained:
+//! its problems, the evaluation's items, and how its models read them.
 
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use experiments::norms::Norms;
 
-use super::{UserError, models_folder, teacher};
+use super::models_folder;
 use crate::config::{BUILTIN_NORMS, BaseSettings, BaseSource, Definition};
-use crate::demonstrations::{self, Source};
 use crate::model::text::encode;
 use crate::model::{Stored, Text};
 use crate::tasks::{self, EvaluationItem, Mix, squeeze};
@@ -21,39 +17,6 @@ pub(super) struct Inputs {
     pub mix: Mix,
     pub items: Vec<EvaluationItem>,
     pub norms: Norms,
-}
-
-impl Inputs {
-    /// Reads what the definition names; relative paths start at its folder.
-    pub(super) fn read(definition: &Definition, definition_folder: &Path) -> Result<Self> {
-        UserError::blame(read(definition, definition_folder))
-    }
-}
-
-fn read(definition: &Definition, definition_folder: &Path) -> Result<Inputs> {
-    let (mix, mut items, norms) = problems(definition, definition_folder)?;
-    let (text, context) = reader(&definition.base, "base", definition_folder)?;
-    for item in &mut items {
-        item.prompt = mix.ask(&item.task, &item.prompt);
-    }
-    readable(&items, &text, context)?;
-    if let Some(teacher) = &definition.teacher
-        && let Some(base) = &teacher.base
-    {
-        let (text, context) = reader(base, "teacher.base", definition_folder)?;
-        readable(&items, &text, context).context("teacher.base")?;
-    }
-    teacher::check_vocabulary(definition, definition_folder)?;
-    if let Some(teacher) = &definition.teacher {
-        demonstrations::limit(&teacher.traces, context)?;
-        if let Some(source) = Source::ready(teacher, &mix, definition_folder)? {
-            let prepared = source.prepare(&teacher.traces, &text, context)?;
-            for note in prepared.notes {
-                tracing::warn!("{note}");
-            }
-        }
-    }
-    Ok(Inputs { mix, items, norms })
 }
 
 /// Refuses items that a model cannot read.
@@ -79,7 +42,11 @@ pub(crate) fn readable(items: &[EvaluationItem], text: &Text, context: usize) ->
 }
 
 /// How a base reads and writes, and the tokens that its context holds.
-fn reader(base: &BaseSettings, place: &str, definition_folder: &Path) -> Result<(Text, usize)> {
+pub(super) fn reader(
+    base: &BaseSettings,
+    place: &str,
+    definition_folder: &Path,
+) -> Result<(Text, usize)> {
     match base.source(place)? {
         BaseSource::Pretrained(shape, _) => Ok((Text::lab()?, shape.context as usize)),
         BaseSource::Model(name) => {

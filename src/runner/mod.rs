@@ -13,11 +13,14 @@
 
 mod arm;
 mod base;
+mod directory;
 pub mod finish;
 pub(crate) mod inputs;
 mod learning;
 pub mod live;
 mod outcome;
+mod outside;
+pub(crate) mod pins;
 pub mod provenance;
 mod ranks;
 pub mod schedule;
@@ -30,21 +33,21 @@ pub(crate) use inputs::problems;
 pub(crate) use outcome::{OUTCOME, Outcome};
 pub(crate) use ranks::check as check_ranks;
 
-use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Once};
-use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use experiments::norms::Norms;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use rewards::{Registry, WeightedRewards};
+use rewards::{Registry, RewardError, WeightedRewards};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tch::Device;
 
 use inputs::Inputs;
+use outside::{Preflight, Servers};
+use pins::Pins;
 
 use crate::config::{
     AlgorithmSettings, ArmSettings, Definition, TeacherSettings, build_rewards, reward_files,
@@ -94,6 +97,8 @@ pub(crate) struct Run {
     norms: Norms,
     /// How many ranks the run began with.
     began_with: usize,
+    /// The files from outside, as they were when it began.
+    pins: Pins,
     bars: MultiProgress,
     loss_explained: Once,
 }
@@ -104,27 +109,84 @@ pub(crate) struct Run {
 pub struct UserError(pub String);
 
 impl UserError {
-    /// Marks whatever went wrong as the user's to mend.
+    /// Marks whatever went wrong as the user's to mend, but what is a failure
+    /// wherever it happens: a disk that takes no more, a reward that was killed.
     pub fn blame<T>(result: Result<T>) -> Result<T> {
-        result.map_err(|error| Self(format!("{error:#}")).into())
+        result.map_err(|error| {
+            if files::no_room(&error).is_some() || is_failure(&error) {
+                return error;
+            }
+            Self(format!("{error:#}")).into()
+        })
     }
+}
+
+/// Whether an error is the user's to mend.
+pub(crate) fn is_users(error: &anyhow::Error) -> bool {
+    error.chain().any(<dyn std::error::Error>::is::<UserError>)
+}
+
+/// Whether another try of a reward may go well.
+fn is_failure(error: &anyhow::Error) -> bool {
+    let mut causes = error.chain();
+    causes.any(|cause| {
+        let reward = cause.downcast_ref::<RewardError>();
+        reward.is_some_and(RewardError::is_failure)
+    })
 }
 
 /// File that says which experiment a directory belongs to, from the start.
 pub(crate) const DEFINITION_FILE: &str = "definition.toml";
 
 /// Reads and checks what a definition names besides itself; relative paths
-/// start at its folder.
-pub(crate) fn check_inputs(definition: &Definition, definition_folder: &Path) -> Result<()> {
-    Inputs::read(definition, definition_folder).map(drop)
+/// start at its folder. Servers are not asked: whoever trains will.
+pub(crate) fn check_inputs(
+    definition: &Definition,
+    definition_folder: &Path,
+    registry: &Registry,
+) -> Result<()> {
+    let look = Preflight {
+        definition,
+        folder: definition_folder,
+        registry,
+        servers: Servers::Never,
+        probes: true,
+        pending: &|_| true,
+        stop: &Arc::default(),
+    };
+    look.look(false).map(drop)
+}
+
+/// What there is now of the files that a definition reads from outside.
+pub(crate) fn pins(definition: &Definition, definition_folder: &Path) -> Result<Pins> {
+    Pins::of(
+        "",
+        &outside::files(definition, definition_folder, &|_| true)?,
+    )
 }
 
 impl Request {
-    /// Checks all there is to check without writing anything.
-    pub fn check(&self) -> Result<()> {
-        Inputs::read(&self.definition, &self.definition_folder)?;
-        self.check_directory()?;
-        Ok(())
+    /// Checks all there is to check without writing anything; says how each thing
+    /// was found that the run needs from outside, in a line.
+    pub fn check(&self) -> Result<Vec<String>> {
+        self.check_stored()?;
+        // A server that is away is the user's to start.
+        let (_, lines) = UserError::blame(self.look(Servers::Once, true))?;
+        Ok(lines)
+    }
+
+    /// Looks at everything from outside that is still needed.
+    fn look(&self, servers: Servers, all: bool) -> Result<(Inputs, Vec<String>)> {
+        let look = Preflight {
+            definition: &self.definition,
+            folder: &self.definition_folder,
+            registry: &self.registry,
+            servers,
+            probes: self.ranks.is_first(),
+            pending: &|arm| self.is_pending(arm),
+            stop: &self.stop,
+        };
+        look.look(all)
     }
 
     /// Trains, evaluates, compares and reports.
@@ -134,18 +196,24 @@ impl Request {
     }
 
     fn go(self) -> Result<RunEnding> {
-        let inputs = Inputs::read(&self.definition, &self.definition_folder);
-        let inputs = self.ranks.each(inputs)?;
+        self.ranks.lead(|| self.check_stored())?;
+        let looked = self.look(Servers::Patiently, false);
+        // Who waits for a server is heard, and nothing has been begun.
+        if looked.is_err() && !self.ranks.are_several() && self.stop.load(Ordering::SeqCst) {
+            return Ok(RunEnding::Interrupted);
+        }
+        let (inputs, _) = self.ranks.each(looked)?;
         let mut alone = None;
         let began_with = self.ranks.lead(|| {
-            self.claim_directory()?;
-            alone = Some(self.lock_directory()?);
+            alone = Some(self.claim_directory()?);
             files::remove_leftovers(&self.out)?;
             outcome::check_finished(&self.out, &self.definition)?;
+            self.pin()?;
             self.began_with()
         })?;
         self.see_directory()?;
-        let run = Arc::new(Run::new(self, inputs, began_with));
+        let pins = self.ranks.each(Pins::read(&self.out))?.unwrap_or_default();
+        let run = Arc::new(Run::new(self, inputs, began_with, pins));
         let jobs = jobs(&run);
         let (workers, threads) = run.workers();
         let ranks = run.ranks();
@@ -166,78 +234,6 @@ impl Request {
         }
         Ok(RunEnding::Finished)
     }
-
-    /// Makes the run directory this experiment's, or refuses.
-    fn claim_directory(&self) -> Result<()> {
-        if self.check_directory()? {
-            return Ok(());
-        }
-        let stored = self.out.join(DEFINITION_FILE);
-        let claimed = files::write_whole(&stored, self.text.as_bytes());
-        // A place that cannot be written was a wrong --out; a full disk is a failure.
-        match claimed {
-            Err(error) if files::no_room(&error).is_some() => Err(error),
-            Err(error) => UserError::blame(Err(error).with_context(|| {
-                format!(
-                    "{} cannot be a run directory; give another folder with --out",
-                    self.out.display()
-                )
-            })),
-            Ok(()) => Ok(()),
-        }
-    }
-
-    /// Keeps other processes out of the run directory for as long as the file
-    /// is open: two that go on with one run would write over each other.
-    fn lock_directory(&self) -> Result<File> {
-        let path = self.out.join(DEFINITION_FILE);
-        let file = File::open(&path).with_context(|| format!("reading {}", path.display()))?;
-        // Some file systems know no locks; there nobody is kept out.
-        // Whoever only looks at a run holds it too, but for a moment.
-        let mut patience = 10;
-        while let Err(TryLockError::WouldBlock) = file.try_lock() {
-            if patience == 0 {
-                bail!(UserError(format!(
-                    "another process is working on the run in {}; wait for it, or give another folder with --out",
-                    self.out.display()
-                )));
-            }
-            patience -= 1;
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Ok(file)
-    }
-
-    /// Whether the run directory is this experiment's already; refuses one
-    /// that holds anything else.
-    fn check_directory(&self) -> Result<bool> {
-        if let Ok(there) = std::fs::read_to_string(self.out.join(DEFINITION_FILE)) {
-            if there != self.text {
-                bail!(UserError(format!(
-                    "{} holds a run of another definition; give another folder with --out, or the definition it was started with",
-                    self.out.display()
-                )));
-            }
-            if !self.resume {
-                bail!(UserError(format!(
-                    "{} holds this run already; go on with it with --resume, or give another folder with --out",
-                    self.out.display()
-                )));
-            }
-            return Ok(true);
-        }
-        let occupied = self
-            .out
-            .read_dir()
-            .is_ok_and(|mut entries| entries.next().is_some());
-        if occupied {
-            bail!(UserError(format!(
-                "{} is not empty and holds no run; give another folder with --out",
-                self.out.display()
-            )));
-        }
-        Ok(false)
-    }
 }
 
 /// Names the way out where the file system took no more.
@@ -252,7 +248,7 @@ pub(crate) fn with_room(error: anyhow::Error, out: &Path) -> anyhow::Error {
 }
 
 impl Run {
-    fn new(request: Request, inputs: Inputs, began_with: usize) -> Self {
+    fn new(request: Request, inputs: Inputs, began_with: usize, pins: Pins) -> Self {
         let target = if request.ranks.is_first() {
             ProgressDrawTarget::stderr()
         } else {
@@ -263,6 +259,7 @@ impl Run {
             items: inputs.items,
             norms: inputs.norms,
             began_with,
+            pins,
             bars: MultiProgress::with_draw_target(target),
             loss_explained: Once::new(),
             request,
@@ -333,6 +330,18 @@ impl Run {
             self.out().display()
         );
         Ok(())
+    }
+
+    /// Refuses files that an arm, or the teacher, has just read and that are others
+    /// than when the run began.
+    fn check_pins(&self, arm: &str) -> Result<()> {
+        let Request {
+            definition,
+            definition_folder,
+            ..
+        } = &self.request;
+        let files = outside::training_files(definition, definition_folder, &|name| name == arm);
+        self.pins.check(&files, self.out())
     }
 
     /// The rewards of a table of the definition; `None` of an empty one.

@@ -4,12 +4,12 @@
 //! of other versions are seen too, and it never writes. What a finished run
 //! found is [`super::finish`]'s business.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
 use super::finish::MANIFEST;
+use super::pins::Pins;
 use super::{DEFINITION_FILE, OUTCOME, UserError};
 use crate::files;
 
@@ -110,7 +110,7 @@ impl Survey {
         let seeds: Vec<i64> = seeds.unwrap_or_default();
         let state = if folder.join(MANIFEST).exists() {
             State::Finished
-        } else if is_locked(&path) {
+        } else if files::is_locked(folder) {
             State::GoingOn
         } else {
             State::Stopped
@@ -146,6 +146,16 @@ impl Survey {
         Ok(places.into_iter().map(survey).collect())
     }
 
+    /// Whether its definition is another than when it began; false where nothing
+    /// says what it was then.
+    pub fn was_edited(&self) -> bool {
+        let Ok(Some(pins)) = Pins::read(&self.folder) else {
+            return false;
+        };
+        let hash = files::hash_file(&self.folder.join(DEFINITION_FILE));
+        hash.is_ok_and(|hash| hash != pins.definition)
+    }
+
     /// How many parts are done.
     pub fn done(&self) -> usize {
         self.parts.iter().filter(|part| part.done).count()
@@ -170,16 +180,6 @@ fn bytes(folder: &Path) -> Result<u64> {
         };
     }
     Ok(sum)
-}
-
-/// Whether another process is working on the run whose definition this is.
-fn is_locked(definition: &Path) -> bool {
-    File::open(definition).is_ok_and(|file| {
-        matches!(
-            file.try_lock_shared(),
-            Err(std::fs::TryLockError::WouldBlock)
-        )
-    })
 }
 
 fn parts(folder: &Path, definition: &toml::Table, seeds: &[i64]) -> Vec<Part> {
@@ -303,14 +303,28 @@ mod tests {
     #[test]
     fn a_run_that_a_process_holds_is_going_on_and_a_manifest_ends_it() {
         let folder = run();
-        let held = File::open(folder.path().join(DEFINITION_FILE)).expect("there");
-        held.lock().expect("a file system with locks");
+        let held = files::lock(folder.path()).expect("a file system with locks");
+        assert!(held.is_some());
         let state = || Survey::of(folder.path()).expect("a run").state;
         assert_eq!(state(), State::GoingOn);
-        held.unlock().expect("it was locked");
+        drop(held);
         assert_eq!(state(), State::Stopped);
         std::fs::write(folder.path().join(MANIFEST), "{}").expect("a file");
         assert_eq!(state(), State::Finished);
+    }
+
+    #[test]
+    fn a_definition_that_was_edited_is_known() {
+        let folder = run();
+        let edited = || Survey::of(folder.path()).expect("a run").was_edited();
+        // Another version's run has no hash of it.
+        assert!(!edited());
+        let pins = Pins::default().of_definition(DEFINITION);
+        pins.write(folder.path()).expect("a file");
+        assert!(!edited());
+        let text = DEFINITION.replace("A small one", "A large one");
+        std::fs::write(folder.path().join(DEFINITION_FILE), text).expect("a file");
+        assert!(edited());
     }
 
     #[test]

@@ -201,6 +201,7 @@ fn reinforce(
     )?;
     run.explain_loss("teacher", algorithm);
     let rewards = run.rewards(&settings.reward)?;
+    run.check_pins("teacher")?;
     let mut lab = ArmLab::new(
         model,
         &run.mix,
@@ -258,6 +259,7 @@ fn sample_split(
     let group = settings.traces.samples;
     // A teacher that is shown as it is may be rewarded for nothing.
     let rewards = run.rewards(&settings.reward)?;
+    run.check_pins("teacher")?;
     let sampling = &run.definition().rollout;
     let problems: Vec<Problem> = (0..count)
         .map(|index| run.mix.problem(settings.seed, split, index))

@@ -161,7 +161,8 @@ fn teachers(manifest: &Manifest) -> Vec<&ArmRun> {
 }
 
 /// Whether two runs differ in their seeds alone: one definition and evaluation,
-/// no seed in both, and, where there is a teacher, the same weights of it.
+/// one content of the files they read, no seed in both, and, where there is a
+/// teacher, the same weights of it.
 fn is_of_one_definition(group: &Loaded, other: &Loaded) -> bool {
     let (a, b) = (&group.manifest, &other.manifest);
     let weights = |manifest: &Manifest| -> Vec<String> {
@@ -172,6 +173,7 @@ fn is_of_one_definition(group: &Loaded, other: &Loaded) -> bool {
         && seedless(a) == seedless(b)
         && a.arms == b.arms
         && a.evaluation == b.evaluation
+        && group.read_otherwise(other).is_empty()
         && weights(a) == weights(b)
         && a.seeds.iter().all(|seed| !b.seeds.contains(seed))
 }
@@ -235,6 +237,7 @@ impl Loaded {
     /// both were evaluated on. `labels` are this run's and the other's.
     fn absorb(&mut self, other: Self, labels: [&str; 2]) -> Result<()> {
         self.note_evaluation(&other, labels)?;
+        self.note_inputs(&other, labels);
         self.note_environment(&other, labels[1]);
         if self.manifest.title != other.manifest.title {
             self.manifest.title = format!("{}; {}", self.manifest.title, other.manifest.title);
@@ -255,6 +258,9 @@ impl Loaded {
         self.training.extend(other.training);
         self.recipes.extend(other.recipes);
         self.flaws.extend(other.flaws);
+        for (name, hash) in other.inputs {
+            self.inputs.entry(name).or_insert(hash);
+        }
         Ok(())
     }
 
@@ -331,6 +337,35 @@ impl Loaded {
         }
         self.manifest.tasks = tasks;
         Ok(())
+    }
+
+    /// Files that both name and that had another content in each; what only one
+    /// recorded is not known to differ.
+    fn read_otherwise(&self, other: &Self) -> Vec<&str> {
+        let differs = |(name, hash): &(&String, &String)| {
+            let its = other.inputs.get(*name);
+            its.is_some_and(|its| its != *hash)
+        };
+        let differing = self.inputs.iter().filter(differs);
+        differing.map(|(name, _)| name.as_str()).collect()
+    }
+
+    fn note_inputs(&mut self, other: &Self, [first, label]: [&str; 2]) {
+        let differing = self.read_otherwise(other);
+        if differing.is_empty() {
+            return;
+        }
+        let found = format!(
+            "{} had another content in {label} than in {first}",
+            differing.join(", ")
+        );
+        self.manifest.notes.push(format!("{found}."));
+        self.flaws.push(Flaw {
+            condition: Condition::Inputs,
+            found,
+            arms: Vec::new(),
+            runs: vec![label.to_owned()],
+        });
     }
 
     fn note_environment(&mut self, other: &Self, label: &str) {

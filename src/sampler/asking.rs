@@ -8,7 +8,7 @@ use rand::RngExt;
 use serde_json::{Value, json};
 
 use super::reply::{self, NoReply};
-use super::{Sampler, Server};
+use super::{AWAY, Sampler, Server};
 use crate::generation::{Completion, Ended, GenerationError, Key, Sampling};
 use crate::http::Place;
 use crate::model::Model;
@@ -197,6 +197,6 @@ impl Sampler {
             .patiently(request.place, &self.stop, once, |number, what| {
                 tracing::warn!("{url}, try {number}: {what}");
             })?;
-        self.answer(&url, asked)
+        self.answer((&url, AWAY), asked)
     }
 }

@@ -40,6 +40,17 @@ const FAR_APART: f64 = 0.1;
 /// What to do about a server that is away.
 const AWAY: &str = "see to it that the server runs, then go on with --resume from the last checkpoint (training.save_steps says how often there is one)";
 
+/// What to do about one that never was there.
+const NOT_UP: &str = "start the server, or mend sampler.endpoint";
+
+/// A status that no other try would change.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Refused(String);
+
+/// Seconds that a server has to answer a mere look.
+const LOOK: u64 = 10;
+
 /// The policy that a server holds: whose folder it was loaded from, and after
 /// how many updates.
 type Held = Option<(PathBuf, u64)>;
@@ -68,6 +79,13 @@ impl Sampler {
         folder: &Path,
         stop: &Arc<AtomicBool>,
     ) -> Result<Self> {
+        let sampler = Self::new(settings, folder, stop)?;
+        sampler.check_model(AWAY)?;
+        Ok(sampler)
+    }
+
+    /// Asks nothing yet.
+    fn new(settings: &SamplerSettings, folder: &Path, stop: &Arc<AtomicBool>) -> Result<Self> {
         let key = settings.api_key_env.as_ref().map(|name| {
             std::env::var(name).map_err(|error| {
                 UserError(format!(
@@ -75,7 +93,7 @@ impl Sampler {
                 ))
             })
         });
-        let sampler = Self {
+        Ok(Self {
             settings: settings.clone(),
             client: Client::new(key.transpose()?, settings.patience()),
             folder: std::path::absolute(folder)?,
@@ -84,9 +102,22 @@ impl Sampler {
             written: None,
             warned: false,
             metrics: Metrics::new(),
-        };
-        sampler.check_model()?;
-        Ok(sampler)
+        })
+    }
+
+    /// Looks whether the server is there and has the model: once and not for long,
+    /// or `patiently`, as often as its settings say.
+    pub(crate) fn look(
+        settings: &SamplerSettings,
+        patiently: bool,
+        stop: &Arc<AtomicBool>,
+    ) -> Result<()> {
+        let mut settings = settings.clone();
+        if !patiently {
+            settings.tries = 1;
+            settings.timeout = settings.timeout.min(LOOK);
+        }
+        Self::new(&settings, Path::new("."), stop)?.check_model(NOT_UP)
     }
 
     /// How what it draws is weighed.
@@ -194,10 +225,22 @@ impl Sampler {
         *self.metrics.entry(name.to_owned()).or_default() += seconds;
     }
 
-    /// Refuses a server that does not have the model.
-    fn check_model(&self) -> Result<()> {
+    /// Refuses a server that does not have the model; `way_out` is what to do about
+    /// one that is away.
+    fn check_model(&self, way_out: &str) -> Result<()> {
         let url = format!("{}/v1/models", self.settings.root());
-        let text = self.patiently(&url, || self.client.get(&url), |text| Ok(Ok(text)))?;
+        let text = self
+            .patiently(
+                (&url, way_out),
+                || self.client.get(&url),
+                |text| Ok(Ok(text)),
+            )
+            .map_err(|error| match error.downcast::<Refused>() {
+                Ok(Refused(said)) => {
+                    UserError(format!("{said}; mend sampler.endpoint or the key")).into()
+                }
+                Err(error) => error,
+            })?;
         let value: Value = serde_json::from_str(&text)
             .with_context(|| format!("{url} gives no list of models; mend sampler.endpoint"))?;
         let models: Vec<&str> = value["data"]
@@ -216,10 +259,11 @@ impl Sampler {
         Ok(())
     }
 
-    /// Tries until there is an answer that `read` takes.
+    /// Tries until there is an answer that `read` takes; where none comes, the error
+    /// names the way out.
     fn patiently<T>(
         &self,
-        url: &str,
+        (url, way_out): (&str, &str),
         send: impl Fn() -> Sent,
         read: impl Fn(String) -> Result<Result<T, Trouble>>,
     ) -> Result<T> {
@@ -233,7 +277,7 @@ impl Sampler {
             || Self::once(url, &send, &read),
             |number, what| tracing::warn!("{url}, try {number}: {what}"),
         )?;
-        self.answer(url, asked)
+        self.answer((url, way_out), asked)
     }
 
     /// One try; an error is one that no other try would mend.
@@ -245,16 +289,18 @@ impl Sampler {
         match send() {
             Sent::Body(text) => read(text).with_context(|| format!("asking {url}")),
             Sent::Trouble(trouble) => Ok(Err(trouble)),
-            Sent::Refused(status, said) => bail!("{url} answers HTTP {status}: {said}"),
+            Sent::Refused(status, said) => {
+                bail!(Refused(format!("{url} answers HTTP {status}: {said}")))
+            }
             Sent::Unsendable(what) => bail!("asking {url}: {what}"),
         }
     }
 
-    fn answer<T>(&self, url: &str, asked: Asked<T>) -> Result<T> {
+    fn answer<T>(&self, (url, way_out): (&str, &str), asked: Asked<T>) -> Result<T> {
         match asked {
             Asked::Answered(answer) => Ok(answer),
             Asked::GaveUp(last) => bail!(
-                "{url} gave no answer in {} tries, the last: {last}; {AWAY}",
+                "{url} gave no answer in {} tries, the last: {last}; {way_out}",
                 self.settings.tries
             ),
             Asked::Stopped => bail!("stopped while {url} was waited for; go on with --resume"),

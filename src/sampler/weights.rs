@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use super::{Sampler, Server};
+use super::{AWAY, Sampler, Server};
 use crate::files;
 use crate::model::{Model, folder};
 
@@ -68,7 +68,7 @@ impl Sampler {
             }
             Server::Sglang => "",
         };
-        self.patiently(url, || self.client.post(url, body), done)
+        self.patiently((url, AWAY), || self.client.post(url, body), done)
             .with_context(|| format!(
                 "the server did not load the policy in {at}: it must be able to read that folder (sampler.weights){vllm}"
             ))

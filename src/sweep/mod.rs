@@ -30,7 +30,7 @@ pub(crate) use plan::{Job, Plan};
 pub(crate) use slurm::Slurm;
 pub(crate) use status::{Outcome, finished_runs, point_of, table, word};
 
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -66,18 +66,18 @@ impl Sweep {
         resume: bool,
     ) -> Result<Self> {
         check_directory(folder, &plan, resume)?;
-        let path = folder.join(PLAN);
-        if !path.exists() {
-            let written = files::write_whole(&path, &serde_json::to_vec_pretty(&plan)?);
-            UserError::blame(written)?;
-        }
-        let alone = File::open(&path).with_context(|| format!("reading {}", path.display()))?;
-        // Some file systems know no locks; there nobody is kept out.
-        if let Err(TryLockError::WouldBlock) = alone.try_lock() {
+        let Some(alone) = UserError::blame(files::lock(folder))? else {
             bail!(UserError(format!(
                 "another process is working on the sweep in {}; wait for it, or give another folder with --out",
                 folder.display()
             )));
+        };
+        // Another may have begun, and ended, since the first look.
+        check_directory(folder, &plan, resume)?;
+        let path = folder.join(PLAN);
+        if !path.exists() {
+            let written = files::write_whole(&path, &serde_json::to_vec_pretty(&plan)?);
+            UserError::blame(written)?;
         }
         files::create_folder(&folder.join("logs"))?;
         Ok(Self {
@@ -140,14 +140,16 @@ impl Sweep {
         Ok(left)
     }
 
-    /// Makes a job's run directory the job's: a run that finds its definition
-    /// there refuses any other, so that a file edited in the middle of a sweep
-    /// cannot make its jobs differ.
+    /// Makes a job's run directory the job's: a run that finds its definition and
+    /// the hashes of its files there refuses any other, so that a file edited in
+    /// the middle of a sweep cannot make its jobs differ.
     fn claim(&self, job: &Job) -> Result<()> {
         let path = self.run_folder(job).join(crate::runner::DEFINITION_FILE);
         if path.exists() {
             return Ok(());
         }
+        // The definition last: where it is, the run is claimed.
+        job.pins.write(&self.run_folder(job))?;
         files::write_whole(&path, job.text.as_bytes())
     }
 
@@ -202,11 +204,8 @@ pub(crate) fn check_directory(folder: &Path, plan: &Plan, resume: bool) -> Resul
         }
         return Ok(());
     }
-    let occupied = folder
-        .read_dir()
-        .is_ok_and(|mut entries| entries.next().is_some());
     ensure!(
-        !occupied,
+        files::is_empty(folder),
         UserError(format!(
             "{place} is not empty and holds no sweep; give another folder with --out"
         ))

@@ -13,6 +13,7 @@ use super::{PLAN, shared};
 use crate::config::{Definition, folder_of};
 use crate::files;
 use crate::runner;
+use crate::runner::pins::Pins;
 
 /// Version of the plan's format.
 const FORMAT: u32 = 1;
@@ -35,6 +36,10 @@ pub(crate) struct Plan {
     /// Cores that one job can use: what its arms take side by side.
     #[serde(skip)]
     pub(crate) width: usize,
+    /// Hashes of the files that its jobs read from outside, by their paths as the
+    /// definition has them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    inputs: BTreeMap<String, String>,
     /// In the order they are started: seeds outside, so that what is compared at
     /// one seed is there first.
     pub(crate) jobs: Vec<Job>,
@@ -68,6 +73,9 @@ pub(crate) struct Job {
     /// What its base and the base's evaluation are determined by.
     #[serde(skip)]
     pub(super) base: String,
+    /// The files that it reads from outside, as they are.
+    #[serde(skip)]
+    pub(super) pins: Pins,
 }
 
 impl Plan {
@@ -90,9 +98,11 @@ impl Plan {
             let mut overrides = wanted.set.clone();
             overrides.extend(point.iter().map(|(key, value)| format!("{key}={value}")));
             let (definition, _) = read(&overrides, &name)?;
-            runner::check_inputs(&definition, folder_of(&wanted.definition))
-                .with_context(|| format!("at {name} of the grid"))?;
-            checked.push((point, name, overrides, definition));
+            let folder = folder_of(&wanted.definition);
+            let pins = runner::check_inputs(&definition, folder, registry)
+                .and_then(|()| runner::pins(&definition, folder));
+            let pins = pins.with_context(|| format!("at {name} of the grid"))?;
+            checked.push((point, name, overrides, definition, pins));
         }
         let first = &checked.first().context("the grid has no point")?.3;
         let seeds = if wanted.seeds.is_empty() {
@@ -106,7 +116,7 @@ impl Plan {
             "the grid and the seeds make {count} jobs, at most {MOST} are taken"
         );
         let mut seen = BTreeMap::new();
-        for (_, name, _, definition) in &checked {
+        for (_, name, _, definition, _) in &checked {
             if let Some(other) = seen.insert(serde_json::to_vec(definition)?, name) {
                 bail!(
                     "{other} and {name} of the grid are one and the same definition: leave out one of them"
@@ -115,7 +125,7 @@ impl Plan {
         }
         let mut jobs = Vec::new();
         for &seed in &seeds {
-            for (point, name, overrides, _) in &checked {
+            for (point, name, overrides, _, pins) in &checked {
                 let mut with_seed = overrides.clone();
                 // As `qinglan run --seeds` writes it.
                 with_seed.push(format!("experiment.seeds={:?}", [seed]));
@@ -132,9 +142,10 @@ impl Plan {
                     seed,
                     overrides: overrides.clone(),
                     definition: files::hash(text.as_bytes()),
-                    text,
                     teacher: shared::teacher(&definition)?,
                     base: shared::base(&definition, seed)?,
+                    pins: pins.clone().of_definition(&text),
+                    text,
                 });
             }
         }
@@ -142,6 +153,10 @@ impl Plan {
             format: FORMAT,
             name: first.experiment.name.clone(),
             width: first.experiment.threads * first.arm.len(),
+            inputs: checked
+                .into_iter()
+                .flat_map(|(.., pins)| pins.files)
+                .collect(),
             jobs,
         })
     }
@@ -163,6 +178,13 @@ impl Plan {
 
     /// In what another plan differs, in words.
     pub(super) fn difference(&self, other: &Self) -> Option<String> {
+        let changed = |(name, hash): &(&String, &String)| {
+            let its = other.inputs.get(*name);
+            its.is_some_and(|its| its != *hash)
+        };
+        if let Some((name, _)) = self.inputs.iter().find(changed) {
+            return Some(format!("its {name} had another content"));
+        }
         if self.jobs.len() != other.jobs.len() {
             return Some(format!(
                 "it has {} jobs, these are {}",

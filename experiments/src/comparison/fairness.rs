@@ -35,6 +35,8 @@ pub enum Condition {
     Samples,
     /// The trained arms have the same training seeds.
     Seeds,
+    /// Files that several runs read under one name had one content.
+    Inputs,
     /// Everything that was to be compared could be read.
     Complete,
     /// The runs were made by the same version on the same kind of machine.
@@ -183,7 +185,7 @@ pub(super) fn fairness(input: &Input<'_>, items: &Items, arms: &[ArmFigures]) ->
         .map(|(condition, looked)| looked.judge(condition, input.flaws))
         .collect();
     // Of these only the reader of the runs knows.
-    for condition in [C::Complete, C::Environment] {
+    for condition in [C::Inputs, C::Complete, C::Environment] {
         if input.flaws.iter().any(|flaw| flaw.condition == condition) {
             let nothing = Looked {
                 sound: None,

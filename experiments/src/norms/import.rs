@@ -197,6 +197,9 @@ pub(super) fn folders(folder: &Path) -> Result<Vec<PathBuf>, NormsError> {
     Ok(found)
 }
 
+/// What [`Norms::read`] reads in a folder.
+const READ: [&str; 3] = ["items.csv", "trials.csv", "source.txt"];
+
 /// Where imported times come from: the folders, each with what its `source.txt` says.
 fn source(places: &[String]) -> String {
     match places {
@@ -270,6 +273,16 @@ impl Norms {
         Ok(trials
             .into_iter()
             .fold(norms, |norms, (task, list)| norms.with_trials(&task, list)))
+    }
+
+    /// The files that [`Norms::read`] reads of that path.
+    pub fn files(folder: &Path) -> Result<Vec<PathBuf>, NormsError> {
+        if folder.is_file() {
+            return Ok(vec![folder.into()]);
+        }
+        let files = |folder: PathBuf| READ.map(|name| folder.join(name));
+        let files = folders(folder)?.into_iter().flat_map(files);
+        Ok(files.filter(|path| path.is_file()).collect())
     }
 }
 

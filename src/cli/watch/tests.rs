@@ -1,6 +1,5 @@
 //! The view drawn into memory, from a made-up run.
 
-use std::fs::File;
 use std::path::Path;
 
 use experiments::completions::{LoggedCompletion, write};
@@ -10,6 +9,7 @@ use ratatui::crossterm::event::KeyCode;
 use ratatui::style::Color;
 
 use super::view::View;
+use crate::files;
 use crate::runner::live::Live;
 
 const DEFINITION: &str = r#"
@@ -156,8 +156,8 @@ fn assert_shows(shown: &str, name: &str) {
 #[test]
 fn a_run_that_goes_on_at_80_and_at_120_columns() {
     let run = made_up();
-    let held = File::open(run.path().join("definition.toml")).expect("there");
-    held.lock().expect("a file system with locks");
+    let held = files::lock(run.path()).expect("a file system with locks");
+    assert!(held.is_some());
     let mut view = view(run.path());
     assert_shows(&screen(&mut view, 80, 24), "80x24.txt");
     assert_shows(&screen(&mut view, 120, 40), "120x40.txt");

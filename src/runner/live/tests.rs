@@ -128,8 +128,8 @@ fn speed_and_time_left_come_from_the_last_updates() {
     assert_eq!(live.last(arm(&live), SPEED), Some(150.0));
     // Nobody is at work on it.
     assert_eq!(live.left(arm(&live)), None);
-    let held = File::open(run.at("definition.toml")).expect("there");
-    held.lock().expect("a file system with locks");
+    let held = crate::files::lock(run.0.path()).expect("a file system with locks");
+    assert!(held.is_some());
     let live = Live::of(run.0.path()).expect("a run");
     assert_eq!(live.left(arm(&live)), Some(80.0));
     assert_eq!(live.word(arm(&live)), "going on");

@@ -1,0 +1,112 @@
+//! A run's directory: claimed by one process, of one definition, and with the
+//! files from outside as they were when the run began.
+
+use std::fs::File;
+
+use anyhow::{Context, Result, bail};
+
+use super::outside::{self, OutsideFile};
+use super::pins::Pins;
+use super::{DEFINITION_FILE, OUTCOME, Request, UserError};
+use crate::files;
+
+impl Request {
+    /// Whether an arm, or the teacher, is still to be trained in some seed.
+    pub(super) fn is_pending(&self, arm: &str) -> bool {
+        let is_done = |folder: &str| self.out.join(folder).join(OUTCOME).exists();
+        if arm == "teacher" {
+            return !is_done("teacher");
+        }
+        let mut seeds = self.definition.experiment.seeds.iter();
+        !seeds.all(|seed| is_done(&format!("arms/{arm}/seed-{seed}")))
+    }
+
+    /// The files from outside that are still needed.
+    pub(super) fn files(&self) -> Result<Vec<OutsideFile>> {
+        UserError::blame(outside::files(
+            &self.definition,
+            &self.definition_folder,
+            &|arm| self.is_pending(arm),
+        ))
+    }
+
+    /// Refuses a directory that is no place for this run as it stands.
+    pub(super) fn check_stored(&self) -> Result<()> {
+        if self.check_directory()? {
+            self.check_pins()?;
+        }
+        Ok(())
+    }
+
+    /// Refuses a run whose definition or files have changed since it began.
+    fn check_pins(&self) -> Result<()> {
+        if let Some(pins) = Pins::read(&self.out)? {
+            pins.check_definition(&self.text, &self.out)?;
+            pins.check(&self.files()?, &self.out)?;
+        }
+        Ok(())
+    }
+
+    /// Pins the files of a run that begins, and checks those of one that goes on.
+    pub(super) fn pin(&self) -> Result<()> {
+        self.check_pins()?;
+        let files = self.files()?;
+        let pins = match Pins::read(&self.out)? {
+            Some(pins) => pins,
+            None => {
+                let pins = Pins::of(&self.text, &files)?;
+                pins.write(&self.out)?;
+                pins
+            }
+        };
+        pins.copy(&files, &self.out)
+    }
+
+    /// Makes the run directory this experiment's, or refuses. Other processes are
+    /// kept out of it for as long as the file is open: two that go on with one run
+    /// would write over each other.
+    pub(super) fn claim_directory(&self) -> Result<File> {
+        let out = self.out.display();
+        // A place that cannot be written was a wrong --out.
+        let place = || format!("{out} cannot be a run directory; give another folder with --out");
+        let Some(alone) = UserError::blame(files::lock(&self.out).with_context(place))? else {
+            bail!(UserError(format!(
+                "another process is working on the run in {out}; wait for it, or give another folder with --out"
+            )));
+        };
+        // Another may have begun, and ended, since the first look.
+        if !self.check_directory()? {
+            let stored = self.out.join(DEFINITION_FILE);
+            let claimed = files::write_whole(&stored, self.text.as_bytes());
+            UserError::blame(claimed.with_context(place))?;
+        }
+        Ok(alone)
+    }
+
+    /// Whether the run directory is this experiment's already; refuses one
+    /// that holds anything else.
+    fn check_directory(&self) -> Result<bool> {
+        if let Ok(there) = std::fs::read_to_string(self.out.join(DEFINITION_FILE)) {
+            if there != self.text {
+                bail!(UserError(format!(
+                    "{} holds a run of another definition; give another folder with --out, or the definition it was started with",
+                    self.out.display()
+                )));
+            }
+            if !self.resume {
+                bail!(UserError(format!(
+                    "{} holds this run already; go on with it with --resume, or give another folder with --out",
+                    self.out.display()
+                )));
+            }
+            return Ok(true);
+        }
+        if !files::is_empty(&self.out) {
+            bail!(UserError(format!(
+                "{} is not empty and holds no run; give another folder with --out",
+                self.out.display()
+            )));
+        }
+        Ok(false)
+    }
+}

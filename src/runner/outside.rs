@@ -1,0 +1,425 @@
+//! What a run needs from outside its definition: people's times, models, a
+//! recording, rewards that other processes judge, servers that sample.
+//!
+//! [`needs`] is the one list of it. A run tries everything in it before its first
+//! update ([`Preflight`]), a dry run says of each whether it is there, and the
+//! files in it ([`files`]) are those that [`super::pins`] holds a run to.
+//!
+//! What it deliberately does not do: search the code of a reward for the files
+//! and services that it needs itself. A reward is asked about one problem; what
+//! it lacks then shows.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use anyhow::{Context, Result, bail};
+use experiments::norms::Norms;
+use rewards::external::{command, python};
+use rewards::{Registry, Scored, WeightedRewards};
+
+use super::inputs::{Inputs, problems, readable, reader};
+use super::{UserError, is_users, teacher};
+use crate::config::{
+    BUILTIN_NORMS, BaseSettings, Definition, TeacherSettings, build_rewards, named_files,
+};
+use crate::demonstrations::{self, Source};
+use crate::model::Text;
+use crate::sampler::{Sampler, SamplerSettings};
+use crate::tasks::{Mix, Split};
+
+/// The name that the teacher goes by among the arms.
+const TEACHER: &str = "teacher";
+
+/// Something from outside, as the definition names it.
+enum Need<'a> {
+    /// People's times, with the items that they were timed on.
+    Norms,
+    /// A base, under the name of its table.
+    Base(&'static str, &'a BaseSettings),
+    /// What students are shown.
+    Traces(&'a TeacherSettings),
+    /// A reward of an arm, or of the teacher.
+    Reward(&'a str, &'a str, &'a toml::Value),
+    /// The server that samples for an arm.
+    Sampler(&'a str, &'a SamplerSettings),
+}
+
+/// All that a definition names, each after what it is looked at with. The norms
+/// and a base come first, also where the lab has or makes them itself.
+fn needs(definition: &Definition) -> Vec<Need<'_>> {
+    let mut needs = vec![Need::Norms, Need::Base("base", &definition.base)];
+    let mut tables = Vec::new();
+    if let Some(teacher) = &definition.teacher {
+        let base = teacher.base.as_ref();
+        needs.extend(base.map(|base| Need::Base("teacher.base", base)));
+        needs.push(Need::Traces(teacher));
+        tables.push((TEACHER, &teacher.reward));
+    }
+    let arms = definition.arm.iter();
+    tables.extend(arms.map(|(name, arm)| (name.as_str(), &arm.reward)));
+    for (arm, table) in tables {
+        needs.extend(
+            table
+                .iter()
+                .map(|(name, entry)| Need::Reward(arm, name, entry)),
+        );
+    }
+    for (name, arm) in &definition.arm {
+        needs.extend(
+            arm.sampler
+                .as_ref()
+                .map(|server| Need::Sampler(name, server)),
+        );
+    }
+    needs
+}
+
+/// A file from outside that must not change in the middle of a run.
+pub(super) struct OutsideFile {
+    /// Its path as the definition has it.
+    pub(super) name: String,
+    /// Where it is.
+    pub(super) path: PathBuf,
+    /// Whether the run keeps a copy: of what rewards are made of, but neither of a
+    /// program of the machine's own nor of people's times, which are not
+    /// everybody's to read.
+    pub(super) copied: bool,
+}
+
+/// The files that a run reads, with those of the trainings that `pending` names.
+pub(super) fn files(
+    definition: &Definition,
+    folder: &Path,
+    pending: &dyn Fn(&str) -> bool,
+) -> Result<Vec<OutsideFile>> {
+    let mut found = training_files(definition, folder, pending);
+    let norms = Path::new(&definition.tasks.norms);
+    if definition.tasks.norms != BUILTIN_NORMS {
+        let at = folder.join(norms);
+        found.extend(Norms::files(&at)?.into_iter().map(|path| {
+            let below = path.strip_prefix(&at).unwrap_or(&path);
+            OutsideFile {
+                name: joined(norms, below),
+                copied: false,
+                path,
+            }
+        }));
+    }
+    Ok(found)
+}
+
+/// The files that trainings read, of those that `pending` names, arms and `teacher`.
+pub(super) fn training_files(
+    definition: &Definition,
+    folder: &Path,
+    pending: &dyn Fn(&str) -> bool,
+) -> Vec<OutsideFile> {
+    let mut found = Vec::new();
+    let mut add = |name: String, path: PathBuf, copied| {
+        found.push(OutsideFile { name, path, copied });
+    };
+    for need in needs(definition) {
+        match need {
+            Need::Traces(teacher) => {
+                let mut arms = definition.arm.iter();
+                let shown = arms.any(|(name, arm)| arm.algorithm.imitates() && pending(name));
+                if let Some(file) = teacher.traces.file.as_ref().filter(|_| shown) {
+                    add(file.display().to_string(), folder.join(file), false);
+                }
+            }
+            Need::Reward(arm, _, entry) if pending(arm) => {
+                for (name, path) in named_files(entry, folder) {
+                    // A program by its whole path is the machine's.
+                    let copied = !is_program(entry, &name) || Path::new(&name).is_relative();
+                    add(name, path, copied);
+                }
+            }
+            Need::Norms | Need::Base(..) | Need::Reward(..) | Need::Sampler(..) => {}
+        }
+    }
+    found
+}
+
+/// A path as a definition has it; nothing is joined to a file's own.
+fn joined(folder: &Path, below: &Path) -> String {
+    if below.as_os_str().is_empty() {
+        return folder.display().to_string();
+    }
+    folder.join(below).display().to_string()
+}
+
+fn is_program(entry: &toml::Value, word: &str) -> bool {
+    let argv = entry.get("argv").and_then(toml::Value::as_array);
+    argv.and_then(|argv| argv.first()?.as_str()) == Some(word)
+}
+
+/// How servers are asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Servers {
+    /// As long as their settings say.
+    Patiently,
+    /// Once.
+    Once,
+    /// Not at all: another machine will.
+    Never,
+}
+
+/// A look at everything that a run needs from outside.
+pub(super) struct Preflight<'a> {
+    pub(super) definition: &'a Definition,
+    /// The definition's, where relative paths start.
+    pub(super) folder: &'a Path,
+    pub(super) registry: &'a Registry,
+    pub(super) servers: Servers,
+    /// Whether rewards are asked about a problem; of several ranks, one asks.
+    pub(super) probes: bool,
+    /// Whether an arm, or the teacher, is still to be trained.
+    pub(super) pending: &'a dyn Fn(&str) -> bool,
+    pub(super) stop: &'a Arc<AtomicBool>,
+}
+
+/// What was found so far, for what is looked at with it.
+#[derive(Default)]
+struct Seen {
+    problems: Option<Inputs>,
+    /// How the base writes, and the tokens that its context holds.
+    reader: Option<(Text, usize)>,
+}
+
+impl Preflight<'_> {
+    /// Tries everything, and gives what a run reads of it, and of each thing a line
+    /// that says how it was found.
+    ///
+    /// # Errors
+    ///
+    /// What is missing: the one thing by itself, several as lines. With `all`,
+    /// what is there stands among them.
+    pub(super) fn look(&self, all: bool) -> Result<(Inputs, Vec<String>)> {
+        let mut seen = Seen::default();
+        let (mut lines, mut wrong) = (Vec::new(), Vec::new());
+        for need in needs(self.definition) {
+            match self.look_at(&need, &mut seen) {
+                Ok(None) => {}
+                Ok(Some(line)) => lines.push((true, line)),
+                Err(error) => {
+                    lines.push((false, format!("{error:#}")));
+                    wrong.push(error);
+                }
+            }
+        }
+        let told = |&(there, ref line): &(bool, String)| {
+            format!("{} {line}", if there { "there:  " } else { "missing:" })
+        };
+        let count = lines.len();
+        match (wrong.len(), wrong.pop(), seen.problems) {
+            (0, _, Some(inputs)) => Ok((inputs, lines.iter().map(told).collect())),
+            (1, Some(error), _) if count == 1 || !all => Err(error),
+            (missing, last, _) => {
+                let shown = lines.iter().filter(|(there, _)| all || !there).map(told);
+                let text = format!(
+                    "{missing} of the things that the run needs from outside are missing:\n{}",
+                    shown.collect::<Vec<_>>().join("\n")
+                );
+                if last.iter().chain(&wrong).any(is_users) {
+                    bail!(UserError(text));
+                }
+                bail!(text)
+            }
+        }
+    }
+
+    /// How a thing was found, in a line; `None` where it is not from outside.
+    fn look_at(&self, need: &Need<'_>, seen: &mut Seen) -> Result<Option<String>> {
+        match *need {
+            Need::Norms => UserError::blame(self.norms(seen)),
+            Need::Base(place, base) => UserError::blame(self.base(place, base, seen)),
+            Need::Traces(teacher) => UserError::blame(self.traces(teacher, seen)),
+            Need::Reward(arm, name, entry) => {
+                let place = format!("{}.reward.{name}", table_of(arm));
+                let looked = self
+                    .reward(arm, name, entry, seen)
+                    .with_context(|| place.clone());
+                let how = UserError::blame(looked)?;
+                Ok(how.map(|how| format!("{place} {how}")))
+            }
+            Need::Sampler(arm, settings) => self.server(arm, settings),
+        }
+    }
+
+    fn norms(&self, seen: &mut Seen) -> Result<Option<String>> {
+        let (mix, mut items, norms) = problems(self.definition, self.folder)?;
+        for item in &mut items {
+            item.prompt = mix.ask(&item.task, &item.prompt);
+        }
+        let count = items.len();
+        seen.problems = Some(Inputs { mix, items, norms });
+        let name = &self.definition.tasks.norms;
+        Ok((name != BUILTIN_NORMS).then(|| format!("tasks.norms = {name:?}: {count} items")))
+    }
+
+    fn base(
+        &self,
+        place: &'static str,
+        base: &BaseSettings,
+        seen: &mut Seen,
+    ) -> Result<Option<String>> {
+        let (text, context) = reader(base, place, self.folder)?;
+        if let Some(Inputs { items, .. }) = &seen.problems {
+            let read = readable(items, &text, context);
+            if place == "base" {
+                read?;
+            } else {
+                read.context(place)?;
+            }
+        }
+        if place == "base" {
+            seen.reader = Some((text, context));
+        } else if seen.reader.is_some() {
+            teacher::check_vocabulary(self.definition, self.folder)?;
+        }
+        let model = base.model.as_ref();
+        Ok(model.map(|model| format!("{place}.model = {model:?}")))
+    }
+
+    fn traces(&self, teacher: &TeacherSettings, seen: &Seen) -> Result<Option<String>> {
+        let Some(Inputs { mix, .. }) = &seen.problems else {
+            return Ok(None);
+        };
+        let source = Source::ready(teacher, mix, self.folder)?;
+        if let Some((text, context)) = &seen.reader {
+            demonstrations::limit(&teacher.traces, *context)?;
+            if let Some(source) = source {
+                for note in source.prepare(&teacher.traces, text, *context)?.notes {
+                    tracing::warn!("{note}");
+                }
+            }
+        }
+        let file = teacher.traces.file.as_ref();
+        Ok(file.map(|file| format!("teacher.traces.file = {:?}", file.display().to_string())))
+    }
+
+    fn reward(
+        &self,
+        arm: &str,
+        name: &str,
+        entry: &toml::Value,
+        seen: &Seen,
+    ) -> Result<Option<String>> {
+        if !(self.pending)(arm) {
+            return Ok(None);
+        }
+        let table = toml::Table::from_iter([(name.to_owned(), entry.clone())]);
+        let reward = build_rewards(&table, self.registry, self.folder)?;
+        if self.probes
+            && let Some(Inputs { mix, .. }) = &seen.problems
+            && let Some((text, _)) = &seen.reader
+        {
+            self.probe(&reward, mix, text)
+                .context("it cannot judge the first training problem's worked solution")?;
+        }
+        let mut kinds = reward.kinds();
+        let kind = kinds.find(|kind| [command::NAME, python::NAME].contains(kind));
+        Ok(kind.map(|kind| {
+            let names = named_files(entry, self.folder)
+                .into_iter()
+                .map(|(name, _)| name);
+            let names: Vec<String> = names.collect();
+            let files = if names.is_empty() {
+                String::new()
+            } else {
+                format!(", {}", names.join(", "))
+            };
+            format!("({kind}{files}): it answers")
+        }))
+    }
+
+    /// Has a reward judge the first training problem, worked out as the task does.
+    fn probe(&self, reward: &WeightedRewards, mix: &Mix, text: &Text) -> Result<()> {
+        let seed = self.definition.experiment.seeds.first().copied();
+        let (problem, completion) = mix.solved(seed.unwrap_or_default(), Split::Train, 0);
+        // A vocabulary of another kind may lack a word of it: then, as of a
+        // completion that is only known as text, without tokens.
+        let ids = text.encode_completion(&completion).unwrap_or_default();
+        let item = Scored {
+            task: problem.task,
+            problem: &problem.id,
+            prompt: &problem.prompt,
+            completion: &completion,
+            expected: Some(&problem.answer),
+            reasoning_tokens: text.reasoning_tokens(&ids),
+            completion_tokens: ids.len(),
+            max_new_tokens: self.definition.rollout.max_new_tokens,
+            completion_ids: &ids,
+            human_cost: mix.human_cost(&problem),
+            ..Scored::default()
+        };
+        reward.score(&[item])?;
+        Ok(())
+    }
+
+    fn server(&self, arm: &str, settings: &SamplerSettings) -> Result<Option<String>> {
+        if self.servers == Servers::Never || !(self.pending)(arm) {
+            return Ok(None);
+        }
+        let patient = self.servers == Servers::Patiently;
+        Sampler::look(settings, patient, self.stop)
+            .with_context(|| format!("arm.{arm}.sampler"))?;
+        let key = settings.api_key_env.as_ref();
+        let key = key.map_or_else(String::new, |name| format!(", with the key in {name}"));
+        let (endpoint, model) = (&settings.endpoint, &settings.model);
+        Ok(Some(format!(
+            "arm.{arm}.sampler: {endpoint} has {model:?}{key}"
+        )))
+    }
+}
+
+/// The table of a definition that an arm, or the teacher, is in.
+fn table_of(arm: &str) -> String {
+    if arm == TEACHER {
+        return TEACHER.to_owned();
+    }
+    format!("arm.{arm}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const QUICKSTART: &str = include_str!("../../experiments/definitions/quickstart.toml");
+
+    #[test]
+    fn the_files_are_those_that_norms_students_and_rewards_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path();
+        std::fs::create_dir(at.join("people")).unwrap();
+        for name in [
+            "people/items.csv",
+            "people/notes.txt",
+            "shown.jsonl",
+            "f.py",
+        ] {
+            std::fs::write(at.join(name), "").unwrap();
+        }
+        let program = at.join("judge").display().to_string();
+        std::fs::write(&program, "").unwrap();
+        let mut definition = Definition::parse(QUICKSTART, &Registry::builtin(), at).unwrap();
+        definition.tasks.norms = "people".to_owned();
+        let teacher = definition.teacher.as_mut().unwrap();
+        teacher.traces.file = Some("shown.jsonl".into());
+        let own = format!("own = {{ is = 'command', argv = ['{program}', 'f.py', 'no.py'] }}");
+        definition.arm["grpo"].reward = toml::from_str(&own).unwrap();
+        let told = |pending: &dyn Fn(&str) -> bool| -> Vec<(String, bool)> {
+            let files = files(&definition, at, pending).unwrap().into_iter();
+            files.map(|file| (file.name, file.copied)).collect()
+        };
+        let norms = ("people/items.csv".to_owned(), false);
+        let shown = ("shown.jsonl".to_owned(), false);
+        let own = [(program.clone(), false), ("f.py".to_owned(), true)];
+        let all = [&[shown.clone()], &own[..], &[norms.clone()]].concat();
+        assert_eq!(told(&|_| true), all);
+        // What is trained already reads nothing any more.
+        assert_eq!(told(&|arm| arm == "sft"), [shown, norms.clone()]);
+        assert_eq!(told(&|_| false), [norms]);
+    }
+}
