@@ -52,7 +52,12 @@ fn assert_refused(ended: &Ended, words: &[&str]) {
 
 /// Both a dry run and one in earnest are refused, and nothing is left.
 fn assert_run_refused(bench: &Bench, words: &[&str]) {
-    for more in [&["--dry-run"][..], &[]] {
+    assert_refused_with(bench, &[], words);
+}
+
+/// The same of a definition with something set.
+fn assert_refused_with(bench: &Bench, set: &[&str], words: &[&str]) {
+    for more in [set, &[set, &["--dry-run"]].concat()] {
         assert_refused(&bench.run("run", more), words);
         assert!(!bench.path("run").exists());
     }
@@ -164,4 +169,93 @@ fn a_parquet_file_is_named_with_what_is_wrong_in_it() {
     assert_run_refused(&bench, &["rows.parquet", "no chat template"]);
     std::fs::copy(data.join("messages.parquet"), bench.path("rows.parquet")).unwrap();
     assert_run_refused(&bench, &["rows.parquet, row 1", "\"weight\""]);
+}
+
+/// Of the assistant's turns what follows the reasoning, and two roles.
+const STRIPS: &str = "{% for m in messages %}\
+    {% if m.role == 'user' %}{{ m.content + ' ' }}{% endif %}\
+    {% if m.role == 'assistant' %}{{ m.content.split('</think>')[-1] + ' <eos>' }}{% endif %}{% endfor %}";
+
+#[test]
+fn reasoning_that_the_chat_template_leaves_out_is_not_trained_away() {
+    let bench = talking(STRIPS, "file = \"talk.jsonl\"");
+    let thought = "<think> A 1 B 2 C 3 D </think> D";
+    let turns = |answer: &str| {
+        format!(
+            r#"{{"prompt":[{{"role":"user","content":"A+3= what"}}],"completion":[{{"role":"assistant","content":"{answer}"}}]}}"#
+        )
+    };
+    let words = [
+        "talk.jsonl: of 1 of 2 rows the template leaves out part of what the assistant wrote",
+        "the model would imitate answers without reasoning",
+        "chat_template.jinja",
+    ];
+    for (plain, row) in [
+        (turns("D"), turns(thought)),
+        (turns("D"), turns("<think> A 1 B 2 C 3 D </think>")),
+        (
+            conversation("user", "A+3= what", "D"),
+            conversation("user", "A+3= what", thought),
+        ),
+    ] {
+        bench.write("talk.jsonl", &format!("{plain}\n{row}\n"));
+        assert_run_refused(&bench, &words);
+    }
+    // With a template that keeps it, the same row is taken.
+    bench.write("model/chat_template.jinja", TEMPLATE);
+    bench.run("run", &["--dry-run"]).done();
+}
+
+#[test]
+fn turns_that_the_chat_template_leaves_out_are_told_by_role() {
+    let bench = talking(STRIPS, "file = \"talk.jsonl\"");
+    let plain = conversation("user", "A+3= what", "D");
+    for role in ["developer", "system", "tool"] {
+        let row = plain.replacen(
+            "[{",
+            &format!(r#"[{{"role":"{role}","content":"true"}},{{"#),
+            1,
+        );
+        bench.write("talk.jsonl", &format!("{plain}\n{row}\n{row}\n"));
+        let told = bench.run("run", &["--dry-run"]).done().stderr;
+        let words = format!("of 2 of 3 rows the template leaves out what `{role}` says");
+        assert!(told.contains(&words) && told.contains(": 2, 3"), "{told}");
+    }
+}
+
+#[test]
+fn pictures_and_sound_are_refused_by_the_name_of_their_column() {
+    let bench = Bench::new(&definition(pretrained(), "file = \"rows.jsonl\""));
+    let good = r#"{"prompt":"A+3= what","completion":"D","images":[]}"#;
+    let bad = r#"{"prompt":"A+3= what","completion":"D","audio":["boat.wav"]}"#;
+    bench.write("rows.jsonl", &format!("{good}\n{bad}\n"));
+    assert_run_refused(&bench, &["rows.jsonl, line 2", "\"audio\"", "sound"]);
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/columns");
+    let bench = Bench::new(&definition(pretrained(), "file = \"rows.parquet\""));
+    std::fs::copy(data.join("pictures.parquet"), bench.path("rows.parquet")).unwrap();
+    assert_run_refused(&bench, &["rows.parquet", "\"image\"", "pictures"]);
+}
+
+#[test]
+fn a_warm_up_and_a_length_that_are_never_reached_are_refused_by_key() {
+    let bench = Bench::new(TINY);
+    for (set, words) in [
+        (
+            "arm.sft.training.warmup_steps=21",
+            &["arm.sft.training.warmup_steps = 21", "steps = 20"][..],
+        ),
+        (
+            "base.pretraining.training.steps=9",
+            &["base.pretraining.training.warmup_steps = 10"],
+        ),
+        (
+            "arm.grpo.reward.late={ is = \"overlong\", max_tokens = 41, cache = 4 }",
+            &[
+                "arm.grpo.reward.late.max_tokens = 41",
+                "rollout.max_new_tokens = 40",
+            ],
+        ),
+    ] {
+        assert_refused_with(&bench, &["--set", set], words);
+    }
 }

@@ -9,6 +9,7 @@ mod bits;
 mod broken_models;
 mod command_line;
 mod compare;
+mod data_files;
 mod demonstrations;
 mod distributed;
 mod evaluate;

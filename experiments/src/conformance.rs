@@ -11,7 +11,6 @@ pub mod published;
 mod ties;
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -24,6 +23,7 @@ use crate::norms::{Norms, NormsError};
 use crate::record::{self, RecordError};
 use crate::statistics::Undefined;
 use crate::statistics::regression::Line;
+use crate::text;
 
 /// Largest deviation allowed, but for the two below.
 pub const TOLERANCE: f64 = 1e-9;
@@ -90,7 +90,7 @@ fn load<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, ConformanceErr
         path: path.into(),
         detail,
     };
-    let text = fs::read_to_string(path).map_err(|e| error(e.to_string()))?;
+    let text = text::string(path).map_err(|e| error(e.to_string()))?;
     serde_json::from_str(&without_nan(&text)).map_err(|e| error(e.to_string()))
 }
 

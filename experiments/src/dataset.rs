@@ -1,6 +1,7 @@
 //! Rows of a Parquet data set as JSON values: text, numbers, and lists of
 //! objects, as conversations are stored. It serves whoever trains on them; it
-//! is here because Parquet is.
+//! is here because Parquet is. A number is the one that a person reads in the
+//! table, whatever the width and the type of its column.
 //!
 //! Data frames are not used for it, because they hold no objects without a
 //! feature of polars that nothing else here needs; the columns are decoded by
@@ -8,24 +9,33 @@
 //! that no demonstration has is refused by name. A footer and page headers are
 //! held to the file's size before anything is decoded after them.
 
+mod media;
+mod value;
+
 use std::fs::File;
-use std::io::Cursor;
+use std::io::{Cursor, Read, Seek};
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use polars_arrow::array::{
-    Array, BooleanArray, ListArray, PrimitiveArray, StructArray, Utf8ViewArray,
-};
+use polars_arrow::array::Array;
 use polars_arrow::datatypes::{ArrowDataType, Field};
 use polars_buffer::Buffer;
 use polars_parquet::parquet::page::CompressedPage;
+use polars_parquet::parquet::schema::types::{ParquetType, PrimitiveLogicalType};
 use polars_parquet::read::schema::parquet_to_arrow_schema;
 use polars_parquet::read::{
     BasicDecompressor, ColumnChunkMetadata, FileMetadata, PageReader, RowGroupMetadata,
     column_iter_to_arrays, read_metadata,
 };
 use serde_json::{Map, Value};
+
+use crate::panics;
+use crate::text::misnamed;
+
+pub use media::{is_nothing, media, media_in};
+pub(crate) use value::json;
+use value::leaves;
+pub use value::{count_of, text_of};
 
 /// Most values in a page, and most bytes a page may unpack to where it is not
 /// already that large: far beyond what writers make, and little enough to hold.
@@ -48,6 +58,15 @@ pub enum DatasetError {
         /// The file.
         path: PathBuf,
         /// What was wrong.
+        detail: String,
+    },
+    /// A column has the name of another, or one that is read but for its case,
+    /// or holds pictures or sound.
+    #[error("{}: {detail}", path.display())]
+    Column {
+        /// The file.
+        path: PathBuf,
+        /// Which it is, and what to do.
         detail: String,
     },
     /// A column holds what is no part of a demonstration.
@@ -87,29 +106,44 @@ pub fn read(path: &Path, wanted: &[&str]) -> Result<Dataset, DatasetError> {
     // Opened first: a folder is read by nobody.
     let mut file = File::open(path).map_err(io)?;
     let mut bytes = Vec::new();
-    std::io::Read::read_to_end(&mut file, &mut bytes).map_err(io)?;
-    // The decoder asserts what a broken file may contradict.
-    let read = catch_unwind(AssertUnwindSafe(|| decode(bytes, wanted)));
-    read.unwrap_or_else(|_| {
-        Err(Refusal::Broken(
-            "its pages contradict each other".to_owned(),
-        ))
-    })
-    .map_err(|refusal| match refusal {
-        Refusal::Broken(detail) => DatasetError::Broken {
-            path: path.into(),
-            detail,
-        },
+    file.read_to_end(&mut bytes).map_err(io)?;
+    let path = path.to_owned();
+    decoded(|| decode(bytes, wanted)).map_err(|refusal| match refusal {
+        Refusal::Broken(detail) => DatasetError::Broken { path, detail },
+        Refusal::Column(detail) => DatasetError::Column { path, detail },
         Refusal::Type { column, dtype } => DatasetError::Type {
-            path: path.into(),
+            path,
             column,
             dtype,
         },
     })
 }
 
+/// The same of a data set that is to be shown to a model as text: refuses
+/// columns of pictures and sound that hold any.
+pub fn read_text(path: &Path, wanted: &[&str]) -> Result<Dataset, DatasetError> {
+    let dataset = read(path, wanted)?;
+    for column in &dataset.columns {
+        let Some(what) = media(column) else { continue };
+        let holds_some = match read(path, &[column]) {
+            Ok(found) => !found.rows.iter().all(|row| row.values().all(is_nothing)),
+            // Bytes, which pictures are stored as.
+            Err(DatasetError::Type { .. }) => true,
+            Err(error) => return Err(error),
+        };
+        if holds_some {
+            return Err(DatasetError::Column {
+                path: path.into(),
+                detail: media::refusal(column, what),
+            });
+        }
+    }
+    Ok(dataset)
+}
+
 pub(crate) enum Refusal {
     Broken(String),
+    Column(String),
     Type { column: String, dtype: String },
 }
 
@@ -121,26 +155,74 @@ pub(crate) fn undecoded(error: impl std::error::Error) -> Refusal {
     Refusal::Broken(error.to_string())
 }
 
-fn decode(bytes: Vec<u8>, wanted: &[&str]) -> Result<Dataset, Refusal> {
-    let bytes = Buffer::from(bytes);
-    let metadata: FileMetadata =
-        read_metadata(&mut Cursor::new(bytes.as_ref())).map_err(undecoded)?;
-    let schema = parquet_to_arrow_schema(metadata.schema().fields());
-    let columns: Vec<String> = schema.iter_names().map(ToString::to_string).collect();
-    let fields: Vec<&Field> = schema
-        .iter_values()
-        .filter(|field| wanted.contains(&field.name.as_str()))
-        .collect();
-    for field in &fields {
-        if leaves(&field.dtype).is_none() {
+/// Runs the decoder, which asserts what a broken file may contradict.
+pub(crate) fn decoded<T>(decode: impl FnOnce() -> Result<T, Refusal>) -> Result<T, Refusal> {
+    panics::caught(decode).unwrap_or_else(|| Err(broken("its parts contradict each other")))
+}
+
+/// What a file says of itself: its groups of rows, and its columns in order.
+pub(crate) struct Footer {
+    pub(crate) groups: Vec<RowGroupMetadata>,
+    fields: Vec<Field>,
+    /// Columns of half precision, which come as two bytes a value.
+    halves: Vec<String>,
+}
+
+impl Footer {
+    /// Reads it; names that stand twice, or are one of `known` but for their
+    /// case, are refused.
+    pub(crate) fn read(file: &mut (impl Read + Seek), known: &[&str]) -> Result<Self, Refusal> {
+        let metadata: FileMetadata = read_metadata(file).map_err(undecoded)?;
+        let stored = metadata.schema().fields();
+        let names: Vec<&str> = stored.iter().map(ParquetType::name).collect();
+        if let Some(detail) = misnamed(&names, known) {
+            return Err(Refusal::Column(detail));
+        }
+        let schema = parquet_to_arrow_schema(stored);
+        let is_half = |column: &&ParquetType| {
+            matches!(column, ParquetType::PrimitiveType(primitive)
+                if primitive.logical_type == Some(PrimitiveLogicalType::Float16))
+        };
+        let halves = stored.iter().filter(is_half);
+        Ok(Self {
+            halves: halves.map(|column| column.name().to_owned()).collect(),
+            fields: schema.iter_values().cloned().collect(),
+            groups: metadata.row_groups,
+        })
+    }
+
+    pub(crate) fn columns(&self) -> impl Iterator<Item = &str> {
+        self.fields.iter().map(|field| field.name.as_str())
+    }
+
+    /// A column of a type that is read; `None` where there is none of that name.
+    pub(crate) fn field(&self, name: &str) -> Result<Option<&Field>, Refusal> {
+        let Some(field) = self.fields.iter().find(|field| field.name == name) else {
+            return Ok(None);
+        };
+        if leaves(&field.dtype).is_none() && !self.halves.iter().any(|half| half == name) {
             return Err(Refusal::Type {
-                column: field.name.to_string(),
+                column: name.to_owned(),
                 dtype: format!("{:?}", field.dtype),
             });
         }
+        Ok(Some(field))
+    }
+}
+
+fn decode(bytes: Vec<u8>, wanted: &[&str]) -> Result<Dataset, Refusal> {
+    let bytes = Buffer::from(bytes);
+    let footer = Footer::read(&mut Cursor::new(bytes.as_ref()), wanted)?;
+    let columns: Vec<String> = footer.columns().map(ToOwned::to_owned).collect();
+    let mut fields = Vec::new();
+    for name in columns
+        .iter()
+        .filter(|name| wanted.contains(&name.as_str()))
+    {
+        fields.extend(footer.field(name)?);
     }
     let mut rows = Vec::new();
-    for group in &metadata.row_groups {
+    for group in &footer.groups {
         let first = rows.len();
         for field in &fields {
             let values = column(&bytes, group, field)?;
@@ -171,7 +253,10 @@ fn column(
     let mut values = Vec::new();
     for array in &arrays(bytes.len(), inside, group, field)? {
         for index in 0..array.len() {
-            values.push(json(array.as_ref(), index));
+            values.push(json(array.as_ref(), index).ok_or_else(|| Refusal::Type {
+                column: field.name.to_string(),
+                dtype: "bytes that are no text".to_owned(),
+            })?);
         }
     }
     Ok(values)
@@ -190,7 +275,12 @@ pub(crate) fn arrays(
         .into_iter()
         .flatten()
         .collect();
-    if Some(chunks.len()) != leaves(&field.dtype) {
+    let stored = match field.dtype {
+        // Half precision, which is no type of its own here.
+        ArrowDataType::FixedSizeBinary(2) => Some(1),
+        ref dtype => leaves(dtype),
+    };
+    if Some(chunks.len()) != stored {
         return Err(broken(format!("column `{}` is not whole", field.name)));
     }
     let mut pages = Vec::with_capacity(chunks.len());
@@ -247,71 +337,6 @@ fn check_pages(reader: PageReader, chunk: &ColumnChunkMetadata) -> Result<(), Re
         )));
     }
     Ok(())
-}
-
-/// Stored columns that a type takes; `None` where it is not read.
-fn leaves(dtype: &ArrowDataType) -> Option<usize> {
-    match dtype {
-        ArrowDataType::List(item) | ArrowDataType::LargeList(item) => leaves(&item.dtype),
-        ArrowDataType::Struct(fields) => fields.iter().map(|field| leaves(&field.dtype)).sum(),
-        ArrowDataType::Null
-        | ArrowDataType::Boolean
-        | ArrowDataType::Int8
-        | ArrowDataType::Int16
-        | ArrowDataType::Int32
-        | ArrowDataType::Int64
-        | ArrowDataType::UInt8
-        | ArrowDataType::UInt16
-        | ArrowDataType::UInt32
-        | ArrowDataType::UInt64
-        | ArrowDataType::Float32
-        | ArrowDataType::Float64
-        | ArrowDataType::Utf8View => Some(1),
-        _ => None,
-    }
-}
-
-fn json(array: &dyn Array, index: usize) -> Value {
-    if array.is_null(index) {
-        return Value::Null;
-    }
-    let any = array.as_any();
-    if let Some(texts) = any.downcast_ref::<Utf8ViewArray>() {
-        Value::from(texts.value(index))
-    } else if let Some(lists) = any.downcast_ref::<ListArray<i64>>() {
-        items(lists.value(index).as_ref())
-    } else if let Some(lists) = any.downcast_ref::<ListArray<i32>>() {
-        items(lists.value(index).as_ref())
-    } else if let Some(objects) = any.downcast_ref::<StructArray>() {
-        let fields = objects.fields().iter().zip(objects.values());
-        fields
-            .map(|(field, values)| (field.name.to_string(), json(values.as_ref(), index)))
-            .collect::<Map<_, _>>()
-            .into()
-    } else if let Some(truths) = any.downcast_ref::<BooleanArray>() {
-        Value::from(truths.value(index))
-    } else if let Some(number) = number(array, index) {
-        number
-    } else {
-        // `leaves` lets no other type through, and nulls were seen above.
-        Value::Null
-    }
-}
-
-fn number(array: &dyn Array, index: usize) -> Option<Value> {
-    macro_rules! of {
-        ($($type:ty),+) => {$(
-            if let Some(numbers) = array.as_any().downcast_ref::<PrimitiveArray<$type>>() {
-                return Some(Value::from(numbers.value(index)));
-            }
-        )+};
-    }
-    of!(i8, i16, i32, i64, u8, u16, u32, u64, f32, f64);
-    None
-}
-
-fn items(array: &dyn Array) -> Value {
-    (0..array.len()).map(|index| json(array, index)).collect()
 }
 
 #[cfg(test)]

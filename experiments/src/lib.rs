@@ -7,7 +7,7 @@
 //! Flow: [`record`] and [`norms`] are read, [`alignment`] and [`statistics`]
 //! turn them into figures with intervals, [`comparison`] arranges them as arms
 //! and contrasts, [`tables`], [`figures`] and [`report`] show them. Beside it, [`completions`]
-//! keeps what a policy wrote while it was trained.
+//! keeps what a policy wrote while it was trained. [`text`] and [`dataset`] read the files of others.
 
 pub mod alignment;
 pub mod comparison;
@@ -17,10 +17,12 @@ pub mod dataset;
 pub mod figures;
 pub mod manifest;
 pub mod norms;
+pub mod panics;
 pub mod record;
 pub mod report;
 pub mod statistics;
 pub mod tables;
+pub mod text;
 
 #[cfg(test)]
 mod fixture;

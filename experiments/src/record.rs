@@ -3,7 +3,7 @@
 //!
 //! A file is written to a temporary name beside its own and renamed when whole,
 //! so a record file is complete or absent. Reading checks every row; nothing is
-//! repaired on the way in.
+//! repaired on the way in. A number in a Parquet column is read whatever its type.
 
 mod groups;
 mod lines;
@@ -62,6 +62,22 @@ pub struct Trace {
     pub completion: Option<String>,
 }
 
+/// The fields of a [`Trace`], as keys and as columns.
+const FIELDS: [&str; 12] = [
+    "model",
+    "seed",
+    "task",
+    "item_id",
+    "sample",
+    "prompt_tokens",
+    "reasoning_tokens",
+    "completion_tokens",
+    "correct",
+    "truncated",
+    "answer",
+    "completion",
+];
+
 /// What can be wrong with a file of records.
 #[derive(Debug, Error)]
 pub enum RecordError {
@@ -112,6 +128,14 @@ pub enum RecordError {
         rows: usize,
         /// What is wrong with the first.
         first: String,
+    },
+    /// A column has the name of another, or that of a field but for its case.
+    #[error("{path}: {detail}")]
+    Column {
+        /// The file.
+        path: PathBuf,
+        /// Which it is, and what to do.
+        detail: String,
     },
     /// The file is no Parquet table, or not one of records.
     #[error("{path}: {detail}; write the file again, or give another")]
@@ -191,9 +215,15 @@ pub fn write(path: &Path, traces: &[Trace]) -> Result<(), RecordError> {
 }
 
 fn io_error(path: &Path) -> impl Fn(io::Error) -> RecordError + '_ {
-    move |source| RecordError::Io {
-        path: path.into(),
-        source,
+    move |source| match source.kind() {
+        io::ErrorKind::InvalidData => RecordError::BadTable {
+            path: path.into(),
+            detail: source.to_string(),
+        },
+        _ => RecordError::Io {
+            path: path.into(),
+            source,
+        },
     }
 }
 

@@ -488,7 +488,7 @@ fn tokenizer(path: &Path) -> Result<Tokenizer> {
         path.to_owned()
     };
     let place = || format!("--tokenizer {}", file.display());
-    let bytes = std::fs::read(&file).with_context(place)?;
+    let bytes = experiments::text::bytes(&file).with_context(place)?;
     let mut tokenizer = Tokenizer::from_bytes(&bytes)
         .map_err(|error| anyhow!("{error}"))
         .with_context(place)?;

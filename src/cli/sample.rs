@@ -313,12 +313,16 @@ struct Line {
 
 /// Prompts of a file: JSON objects where the first line is one, else texts.
 fn read_prompts(path: &Path) -> Result<Vec<String>> {
-    let lines: Vec<String> = if path == Path::new("-") {
+    let mut lines: Vec<String> = if path == Path::new("-") {
         io::stdin().lock().lines().collect::<io::Result<_>>()
     } else {
-        std::fs::read_to_string(path).map(|text| text.lines().map(str::to_owned).collect())
+        experiments::text::string(path).map(|text| text.lines().map(str::to_owned).collect())
     }
     .with_context(|| format!("reading {}", path.display()))?;
+    if let Some(first) = lines.first_mut() {
+        // A byte order mark, which standard input may begin with as well.
+        *first = first.trim_start_matches('\u{feff}').to_owned();
+    }
     let objects = lines.first().is_some_and(|line| line.starts_with('{'));
     lines
         .into_iter()

@@ -318,16 +318,19 @@ impl Definition {
                 let number = entry.get(key).and_then(toml::Value::as_integer);
                 number.and_then(|number| usize::try_from(number).ok())
             };
-            let key = match is {
-                length_cost::NAME => "target_tokens",
-                overlong::NAME => "cache",
-                _ => "",
+            // A length cost may be shared out over another length than the cap.
+            let keys: &[&str] = match is {
+                length_cost::NAME if number("max_tokens").is_none() => &["target_tokens"],
+                overlong::NAME => &["max_tokens", "cache"],
+                _ => &[],
             };
-            if let Some(tokens) = number(key).filter(|_| number("max_tokens").is_none()) {
-                ensure!(
-                    tokens <= cap,
-                    "{place}.reward.{name}.{key} = {tokens}: completions end at rollout.max_new_tokens = {cap}"
-                );
+            for key in keys {
+                if let Some(tokens) = number(key) {
+                    ensure!(
+                        tokens <= cap,
+                        "{place}.reward.{name}.{key} = {tokens}: completions end at rollout.max_new_tokens = {cap}"
+                    );
+                }
             }
             let tasks = entry.get("tasks").and_then(toml::Value::as_array);
             for task in tasks.into_iter().flatten().filter_map(toml::Value::as_str) {

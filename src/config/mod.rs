@@ -315,7 +315,7 @@ impl Definition {
     /// Reads a definition file, with `key=value` overrides applied to its text.
     /// Its rewards are those of `registry`.
     pub fn read(path: &Path, overrides: &[String], registry: &Registry) -> Result<(Self, String)> {
-        let text = std::fs::read_to_string(path).with_context(|| {
+        let text = experiments::text::string(path).with_context(|| {
             format!(
                 "reading {}: a definition is a TOML file such as experiments/definitions/quickstart.toml",
                 path.display()

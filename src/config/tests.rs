@@ -295,14 +295,22 @@ fn rewards_that_the_rest_of_the_definition_makes_nonsense_of_are_refused() {
             "late = { is = \"overlong\", cache = 65 }",
             "reward.late.cache = 65",
         ),
+        (
+            "late = { is = \"overlong\", cache = 8, max_tokens = 65 }",
+            "reward.late.max_tokens = 65",
+        ),
     ] {
         let message =
             refusal(|text| text.replace("reward.correct = 1.0", &format!("reward.{reward}")));
         assert!(message.contains(says), "{reward}: {message}");
     }
-    let own = "overlong = { cache = 65, max_tokens = 128 }";
-    let text = SMALL.replace("reward.correct = 1.0", &format!("reward.{own}"));
-    assert!(parse(&text).is_ok());
+    for own in [
+        "overlong = { cache = 8, max_tokens = 64 }",
+        "length_cost = { kind = \"target\", target_tokens = 65, max_tokens = 128 }",
+    ] {
+        let text = SMALL.replace("reward.correct = 1.0", &format!("reward.{own}"));
+        assert!(parse(&text).is_ok(), "{own}");
+    }
 }
 
 #[test]

@@ -154,7 +154,7 @@ pub fn hold(at: &Path, model: &Path) -> Result<Held> {
     let path = at.join(CASE);
     let model = Stored::open(model)?.load(Device::Cpu)?;
     let text =
-        std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+        experiments::text::string(&path).with_context(|| format!("reading {}", path.display()))?;
     let case = Case::read(&text, model.decoder.config())
         .with_context(|| format!("{} cannot be followed", path.display()))?;
     let mut held = Held::default();

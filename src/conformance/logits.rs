@@ -138,7 +138,7 @@ pub struct Reference {
 impl Reference {
     /// Reads a model and an `expected.json`.
     pub fn open(model: &Path, expected: &Path, device: Device) -> Result<Self> {
-        let text = std::fs::read_to_string(expected)
+        let text = experiments::text::string(expected)
             .with_context(|| format!("reading {}", expected.display()))?;
         let path = expected;
         let expected: Expected = serde_json::from_str(&text)

@@ -6,11 +6,14 @@
 //! they become and which of them are trained is held to TRL 1.16. One thing
 //! differs on purpose: TRL cuts off what is longer than `max_length`, which
 //! takes the end token away and teaches never to stop; here a longer row is left
-//! out, counted and named.
+//! out, counted and named. Another: a text that begins with the first token of
+//! the model is not given it once more. And a row whose template leaves out what
+//! the assistant wrote is refused.
 //!
-//! Deliberately absent: tools, images, settings of the chat template in a row,
+//! Deliberately absent: tools, pictures, sound, settings of the chat template in a row,
 //! preferences, and data sets that are token ids already.
 
+mod left_out;
 mod rows;
 pub(crate) mod tokens;
 mod traces;
@@ -22,6 +25,7 @@ use algorithms::Demonstration;
 use anyhow::{Context, Result, ensure};
 use rayon::prelude::*;
 
+use left_out::{Losses, Lost};
 use tokens::{Loss, Tokens};
 
 use crate::config::{TeacherSettings, TraceSettings};
@@ -107,6 +111,8 @@ struct Seen {
     merged: Vec<usize>,
     /// Whether any end token is trained.
     ends: bool,
+    /// What the chat template leaves out.
+    losses: Losses,
 }
 
 impl Source {
@@ -198,9 +204,19 @@ impl Source {
             completion_only: settings.completion_only_loss,
             assistant_only: settings.assistant_only_loss,
         };
-        let made: Vec<Result<Option<Tokens>>> = self
-            .rows
-            .par_iter()
+        let rows = self.rows.par_iter();
+        let lost: Vec<Result<Lost>> = rows
+            .clone()
+            .map(|row| Lost::of(&row.body, loss, text))
+            .collect();
+        let mut seen = Seen::default();
+        for (row, lost) in self.rows.iter().zip(lost) {
+            let lost = lost.with_context(|| rows::place(&self.path, row.number))?;
+            seen.losses.add(row.number, lost);
+        }
+        // Before what is wrong with one row's tokens: it may be wrong because of this.
+        seen.losses.refuse(&self.path, self.rows.len())?;
+        let made: Vec<Result<Option<Tokens>>> = rows
             .map(|row| {
                 let tokens = tokens::of(&row.body, loss, text)?;
                 tokens.fits(limit, settings.max_length.is_some())
@@ -211,7 +227,6 @@ impl Source {
             held_out: Vec::new(),
             notes: Vec::new(),
         };
-        let mut seen = Seen::default();
         for (row, tokens) in self.rows.iter().zip(made) {
             let Some(tokens) = tokens.with_context(|| rows::place(&self.path, row.number))? else {
                 seen.too_long.push(row.number);
@@ -276,6 +291,7 @@ impl Source {
         if !seen.too_long.is_empty() {
             notes.push(self.too_long(seen, limit));
         }
+        notes.extend(seen.losses.notes(&self.path, self.rows.len()));
         if !seen.merged.is_empty() {
             notes.push(format!(
                 "{path}: {} of {} prompts are other tokens alone than before their completion, \

@@ -2,14 +2,15 @@
 //!
 //! JSONL: one object a line, blank lines passed over. Parquet: the same as
 //! columns. `prompt` and `completion` come before `messages`, which come before
-//! `text`; other columns are passed over. All rows of a file have one format.
+//! `text`; other columns are passed over, unless they hold what a model here is
+//! not shown, or are called as one that is read but for their case. A number for a
+//! prompt or a completion is its text. All rows of a file have one format.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use experiments::dataset;
+use experiments::dataset::{self, is_nothing, media, media_in};
+use experiments::text;
 use serde_json::{Map, Value};
 
 use super::{Body, Row};
@@ -61,37 +62,34 @@ pub(super) fn place(path: &Path, number: usize) -> String {
 }
 
 fn of_lines(path: &Path) -> Result<Vec<Row>> {
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|mut file| file.read_to_end(&mut bytes))
-        .with_context(|| format!("reading the traces {}", path.display()))?;
-    ensure!(
-        !bytes.starts_with(b"PAR1"),
-        "{} is a Parquet file: let its name end in .parquet",
-        path.display()
-    );
+    let reading = || format!("reading the traces {}", path.display());
     let mut rows = Vec::new();
-    for (index, line) in bytes.split(|&byte| byte == b'\n').enumerate() {
-        if line.trim_ascii().is_empty() {
-            continue;
-        }
-        let place = || place(path, index + 1);
-        let line = str::from_utf8(line)
-            .map_err(|error| anyhow!("{}: it is not UTF-8: {error}", place()))?;
-        let object: Map<String, Value> = serde_json::from_str(line).with_context(|| {
-            format!(
-                "{}: a trace is a JSON object with \"prompt\" and \"completion\", \"messages\", or \"text\"",
-                place()
+    for line in text::lines(path).with_context(reading)? {
+        let (number, line) = line.with_context(reading)?;
+        ensure!(
+            number > 1 || !line.starts_with(b"PAR1"),
+            "{} is a Parquet file: let its name end in .parquet",
+            path.display()
+        );
+        let object = text::object(&line).map_err(|error| {
+            anyhow!(
+                "{}: a trace is a JSON object with \"prompt\" and \"completion\", \"messages\", or \"text\": {error}",
+                place(path, number)
             )
         })?;
+        let place = || place(path, number);
         let columns: Vec<&str> = object.keys().map(String::as_str).collect();
-        rows.push(row(&object, &columns, index + 1).with_context(place)?);
+        let wrong = text::misnamed(&columns, &COLUMNS).or_else(|| media_in(&object));
+        if let Some(wrong) = wrong {
+            bail!("{}: {wrong}", place());
+        }
+        rows.push(row(&object, &columns, number).with_context(place)?);
     }
     Ok(rows)
 }
 
 fn of_parquet(path: &Path) -> Result<Vec<Row>> {
-    let dataset = dataset::read(path, &COLUMNS)?;
+    let dataset = dataset::read_text(path, &COLUMNS)?;
     let columns: Vec<&str> = dataset.columns.iter().map(String::as_str).collect();
     let rows = dataset.rows.iter().enumerate();
     rows.map(|(index, object)| {
@@ -122,18 +120,16 @@ fn row(object: &Map<String, Value>, columns: &[&str], number: usize) -> Result<R
 fn body(object: &Map<String, Value>, columns: &[&str]) -> Result<Body> {
     let get = |name| object.get(name).filter(|value| !value.is_null());
     if let (Some(prompt), Some(completion)) = (get("prompt"), get("completion")) {
+        let texts = dataset::text_of(prompt).zip(dataset::text_of(completion));
+        if let Some((prompt, completion)) = texts {
+            ensure!(!prompt.trim().is_empty(), "the prompt is empty");
+            ensure!(
+                !completion.trim().is_empty(),
+                "the completion is empty; remove the row"
+            );
+            return Ok(Body::Strings { prompt, completion });
+        }
         return match (prompt, completion) {
-            (Value::String(prompt), Value::String(completion)) => {
-                ensure!(!prompt.trim().is_empty(), "the prompt is empty");
-                ensure!(
-                    !completion.trim().is_empty(),
-                    "the completion is empty; remove the row"
-                );
-                Ok(Body::Strings {
-                    prompt: prompt.clone(),
-                    completion: completion.clone(),
-                })
-            }
             (Value::Array(prompt), Value::Array(completion)) => {
                 let (prompt, completion) = (
                     messages("prompt", prompt)?,
@@ -181,17 +177,6 @@ fn says_something(message: &Message) -> bool {
     !message.content.trim().is_empty()
 }
 
-/// Null, or nothing in it: Parquet gives every row every column.
-fn is_nothing(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::String(text) => text.is_empty(),
-        Value::Array(items) => items.is_empty(),
-        Value::Object(fields) => fields.values().all(is_nothing),
-        Value::Bool(_) | Value::Number(_) => false,
-    }
-}
-
 fn messages(name: &str, list: &[Value]) -> Result<Vec<Message>> {
     let messages = list.iter().enumerate();
     messages
@@ -208,6 +193,7 @@ fn message(value: &Value) -> Result<Message> {
     let text = |name: &str| match fields.get(name) {
         Some(Value::String(text)) => Ok(text.clone()),
         None | Some(Value::Null) => Err(anyhow!("it has no {name:?}")),
+        Some(Value::Array(parts)) => Err(parted(name, parts)),
         Some(_) => Err(anyhow!("its {name:?} is no string")),
     };
     let further = fields
@@ -220,6 +206,20 @@ fn message(value: &Value) -> Result<Message> {
         role: text("role")?,
         content: text("content")?,
     })
+}
+
+/// Why a list of parts is no text; pictures and sound are named.
+fn parted(name: &str, parts: &[Value]) -> anyhow::Error {
+    let kinds = parts.iter().filter_map(|part| part.get("type")?.as_str());
+    for kind in kinds {
+        if let Some(what) = media(kind) {
+            return anyhow!(
+                "its {name:?} has a part of type {kind:?}, which holds {what}, and no model here \
+                 is shown that; remove the row"
+            );
+        }
+    }
+    anyhow!("its {name:?} is no string but a list of parts; write their text as one string")
 }
 
 #[cfg(test)]

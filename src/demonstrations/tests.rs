@@ -25,11 +25,11 @@ pub(super) fn text_side() -> Text {
     }
 }
 
-fn settings(toml: &str) -> TraceSettings {
+pub(super) fn settings(toml: &str) -> TraceSettings {
     toml::from_str(toml).unwrap()
 }
 
-fn source(bodies: Vec<Body>) -> Source {
+pub(super) fn source(bodies: Vec<Body>) -> Source {
     let rows = bodies.into_iter().enumerate();
     Source {
         path: "rows.jsonl".into(),
@@ -50,12 +50,23 @@ fn strings(prompt: &str, completion: &str) -> Body {
     }
 }
 
-fn messages(turns: &[(&str, &str)]) -> Body {
+fn conversation(turns: &[(&str, &str)]) -> Vec<Message> {
     let message = |&(role, content): &(&str, &str)| Message {
         role: role.to_owned(),
         content: content.to_owned(),
     };
-    Body::Messages(turns.iter().map(message).collect())
+    turns.iter().map(message).collect()
+}
+
+pub(super) fn messages(turns: &[(&str, &str)]) -> Body {
+    Body::Messages(conversation(turns))
+}
+
+pub(super) fn turns(prompt: &[(&str, &str)], completion: &[(&str, &str)]) -> Body {
+    Body::Turns {
+        prompt: conversation(prompt),
+        completion: conversation(completion),
+    }
 }
 
 #[test]

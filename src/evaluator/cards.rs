@@ -38,7 +38,7 @@ impl Cards {
     /// Reads a file, TOML or JSON by its name.
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let place = || format!("the cards {}", path.display());
-        let text = std::fs::read_to_string(path).with_context(place)?;
+        let text = experiments::text::string(path).with_context(place)?;
         let ending = path.extension().and_then(|ending| ending.to_str());
         let cards: Self = match ending {
             Some("toml") => toml::from_str(&text).with_context(place)?,

@@ -50,7 +50,7 @@ pub(crate) fn norms(folders: &[PathBuf], tasks: &[String]) -> Result<Option<Norm
 /// which `{problem}` stands for the problem.
 pub(crate) fn instructions(path: &Path, names: &[String]) -> Result<BTreeMap<String, String>> {
     let place = || format!("--instructions {}", path.display());
-    let text = std::fs::read_to_string(path).with_context(place)?;
+    let text = experiments::text::string(path).with_context(place)?;
     let instructions: BTreeMap<String, String> = toml::from_str(&text).with_context(place)?;
     for (task, instruction) in &instructions {
         ensure!(

@@ -15,15 +15,16 @@
 //! date of Greenwich, as no crate here knows the local one.
 
 mod dates;
+mod left_out;
 mod python;
 mod tags;
 
-use std::fs;
 use std::ops::Range;
 use std::path::Path;
 use std::thread;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use experiments::{panics, text};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, ErrorKind, State, UndefinedBehavior, Value};
 use serde::{Deserialize, Serialize};
@@ -124,7 +125,7 @@ impl ChatTemplate {
         let file = folder.join("chat_template.jinja");
         let (source, of) = if file.exists() {
             let source =
-                fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
+                text::string(&file).with_context(|| format!("reading {}", file.display()))?;
             (source, file)
         } else {
             let of = folder.join(tokenizer::CONFIG);
@@ -240,10 +241,12 @@ fn apart<T: Send>(engine: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     thread::scope(|scope| {
         thread::Builder::new()
             .stack_size(STACK)
-            .spawn_scoped(scope, engine)
+            .spawn_scoped(scope, || panics::caught(engine))
             .context("no memory for the stack of the template engine")?
             .join()
-            .unwrap_or_else(|_| bail!("chat template: the template engine cannot run it"))
+            .ok()
+            .flatten()
+            .context("chat template: the template engine cannot run it")?
     })
 }
 

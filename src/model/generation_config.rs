@@ -5,7 +5,6 @@
 //! as a file of transformers has many. A key of the wrong type is refused by
 //! name.
 
-use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -51,7 +50,8 @@ impl GenerationConfig {
         if !path.exists() {
             return Ok(None);
         }
-        let text = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+        let text = experiments::text::bytes(&path)
+            .with_context(|| format!("reading {}", path.display()))?;
         let config = Self::from_json(&text).with_context(|| path.display().to_string())?;
         Ok(Some(config))
     }
@@ -148,6 +148,8 @@ fn typed<T>(
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn read(value: &Value) -> Result<GenerationConfig> {

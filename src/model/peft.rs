@@ -14,7 +14,6 @@
 //! training is over.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -232,7 +231,7 @@ impl Adapter {
     /// Opens an adapter's folder for a model with these matrices.
     pub fn open(folder: &Path, matrices: &[Matrix]) -> Result<Self> {
         let path = folder.join(CONFIG);
-        let text = fs::read(&path).with_context(|| {
+        let text = experiments::text::bytes(&path).with_context(|| {
             format!(
                 "reading {}: an adapter's folder holds {CONFIG} and {WEIGHTS}",
                 path.display()

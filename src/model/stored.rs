@@ -96,7 +96,7 @@ impl Stored {
 
     fn open_folder(folder: &Path) -> Result<Self> {
         let path = folder.join("config.json");
-        let text = std::fs::read_to_string(&path).with_context(|| {
+        let text = experiments::text::string(&path).with_context(|| {
             format!(
                 "reading {}: a model folder holds config.json, model.safetensors and tokenizer.json",
                 path.display()

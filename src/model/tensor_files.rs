@@ -97,7 +97,8 @@ impl TensorFiles {
     }
 
     fn open_shards(folder: &Path, index: &Path) -> Result<Self> {
-        let text = fs::read(index).with_context(|| format!("reading {}", index.display()))?;
+        let text = experiments::text::bytes(index)
+            .with_context(|| format!("reading {}", index.display()))?;
         let Index { weight_map } = serde_json::from_slice(&text).with_context(|| {
             format!(
                 "{}: an index has a weight_map of tensor names to file names",

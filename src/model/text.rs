@@ -165,12 +165,19 @@ impl Text {
 }
 
 /// Token ids of a text; one with a word that the vocabulary lacks is refused.
-/// `begin` puts before it what the tokenizer begins a text with.
+/// `begin` puts before it what the tokenizer begins a text with, unless the text
+/// begins with that itself, as one that a chat template has written does.
 pub fn encode(tokenizer: &Tokenizer, text: &str, begin: bool) -> Result<Vec<i64>> {
     let encoding = tokenizer
         .encode_fast(text, begin)
         .map_err(|error| anyhow::anyhow!("tokenizing {text:?}: {error}"))?;
-    let ids: Vec<i64> = encoding.get_ids().iter().map(|&id| i64::from(id)).collect();
+    let mut ids: Vec<i64> = encoding.get_ids().iter().map(|&id| i64::from(id)).collect();
+    let added = encoding.get_special_tokens_mask().iter();
+    let added = added.take_while(|&&special| special == 1).count();
+    let (beginning, rest) = ids.split_at(added);
+    if added > 0 && rest.starts_with(beginning) {
+        ids.drain(..added);
+    }
     let unknown = tokenizer.token_to_id(vocabulary::UNK).map(i64::from);
     if unknown.is_some_and(|unknown| ids.contains(&unknown)) {
         let words = vocabulary::unknown(tokenizer, text)

@@ -4,7 +4,6 @@
 //! Deliberately absent: tokenizers without a `tokenizer.json` (vocabulary and
 //! merges in files of their own, sentencepiece models).
 
-use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -86,14 +85,15 @@ pub(super) fn read_config(folder: &Path) -> Result<Map<String, Value>> {
     if !path.exists() {
         return Ok(Map::new());
     }
-    let text = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+    let text =
+        experiments::text::bytes(&path).with_context(|| format!("reading {}", path.display()))?;
     serde_json::from_slice(&text).with_context(|| format!("{}: no JSON object", path.display()))
 }
 
 /// The tokenizer of a folder for a model whose embedding has `vocab_size` rows.
 pub fn load(folder: &Path, vocab_size: usize) -> Result<Tokenizer> {
     let path = folder.join(FILE);
-    let bytes = fs::read(&path).with_context(|| {
+    let bytes = experiments::text::bytes(&path).with_context(|| {
         format!(
             "reading {}: a tokenizer is read from {FILE} alone; \
              transformers writes it with AutoTokenizer.from_pretrained(folder).save_pretrained(folder)",
@@ -173,6 +173,8 @@ fn fits(tokenizer: &Tokenizer, vocab_size: usize) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use serde_json::json;
 
     use super::*;

@@ -73,7 +73,7 @@ impl Wanted {
     }
 
     fn file(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).with_context(|| {
+        let text = experiments::text::string(path).with_context(|| {
             format!(
                 "reading {}: give a definition such as experiments/definitions/quickstart.toml, or a sweep file that names one",
                 path.display()

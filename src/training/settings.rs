@@ -161,6 +161,12 @@ impl Training {
                 return Err(format!("{place}.{name} = {value}: it must be above 0"));
             }
         }
+        if self.warmup_steps > self.steps {
+            return Err(format!(
+                "{place}.warmup_steps = {}, but {place}.steps = {}: the learning rate would never reach its peak; warm up over fewer updates",
+                self.warmup_steps, self.steps
+            ));
+        }
         if !(0.0..=1.0).contains(&self.final_ratio) {
             return Err(format!(
                 "{place}.final_ratio = {}: it is a share between 0 and 1",
@@ -249,5 +255,19 @@ mod tests {
         };
         let refused = infinite.resolve(&nothing, "training").unwrap_err();
         assert!(refused.contains("learning_rate"));
+        let shared = TrainingSettings {
+            warmup_steps: Some(11),
+            ..TrainingSettings::default()
+        };
+        let refused = settings().resolve(&shared, "arm.x.training").unwrap_err();
+        assert!(
+            refused.starts_with("arm.x.training.warmup_steps = 11, but arm.x.training.steps = 10"),
+            "{refused}"
+        );
+        let shared = TrainingSettings {
+            warmup_steps: Some(10),
+            ..TrainingSettings::default()
+        };
+        assert!(settings().resolve(&shared, "training").is_ok());
     }
 }

@@ -10,6 +10,7 @@ use std::path::Path;
 
 use super::{ConformanceError, Deviation, deviation};
 use crate::statistics::{Undefined, correlation, mean};
+use crate::text;
 
 /// Task and printed correlation.
 const PRINTED: [(&str, f64); 6] = [
@@ -34,7 +35,7 @@ pub fn devarda(points: &Path) -> Result<Vec<Deviation>, ConformanceError> {
         path: points.into(),
         detail,
     };
-    let text = std::fs::read_to_string(points).map_err(|e| error(e.to_string()))?;
+    let text = text::string(points).map_err(|e| error(e.to_string()))?;
     let mut lines = text.lines();
     if lines.next() != Some("task,reasoning_tokens,mean_rt_s") {
         return Err(error("the first line names other columns".into()));

@@ -1,5 +1,7 @@
 //! The figures held to the reference, and what a wrong reference gives.
 
+use std::fs;
+
 use super::*;
 
 #[test]

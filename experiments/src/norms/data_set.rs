@@ -9,18 +9,18 @@
 //! in `gsm8k.jsonl` is item `1` of task `gsm8k` with the answer `4`: what
 //! follows `####` is the answer, the work before it is left out.
 //!
-//! Other columns are passed over. Single trials are not read here: a table of
+//! Other columns are passed over, unless they hold pictures or sound, which no
+//! model is shown, or are called as one of these but for its case. Single trials are not read here: a table of
 //! them is imported ([`super::table`]).
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use serde_json::{Map, Value};
 
 use super::{NormItem, NormsError};
-use crate::dataset;
+use crate::dataset::{self, media_in};
+use crate::text;
 
 /// Columns that are read; of several for one thing the first wins.
 const COLUMNS: [&str; 9] = [
@@ -49,8 +49,7 @@ pub(super) fn read(path: &Path, task: &str) -> Result<Vec<NormItem>, NormsError>
     let rows = match path.extension().and_then(|ending| ending.to_str()) {
         Some("jsonl" | "ndjson") => lines(path)?,
         Some("parquet") => {
-            let table = dataset::read(path, &COLUMNS)
-                .map_err(|error| unreadable(path, error.to_string()))?;
+            let table = dataset::read_text(path, &COLUMNS).map_err(NormsError::Dataset)?;
             (1..).zip(table.rows).collect()
         }
         _ => {
@@ -97,16 +96,22 @@ type Row = Map<String, Value>;
 fn lines(path: &Path) -> Result<Vec<(usize, Row)>, NormsError> {
     let io = |error: std::io::Error| unreadable(path, error.to_string());
     let mut rows = Vec::new();
-    for (row, line) in (1..).zip(BufReader::new(File::open(path).map_err(io)?).lines()) {
-        let line = line.map_err(io)?;
-        if line.trim().is_empty() {
-            continue;
-        }
-        let values = serde_json::from_str(&line).map_err(|error| NormsError::BadRow {
+    for line in text::lines(path).map_err(io)? {
+        let (row, line) = line.map_err(io)?;
+        let bad = |detail| NormsError::BadRow {
             path: path.into(),
             row,
-            detail: format!("no JSON object: {error}; correct or remove the row"),
+            detail,
+        };
+        let values = text::object(&line).map_err(|error| {
+            bad(format!(
+                "no JSON object: {error}; correct or remove the row"
+            ))
         })?;
+        let names: Vec<&String> = values.keys().collect();
+        if let Some(detail) = text::misnamed(&names, &COLUMNS).or_else(|| media_in(&values)) {
+            return Err(bad(detail));
+        }
         rows.push((row, values));
     }
     Ok(rows)
@@ -118,14 +123,14 @@ fn first<'a>(values: &'a Row, names: &[&'a str]) -> Option<(&'a str, &'a Value)>
     found.flatten().find(|(_, value)| !value.is_null())
 }
 
-/// A field as text: numbers and truth values are written out.
+/// A field as text: numbers and truth values as a person reads them.
 fn text(values: &Row, names: &[&str]) -> Result<Option<String>, String> {
-    match first(values, names) {
-        None => Ok(None),
-        Some((_, Value::String(text))) => Ok(Some(text.clone())),
-        Some((_, value @ (Value::Number(_) | Value::Bool(_)))) => Ok(Some(value.to_string())),
-        Some((name, _)) => Err(format!("`{name}` is no text; write it as one")),
-    }
+    let Some((name, value)) = first(values, names) else {
+        return Ok(None);
+    };
+    let text = dataset::text_of(value);
+    text.map(Some)
+        .ok_or_else(|| format!("`{name}` is no text; write it as one"))
 }
 
 fn number(
@@ -231,6 +236,7 @@ mod tests {
     #[test]
     fn parquet_is_read_as_lines_are() {
         use polars::prelude::{Column, DataFrame, ParquetWriter};
+        use std::fs::File;
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("sums.parquet");
         let mut table = DataFrame::new(

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::dataset::DatasetError;
+
 /// What can be wrong with a folder of norms.
 #[derive(Debug, Error)]
 pub enum NormsError {
@@ -24,9 +26,7 @@ pub enum NormsError {
         detail: String,
     },
     /// A column is absent.
-    #[error(
-        "{path}, line 1: no column `{column}` (there are: {present}); add it, empty where it is not known"
-    )]
+    #[error("{path}, line 1: no column `{column}` (there are: {present}); {hint}")]
     MissingColumn {
         /// The file.
         path: PathBuf,
@@ -34,6 +34,16 @@ pub enum NormsError {
         column: String,
         /// The columns there are.
         present: String,
+        /// What to do.
+        hint: String,
+    },
+    /// The names of the columns cannot be told apart, or one would be passed over.
+    #[error("{path}, line 1: {detail}")]
+    Columns {
+        /// The file.
+        path: PathBuf,
+        /// Which they are, and what to do.
+        detail: String,
     },
     /// A field cannot be what its column holds.
     #[error(
@@ -83,6 +93,9 @@ pub enum NormsError {
         /// The item.
         item_id: String,
     },
+    /// A Parquet data set could not be read.
+    #[error(transparent)]
+    Dataset(DatasetError),
     /// A data set could not be opened or is none.
     #[error("{path}: {detail}")]
     UnreadableData {

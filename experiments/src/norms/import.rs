@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use sheet::{Sheet, line};
 
 use super::{NormItem, Norms, NormsError, Trial, data_set};
+use crate::text;
 
 /// The columns of `items.csv`.
 pub(super) const ITEM_COLUMNS: [&str; 9] = [
@@ -86,6 +87,7 @@ pub(super) type Seen = HashMap<(String, String), String>;
 
 pub(super) fn read_items(path: &Path, seen: &mut Seen) -> Result<Rows<NormItem>, NormsError> {
     let sheet = Sheet::open(path)?;
+    sheet.spelt(&ITEM_COLUMNS)?;
     Ok(Rows::read(&sheet, ITEM_COLUMNS, |columns, row| {
         let [
             task,
@@ -140,6 +142,7 @@ pub(super) fn read_trials<'i>(
     items: impl Iterator<Item = &'i NormItem>,
 ) -> Result<Rows<(String, Trial)>, NormsError> {
     let sheet = Sheet::open(path)?;
+    sheet.spelt(&TRIAL_COLUMNS)?;
     let known: BTreeSet<(&str, &str)> = items
         .map(|i| (i.task.as_str(), i.item_id.as_str()))
         .collect();
@@ -211,7 +214,7 @@ fn source(places: &[String]) -> String {
 /// A folder's name, with its source where it says so.
 fn place(folder: &Path) -> Option<String> {
     let name = folder.file_name()?.to_string_lossy();
-    let said = std::fs::read_to_string(folder.join("source.txt")).unwrap_or_default();
+    let said = text::string(&folder.join("source.txt")).unwrap_or_default();
     Some(
         match said.split_whitespace().collect::<Vec<_>>().join(" ") {
             said if said.is_empty() => name.into_owned(),

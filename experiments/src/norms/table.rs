@@ -63,6 +63,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::{NormItem, NormsError, Trial};
+use crate::text;
 
 /// Which column holds what; see the file's head for examples.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -200,7 +201,7 @@ impl Map {
             path: path.into(),
             detail,
         };
-        let text = std::fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
+        let text = text::string(path).map_err(|error| bad(error.to_string()))?;
         let mut map: Self = toml::from_str(&text).map_err(|error| bad(error.to_string()))?;
         if let (Some(texts), Some(folder)) = (&mut map.texts, path.parent()) {
             texts.file = folder.join(&texts.file);

@@ -1,23 +1,22 @@
 //! Records of a Parquet table, one group of rows after another, so that a file
 //! far larger than memory is read in the room of its largest group.
 //!
-//! `seed`, `answer` and `completion` may be absent, as in JSONL; whole numbers
-//! are read in whatever width their writer chose.
+//! `seed`, `answer` and `completion` may be absent, as in JSONL. Whole numbers
+//! are read in whatever type their writer chose, also as names and answers.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use polars_arrow::array::{Array, BooleanArray, PrimitiveArray, Utf8ViewArray};
 use polars_arrow::datatypes::{ArrowDataType, Field};
 use polars_buffer::Buffer;
-use polars_parquet::read::schema::parquet_to_arrow_schema;
-use polars_parquet::read::{FileMetadata, RowGroupMetadata, read_metadata};
+use polars_parquet::read::RowGroupMetadata;
+use serde_json::Value;
 
-use super::{RecordError, Trace, io_error};
-use crate::dataset::{self, Refusal, broken, undecoded};
+use super::{FIELDS, RecordError, Trace, io_error};
+use crate::dataset::{self, Footer, Refusal, broken, decoded, undecoded};
 
 /// What a column of a record holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,23 +37,14 @@ impl Holds {
 
     fn fits(self, dtype: &ArrowDataType) -> bool {
         use ArrowDataType as D;
-        // A column of nulls alone is of any type.
-        *dtype == D::Null
-            || match self {
-                Self::Text => *dtype == D::Utf8View,
-                Self::Truth => *dtype == D::Boolean,
-                Self::Count => matches!(
-                    dtype,
-                    D::Int8
-                        | D::Int16
-                        | D::Int32
-                        | D::Int64
-                        | D::UInt8
-                        | D::UInt16
-                        | D::UInt32
-                        | D::UInt64
-                ),
-            }
+        match dtype {
+            // A column of nulls alone is of any type.
+            D::Null => true,
+            D::Boolean => self == Self::Truth,
+            D::Utf8View | D::BinaryView => self == Self::Text,
+            D::List(_) | D::LargeList(_) | D::Struct(_) => false,
+            _ => self != Self::Truth,
+        }
     }
 }
 
@@ -93,10 +83,15 @@ impl Cells {
         (!array.is_null(at)).then_some((array, at))
     }
 
-    fn text(&mut self) -> Option<String> {
-        let (array, at) = self.next()?;
-        let texts = array.as_any().downcast_ref::<Utf8ViewArray>()?;
-        Some(texts.value(at).to_owned())
+    fn text(&mut self, name: &str) -> Result<Option<String>, String> {
+        let Some((array, at)) = self.next() else {
+            return Ok(None);
+        };
+        if let Some(texts) = array.as_any().downcast_ref::<Utf8ViewArray>() {
+            return Ok(Some(texts.value(at).to_owned()));
+        }
+        let value = dataset::json(array, at).ok_or_else(|| format!("`{name}` is no text"))?;
+        Ok(dataset::text_of(&value))
     }
 
     fn truth(&mut self) -> Option<bool> {
@@ -105,28 +100,27 @@ impl Cells {
         Some(truths.value(at))
     }
 
-    /// A whole number as its writer's type had it; `i128` holds them all.
-    fn number(&mut self) -> Option<i128> {
-        let (array, at) = self.next()?;
-        let any = array.as_any();
-        macro_rules! of {
-            ($($type:ty),+) => {$(
-                if let Some(numbers) = any.downcast_ref::<PrimitiveArray<$type>>() {
-                    return Some(i128::from(numbers.value(at)));
-                }
-            )+};
-        }
-        of!(u32, i64, i32, u64, i8, i16, u8, u16);
-        None
-    }
-
-    fn count<T: TryFrom<i128>>(&mut self, name: &str) -> Result<Option<T>, String> {
-        let number = self.number();
-        let count = |number: i128| {
-            T::try_from(number)
-                .map_err(|_| format!("`{name}` is {number}, not a count of 0 or more"))
+    fn count<T: TryFrom<u64>>(&mut self, name: &str) -> Result<Option<T>, String> {
+        let Some((array, at)) = self.next() else {
+            return Ok(None);
         };
-        number.map(count).transpose()
+        let any = array.as_any();
+        let count = match any.downcast_ref::<PrimitiveArray<u32>>() {
+            Some(numbers) => Some(u64::from(numbers.value(at))),
+            None => {
+                let value = dataset::json(array, at).unwrap_or_default();
+                if value == Value::Null {
+                    return Ok(None);
+                }
+                dataset::count_of(&value)
+            }
+        };
+        let count = count.and_then(|count| T::try_from(count).ok());
+        count.map(Some).ok_or_else(|| {
+            let value = dataset::json(array, at).unwrap_or_default();
+            let read = dataset::text_of(&value).unwrap_or_default();
+            format!("`{name}` is {read}, not a count of 0 or more")
+        })
     }
 }
 
@@ -146,8 +140,12 @@ fn trace(cells: &mut [Cells; 12]) -> Result<Trace, String> {
         answer,
         completion,
     ] = cells;
-    let (model, task, item_id) = (model.text(), task.text(), item_id.text());
-    let (answer, completion) = (answer.text(), completion.text());
+    let (model, task, item_id) = (
+        model.text("model"),
+        task.text("task"),
+        item_id.text("item_id"),
+    );
+    let (answer, completion) = (answer.text("answer"), completion.text("completion"));
     let (correct, truncated) = (correct.truth(), truncated.truth());
     let seed = seed.count::<u64>("seed");
     let sample = sample.count::<u32>("sample");
@@ -156,18 +154,18 @@ fn trace(cells: &mut [Cells; 12]) -> Result<Trace, String> {
     let completion_tokens = completion_tokens.count::<u32>("completion_tokens");
     let absent = |name: &str| format!("`{name}` is absent");
     Ok(Trace {
-        model: model.ok_or_else(|| absent("model"))?,
+        model: model?.ok_or_else(|| absent("model"))?,
         seed: seed?,
-        task: task.ok_or_else(|| absent("task"))?,
-        item_id: item_id.ok_or_else(|| absent("item_id"))?,
+        task: task?.ok_or_else(|| absent("task"))?,
+        item_id: item_id?.ok_or_else(|| absent("item_id"))?,
         sample: sample?.ok_or_else(|| absent("sample"))?,
         prompt_tokens: prompt?.ok_or_else(|| absent("prompt_tokens"))?,
         reasoning_tokens: reasoning?.ok_or_else(|| absent("reasoning_tokens"))?,
         completion_tokens: completion_tokens?.ok_or_else(|| absent("completion_tokens"))?,
         correct,
         truncated: truncated.ok_or_else(|| absent("truncated"))?,
-        answer,
-        completion,
+        answer: answer?,
+        completion: completion?,
     })
 }
 
@@ -182,52 +180,41 @@ pub(super) fn each(
     };
     let refused = |refusal| match refusal {
         Refusal::Broken(detail) => bad(detail),
+        Refusal::Column(detail) => RecordError::Column {
+            path: path.into(),
+            detail,
+        },
         Refusal::Type { column, dtype } => bad(format!("column `{column}` holds {dtype}")),
     };
     let mut file = File::open(path).map_err(io_error(path))?;
     let length = file.metadata().map_err(io_error(path))?.len() as usize;
-    // The decoder asserts what a broken file may contradict.
-    let metadata: FileMetadata = catch_unwind(AssertUnwindSafe(|| read_metadata(&mut file)))
-        .unwrap_or_else(|_| panic_to_error())
-        .map_err(|error| bad(error.to_string()))?;
-    let schema = parquet_to_arrow_schema(metadata.schema().fields());
-    let field = |(name, holds, must): (&str, Holds, bool)| match schema.get(name) {
-        None if must => Err(bad(format!(
-            "no column `{name}` (there are: {})",
-            schema
-                .iter_names()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join(", ")
-        ))),
-        Some(field) if !holds.fits(&field.dtype) => Err(bad(format!(
-            "column `{name}` holds {:?}, not {}",
-            field.dtype,
-            holds.name()
-        ))),
-        found => Ok(found.cloned()),
-    };
+    let footer = decoded(|| Footer::read(&mut file, &FIELDS)).map_err(refused)?;
+    let field =
+        |(name, holds, must): (&str, Holds, bool)| match footer.field(name).map_err(refused)? {
+            None if must => Err(bad(format!(
+                "no column `{name}` (there are: {})",
+                footer.columns().collect::<Vec<_>>().join(", ")
+            ))),
+            Some(field) if !holds.fits(&field.dtype) => Err(bad(format!(
+                "column `{name}` holds {:?}, not {}",
+                field.dtype,
+                holds.name()
+            ))),
+            found => Ok(found.cloned()),
+        };
     let mut fields: Vec<Option<Field>> = Vec::with_capacity(COLUMNS.len());
     for column in COLUMNS {
         fields.push(field(column)?);
     }
     let mut number = 0;
-    for group in &metadata.row_groups {
-        let mut cells = catch_unwind(AssertUnwindSafe(|| cells(&file, length, group, &fields)))
-            .unwrap_or_else(|_| Err(broken("its pages contradict each other")))
-            .map_err(refused)?;
+    for group in &footer.groups {
+        let mut cells = decoded(|| cells(&file, length, group, &fields)).map_err(refused)?;
         for _ in 0..group.num_rows() {
             number += 1;
             row(number, trace(&mut cells))?;
         }
     }
     Ok(())
-}
-
-fn panic_to_error<T>() -> polars::prelude::PolarsResult<T> {
-    Err(polars::prelude::PolarsError::ComputeError(
-        "its footer contradicts itself".into(),
-    ))
 }
 
 /// The columns of one group of rows.

@@ -1,13 +1,14 @@
 //! Records as JSONL: one object a line. Keys that are no field are passed over,
-//! empty lines too.
+//! empty lines too. Keys are looked at in the first line alone: one that is a
+//! field but for its case would be passed over as well.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::{RecordError, Trace, io_error};
+use super::{FIELDS, RecordError, Trace, io_error};
+use crate::text::{self, misnamed};
 
 /// The fields that are counts, refused below 0 by name.
 const COUNTS: [&str; 5] = [
@@ -23,20 +24,22 @@ pub(super) fn each(
     path: &Path,
     row: &mut dyn FnMut(usize, Result<Trace, String>) -> Result<(), RecordError>,
 ) -> Result<(), RecordError> {
-    let mut file = BufReader::new(File::open(path).map_err(io_error(path))?);
-    let mut line = Vec::new();
-    for number in 1.. {
-        line.clear();
-        if file.read_until(b'\n', &mut line).map_err(io_error(path))? == 0 {
-            break;
-        }
-        if line.trim_ascii().is_empty() {
-            continue;
-        }
+    let mut first = true;
+    for line in text::lines(path).map_err(io_error(path))? {
+        let (number, line) = line.map_err(io_error(path))?;
         let trace = match std::str::from_utf8(&line) {
             Ok(line) => serde_json::from_str(line).map_err(|error| explain(line, &error)),
             Err(error) => Err(format!("not text: {error}")),
         };
+        if std::mem::take(&mut first)
+            && let Ok(fields) = serde_json::from_slice::<Map<String, Value>>(&line)
+            && let Some(detail) = misnamed(&fields.keys().collect::<Vec<_>>(), &FIELDS)
+        {
+            return Err(RecordError::Column {
+                path: path.into(),
+                detail: format!("line {number}: {detail}"),
+            });
+        }
         row(number, trace)?;
     }
     Ok(())

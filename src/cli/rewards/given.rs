@@ -18,7 +18,8 @@
 //!
 //! Worked example:
 //! `{"prompt": "2 + 2 = ?", "completion": "4", "answer": "4", "tokens": 2, "level": 1}`.
-//! Other keys, `answer` among them, are the columns that rewards may ask for.
+//! Other keys, `answer` among them, are the columns that rewards may ask for;
+//! one that is a key of the table but for its case is refused.
 //!
 //! What it deliberately does not do: render conversations; their text has to be
 //! there as the model read and wrote it.
@@ -27,14 +28,35 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use ::rewards::{Extraction, Scored};
-use anyhow::{Context, Result, bail, ensure};
-use experiments::dataset;
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use experiments::{dataset, text};
 use serde_json::{Map, Value};
 
 use crate::tasks::{Mix, Problem, Split};
 
 /// What no reward is told of as a column: it has a place of its own.
 const PLACED: [&str; 3] = ["prompt", "completion", "completion_ids"];
+
+/// The keys that have a meaning here.
+const KNOWN: [&str; 17] = [
+    "prompt",
+    "completion",
+    "expected",
+    "answer",
+    "solution",
+    "task",
+    "problem",
+    "completion_tokens",
+    "tokens",
+    "reasoning_tokens",
+    "completion_ids",
+    "max_new_tokens",
+    "truncated",
+    "human_cost",
+    "step",
+    "reward",
+    "rewards",
+];
 
 /// Columns of what a training's rewards said: of the weighted sum, and what
 /// those of each reward and part begin with.
@@ -202,6 +224,9 @@ type Rows = Vec<(String, Map<String, Value>)>;
 fn of_parquet(path: &Path) -> Result<Rows> {
     let columns = dataset::read(path, &[])?.columns;
     let wanted: Vec<&str> = columns.iter().map(String::as_str).collect();
+    if let Some(wrong) = text::misnamed(&wanted, &KNOWN) {
+        bail!("{}: {wrong}", path.display());
+    }
     let rows = dataset::read(path, &wanted)?.rows.into_iter().enumerate();
     Ok(rows
         .map(|(index, row)| (format!("row {}", index + 1), row))
@@ -209,26 +234,26 @@ fn of_parquet(path: &Path) -> Result<Rows> {
 }
 
 fn of_lines(path: &Path) -> Result<Rows> {
-    let bytes = std::fs::read(path)
-        .with_context(|| format!("reading the completions {}", path.display()))?;
-    ensure!(
-        !bytes.starts_with(b"PAR1"),
-        "{} is a Parquet file: let its name end in .parquet",
-        path.display()
-    );
+    let reading = || format!("reading the completions {}", path.display());
     let mut rows = Rows::new();
-    for (index, line) in bytes.split(|&byte| byte == b'\n').enumerate() {
-        if line.trim_ascii().is_empty() {
-            continue;
-        }
-        let row = serde_json::from_slice(line).with_context(|| {
-            format!(
-                "{}, line {}: a completion is a JSON object with \"prompt\" and \"completion\" at least",
-                path.display(),
-                index + 1
+    for line in text::lines(path).with_context(reading)? {
+        let (number, line) = line.with_context(reading)?;
+        ensure!(
+            number > 1 || !line.starts_with(b"PAR1"),
+            "{} is a Parquet file: let its name end in .parquet",
+            path.display()
+        );
+        let row = text::object(&line).map_err(|error| {
+            anyhow!(
+                "{}, line {number}: a completion is a JSON object with \"prompt\" and \"completion\" at least: {error}",
+                path.display()
             )
         })?;
-        rows.push((format!("line {}", index + 1), row));
+        let keys: Vec<&String> = row.keys().collect();
+        if let Some(wrong) = text::misnamed(&keys, &KNOWN) {
+            bail!("{}, line {number}: {wrong}", path.display());
+        }
+        rows.push((format!("line {number}"), row));
     }
     Ok(rows)
 }
@@ -242,9 +267,9 @@ fn completion(row: Map<String, Value>, known: &Known<'_>) -> Result<Given> {
     let task = fields.text("task")?.unwrap_or_default();
     let problem = fields.text("problem")?.unwrap_or_else(|| prompt.clone());
     let lab = known.problems.get(&(task.as_str(), problem.as_str()));
-    let expected = match fields.answer("expected")? {
-        None => match fields.answer("answer")? {
-            None => fields.answer("solution")?,
+    let expected = match fields.text("expected")? {
+        None => match fields.text("answer")? {
+            None => fields.text("solution")?,
             given => given,
         },
         given => given,
@@ -323,20 +348,12 @@ impl Fields<'_> {
     }
 
     fn text(&self, key: &str) -> Result<Option<String>> {
-        self.read(key, "text", |value| Some(value.as_str()?.to_owned()))
-    }
-
-    fn answer(&self, key: &str) -> Result<Option<String>> {
-        self.read(key, "text or a number", |value| match value {
-            Value::String(text) => Some(text.clone()),
-            Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
-            _ => None,
-        })
+        self.read(key, "text or a number", dataset::text_of)
     }
 
     fn count(&self, key: &str) -> Result<Option<usize>> {
         self.read(key, "a whole number, 0 or more", |value| {
-            usize::try_from(value.as_u64()?).ok()
+            usize::try_from(dataset::count_of(value)?).ok()
         })
     }
 

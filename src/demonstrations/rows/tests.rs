@@ -113,3 +113,61 @@ fn columns_that_do_not_count_are_passed_over() {
         assert!(error.contains(word), "{error}");
     }
 }
+
+#[test]
+fn what_is_no_text_is_refused_by_the_name_of_its_column_or_part() {
+    for (column, what) in [
+        ("image", "pictures"),
+        ("images", "pictures"),
+        ("Images", "pictures"),
+        ("pixel_values", "pictures"),
+        ("videos", "moving pictures"),
+        ("audio", "sound"),
+        ("input_features", "sound"),
+    ] {
+        let row = |value: &str| {
+            format!("{{\"prompt\":\"a\",\"completion\":\"b\",\"{column}\":{value}}}\n")
+        };
+        let empty = row("null") + &row("[]") + &row("\"\"");
+        assert_eq!(of("a.jsonl", empty.as_bytes()).unwrap().len(), 3);
+        let error = refusal("a.jsonl", (empty + &row("[\"boat.png\"]")).as_bytes());
+        assert!(error.contains("a.jsonl, line 4"), "{error}");
+        let words = format!("the column {column:?} holds {what}");
+        assert!(error.contains(&words), "{error}");
+    }
+    for (kind, what) in [
+        ("image_url", "pictures"),
+        ("image", "pictures"),
+        ("input_audio", "sound"),
+        ("video", "moving pictures"),
+    ] {
+        let row = format!(
+            "{{\"messages\":[{{\"role\":\"user\",\"content\":[{{\"type\":\"text\",\"text\":\"a\"}},\
+             {{\"type\":\"{kind}\"}}]}}]}}"
+        );
+        let error = refusal("a.jsonl", row.as_bytes());
+        assert!(error.contains("message 1 of \"messages\""), "{error}");
+        let words = format!("a part of type {kind:?}, which holds {what}");
+        assert!(error.contains(&words), "{error}");
+    }
+}
+
+#[test]
+fn numbers_are_texts_and_names_that_would_be_passed_over_are_refused() {
+    let rows = of("a.jsonl", b"{\"prompt\":\"3 + 4?\",\"completion\":7.0}").unwrap();
+    assert!(matches!(&rows[0].body, Body::Strings { completion, .. } if completion == "7"));
+    for (bad, words) in [
+        (r#"{"Prompt":"a","completion":"b"}"#, "`Prompt`"),
+        (
+            r#"{"prompt":"a","completion":"b","HELD_OUT":true}"#,
+            "`held_out`",
+        ),
+        (
+            r#"{"prompt":"a","completion":"b","prompt":"c"}"#,
+            "\"prompt\" stands twice",
+        ),
+    ] {
+        let error = refusal("a.jsonl", format!("\u{feff}\n{bad}").as_bytes());
+        assert!(error.contains("line 2") && error.contains(words), "{error}");
+    }
+}

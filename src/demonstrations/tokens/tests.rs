@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::*;
 use crate::demonstrations::rows;
 use crate::demonstrations::tests::{data, text_side};
+use crate::model::tokenizer::SpecialTokens;
 
 /// What scripts/demonstrations-expected.py recorded of TRL.
 #[derive(Deserialize)]
@@ -131,4 +132,48 @@ fn a_prompt_without_room_is_refused_and_a_long_row_left_out_where_asked() {
         let error = tokens().fits(3, leave_out).unwrap_err().to_string();
         assert!(error.contains("3 tokens and leaves no room"), "{error}");
     }
+}
+
+#[test]
+fn a_text_that_begins_with_the_first_token_is_not_given_it_twice() {
+    let mut text = text_side();
+    let begin = i64::from(text.tokenizer.token_to_id("<|begin|>").unwrap());
+    let begins = |ids: &[i64]| ids.iter().filter(|&&id| id == begin).count();
+    let strings = |prompt: &str| Body::Strings {
+        prompt: prompt.to_owned(),
+        completion: " 4".to_owned(),
+    };
+    let whole = |start: &str| Body::Text(format!("{start}Once upon a time."));
+    for (plain, marked) in [
+        (strings("2+2="), strings("<|begin|>2+2=")),
+        (whole(""), whole("<|begin|>")),
+    ] {
+        let of = |body| of(body, Loss::default(), &text).unwrap().demonstration;
+        let (plain, marked) = (of(&plain), of(&marked));
+        assert_eq!(begins(&marked.prompt) + begins(&marked.completion), 1);
+        assert_eq!(marked, plain);
+    }
+    // One that somebody wrote twice stays so.
+    let twice = of(&whole("<|begin|><|begin|>"), Loss::default(), &text).unwrap();
+    assert_eq!(begins(&twice.demonstration.completion), 1);
+    // A template that writes it, over turns and as a text that was rendered before.
+    let special = SpecialTokens {
+        bos: Some("<|begin|>".to_owned()),
+        ..SpecialTokens::default()
+    };
+    let source = "{{ bos_token }}{% for m in messages %}{{ m.content }}{% endfor %}";
+    text.chat = Some(ChatTemplate::new(source, special).unwrap());
+    let asked = text.encode_prompt("2+2=").unwrap();
+    let said = Message {
+        role: "user".to_owned(),
+        content: "2+2=".to_owned(),
+    };
+    let rendered = text
+        .chat
+        .as_ref()
+        .unwrap()
+        .render(&[said], true, &Map::new());
+    text.chat = None;
+    let raw = text.encode_prompt(&rendered.unwrap()).unwrap();
+    assert_eq!((begins(&asked), asked), (1, raw));
 }

@@ -1,5 +1,7 @@
 //! What templates render to, and what is refused.
 
+use std::fs;
+
 use serde_json::json;
 
 use super::*;

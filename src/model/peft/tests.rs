@@ -1,5 +1,7 @@
 //! Adapters' folders: what reads back, and what is refused by key.
 
+use std::fs;
+
 use super::*;
 
 fn matrices() -> Vec<Matrix> {

@@ -1,10 +1,12 @@
 //! A CSV file as text, field by field, each error with its line and column.
 
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
-use polars::prelude::{CsvReadOptions, DataFrame, SerReader};
+use polars::prelude::{CsvReadOptions, DataFrame, PolarsError, SerReader};
 
 use crate::norms::NormsError;
+use crate::text::{self, like, misnamed};
 
 /// A CSV file as text columns.
 pub(in crate::norms) struct Sheet {
@@ -19,20 +21,39 @@ impl Sheet {
     }
 
     pub(in crate::norms) fn open(path: &Path) -> Result<Self, NormsError> {
-        // No types are inferred: an item called 007 stays that, and a number that
-        // is none can be named by line and column.
-        let table = CsvReadOptions::default()
-            .with_has_header(true)
-            .with_infer_schema_length(Some(0))
-            .try_into_reader_with_file_path(Some(path.into()))
-            .and_then(SerReader::finish)
-            .map_err(|error| NormsError::Unreadable {
+        let unreadable = |detail: String| NormsError::Unreadable {
+            path: path.into(),
+            detail,
+        };
+        let bytes = text::bytes(path).map_err(|error| unreadable(error.to_string()))?;
+        let refused = |error: PolarsError| unreadable(error.to_string());
+        // A name that stands twice gets another one where a header is read as such.
+        let header = parsed(&bytes, false).map_err(refused)?;
+        let names: Vec<String> = header
+            .columns()
+            .iter()
+            .map(|column| Ok(column.str()?.get(0).unwrap_or_default().to_owned()))
+            .collect::<Result<_, _>>()
+            .map_err(refused)?;
+        if let Some(detail) = misnamed(&names, &[]) {
+            return Err(NormsError::Columns {
                 path: path.into(),
-                detail: error.to_string(),
-            })?;
+                detail,
+            });
+        }
         Ok(Self {
             path: path.into(),
-            table,
+            table: parsed(&bytes, true).map_err(refused)?,
+        })
+    }
+
+    /// Refuses a column that is one of the `known` but for its case.
+    pub(in crate::norms) fn spelt(&self, known: &[&str]) -> Result<(), NormsError> {
+        misnamed(&self.names(), known).map_or(Ok(()), |detail| {
+            Err(NormsError::Columns {
+                path: self.path.clone(),
+                detail,
+            })
         })
     }
 
@@ -50,6 +71,10 @@ impl Sheet {
                 path: self.path.clone(),
                 column: name.into(),
                 present: self.names().join(", "),
+                hint: match self.names().iter().find_map(|there| like(name, &[there])) {
+                    Some(there) => format!("did you mean `{there}`?"),
+                    None => "add it, empty where it is not known".into(),
+                },
             })?;
         let texts = column.str().map_err(|error| NormsError::Unreadable {
             path: self.path.clone(),
@@ -61,6 +86,18 @@ impl Sheet {
             texts: texts.iter().collect(),
         })
     }
+}
+
+/// The rows of a table as text, or its first line alone. No types are inferred:
+/// an item called 007 stays that, and a number that is none can be named by line
+/// and column.
+fn parsed(bytes: &[u8], whole: bool) -> Result<DataFrame, PolarsError> {
+    CsvReadOptions::default()
+        .with_has_header(whole)
+        .with_n_rows((!whole).then_some(1))
+        .with_infer_schema_length(Some(0))
+        .into_reader_with_file_handle(Cursor::new(bytes))
+        .finish()
 }
 
 /// One column's fields; an empty field is `None`.
