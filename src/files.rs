@@ -53,7 +53,12 @@ pub(crate) fn lock(folder: &Path) -> Result<Option<File>> {
 
 /// Whether another process has locked a folder.
 pub(crate) fn is_locked(folder: &Path) -> bool {
-    File::open(folder.join(LOCK))
+    is_file_locked(&folder.join(LOCK))
+}
+
+/// Whether another process has locked a file.
+pub(crate) fn is_file_locked(file: &Path) -> bool {
+    File::open(file)
         .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 

@@ -2,11 +2,15 @@
 //! sampling from one have in common.
 //!
 //! What may pass is tried again with growing waits: 429, 408, 5xx, refused or
-//! broken connections, time-outs, and bodies that are no reply. Any other
-//! status is the user's to mend and is given back at once. The key is sent and
-//! nothing else: it is in no message and no record.
+//! broken connections, time-outs, and bodies that broke off. Any other status
+//! is the user's to mend and is given back at once. The key is sent and nothing
+//! else: it is in no message and no record.
 //!
 //! What it deliberately does not do: know what is asked, or what to do about it.
+
+mod body;
+
+pub(crate) use body::{NoReply, ServerError, json};
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -28,7 +32,7 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(600);
 /// Longest wait between two tries of our own.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
-/// Bytes of a refusal that are shown.
+/// Characters of what a server said that are shown.
 const SHOWN: usize = 300;
 
 /// How long to go on.
@@ -46,7 +50,8 @@ pub(crate) struct Patience {
 pub(crate) enum Asked<T> {
     /// With an answer.
     Answered(T),
-    /// After all tries, without one; what befell the last of them.
+    /// Without one, after all tries or after one that no other would mend; what
+    /// befell the last of them.
     GaveUp(String),
     /// The user wants to stop.
     Stopped,
@@ -58,18 +63,31 @@ pub(crate) struct Trouble {
     pub(crate) what: String,
     /// Whether the connection says that the server may have ended.
     pub(crate) gone: bool,
+    /// Whether it would befall every other try of the question too.
+    lasting: bool,
     wait: Option<Duration>,
     /// The beginning of what the server said, where it said anything.
     said: String,
 }
 
-impl From<&str> for Trouble {
-    fn from(what: &str) -> Self {
+impl From<String> for Trouble {
+    fn from(what: String) -> Self {
         Self {
-            what: what.to_owned(),
+            what,
             gone: false,
+            lasting: false,
             wait: None,
             said: String::new(),
+        }
+    }
+}
+
+impl Trouble {
+    /// One that no other try of the question would mend.
+    pub(crate) fn lasting(what: String) -> Self {
+        Self {
+            lasting: true,
+            ..what.into()
         }
     }
 }
@@ -80,8 +98,7 @@ pub(crate) enum Sent {
     Body(String),
     /// Another try may do better.
     Trouble(Trouble),
-    /// A status that no other try would change, and the beginning of what the
-    /// server said.
+    /// A status that no other try would change, and all that the server said.
     Refused(u16, String),
     /// The question could not be sent, and never will be.
     Unsendable(String),
@@ -152,7 +169,11 @@ impl Client {
                 Ok(answer) => return Ok(Asked::Answered(answer)),
                 Err(failed) => failed,
             };
-            trouble(number, &failed.what);
+            let what = self.without_key(&failed.what);
+            trouble(number, &what);
+            if failed.lasting {
+                return Ok(Asked::GaveUp(what));
+            }
             if number < self.patience.tries {
                 let wait = failed.wait.unwrap_or_else(|| self.wait(place, number));
                 let until = Instant::now() + wait;
@@ -162,8 +183,8 @@ impl Client {
                 }
             }
             last = match failed.said.as_str() {
-                "" => failed.what,
-                said => format!("{}: {said}", failed.what),
+                "" => what,
+                said => format!("{what}: {said}"),
             };
         }
         Ok(Asked::GaveUp(last))
@@ -218,12 +239,11 @@ impl Client {
             (200..=299, Ok(text)) => Sent::Body(text),
             (200..=299, Err(error)) => self.failed(&error),
             (408 | 429 | 500..=599, text) => Sent::Trouble(Trouble {
-                what: format!("HTTP {status}"),
-                gone: false,
                 wait,
                 said: self.shown(&text.unwrap_or_default()),
+                ..format!("HTTP {status}").into()
             }),
-            (_, text) => Sent::Refused(status, self.shown(&text.unwrap_or_default())),
+            (_, text) => Sent::Refused(status, self.without_key(&text.unwrap_or_default())),
         }
     }
 
@@ -245,19 +265,28 @@ impl Client {
         };
         Sent::Trouble(Trouble {
             gone,
-            ..what.into()
+            ..what.to_owned().into()
         })
     }
 
     /// The beginning of what a server said, in a line, without the key.
     fn shown(&self, text: &str) -> String {
-        let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        let line = match &self.key {
-            Some(key) if !key.is_empty() => line.replace(key, "(the key)"),
-            _ => line,
-        };
-        line.chars().take(SHOWN).collect()
+        beginning(&self.without_key(text))
     }
+
+    /// What a server said, without the key.
+    pub(crate) fn without_key(&self, text: &str) -> String {
+        match &self.key {
+            Some(key) if !key.is_empty() => text.replace(key, "(the key)"),
+            _ => text.to_owned(),
+        }
+    }
+}
+
+/// The beginning of a text, in a line.
+pub(crate) fn beginning(text: &str) -> String {
+    let line: Vec<&str> = text.split_whitespace().collect();
+    line.join(" ").chars().take(SHOWN).collect()
 }
 
 /// Seconds that the server asks to wait.

@@ -1,166 +1,14 @@
-//! `qinglan evaluate` from outside: recordings, a server that misbehaves, and
-//! one that is left in the middle. The server is a thread of this process.
+//! `qinglan evaluate` from outside: recordings, a server that stumbles, and one
+//! that is left in the middle. What servers answer is `servers`' business.
 
-use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::Write;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::played::{Reply, Server, arguments, evaluate, norms};
 use crate::support::{Bench, Ended, TINY, json as read_json, text};
-
-const HEADER: &str = "task,item_id,prompt,answer,condition,n,mean_rt_ms,mean_log_rt,accuracy\n";
-
-/// Norms of `count` items of the task `sums`, harder from item to item.
-fn norms(bench: &Bench, count: usize) {
-    let row = |i: usize| {
-        let time = 900 + 170 * i + 13 * (i * i % 7);
-        format!("sums,i{i},{i} + {i} =,{},c,10,{time},,0.9", 2 * i)
-    };
-    let rows: Vec<String> = (0..count).map(row).collect();
-    let text = format!("{HEADER}{}", rows.join("\n"));
-    bench.write("norms/items.csv", &text);
-}
-
-/// What the server gives for a prompt at the so-manieth time.
-type Rule = fn(prompt: &str, time: usize) -> Reply;
-
-/// A reply as it goes over the wire.
-struct Reply {
-    status: &'static str,
-    header: &'static str,
-    body: String,
-    slow: Duration,
-}
-
-impl Reply {
-    fn new(status: &'static str, body: impl Into<String>) -> Self {
-        Self {
-            status,
-            header: "",
-            body: body.into(),
-            slow: Duration::ZERO,
-        }
-    }
-
-    /// An answer with reasoning apart and the server's own counts.
-    fn answer(prompt: &str) -> Self {
-        let number: usize = prompt
-            .split(' ')
-            .next()
-            .and_then(|word| word.parse().ok())
-            .unwrap_or(0);
-        let body = json!({
-            "choices": [{
-                "message": {"content": format!("{}", 2 * number), "reasoning_content": "I add."},
-                "finish_reason": if number == 5 { "length" } else { "stop" },
-            }],
-            "usage": {
-                "prompt_tokens": 7,
-                "completion_tokens": 30 + 9 * number,
-                "completion_tokens_details": {"reasoning_tokens": 20 + 9 * number},
-            },
-        });
-        Self::new("200 OK", body.to_string())
-    }
-}
-
-/// A server on the loopback, and how often each prompt came.
-struct Server {
-    url: String,
-    asked: Arc<Mutex<HashMap<String, usize>>>,
-    heads: Arc<Mutex<Vec<String>>>,
-}
-
-impl Server {
-    fn start(rule: Rule) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}/v1", listener.local_addr().unwrap());
-        let server = Self {
-            url,
-            asked: Arc::default(),
-            heads: Arc::default(),
-        };
-        let (asked, heads) = (Arc::clone(&server.asked), Arc::clone(&server.heads));
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let (asked, heads) = (Arc::clone(&asked), Arc::clone(&heads));
-                // A client that was killed breaks its connection; that is no failure here.
-                std::thread::spawn(move || serve(stream, rule, &asked, &heads));
-            }
-        });
-        server
-    }
-
-    fn times(&self) -> usize {
-        self.asked.lock().unwrap().values().sum()
-    }
-}
-
-fn serve(
-    mut stream: TcpStream,
-    rule: Rule,
-    asked: &Mutex<HashMap<String, usize>>,
-    heads: &Mutex<Vec<String>>,
-) -> Option<()> {
-    let mut reader = BufReader::new(stream.try_clone().ok()?);
-    let mut head = String::new();
-    while !head.ends_with("\r\n\r\n") {
-        if reader.read_line(&mut head).ok()? == 0 {
-            return None;
-        }
-    }
-    let lower = head.to_ascii_lowercase();
-    let length = lower.split("content-length: ").nth(1)?;
-    let length: usize = length.split_whitespace().next()?.parse().ok()?;
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).ok()?;
-    let body: Value = serde_json::from_slice(&body).ok()?;
-    let prompt = body["messages"][0]["content"]
-        .as_str()
-        .or(body["prompt"].as_str())?
-        .to_owned();
-    heads.lock().unwrap().push(head);
-    let time = {
-        let mut asked = asked.lock().unwrap();
-        let times = asked.entry(prompt.clone()).or_default();
-        *times += 1;
-        *times
-    };
-    let reply = rule(&prompt, time);
-    std::thread::sleep(reply.slow);
-    let head = format!(
-        "HTTP/1.1 {}\r\nContent-Length: {}\r\n{}Connection: close\r\n\r\n",
-        reply.status,
-        reply.body.len(),
-        reply.header
-    );
-    stream.write_all(head.as_bytes()).ok()?;
-    stream.write_all(reply.body.as_bytes()).ok()
-}
-
-fn arguments<'a>(url: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-    let mut arguments = vec![
-        "evaluate",
-        "--endpoint",
-        url,
-        "--served-model",
-        "served",
-        "--norms",
-        "norms",
-        "--out",
-        "out",
-    ];
-    arguments.extend_from_slice(more);
-    arguments
-}
-
-fn evaluate(bench: &Bench, server: &Server, more: &[&str]) -> Ended {
-    bench.qinglan(&arguments(&server.url, more))
-}
 
 /// (item, sample) of every line of a JSONL file, sorted.
 fn places(path: &Path) -> Vec<(String, u64)> {
@@ -207,11 +55,7 @@ fn what_a_server_does_wrong_is_tried_again_counted_and_named() {
         "no reply in time (1)",
         "by the server",
     ] {
-        let said = ended
-            .stdout
-            .split_whitespace()
-            .collect::<Vec<_>>()
-            .join(" ");
+        let said = ended.joined();
         assert!(said.contains(part), "{part}: {said}");
     }
     assert_eq!(server.times(), 8 + 6);
@@ -314,11 +158,7 @@ fn what_is_given_up_is_missing_and_never_a_zero() {
         "{}",
         ended.stderr
     );
-    let said = ended
-        .stdout
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ");
+    let said = ended.joined();
     assert!(said.contains("1 of 6 answers are missing"), "{said}");
     assert!(said.contains("sums/i2 (0)"), "{said}");
     assert_eq!(
@@ -411,8 +251,11 @@ fn the_key_is_sent_and_told_to_nobody() {
     assert_eq!(ended.code, Some(2), "{}", ended.stderr);
     assert!(ended.stderr.contains("HTTP 401"), "{}", ended.stderr);
     assert!(!ended.stderr.contains("sk-secret"), "{}", ended.stderr);
-    let heads = server.heads.lock().unwrap();
-    assert!(heads.iter().all(|head| head.contains("Bearer sk-secret")));
+    let log = server.log.lock().unwrap();
+    assert!(
+        log.iter()
+            .all(|(head, _)| head.contains("Bearer sk-secret"))
+    );
     for file in crate::support::files_below(&bench.path("out")) {
         let bytes = std::fs::read(bench.path("out").join(file)).unwrap();
         assert!(!String::from_utf8_lossy(&bytes).contains("sk-secret"));
@@ -452,11 +295,7 @@ fn reasoning_that_nobody_can_count_ends_the_evaluation_with_what_to_do() {
         "--resume",
     ];
     let ended = evaluate(&bench, &server, &resumed).done();
-    let said = ended
-        .stdout
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ");
+    let said = ended.joined();
     assert!(
         said.contains("by the given tokenizer for 4 answers"),
         "{said}"
@@ -524,11 +363,7 @@ fn recordings_are_compared_by_their_cards_and_their_faults_are_named() {
             "out",
         ])
         .done();
-    let said = ended
-        .stdout
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ");
+    let said = ended.joined();
     for part in [
         "Made up",
         "2 of 41 rows of traces.jsonl are no records and are left out: line 38: `reasoning_tokens` is -1",
@@ -563,6 +398,49 @@ fn recordings_are_compared_by_their_cards_and_their_faults_are_named() {
         .find(|arm| arm["name"] == "constant")
         .unwrap();
     assert_eq!(constant["alignment"]["value"], Value::Null);
+}
+
+#[test]
+fn an_evaluation_that_came_to_nothing_does_not_stand_in_the_way_of_the_next() {
+    let bench = Bench::new(TINY);
+    norms(&bench, 4);
+    let record = |item: usize| {
+        json!({"model": "m", "task": "sums", "item_id": format!("i{item}"), "sample": 0, "prompt_tokens": 4,
+            "reasoning_tokens": 9 + 5 * item, "completion_tokens": 90, "correct": true, "truncated": false})
+        .to_string()
+    };
+    let records: Vec<String> = (0..4).map(record).collect();
+    bench.write("good.jsonl", &records.join("\n"));
+    bench.write("bad.jsonl", "{\"model\": 1}\n");
+    let recorded = |files: &[&str], more: &[&str]| {
+        let mut arguments = vec!["evaluate", "--norms", "norms", "--out", "out"];
+        arguments.extend(files.iter().flat_map(|file| ["--traces", file]));
+        arguments.extend(more);
+        bench.qinglan(&arguments)
+    };
+    for _ in 0..2 {
+        let refused = recorded(&["good.jsonl", "bad.jsonl"], &[]);
+        assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+        assert!(refused.stderr.contains("bad.jsonl"), "{}", refused.stderr);
+        assert!(!bench.path("out/traces.parquet").exists());
+    }
+    // Another that failed in the same folder, before it had an answer.
+    let server = Server::start(|_, _| Reply::new("401 Unauthorized", ""));
+    assert_eq!(evaluate(&bench, &server, &[]).code, Some(2));
+    let listed = bench.qinglan(&["runs", "list", "."]).done().joined();
+    assert!(listed.contains("./out stopped evaluation"), "{listed}");
+    assert!(listed.contains("Evaluation of served"), "{listed}");
+    recorded(&["good.jsonl"], &[]).done();
+    for left in ["out/traces.jsonl", "out/troubles.jsonl"] {
+        assert!(!bench.path(left).exists(), "{left}");
+    }
+    let listed = bench.qinglan(&["runs", "list", "."]).done().joined();
+    assert!(listed.contains("./out finished evaluation"), "{listed}");
+    assert!(listed.contains("Evaluation of m"), "{listed}");
+    // What did come to something is kept.
+    let refused = recorded(&["good.jsonl"], &[]);
+    assert!(refused.stderr.contains("--resume"), "{}", refused.stderr);
+    recorded(&["good.jsonl"], &["--resume"]).done();
 }
 
 #[test]

@@ -122,6 +122,12 @@ impl Ended {
         }
     }
 
+    /// Standard output as one line, so that a table's folds do not matter.
+    pub(crate) fn joined(&self) -> String {
+        let words: Vec<&str> = self.stdout.split_whitespace().collect();
+        words.join(" ")
+    }
+
     /// The same, once it is clear that the process did what was asked.
     pub(crate) fn done(self) -> Self {
         assert_eq!(self.code, Some(0), "{}", self.stderr);

@@ -1,37 +1,34 @@
 //! `qinglan evaluate`: models, a server or recordings to the whole set of
 //! figures, the same that a run ends with.
 
+mod server;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::Args;
 use experiments::norms::Norms;
 use serde_json::{Value, json};
 use tch::Device;
-use tokenizers::Tokenizer;
 
+use self::server::ServerArguments;
 use super::Ending;
 use crate::device::DeviceChoice;
 use crate::evaluator::EvaluationSettings;
 use crate::evaluator::ask::{self, Asking};
 use crate::evaluator::cards::Cards;
 use crate::evaluator::directory::{Directory, Evaluation};
-use crate::evaluator::endpoint::{Address, Api, Endpoint};
+use crate::evaluator::endpoint::Endpoint;
 use crate::evaluator::questions;
 use crate::files;
 use crate::generation::{Engine, PrecisionChoice};
-use crate::http::Patience;
 use crate::model::Stored;
 use crate::runner::inputs::readable;
 use crate::runner::{UserError, models_folder};
 use crate::tasks::{self, EvaluationItem, PROBLEM};
-
-/// Questions that may be asked at the same time.
-const MOST_AT_ONCE: usize = 256;
 
 /// Arguments of `qinglan evaluate`.
 #[derive(Args)]
@@ -40,12 +37,6 @@ pub(super) struct Evaluate {
     /// A Hugging Face folder, a GGUF file, or the name of a model in the cache; may be repeated.
     #[arg(long = "model", value_name = "DIR|GGUF|NAME")]
     models: Vec<String>,
-    /// An OpenAI-compatible server, such as `http://localhost:8000/v1`.
-    #[arg(long, value_name = "URL", requires = "served")]
-    endpoint: Option<String>,
-    /// The model's name at the server.
-    #[arg(long = "served-model", value_name = "NAME", requires = "endpoint")]
-    served: Option<String>,
     /// Trace records made elsewhere, JSONL or Parquet; may be repeated.
     #[arg(long = "traces", value_name = "FILE")]
     recordings: Vec<PathBuf>,
@@ -93,35 +84,8 @@ pub(super) struct Evaluate {
     /// auto, cpu, cuda or cuda:N.
     #[arg(long, default_value = "auto")]
     device: DeviceChoice,
-    /// Which of the server's interfaces is asked.
-    #[arg(long, value_enum, default_value = "chat", requires = "endpoint")]
-    api: Api,
-    /// Counts tokens where the server does not: a folder with a tokenizer.json, or that file.
-    #[arg(long, value_name = "DIR|FILE", requires = "endpoint")]
-    tokenizer: Option<PathBuf>,
-    /// The environment variable that holds the server's key.
-    #[arg(
-        long,
-        value_name = "NAME",
-        default_value = "OPENAI_API_KEY",
-        requires = "endpoint"
-    )]
-    api_key_env: String,
-    /// Questions asked at the same time.
-    #[arg(long, value_name = "N", default_value_t = 4, requires = "endpoint")]
-    concurrency: usize,
-    /// Tries of a question before it is given up.
-    #[arg(long, value_name = "N", default_value_t = 6, requires = "endpoint")]
-    tries: u32,
-    /// Seconds after which a try without a reply has failed.
-    #[arg(
-        long,
-        value_name = "SECONDS",
-        default_value_t = 600,
-        value_parser = clap::value_parser!(u64).range(1..=86_400),
-        requires = "endpoint"
-    )]
-    timeout: u64,
+    #[command(flatten)]
+    server: ServerArguments,
 }
 
 /// What is known before anything is written.
@@ -167,8 +131,8 @@ enum Answered {
 impl Evaluate {
     pub(super) fn execute(self) -> Result<Ending> {
         let prepared = UserError::blame(self.prepare())?;
-        let identity = UserError::blame(self.identity(&prepared))?;
-        let endpoint = UserError::blame(self.server())?;
+        let endpoint = UserError::blame(self.server.endpoint(&self.settings().sampling()))?;
+        let identity = UserError::blame(self.identity(&prepared, endpoint.as_ref()))?;
         let directory = Directory::claim(&self.out, identity, self.resume)?;
         let stop = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&stop);
@@ -267,7 +231,7 @@ impl Evaluate {
                 item.prompt = instruction.replace(PROBLEM, &item.prompt);
             }
         }
-        let device = if self.endpoint.is_some() {
+        let device = if self.server.is_given() {
             Device::Cpu
         } else {
             self.device.resolve()?
@@ -309,7 +273,7 @@ impl Evaluate {
 
     /// What the directory is of: everything that the answers depend on, and no
     /// place of a machine.
-    fn identity(&self, prepared: &Prepared) -> Result<Value> {
+    fn identity(&self, prepared: &Prepared, endpoint: Option<&Endpoint>) -> Result<Value> {
         if !self.recordings.is_empty() {
             let mut recordings = Vec::new();
             for path in &self.recordings {
@@ -318,8 +282,8 @@ impl Evaluate {
             }
             return Ok(json!({ "recordings": recordings }));
         }
-        let source = if let Some(model) = &self.served {
-            json!({"served_model": model, "api": self.api})
+        let source = if let Some(endpoint) = endpoint {
+            endpoint.record()
         } else {
             let mut models = Vec::new();
             for (name, path) in self.stored()? {
@@ -361,47 +325,6 @@ impl Evaluate {
         Ok(found)
     }
 
-    fn server(&self) -> Result<Option<Endpoint>> {
-        let (Some(url), Some(model)) = (&self.endpoint, &self.served) else {
-            return Ok(None);
-        };
-        ensure!(
-            (1..=MOST_AT_ONCE).contains(&self.concurrency),
-            "--concurrency {}: ask between 1 and {MOST_AT_ONCE} questions at a time",
-            self.concurrency
-        );
-        ensure!(self.tries > 0, "--tries 0: try each question at least once");
-        ensure!(
-            (1..=86_400).contains(&self.timeout),
-            "--timeout {}: give each try between a second and a day (86400)",
-            self.timeout
-        );
-        let key = std::env::var(&self.api_key_env)
-            .ok()
-            .map(|key| key.trim().to_owned())
-            .filter(|key| !key.is_empty());
-        let address = Address {
-            url: url.clone(),
-            api: self.api,
-            key,
-            model: model.clone(),
-        };
-        let patience = Patience {
-            tries: self.tries,
-            first_wait: Duration::from_secs(1),
-            timeout: Duration::from_secs(self.timeout),
-        };
-        let tokenizer = self.tokenizer.as_deref().map(tokenizer).transpose()?;
-        let endpoint = Endpoint::new(
-            address,
-            tokenizer,
-            self.temperature,
-            self.max_new_tokens,
-            patience,
-        )?;
-        Ok(Some(endpoint))
-    }
-
     /// Asks whoever is to be asked what the journal lacks.
     fn ask(
         &self,
@@ -422,7 +345,8 @@ impl Evaluate {
         if let Some(endpoint) = endpoint {
             names.push(endpoint.model().to_owned());
             let troubles = directory.troubles();
-            if !ask::endpoint(&asking, endpoint, self.concurrency, &mut journal, &troubles)? {
+            let threads = self.server.concurrency();
+            if !ask::endpoint(&asking, endpoint, threads, &mut journal, &troubles)? {
                 return Ok(Answered::Stopped);
             }
         }
@@ -451,7 +375,12 @@ impl Evaluate {
                 return Ok(Answered::Stopped);
             }
         }
-        let (notes, missing) = directory.close(journal, &asking, &names)?;
+        let (mut notes, missing) = directory.close(journal, &asking, &names)?;
+        notes.extend(
+            endpoint
+                .into_iter()
+                .flat_map(|endpoint| endpoint.fields().notes()),
+        );
         Ok(match missing {
             0 => Answered::All(notes),
             missing => Answered::But(notes, missing),
@@ -478,24 +407,4 @@ fn hash_of_model(path: &Path) -> Result<String> {
     }
     parts.sort();
     Ok(files::hash(parts.join("\n").as_bytes()))
-}
-
-/// The tokenizer of a folder, or of a file.
-fn tokenizer(path: &Path) -> Result<Tokenizer> {
-    let file = if path.is_dir() {
-        path.join("tokenizer.json")
-    } else {
-        path.to_owned()
-    };
-    let place = || format!("--tokenizer {}", file.display());
-    let bytes = experiments::text::bytes(&file).with_context(place)?;
-    let mut tokenizer = Tokenizer::from_bytes(&bytes)
-        .map_err(|error| anyhow!("{error}"))
-        .with_context(place)?;
-    tokenizer.with_padding(None);
-    tokenizer
-        .with_truncation(None)
-        .map_err(|error| anyhow!("{error}"))
-        .with_context(place)?;
-    Ok(tokenizer)
 }

@@ -8,8 +8,9 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use comfy_table::{CellAlignment, Table, presets};
 
+use crate::evaluator::survey::Evaluated;
 use crate::runner::UserError;
-use crate::runner::survey::{State, Survey};
+use crate::runner::survey::{State, Survey, bytes};
 use crate::sweep;
 
 /// Arguments of `qinglan runs`.
@@ -21,7 +22,7 @@ pub(super) struct Runs {
 
 #[derive(Subcommand)]
 enum What {
-    /// The runs in a folder, and how far each is.
+    /// The runs and evaluations in a folder, and how far each is.
     List {
         /// Where to look.
         #[arg(value_name = "DIR", default_value = "runs")]
@@ -81,31 +82,44 @@ fn list(folder: &Path) -> Result<()> {
     } else {
         folder
     };
-    let all = UserError::blame(Survey::all(folder))?;
-    if all.is_empty() {
-        println!("no runs in {}", folder.display());
-        return Ok(());
-    }
-    let mut table = blank(&["run", "state", "parts", "seeds", "size", "title"], 2..5);
-    for (place, survey) in all {
-        match survey {
-            Ok(survey) => table.add_row([
-                place.display().to_string(),
+    let mut rows: Vec<(PathBuf, [String; 5])> = Vec::new();
+    for (place, survey) in UserError::blame(Survey::all(folder))? {
+        let row = match survey {
+            Ok(survey) => [
                 survey.state.word().to_owned(),
                 format!("{} of {}", survey.done(), survey.parts.len()),
                 survey.seeds.len().to_string(),
                 size(survey.bytes()?),
                 survey.title,
-            ]),
-            Err(error) => table.add_row([
-                place.display().to_string(),
+            ],
+            Err(error) => [
                 "unreadable".to_owned(),
                 String::new(),
                 String::new(),
                 String::new(),
                 format!("{error:#}").replace('\n', " "),
-            ]),
+            ],
         };
+        rows.push((place, row));
+    }
+    for evaluated in UserError::blame(Evaluated::all(folder))? {
+        let row = [
+            evaluated.state.word().to_owned(),
+            "evaluation".to_owned(),
+            String::new(),
+            size(bytes(&evaluated.folder)?),
+            evaluated.title,
+        ];
+        rows.push((evaluated.folder, row));
+    }
+    if rows.is_empty() {
+        println!("no runs in {}", folder.display());
+        return Ok(());
+    }
+    rows.sort();
+    let mut table = blank(&["run", "state", "parts", "seeds", "size", "title"], 2..5);
+    for (place, row) in rows {
+        table.add_row(std::iter::once(place.display().to_string()).chain(row));
     }
     println!("{table}");
     Ok(())

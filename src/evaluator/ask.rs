@@ -5,36 +5,23 @@
 //! which. Questions that were given up are counted by name in `troubles.jsonl`
 //! and are missing from the journal: they are never an answer of 0.
 
-use std::collections::BTreeMap;
-use std::fs::OpenOptions;
-use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, mpsc};
+use std::sync::mpsc;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use experiments::record::Trace;
 use indicatif::{ProgressBar, ProgressStyle};
-use serde::{Deserialize, Serialize};
 
 use super::endpoint::{Endpoint, Question};
 use super::journal::{Journal, Line};
 use super::reply::Reply;
+use super::troubles::Log;
 use super::{EvaluationSettings, answers, stretches};
 use crate::generation::Engine;
 use crate::http::Asked;
 use crate::model::Text;
 use crate::tasks::{self, EvaluationItem, grading};
-
-/// A failed try, a line of `troubles.jsonl`.
-#[derive(Serialize, Deserialize)]
-struct Trouble {
-    task: String,
-    item_id: String,
-    sample: u32,
-    number: u32,
-    what: String,
-}
 
 fn bar(name: &str, all: usize) -> ProgressBar {
     let bar = ProgressBar::new(all as u64);
@@ -131,12 +118,7 @@ pub(crate) fn endpoint(
             !journal.has(name, &items[item].task, &items[item].item_id, sample)
         })
         .collect();
-    let log = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(troubles)
-        .with_context(|| format!("writing {}", troubles.display()))?;
-    let log = Mutex::new(log);
+    let log = Log::open(troubles)?;
     let next = AtomicUsize::new(0);
     // Set by a worker that met what no other try would mend.
     let halt = AtomicBool::new(false);
@@ -153,7 +135,7 @@ pub(crate) fn endpoint(
                 place: [index as u64, u64::from(sample)],
             };
             let asked = endpoint.ask(&question, stop, |number, what| {
-                tell(&log, item, sample, number, what);
+                log.note(item, sample, number, what);
             })?;
             match asked {
                 Asked::Answered(reply) => {
@@ -230,53 +212,4 @@ fn line(name: &str, item: &EvaluationItem, sample: u32, reply: Reply) -> Line {
         },
         counted: Some(reply.counted),
     }
-}
-
-/// Notes a failed try. A note that cannot be written costs no answer.
-fn tell(log: &Mutex<std::fs::File>, item: &EvaluationItem, sample: u32, number: u32, what: &str) {
-    tracing::info!(
-        "{}/{}, sample {sample}, try {number}: {what}",
-        item.task,
-        item.item_id
-    );
-    let trouble = Trouble {
-        task: item.task.clone(),
-        item_id: item.item_id.clone(),
-        sample,
-        number,
-        what: what.to_owned(),
-    };
-    let written = serde_json::to_vec(&trouble).map(|mut line| {
-        line.push(b'\n');
-        let mut log = log
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        log.write_all(&line)
-    });
-    if !matches!(written, Ok(Ok(()))) {
-        tracing::warn!("a failed try could not be noted: {what}");
-    }
-}
-
-/// How often each trouble was met, in words; `None` where there was none.
-pub(crate) fn troubles(path: &Path) -> Option<String> {
-    let text = std::fs::read_to_string(path).ok()?;
-    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-    // A line that a killed process left half written says nothing.
-    for trouble in text
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Trouble>(line).ok())
-    {
-        *counts.entry(trouble.what).or_default() += 1;
-    }
-    let told: Vec<String> = counts
-        .iter()
-        .map(|(what, count)| format!("{what} ({count})"))
-        .collect();
-    (!told.is_empty()).then(|| {
-        format!(
-            "Tries that failed and were made again, or given up: {}.",
-            told.join(", ")
-        )
-    })
 }

@@ -22,17 +22,27 @@ use experiments::record::{self, Trace, Writer};
 use serde_json::{Value, json};
 use tch::Device;
 
-use super::ask::{self, Asking};
+use super::ask::Asking;
 use super::cards::Cards;
-use super::journal::Journal;
+use super::journal::{self, Journal};
 use super::reply::Counted;
+use super::troubles::Troubles;
 use crate::files;
-use crate::runner::finish::{TRACES, finish_evaluation};
+use crate::runner::finish::{MANIFEST, TRACES, finish_evaluation};
 use crate::runner::{UserError, provenance};
 use crate::tasks::grading;
 
 /// What the directory is of.
-const IDENTITY: &str = "evaluation.json";
+pub(crate) const IDENTITY: &str = "evaluation.json";
+
+/// The journal.
+pub(crate) const JOURNAL: &str = "traces.jsonl";
+
+/// A server's failed tries.
+const TROUBLES: &str = "troubles.jsonl";
+
+/// Questions without an answer.
+const MISSING: &str = "missing.jsonl";
 
 /// Rows of a group of `traces.parquet`.
 const GROUP: usize = 1 << 17;
@@ -48,26 +58,22 @@ pub(crate) struct Directory {
 }
 
 impl Directory {
-    /// Makes a directory this evaluation's, or refuses.
+    /// Makes a directory this evaluation's, or refuses. One that was begun and
+    /// came to nothing is begun anew.
     pub(crate) fn claim(path: &Path, identity: Value, resume: bool) -> Result<Self> {
         let marker = path.join(IDENTITY);
+        let begin = || files::write_whole(&marker, &serde_json::to_vec_pretty(&identity)?);
         if let Ok(there) = std::fs::read(&marker) {
-            let there: Value = serde_json::from_slice(&there).unwrap_or_default();
-            let differs = differing(&there, &identity);
-            if !differs.is_empty() {
-                bail!(UserError(format!(
-                    "{} holds another evaluation (it differs in {}); give another folder with --out",
-                    path.display(),
-                    differs.join(", ")
-                )));
+            if is_empty(path)? {
+                files::remove_leftovers(path)?;
+                for name in [JOURNAL, TROUBLES, MISSING, TRACES] {
+                    remove(&path.join(name))?;
+                }
+                begin()?;
+            } else {
+                go_on(path, &there, &identity, resume)?;
+                files::remove_leftovers(path)?;
             }
-            if !resume {
-                bail!(UserError(format!(
-                    "{} holds this evaluation already; go on with it with --resume, or give another folder with --out",
-                    path.display()
-                )));
-            }
-            files::remove_leftovers(path)?;
         } else {
             let occupied = path
                 .read_dir()
@@ -78,7 +84,7 @@ impl Directory {
                     path.display()
                 )));
             }
-            files::write_whole(&marker, &serde_json::to_vec_pretty(&identity)?)?;
+            begin()?;
         }
         Ok(Self {
             path: path.to_owned(),
@@ -88,12 +94,12 @@ impl Directory {
 
     /// The journal of answers.
     pub(crate) fn journal(&self) -> Result<Journal> {
-        Journal::open(&self.path.join("traces.jsonl"))
+        Journal::open(&self.path.join(JOURNAL))
     }
 
     /// Where failed tries are noted.
     pub(crate) fn troubles(&self) -> PathBuf {
-        self.path.join("troubles.jsonl")
+        self.path.join(TROUBLES)
     }
 
     /// Writes the journal as `traces.parquet`, and says what a reader must know
@@ -104,6 +110,7 @@ impl Directory {
         asking: &Asking,
         names: &[String],
     ) -> Result<(Vec<String>, usize)> {
+        let troubles = Troubles::read(&self.troubles());
         let mut notes = Vec::new();
         let mut missing = Vec::new();
         let mut list = Vec::new();
@@ -116,16 +123,14 @@ impl Directory {
                     if missing.len() < NAMED {
                         missing.push(format!("{}/{} ({sample})", item.task, item.item_id));
                     }
-                    list.push(json!({"model": name, "task": item.task, "item_id": item.item_id, "sample": sample}));
+                    let why = troubles.last(item, sample);
+                    list.push(json!({"model": name, "task": item.task, "item_id": item.item_id, "sample": sample, "why": why}));
                 }
             }
         }
-        let path = self.path.join("missing.jsonl");
+        let path = self.path.join(MISSING);
         if list.is_empty() {
-            if path.exists() {
-                std::fs::remove_file(&path)
-                    .with_context(|| format!("removing {}", path.display()))?;
-            }
+            remove(&path)?;
         } else {
             let lines: Vec<String> = list.iter().map(Value::to_string).collect();
             files::write_whole(&path, (lines.join("\n") + "\n").as_bytes())?;
@@ -140,7 +145,7 @@ impl Directory {
                 missing.join(", ")
             ));
         }
-        notes.extend(ask::troubles(&self.troubles()));
+        notes.extend(troubles.note());
         if !journal.counted().is_empty() {
             let by: Vec<String> = journal
                 .counted()
@@ -148,6 +153,9 @@ impl Directory {
                 .map(|(counted, answers)| match counted {
                     Counted::Server => format!("by the server for {answers}"),
                     Counted::Tokenizer => format!("by the given tokenizer for {answers}"),
+                    Counted::Remainder => format!(
+                        "by what the server's total holds beyond prompt and completion for {answers}"
+                    ),
                 })
                 .collect();
             notes.push(format!(
@@ -162,7 +170,7 @@ impl Directory {
             );
         }
         drop(journal);
-        let traces = record::read(&self.path.join("traces.jsonl"))?;
+        let traces = record::read(&self.path.join(JOURNAL))?;
         notes.extend(unmarked(&traces));
         record::write(&self.path.join(TRACES), &traces)?;
         Ok((notes, list.len()))
@@ -266,6 +274,43 @@ fn unmarked(traces: &[Trace]) -> Option<String> {
         first.sample,
         first.model
     ))
+}
+
+/// Whether nothing would be lost of an evaluation that was begun: none of its
+/// answers came, and it did not end.
+fn is_empty(path: &Path) -> Result<bool> {
+    Ok(!path.join(MANIFEST).exists() && !journal::has_answers(&path.join(JOURNAL))?)
+}
+
+/// Refuses to go on with what is there, unless it is the same and the user says
+/// so.
+fn go_on(path: &Path, there: &[u8], identity: &Value, resume: bool) -> Result<()> {
+    let there: Value = serde_json::from_slice(there).unwrap_or_default();
+    let differs = differing(&there, identity);
+    if !differs.is_empty() {
+        bail!(UserError(format!(
+            "{} holds another evaluation (it differs in {}); give another folder with --out",
+            path.display(),
+            differs.join(", ")
+        )));
+    }
+    if !resume {
+        bail!(UserError(format!(
+            "{} holds this evaluation already; go on with it with --resume, or give another folder with --out",
+            path.display()
+        )));
+    }
+    Ok(())
+}
+
+/// Removes a file that may not be there.
+fn remove(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("removing {}", path.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The keys in which two objects differ.

@@ -1,8 +1,8 @@
 //! Asking an OpenAI-compatible server for an answer.
 //!
-//! What may pass is tried again by [`crate::http`], and each failed try is told
-//! to whoever asked, by name. Any status that does not pass ends the evaluation
-//! at once.
+//! What may pass is tried again by [`crate::http`], and each failed try is
+//! reported to the caller, by name. What is wrong with one answer leaves that one
+//! out; a status that no other question would change ends the evaluation.
 
 use std::sync::atomic::AtomicBool;
 
@@ -13,8 +13,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokenizers::Tokenizer;
 
-use super::reply::{self, NoReply, Reply};
-use crate::http::{Asked, Client, Patience, Place, Sent, Trouble, check_address};
+use super::fields::Fields;
+use super::reply::{self, NoAnswer, Reply};
+use crate::http::{
+    Asked, Client, NoReply, Patience, Place, Sent, ServerError, Trouble, check_address,
+};
 use crate::random::stream;
 use crate::runner::UserError;
 
@@ -35,8 +38,7 @@ pub(crate) struct Endpoint {
     api: Api,
     model: String,
     tokenizer: Option<Tokenizer>,
-    temperature: f64,
-    max_new_tokens: usize,
+    fields: Fields,
 }
 
 /// One question.
@@ -66,8 +68,7 @@ impl Endpoint {
     pub(crate) fn new(
         address: Address,
         tokenizer: Option<Tokenizer>,
-        temperature: f64,
-        max_new_tokens: usize,
+        fields: Fields,
         patience: Patience,
     ) -> Result<Self> {
         let Address {
@@ -90,9 +91,19 @@ impl Endpoint {
             api,
             model,
             tokenizer,
-            temperature,
-            max_new_tokens,
+            fields,
         })
+    }
+
+    /// What an evaluation's record says of it: who is asked by which interface
+    /// with which settings, and no address.
+    pub(crate) fn record(&self) -> Value {
+        json!({"served_model": self.model, "api": self.api, "request": self.fields.record()})
+    }
+
+    /// The fields of a question that say how to sample.
+    pub(crate) fn fields(&self) -> &Fields {
+        &self.fields
     }
 
     /// The model's name there.
@@ -120,12 +131,8 @@ impl Endpoint {
         // A server that knows seeds then gives the same answer again; 31 bits,
         // because some read it into an int.
         let seed: u32 = stream(question.seed, "endpoint", &question.place).random_range(0..1 << 31);
-        let mut body = json!({
-            "model": self.model,
-            "temperature": self.temperature,
-            "max_tokens": self.max_new_tokens,
-            "seed": seed,
-        });
+        let mut body = Value::Object(self.fields.of(seed));
+        body["model"] = json!(self.model);
         match self.api {
             Api::Chat => {
                 body["messages"] = json!([{"role": "user", "content": question.prompt}]);
@@ -135,25 +142,45 @@ impl Endpoint {
         body
     }
 
-    /// One try; an error is one that no other try would mend.
+    /// One try; an error is one that no other question would mend.
     fn once(&self, question: &Question) -> Result<Result<Reply, Trouble>> {
         let text = match self.client.post(&self.url, &self.body(question)) {
             Sent::Body(text) => text,
             Sent::Trouble(trouble) => return Ok(Err(trouble)),
-            Sent::Refused(status, said) => bail!(UserError(format!(
-                "the server answers HTTP {status} to the question for {}: {said}; mend --endpoint, --served-model, --api or the key",
-                self.model
-            ))),
+            Sent::Refused(status, said) => return self.refused(status, &said).map(Err),
             Sent::Unsendable(what) => bail!(UserError(format!(
                 "asking the server: {what}; mend --endpoint"
             ))),
         };
-        match reply::read(&text, question.prompt, self.tokenizer.as_ref()) {
+        let asked = reply::Asked {
+            prompt: question.prompt,
+            cap: self.fields.cap(),
+            tokenizer: self.tokenizer.as_ref(),
+        };
+        match reply::read(&text, &asked) {
             Ok(reply) => Ok(Ok(reply)),
-            Err(NoReply::Broken(what)) => Ok(Err(what.into())),
-            Err(NoReply::Uncounted(what)) => bail!(UserError(format!(
+            Err(NoAnswer::Reply(NoReply::Broken(what))) => Ok(Err(what.into())),
+            Err(NoAnswer::Reply(NoReply::Unfit(what))) => Ok(Err(Trouble::lasting(what))),
+            Err(NoAnswer::Reply(NoReply::Refused(status, said))) => {
+                let said = self.client.without_key(&said);
+                bail!(UserError(self.fields.refusal(status, &said, &self.model)))
+            }
+            Err(NoAnswer::Uncounted(what)) => bail!(UserError(format!(
                 "the server gives no count of {what}; give the model's tokenizer with --tokenizer and go on with --resume"
             ))),
+        }
+    }
+
+    /// A refusal of one question, where the server's filter is what refused it;
+    /// an error that says what to do where every other would be refused too.
+    fn refused(&self, status: u16, said: &str) -> Result<Trouble> {
+        let value: Value = serde_json::from_str(said).unwrap_or_default();
+        match ServerError::of(&value) {
+            Some(error) if error.is_of_a_filter() => Ok(Trouble::lasting(format!(
+                "a filter withheld the answer: {}",
+                error.message()
+            ))),
+            _ => bail!(UserError(self.fields.refusal(status, said, &self.model))),
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -49,13 +49,7 @@ impl Journal {
             .truncate(false)
             .open(path)
             .with_context(place)?;
-        // Some file systems know no locks; there nobody is kept out.
-        if let Err(TryLockError::WouldBlock) = file.try_lock() {
-            bail!(UserError(format!(
-                "another process is writing {}; wait for it, or give another folder with --out",
-                path.display()
-            )));
-        }
+        lock(&file, path)?;
         let mut journal = Self {
             path: path.to_owned(),
             file,
@@ -150,6 +144,34 @@ impl Journal {
             .with_context(|| format!("writing {}", self.path.display()))
             .map_err(|error| with_room(error, &self.path))
     }
+}
+
+/// Whether a folder's journal holds an answer; refused while another process
+/// writes it.
+pub(crate) fn has_answers(path: &Path) -> Result<bool> {
+    let reading = || format!("reading {}", path.display());
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error).with_context(reading),
+    };
+    lock(&file, path)?;
+    let mut line = Vec::new();
+    let read = BufReader::new(&file).read_until(b'\n', &mut line);
+    read.with_context(reading)?;
+    Ok(line.last() == Some(&b'\n'))
+}
+
+/// Keeps other processes out. Some file systems know no locks; there nobody is
+/// kept out.
+fn lock(file: &File, path: &Path) -> Result<()> {
+    if let Err(TryLockError::WouldBlock) = file.try_lock() {
+        bail!(UserError(format!(
+            "another process is writing {}; wait for it, or give another folder with --out",
+            path.display()
+        )));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,15 +1,28 @@
 //! What an OpenAI-compatible server's reply says: text, reasoning, counts.
 //!
-//! Reasoning stands in `reasoning_content` (or `reasoning`) or between think
-//! tags. The server's own counts are taken where it gives them; where it does
-//! not, the given tokenizer counts. Nothing is estimated: a reply whose
-//! reasoning nobody can count is an error that says what to do.
+//! Reasoning stands in a field or a part of its own, or between think tags. The
+//! server's own counts are taken where it gives them; where it does not, the
+//! given tokenizer counts. Nothing is estimated: a reply whose reasoning nobody
+//! can count is an error that says what to do, and one that contradicts itself,
+//! or of which it is not known how it ended, is refused by name.
+
+mod finish;
+mod message;
+mod usage;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokenizers::Tokenizer;
 
+use self::finish::{Finish, finish};
+use self::message::{message, withheld};
+use self::usage::usage;
+use crate::http::{self, NoReply};
 use crate::tasks::grading::{END_THINK, THINK, answer_mark};
+
+/// Tokens of an answer that may stand for no byte of its text: ends, roles and
+/// marks of a chat template.
+const MARKS: usize = 16;
 
 /// Who counted an answer's reasoning tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -19,6 +32,8 @@ pub(crate) enum Counted {
     Server,
     /// The tokenizer that was given.
     Tokenizer,
+    /// The server's total less its prompt and completion.
+    Remainder,
 }
 
 /// One answer.
@@ -40,62 +55,28 @@ pub(crate) struct Reply {
 
 /// Why a body is no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum NoReply {
-    /// Another try may do better: what was wrong, in a few words.
-    Broken(&'static str),
-    /// No try will do better.
+pub(crate) enum NoAnswer {
+    /// It is no reply, or none that can be recorded.
+    Reply(NoReply),
+    /// The model's tokenizer would count what the server does not.
     Uncounted(&'static str),
 }
 
-#[derive(Deserialize)]
-struct Body {
-    #[serde(default)]
-    choices: Vec<Choice>,
-    usage: Option<Usage>,
-}
-
-#[derive(Deserialize)]
-struct Choice {
-    message: Option<Message>,
-    text: Option<String>,
-    finish_reason: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Message {
-    content: Option<String>,
-    reasoning_content: Option<Value>,
-    reasoning: Option<Value>,
-}
-
-impl Message {
-    /// Reasoning that the server has taken out of the content.
-    fn reasoning(&self) -> Option<&str> {
-        let fields = [&self.reasoning_content, &self.reasoning];
-        let mut texts = fields
-            .into_iter()
-            .filter_map(|field| field.as_ref()?.as_str());
-        texts.find(|text| !text.is_empty())
+impl From<NoReply> for NoAnswer {
+    fn from(reason: NoReply) -> Self {
+        Self::Reply(reason)
     }
 }
 
-#[derive(Deserialize)]
-struct Usage {
-    prompt_tokens: Option<u32>,
-    completion_tokens: Option<u32>,
-    completion_tokens_details: Option<Details>,
-}
-
-#[derive(Deserialize)]
-struct Details {
-    reasoning_tokens: Option<u32>,
+fn unfit<T>(what: String) -> Result<T, NoAnswer> {
+    Err(NoReply::Unfit(what).into())
 }
 
 /// Which part of a completion is reasoning.
 #[derive(Debug, PartialEq)]
 enum Reasoning<'a> {
-    /// This part.
-    Part(&'a str),
+    /// This part, and what follows it.
+    Part(&'a str, &'a str),
     /// All of it: the model thinks in the open and marks no answer.
     Whole,
 }
@@ -107,10 +88,16 @@ enum Reasoning<'a> {
 fn reasoning(text: &str) -> Reasoning<'_> {
     if let Some(open) = text.find(THINK) {
         let inside = &text[open + THINK.len()..];
-        return Reasoning::Part(inside.split(END_THINK).next().unwrap_or(inside));
+        let (part, rest) = inside.split_once(END_THINK).unwrap_or((inside, ""));
+        return Reasoning::Part(part, rest);
     }
-    let end = text.find(END_THINK).or_else(|| answer_mark(text));
-    end.map_or(Reasoning::Whole, |end| Reasoning::Part(&text[..end]))
+    if let Some((part, rest)) = text.split_once(END_THINK) {
+        return Reasoning::Part(part, rest);
+    }
+    answer_mark(text).map_or(Reasoning::Whole, |mark| {
+        let (part, rest) = text.split_at(mark);
+        Reasoning::Part(part, rest)
+    })
 }
 
 fn tokens(tokenizer: &Tokenizer, text: &str) -> Option<u32> {
@@ -118,193 +105,152 @@ fn tokens(tokenizer: &Tokenizer, text: &str) -> Option<u32> {
     u32::try_from(encoding.get_ids().len()).ok()
 }
 
-/// Reads a body; `prompt` is what was asked.
-pub(crate) fn read(
-    body: &str,
-    prompt: &str,
-    tokenizer: Option<&Tokenizer>,
-) -> Result<Reply, NoReply> {
-    let parsed: Body = serde_json::from_str(body).map_err(|_| {
-        NoReply::Broken(if body.trim_start().starts_with('<') {
-            "HTML in place of JSON"
-        } else {
-            "a body that is no whole JSON"
-        })
-    })?;
-    let choice = parsed
-        .choices
-        .into_iter()
-        .next()
-        .ok_or(NoReply::Broken("a reply without choices"))?;
-    let (apart, content) = match (&choice.message, choice.text) {
-        (Some(message), _) => (message.reasoning(), message.content.clone()),
-        (None, text) => (None, text),
-    };
-    if apart.is_none() && content.is_none() {
-        return Err(NoReply::Broken("a reply without text"));
+/// What was asked, as far as a reply is read by it.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    /// The text.
+    pub(crate) prompt: &'a str,
+    /// Most tokens of an answer, where the server was told.
+    pub(crate) cap: Option<usize>,
+    /// Counts what the server does not.
+    pub(crate) tokenizer: Option<&'a Tokenizer>,
+}
+
+/// Reads a body.
+pub(crate) fn read(body: &str, asked: &Asked) -> Result<Reply, NoAnswer> {
+    let body = http::json(body)?;
+    let choice = choice(&body)?;
+    let finish = finish(choice);
+    if let Finish::Withheld(word) = &finish {
+        return Err(withheld(word).into());
     }
-    let content = content.unwrap_or_default();
-    let text = match apart {
-        Some(reasoning) => format!("{THINK}{reasoning}{END_THINK}{content}"),
-        None => content,
+    let message = message(choice)?;
+    if let Finish::BrokenOff(word) = &finish {
+        return Err(NoReply::Broken(format!("an answer that was broken off: {word}")).into());
+    }
+    let answered = !message.content.trim().is_empty();
+    let usage = usage(&body["usage"], answered).map_err(NoReply::Unfit)?;
+    let text = match message.reasoning {
+        Some(reasoning) => format!("{THINK}{reasoning}{END_THINK}{}", message.content),
+        None => message.content.clone(),
     };
-    let usage = parsed.usage.as_ref();
-    let count = |text: &str| tokenizer.and_then(|tokenizer| tokens(tokenizer, text));
-    let prompt_tokens = usage
-        .and_then(|usage| usage.prompt_tokens)
-        .or_else(|| count(prompt))
-        .ok_or(NoReply::Uncounted("prompt tokens"))?;
-    let of_server = usage.and_then(|usage| usage.completion_tokens);
-    let completion_tokens = of_server
-        .or_else(|| count(&text))
-        .ok_or(NoReply::Uncounted("completion tokens"))?;
-    // A server that knows nothing of reasoning says 0 even where there is some.
-    let details = usage
-        .and_then(|usage| usage.completion_tokens_details.as_ref()?.reasoning_tokens)
-        // More than there are is no count of them.
-        .filter(|&count| count > 0 && count <= completion_tokens);
-    let (reasoning_tokens, counted) = match (details, reasoning(&text)) {
-        (Some(count), _) => (count, Counted::Server),
-        (None, Reasoning::Whole) => (
-            completion_tokens,
-            of_server.map_or(Counted::Tokenizer, |_| Counted::Server),
-        ),
-        (None, Reasoning::Part(part)) if part.trim().is_empty() => (0, Counted::Server),
-        (None, Reasoning::Part(part)) => {
-            let counted = count(part).ok_or(NoReply::Uncounted("reasoning tokens"))?;
-            // Another tokenizer than the server's may cut finer; a part is still no
-            // more than the whole.
-            (counted.min(completion_tokens), Counted::Tokenizer)
+    let count = |text: &str, what: &'static str| {
+        let counted = asked
+            .tokenizer
+            .and_then(|tokenizer| tokens(tokenizer, text));
+        counted.ok_or(NoAnswer::Uncounted(what))
+    };
+    let prompt_tokens = match usage.prompt {
+        Some(given) => given,
+        None => count(asked.prompt, "prompt tokens")?,
+    };
+    // Of a text 0 tokens are no count.
+    let given = usage
+        .completion
+        .filter(|&count| count > 0 || text.is_empty());
+    let by = given.map_or(Counted::Tokenizer, |_| Counted::Server);
+    let (completion_tokens, reasoning_tokens, counted) = match (given, usage.reasoning) {
+        (Some(whole), Some((part, by))) => (whole, part, by),
+        (None, Some((part, by))) => {
+            let answer = count(&message.content, "completion tokens")?;
+            (answer.saturating_add(part), part, by)
+        }
+        (_, None) if message.hidden => {
+            return unfit("reasoning that is neither shown nor counted".to_owned());
+        }
+        (given, None) => {
+            let whole = match given {
+                Some(given) => given,
+                None => count(&text, "completion tokens")?,
+            };
+            match reasoning(&text) {
+                Reasoning::Whole => (whole, whole, by),
+                Reasoning::Part(part, _) if part.trim().is_empty() => {
+                    // A token has a byte at least, so there are some that are not shown.
+                    if whole as usize > text.len() + MARKS {
+                        return unfit(format!(
+                            "{whole} tokens are counted and {} characters shown: the others are reasoning that nothing counts",
+                            text.chars().count()
+                        ));
+                    }
+                    (whole, 0, by)
+                }
+                Reasoning::Part(part, rest) => {
+                    let part = count(part, "reasoning tokens")?;
+                    // A server that gives less leaves the reasoning out of its count.
+                    let shown = part.saturating_add(count(rest, "completion tokens")?);
+                    (whole.max(shown), part, Counted::Tokenizer)
+                }
+            }
         }
     };
+    if text.is_empty() && completion_tokens == 0 {
+        return unfit("an empty answer of 0 tokens".to_owned());
+    }
+    let at_cap = asked
+        .cap
+        .is_some_and(|cap| completion_tokens as usize >= cap);
+    let truncated = match finish {
+        Finish::Cut => true,
+        Finish::Unknown(word) if !at_cap => {
+            return unfit(format!(
+                "finish_reason is {word:?}, which says neither that the answer ended nor that it was cut off"
+            ));
+        }
+        Finish::Unsaid | Finish::Unknown(_) => at_cap,
+        _ => false,
+    };
     Ok(Reply {
+        text,
         prompt_tokens,
         reasoning_tokens,
         completion_tokens,
-        truncated: choice.finish_reason.as_deref() == Some("length"),
+        truncated,
         counted,
-        text,
     })
 }
 
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::model::vocabulary;
-
-    fn chat(message: &Value, usage: &Value) -> String {
-        json!({"choices": [{"message": message, "finish_reason": "stop"}], "usage": usage})
-            .to_string()
+/// The choice of a reply; what stands in its place is named.
+fn choice(body: &Value) -> Result<&Value, NoReply> {
+    let unfit = |what: String| Err(NoReply::Unfit(what));
+    let choice = match &body["choices"] {
+        Value::Array(choices) => choices.first(),
+        Value::Null => None,
+        _ => return unfit("choices is no list".to_owned()),
+    };
+    if let Some(choice) = choice {
+        return match http::ServerError::within(choice) {
+            Some(error) => Err(error.into()),
+            None if choice.is_object() => Ok(choice),
+            None => unfit("a choice that is no object".to_owned()),
+        };
     }
-
-    #[test]
-    fn the_servers_counts_are_taken_where_it_gives_them() {
-        let usage = json!({"prompt_tokens": 12, "completion_tokens": 9, "completion_tokens_details": {"reasoning_tokens": 6}});
-        for field in ["reasoning_content", "reasoning"] {
-            let body = chat(&json!({"content": "7", field: "3 and 4"}), &usage);
-            let reply = read(&body, "?", None).unwrap();
-            assert_eq!(reply.text, "<think>3 and 4</think>7");
-            assert_eq!(
-                (
-                    reply.prompt_tokens,
-                    reply.reasoning_tokens,
-                    reply.completion_tokens
-                ),
-                (12, 6, 9)
-            );
-            assert_eq!((reply.counted, reply.truncated), (Counted::Server, false));
+    if filtered(&body["prompt_filter_results"]) {
+        return Err(withheld("the prompt was filtered"));
+    }
+    for name in ["promptFeedback", "prompt_feedback"] {
+        let reasons = ["blockReason", "block_reason"];
+        if let Some(reason) = reasons.iter().find_map(|key| body[name][*key].as_str()) {
+            return Err(withheld(reason));
         }
     }
+    let keys = body.as_object().into_iter().flat_map(|body| body.keys());
+    let keys: Vec<&str> = keys.map(String::as_str).collect();
+    let has = match keys.as_slice() {
+        [] => "nothing".to_owned(),
+        keys => keys.join(", "),
+    };
+    unfit(format!("a reply without choices; it has {has}"))
+}
 
-    #[test]
-    fn think_tags_are_counted_by_the_given_tokenizer_or_not_at_all() {
-        let usage = json!({"prompt_tokens": 12, "completion_tokens": 9, "completion_tokens_details": {"reasoning_tokens": 0}});
-        let body = chat(&json!({"content": "<think> A 1 B </think> true"}), &usage);
-        assert_eq!(
-            read(&body, "?", None),
-            Err(NoReply::Uncounted("reasoning tokens"))
-        );
-        let tokenizer = vocabulary::tokenizer();
-        let reply = read(&body, "?", Some(&tokenizer)).unwrap();
-        assert_eq!(
-            (reply.reasoning_tokens, reply.counted),
-            (3, Counted::Tokenizer)
-        );
-    }
-
-    #[test]
-    fn reasoning_is_never_more_than_the_completion() {
-        let tokenizer = vocabulary::tokenizer();
-        let spent = |completion: u32, reasoning: u32| {
-            let usage = json!({"prompt_tokens": 12, "completion_tokens": completion, "completion_tokens_details": {"reasoning_tokens": reasoning}});
-            let body = chat(&json!({"content": "<think> A 1 B </think> true"}), &usage);
-            let reply = read(&body, "?", Some(&tokenizer)).unwrap();
-            (reply.reasoning_tokens, reply.counted)
-        };
-        assert_eq!(spent(9, 500), (3, Counted::Tokenizer));
-        assert_eq!(spent(9, 9), (9, Counted::Server));
-        assert_eq!(spent(2, 0), (2, Counted::Tokenizer));
-    }
-
-    #[test]
-    fn the_style_of_an_answer_changes_no_cost() {
-        let tokenizer = vocabulary::tokenizer();
-        for style in [
-            "Answer: true",
-            "**Answer:** true",
-            "**Answer**: true",
-            "_Answer_ : true",
-            "> **Answer: true**",
-            "## Answer\n\ntrue",
-            "So the final answer is **true**.",
-            "Answer\u{FF1A}true",
-            "\\text{Answer: } \\boxed{true}",
-            "$\\boxed{\\text{true}}$",
-            "<answer>true</answer>",
-            "#### true",
-        ] {
-            let usage = json!({"prompt_tokens": 12, "completion_tokens": 25});
-            let body = chat(&json!({"content": format!("A 1 B 2 C\n\n{style}")}), &usage);
-            let reply = read(&body, "?", Some(&tokenizer)).unwrap();
-            assert_eq!(reply.reasoning_tokens, 5, "{style}");
-        }
-    }
-
-    #[test]
-    fn a_model_that_thinks_in_the_open_spends_all_its_tokens_on_it() {
-        let body = json!({"choices": [{"text": "four and nine is thirteen", "finish_reason": "length"}],
-            "usage": {"prompt_tokens": 3, "completion_tokens": 5}});
-        let reply = read(&body.to_string(), "?", None).unwrap();
-        assert_eq!(
-            (reply.reasoning_tokens, reply.counted),
-            (5, Counted::Server)
-        );
-        assert!(reply.truncated);
-    }
-
-    #[test]
-    fn without_any_count_nothing_is_made_up() {
-        let body = chat(&json!({"content": "7"}), &Value::Null);
-        assert_eq!(
-            read(&body, "?", None),
-            Err(NoReply::Uncounted("prompt tokens"))
-        );
-    }
-
-    #[test]
-    fn what_is_no_reply_is_named() {
-        let broken = |body: &str| match read(body, "?", None) {
-            Err(NoReply::Broken(what)) => what,
-            other => panic!("{other:?}"),
-        };
-        assert_eq!(broken("<html>Bad gateway</html>"), "HTML in place of JSON");
-        assert_eq!(
-            broken("{\"choices\": [{\"mess"),
-            "a body that is no whole JSON"
-        );
-        assert_eq!(broken("{\"error\": {}}"), "a reply without choices");
-        assert_eq!(broken("{\"choices\": [{}]}"), "a reply without text");
+/// Whether any verdict of a filter is that it filtered.
+fn filtered(verdict: &Value) -> bool {
+    match verdict {
+        Value::Object(map) => verdict["filtered"] == true || map.values().any(filtered),
+        Value::Array(list) => list.iter().any(filtered),
+        _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 use tch::{Device, Kind, Tensor};
 
 use super::precision::PrecisionChoice;
@@ -86,6 +87,41 @@ impl Sampling {
             return Err("stop holds an empty string, which every text contains".to_owned());
         }
         Ok(())
+    }
+
+    /// The settings that shape the distribution, as vLLM and `SGLang` take them in
+    /// a request (OpenAI's names where it has them). Each is sent even where it
+    /// changes nothing: one that is not sent is the server's own, such as that of
+    /// the model's `generation_config.json`.
+    pub(crate) fn request_fields(&self) -> Map<String, Value> {
+        // Every field is named, so that one that is added is not forgotten here.
+        let Self {
+            // Servers have these under several names, or as token ids.
+            max_new_tokens: _,
+            min_new_tokens: _,
+            stop: _,
+            temperature,
+            top_k,
+            top_p,
+            min_p,
+            repetition_penalty,
+            dtype: _,
+        } = self;
+        let top_k = match top_k {
+            0 => -1,
+            some => *some as i64,
+        };
+        let fields = [
+            ("temperature", json!(temperature)),
+            ("top_p", json!(top_p)),
+            ("top_k", json!(top_k)),
+            ("min_p", json!(min_p)),
+            ("repetition_penalty", json!(repetition_penalty)),
+        ];
+        fields
+            .map(|(name, value)| (name.to_owned(), value))
+            .into_iter()
+            .collect()
     }
 
     fn penalises(&self) -> bool {

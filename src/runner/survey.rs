@@ -167,7 +167,8 @@ impl Survey {
     }
 }
 
-fn bytes(folder: &Path) -> Result<u64> {
+/// Bytes of all files below a folder; links are not followed.
+pub(crate) fn bytes(folder: &Path) -> Result<u64> {
     let reading = || format!("reading {}", folder.display());
     let mut sum = 0;
     for entry in std::fs::read_dir(folder).with_context(reading)? {

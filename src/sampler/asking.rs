@@ -7,10 +7,10 @@ use anyhow::{Result, bail};
 use rand::RngExt;
 use serde_json::{Value, json};
 
-use super::reply::{self, NoReply};
+use super::reply;
 use super::{AWAY, Sampler, Server};
 use crate::generation::{Completion, Ended, GenerationError, Key, Sampling};
-use crate::http::Place;
+use crate::http::{NoReply, Place};
 use crate::model::Model;
 use crate::random::stream;
 
@@ -53,19 +53,9 @@ impl Sampler {
             ends: &model.text.ends,
             vocabulary: config.vocab_size,
         };
-        let top_k = match sampling.top_k {
-            0 => -1,
-            some => some as i64,
-        };
-        let mut drawn = json!({
-            "n": count,
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
-            "top_k": top_k,
-            "min_p": sampling.min_p,
-            "repetition_penalty": sampling.repetition_penalty,
-            "stop_token_ids": asked.ends,
-        });
+        let mut drawn = Value::Object(sampling.request_fields());
+        drawn["n"] = json!(count);
+        drawn["stop_token_ids"] = json!(asked.ends);
         let body = match self.settings.server {
             Server::Vllm => {
                 let mut stream = stream(key.seed, "external sampler", &key.indices);
@@ -182,7 +172,11 @@ impl Sampler {
             match read {
                 Ok(completions) => Ok(Ok(completions)),
                 Err(NoReply::Broken(what)) => Ok(Err(what.into())),
-                Err(NoReply::Unfit(what)) => bail!(what),
+                Err(NoReply::Unfit(what)) => bail!(self.client.without_key(&what)),
+                Err(NoReply::Refused(status, said)) => bail!(
+                    "the server answers HTTP {status}: {}",
+                    self.client.without_key(&said)
+                ),
             }
         };
         let once = || {

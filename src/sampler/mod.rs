@@ -29,7 +29,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::generation::{Completion, Ended, Key, Sampling};
-use crate::http::{Asked, Client, Place, Sent, Trouble};
+use crate::http::{Asked, Client, Place, Sent, Trouble, beginning};
 use crate::model::Model;
 use crate::runner::UserError;
 
@@ -290,6 +290,7 @@ impl Sampler {
             Sent::Body(text) => read(text).with_context(|| format!("asking {url}")),
             Sent::Trouble(trouble) => Ok(Err(trouble)),
             Sent::Refused(status, said) => {
+                let said = beginning(&said);
                 bail!(Refused(format!("{url} answers HTTP {status}: {said}")))
             }
             Sent::Unsendable(what) => bail!("asking {url}: {what}"),

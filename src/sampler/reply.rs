@@ -13,21 +13,22 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::generation::{Completion, Finish};
+use crate::http::{self, NoReply};
 
 /// How far above 0 rounding may lift a log-probability.
 const ROUNDING: f64 = 1e-3;
 
-/// Why a body is no answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum NoReply {
-    /// Another try may do better.
-    Broken(&'static str),
-    /// No try will do better: what is wrong and what to do.
-    Unfit(String),
-}
-
 fn unfit<T>(what: impl Into<String>) -> Result<T, NoReply> {
     Err(NoReply::Unfit(what.into()))
+}
+
+fn broken<T>(what: &str) -> Result<T, NoReply> {
+    Err(NoReply::Broken(what.to_owned()))
+}
+
+/// A reply whose parts are not what they should be.
+fn misshapen(error: &serde_json::Error) -> NoReply {
+    NoReply::Unfit(format!("a reply without completions: {error}"))
 }
 
 /// What the completions of one prompt are held to.
@@ -94,14 +95,10 @@ struct Reason {
     r#type: String,
 }
 
-const NO_JSON: NoReply = NoReply::Broken("a body that is no whole JSON");
-
 /// Reads a reply of vLLM's `/v1/completions`.
 pub(super) fn vllm(body: &str, asked: &Asked<'_>) -> Result<Vec<Completion>, NoReply> {
-    let value: Value = serde_json::from_str(body).map_err(|_| NO_JSON)?;
-    let Ok(Completions { mut choices }) = serde_json::from_value(value) else {
-        return Err(NoReply::Broken("a reply without completions"));
-    };
+    let Completions { mut choices } =
+        serde_json::from_value(http::json(body)?).map_err(|error| misshapen(&error))?;
     choices.sort_by_key(|choice| choice.index);
     let given = choices.into_iter().map(|choice| {
         if let Some(prompt) = &choice.prompt_token_ids
@@ -136,15 +133,13 @@ pub(super) fn vllm(body: &str, asked: &Asked<'_>) -> Result<Vec<Completion>, NoR
 /// Reads a reply of `SGLang`'s `/generate`: an object for one completion, a list
 /// for several.
 pub(super) fn sglang(body: &str, asked: &Asked<'_>) -> Result<Vec<Completion>, NoReply> {
-    let value: Value = serde_json::from_str(body).map_err(|_| NO_JSON)?;
-    let values = match value {
+    let values = match http::json(body)? {
         Value::Array(values) => values,
         value => vec![value],
     };
     let given = values.into_iter().map(|value| {
-        let Ok(Generated { meta_info }) = serde_json::from_value(value) else {
-            return Err(NoReply::Broken("a reply without completions"));
-        };
+        let Generated { meta_info } =
+            serde_json::from_value(value).map_err(|error| misshapen(&error))?;
         if meta_info
             .prompt_tokens
             .is_some_and(|count| count != asked.prompt.len())
@@ -167,9 +162,7 @@ pub(super) fn sglang(body: &str, asked: &Asked<'_>) -> Result<Vec<Completion>, N
 /// Holds the completions to what was asked.
 fn all(given: Vec<Given>, asked: &Asked<'_>) -> Result<Vec<Completion>, NoReply> {
     if given.len() != asked.completions {
-        return Err(NoReply::Broken(
-            "another number of completions than was asked for",
-        ));
+        return broken("another number of completions than was asked for");
     }
     given.into_iter().map(|one| checked(one, asked)).collect()
 }
@@ -218,7 +211,7 @@ fn checked(given: Given, asked: &Asked<'_>) -> Result<Completion, NoReply> {
         .collect::<Result<Vec<f32>, _>>()?;
     let ended = tokens.last().is_some_and(|last| asked.ends.contains(last));
     let finish = match finish.as_deref() {
-        _ if tokens.is_empty() => return Err(NoReply::Broken("a completion without tokens")),
+        _ if tokens.is_empty() => return broken("a completion without tokens"),
         Some("stop" | "length") if ended => Finish::End,
         Some("length") => Finish::Length,
         Some("stop") => {
@@ -228,7 +221,7 @@ fn checked(given: Given, asked: &Asked<'_>) -> Result<Completion, NoReply> {
                 asked.ends
             ));
         }
-        _ => return Err(NoReply::Broken("a completion that was broken off")),
+        _ => return broken("a completion that was broken off"),
     };
     Ok(Completion {
         tokens,
