@@ -2,7 +2,7 @@
 
 QUICKSTART := experiments/definitions/quickstart.toml
 
-.PHONY: help build quickstart readme smollm2 test test-distributed check bench-peers gpu-check libtorch
+.PHONY: help build quickstart readme smollm2 test test-distributed test-rounding check bench-peers gpu-check libtorch
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -31,6 +31,9 @@ test: libtorch ## all tests
 test-distributed: libtorch ## the tests that start several processes of one run
 	cargo test --locked -p torch-ext distributed
 	cargo test --locked --test lab distributed
+
+test-rounding: libtorch ## the tests that train or sample, under other processors' rounding
+	@scripts/test-rounding.sh $(VARIANT)
 
 check: libtorch ## format, lints and docs, warnings denied
 	cargo fmt --all --check

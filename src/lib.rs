@@ -15,6 +15,7 @@ pub mod device;
 pub mod distributed;
 pub mod evaluator;
 pub mod files;
+pub mod formats;
 pub mod generation;
 mod http;
 pub mod memory;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::support::{Bench, final_weights, finished, json as read_json, text};
+use crate::support::{Bench, answering, final_weights, finished, json as read_json, text};
 
 /// A model of the finished run.
 fn model(name: &str) -> PathBuf {
@@ -30,19 +30,22 @@ model = "{}"
 
 [teacher]
 base.model = "{}"
-traces = {{ problems = 20 }}
+traces = {{ problems = 20, samples = 4, only_correct = false }}
 
 [rollout]
 temperature = 1.0
 max_new_tokens = 30
+dtype = "float32"
 
 [evaluation]
 samples = 1
 temperature = 1.0
 max_new_tokens = 30
+dtype = "float32"
 
 [training]
 learning_rate = 1e-3
+dtype = "float32"
 validation_steps = 10
 
 [arm.again]
@@ -61,7 +64,7 @@ training = {{ steps = 4 }}
 [arm.chain]
 init = "arm:sft"
 algorithm.grpo = {{ prompts_per_generation = 2, num_generations = 4, beta = 0.1 }}
-reward = {{ correct = 1.0, overlong = {{ weight = 1.0, cache = 8 }} }}
+reward = {{ correct = 1.0, long = {{ is = "script", expr = "if tokens > 1 {{ 1.0 }} else {{ 0.0 }}" }} }}
 training = {{ steps = 2 }}
 
 [arm.adapted]
@@ -81,7 +84,9 @@ fn arm_run<'a>(manifest: &'a Value, arm: &str) -> &'a Value {
 
 #[test]
 fn chains_start_from_what_others_ended_with_and_a_teacher_judges() {
-    let bench = Bench::new(&definition(&model("grpo/seed-1"), &model("sft/seed-1")));
+    let bench = Bench::new(&definition(Path::new("base"), Path::new("teacher")));
+    answering(&bench.path("base"), 0.0);
+    answering(&bench.path("teacher"), -1.0);
     bench.run("run", &[]).done();
     let run = bench.path("run");
     let manifest = read_json(&run.join("manifest.json"));

@@ -68,7 +68,7 @@ fn untimed_rows(text: &str, is_timed: impl Fn(&str) -> bool) -> String {
 }
 
 /// The Markdown tables without those of what was spent, which hold seconds and memory.
-pub(crate) fn without_seconds(markdown: &str) -> String {
+fn without_seconds(markdown: &str) -> String {
     let spent = ["Budgets\n", "Matched budgets\n"];
     let sections = markdown.split("\n## ");
     let kept = sections.filter(|section| spent.iter().all(|title| !section.starts_with(title)));

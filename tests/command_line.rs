@@ -19,6 +19,8 @@ fn doctor_tells_what_the_machine_offers() {
         "processor",
         "instructions",
         "threads",
+        "kernels",
+        "training",
         "generation",
         "cuda",
         "memory",
@@ -28,8 +30,14 @@ fn doctor_tells_what_the_machine_offers() {
     assert_eq!(names, expected, "{told}");
     assert_eq!(lines[0].1, env!("CARGO_PKG_VERSION"));
     let cache = bench.path("cache/qinglan");
-    assert_eq!(lines[9].1, cache.to_string_lossy());
-    let no_cuda = lines[6].1.strip_prefix("none: ");
+    assert_eq!(lines[11].1, cache.to_string_lossy());
+    for (name, told) in &lines[6..8] {
+        assert!(
+            told.contains("bfloat16 ") && told.contains("GFLOP/s"),
+            "{name}: {told}"
+        );
+    }
+    let no_cuda = lines[8].1.strip_prefix("none: ");
     assert!(no_cuda.is_none_or(|why| why.len() > 10), "{told}");
 }
 

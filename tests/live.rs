@@ -30,6 +30,7 @@ fn made_up(bench: &Bench) {
         sample: 0,
         prompt: "3 + 4 = ?".to_owned(),
         completion: EVIL.to_owned(),
+        completion_ids: Vec::new(),
         reward: Some(0.25),
         rewards: Vec::new(),
         advantage: None,

@@ -13,6 +13,7 @@ mod data_files;
 mod demonstrations;
 mod distributed;
 mod evaluate;
+mod formats;
 mod human;
 mod kept;
 mod live;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use qinglan::model::Stored;
 use tch::Device;
 
-use crate::support::{Bench, Ended, TINY, finished, json as read_json, text};
+use crate::support::{Bench, Ended, TINY, answering, finished, json as read_json, text};
 
 /// A model of the finished run.
 pub(crate) fn trained() -> PathBuf {
@@ -230,14 +230,17 @@ traces = {{ worked = true, problems = 20, held_out = 4 }}
 [rollout]
 temperature = 1.0
 max_new_tokens = 30
+dtype = "float32"
 
 [evaluation]
 samples = 1
 temperature = 1.0
 max_new_tokens = 30
+dtype = "float32"
 
 [training]
 learning_rate = 1e-3
+dtype = "float32"
 validation_steps = 10
 
 [arm.sft]
@@ -359,18 +362,16 @@ fn an_expected_file_that_would_compare_nothing_is_refused() {
 
 #[test]
 fn a_teacher_that_is_there_is_shown_as_it_is() {
-    let model = trained();
-    let definition = started_from(&model);
+    let definition = started_from(&trained());
     let (head, tail) = definition.split_once("[arm.lora]").unwrap();
     assert!(tail.contains("[arm.rft]"));
     let head = head.replace(
         "traces = { worked = true, problems = 20, held_out = 4 }",
-        &format!(
-            "base.model = \"{}\"\ntraces = {{ problems = 20, held_out = 4 }}",
-            model.display()
-        ),
+        "base.model = \"teacher\"\n\
+         traces = { problems = 20, samples = 4, held_out = 4, only_correct = false }",
     );
     let bench = Bench::new(&head);
+    answering(&bench.path("teacher"), 0.0);
     let run = bench.run("run", &[]).done();
     assert!(run.stdout.contains("teacher"), "{}", run.stdout);
     let traces = text(&bench.path("run/teacher/traces.jsonl"));

@@ -1,6 +1,7 @@
 //! Rewards as users meet them: `qinglan rewards`, and what a training says of
 //! its rewards.
 
+use experiments::completions::{self, LoggedCompletion};
 use experiments::dataset;
 use serde_json::{Value, json};
 
@@ -111,14 +112,15 @@ fn what_is_shown_fits_a_terminal_and_commands_none() {
     );
     for given in ["run/teacher/completions", "given.jsonl"] {
         let told = check(&bench, &[given]).done().stdout;
-        for part in [
-            "arm grpo",
-            "arm teacher",
-            "correct",
-            "Pearson",
-            "rewards disagree",
-        ] {
+        for part in ["arm grpo", "arm teacher", "correct"] {
             assert!(told.contains(part), "{part}: {told}");
+        }
+        // What a model wrote may all be worth the same.
+        for part in ["Pearson", "rewards disagree"] {
+            assert!(
+                given != "given.jsonl" || told.contains(part),
+                "{part}: {told}"
+            );
         }
         let wide = told.lines().filter(|line| line.chars().count() > 80);
         assert_eq!(wide.count(), 0, "{told}");
@@ -214,22 +216,65 @@ fn a_reward_that_cannot_judge_a_row_is_named_with_it_and_the_others_go_on() {
     }
 }
 
+/// Says whether there is a Python; a test that needs one is left out without.
+fn has_python() -> bool {
+    let found = std::process::Command::new("python3").arg("-V").output();
+    if found.is_err() {
+        println!("skipped: there is no python3");
+    }
+    found.is_ok()
+}
+
+/// A function that counts the tokens it is shown, in a table of rewards.
+const COUNT: &str =
+    "def count(completion_ids, **_):\n    return [float(len(ids)) for ids in completion_ids]\n";
+const COUNTING: &str = "{ is = \"python\", file = \"count.py\", function = \"count\" }";
+
+#[test]
+fn functions_see_sampled_tokens_that_a_text_does_not_tell() {
+    if !has_python() {
+        return;
+    }
+    let bench = Bench::new(&tried(&format!("{{ count = {COUNTING} }}")));
+    bench.write("count.py", COUNT);
+    // Padding that a policy has come to write, and a text in other pieces.
+    let row = |sample: u32, ids: &[i64]| LoggedCompletion {
+        step: 1,
+        task: "sums".to_owned(),
+        problem: "sums/1".to_owned(),
+        sample,
+        prompt: "2 + 2 = ?".to_owned(),
+        completion: "4".to_owned(),
+        completion_ids: ids.to_vec(),
+        reward: None,
+        rewards: Vec::new(),
+        advantage: None,
+        completion_tokens: ids.len() as u32,
+        reasoning_tokens: 0,
+        truncated: false,
+    };
+    let rows = [
+        row(0, &[0, 0, 44, 0, 0, 0, 2]),
+        row(1, &[44, 2]),
+        row(2, &[3]),
+    ];
+    std::fs::create_dir(bench.path("kept")).unwrap();
+    completions::write(&bench.path("kept/step-000001.parquet"), &rows).unwrap();
+    let all = found(check(&bench, &["kept", "--arm", "grpo", "--json"]));
+    let said = scores(&all[0], "count");
+    assert_eq!((&said["n"], &said["mean"]), (&json!(3), &json!(10.0 / 3.0)));
+    let told = check(&bench, &["kept", "--arm", "grpo"]).done().stdout;
+    assert!(!told.contains("completion_ids"), "{told}");
+}
+
 #[test]
 fn functions_see_the_tokens_of_a_runs_own_completions() {
-    if std::process::Command::new("python3")
-        .arg("-V")
-        .output()
-        .is_err()
-    {
-        println!("skipped: there is no python3");
+    if !has_python() {
         return;
     }
     let bench = finished().copy();
-    bench.write(
-        "count.py",
-        "def count(completion_ids, **_):\n    return [float(len(ids)) for ids in completion_ids]\n",
-    );
-    let function = "{ is = \"python\", file = \"count.py\", function = \"count\" }";
+    bench.write("count.py", COUNT);
+    let function = COUNTING;
     let kept = "run/arms/grpo/seed-1/completions";
     // A reward of another formula under a name that the training had.
     bench.write(

@@ -10,10 +10,13 @@ use std::sync::OnceLock;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use qinglan::model::{Decoder, Model, ModelShape, Text, Weights, folder, vocabulary};
 use serde_json::Value;
+use tch::Device;
 use tempfile::TempDir;
 
-/// A whole experiment, base and teacher included, that runs in seconds.
+/// A whole experiment, base and teacher included, that runs in seconds. It says
+/// its number formats: tests compare the bits of its runs.
 pub(crate) const TINY: &str = r#"[experiment]
 name = "tiny"
 title = "A tiny experiment"
@@ -74,20 +77,24 @@ save_steps = 50
 problems = 24
 samples = 2
 held_out = 12
+only_correct = false
 
 [rollout]
 temperature = 1.0
 max_new_tokens = 40
+dtype = "float32"
 
 [evaluation]
 samples = 1
 temperature = 1.0
 max_new_tokens = 40
+dtype = "float32"
 
 [training]
 learning_rate = 1e-3
 validation_steps = 10
 save_steps = 5
+dtype = "float32"
 
 [arm.sft]
 algorithm.sft = { batch_size = 8 }
@@ -307,6 +314,45 @@ pub(crate) fn finished() -> &'static Finished {
             _lock: lock,
         }
     })
+}
+
+/// A model in a folder that writes `true` again and again and then ends, whatever
+/// it is asked: no layer does anything, so the next token is drawn from one
+/// distribution, and what rounding does to that is nothing beside it. `end` is how
+/// much likelier the end token is than `true`, in log-odds.
+pub(crate) fn answering(at: &Path, end: f64) {
+    let shape = ModelShape {
+        width: 32,
+        layers: 1,
+        heads: 2,
+        kv_heads: 1,
+        feed_forward: 64,
+        context: 160,
+    };
+    let config = vocabulary::config(&shape).unwrap();
+    let weights = Weights::random(&config, 1, Device::Cpu);
+    tch::no_grad(|| {
+        let _ = weights.flat().shallow_clone().zero_();
+        for entry in weights.entries() {
+            if entry.name.ends_with("norm.weight") {
+                let _ = weights.get(&entry.name).shallow_clone().fill_(1.0);
+            }
+        }
+        // Of a row of equal numbers the norm makes ones: logits are sums of rows.
+        let rows = weights.get("model.embed_tokens.weight").shallow_clone();
+        let _ = rows.shallow_clone().fill_(1.0 / 32.0);
+        let words = vocabulary::words();
+        for (word, logit) in [("true", 9.0), (vocabulary::EOS, 9.0 + end)] {
+            let place = words.iter().position(|known| known == word).unwrap();
+            let _ = rows.get(place as i64).fill_(logit / 32.0);
+        }
+    });
+    let model = Model {
+        decoder: Decoder::new(config.clone(), weights),
+        text: Text::lab().unwrap(),
+        companions: vocabulary::companions(config.context()).unwrap(),
+    };
+    folder::save(&model, at).unwrap();
 }
 
 /// A JSON file.

@@ -11,7 +11,8 @@
 //! | `step` | u64 | the first update they served, as in `metrics.jsonl` |
 //! | `task`, `problem`, `prompt` | text | what was asked |
 //! | `sample` | u32 | index among the samples of the problem |
-//! | `completion` | text | what was written |
+//! | `completion` | text | what was written, without end and padding tokens |
+//! | `completion_ids` | list of i64 | the sampled tokens, all of them |
 //! | `reward` | f64 | the weighted sum; null where no reward applied |
 //! | `rewards/NAME`, `rewards/NAME/PART` | f64 | a reward before its weight, and its named parts; null where it did not apply |
 //! | `advantage` | f64 | null where the algorithm gives a completion no single number |
@@ -20,7 +21,7 @@
 
 use std::path::Path;
 
-use polars::prelude::{Column, DataFrame};
+use polars::prelude::{Column, DataFrame, NamedFrom, Series};
 
 use crate::record::{RecordError, table_error, whole, write_table};
 
@@ -28,8 +29,9 @@ use crate::record::{RecordError, table_error, whole, write_table};
 ///
 /// Worked example: `{step: 13, task: "addition_digit", problem: "addition_digit/train/40",
 /// sample: 2, prompt: "3 + 4 = ?", completion: "<think> 3 4 </think> 7",
+/// completion_ids: vec![4, 43, 44, 5, 47, 2],
 /// reward: Some(1.1), rewards: [("correct", Some(1.0)), ("format", Some(1.0))],
-/// advantage: Some(0.87), completion_tokens: 8, reasoning_tokens: 3, truncated: false}`.
+/// advantage: Some(0.87), completion_tokens: 6, reasoning_tokens: 2, truncated: false}`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LoggedCompletion {
     /// The first update it served, counted from 1.
@@ -44,6 +46,9 @@ pub struct LoggedCompletion {
     pub prompt: String,
     /// What was written.
     pub completion: String,
+    /// The tokens that were sampled. The text does not tell them: padding is no
+    /// part of it, and one text can be written in several ways.
+    pub completion_ids: Vec<i64>,
     /// The weighted sum of the rewards; `None` where none applied.
     pub reward: Option<f64>,
     /// Each reward before its weight, `NAME`, and its parts, `NAME/PART`.
@@ -67,6 +72,7 @@ pub fn write(path: &Path, rows: &[LoggedCompletion]) -> Result<(), RecordError> 
         Column::new(name.into(), rows.iter().map(of).collect::<Vec<u32>>())
     };
     let numbers = |name: &str, values: Vec<Option<f64>>| Column::new(name.into(), values);
+    let ids = |row: &LoggedCompletion| Series::new("".into(), row.completion_ids.as_slice());
     let steps: Vec<u64> = rows.iter().map(|row| row.step).collect();
     let mut columns = vec![
         Column::new("step".into(), steps),
@@ -75,6 +81,10 @@ pub fn write(path: &Path, rows: &[LoggedCompletion]) -> Result<(), RecordError> 
         counts("sample", |row| row.sample),
         texts("prompt", |row| &row.prompt),
         texts("completion", |row| &row.completion),
+        Column::new(
+            "completion_ids".into(),
+            rows.iter().map(ids).collect::<Vec<Series>>(),
+        ),
         numbers("reward", rows.iter().map(|row| row.reward).collect()),
     ];
     for name in reward_names(rows) {
@@ -129,6 +139,7 @@ mod tests {
             sample,
             prompt: "3 + 4 = ?".into(),
             completion: "<think> 3 4 </think> 7\n\u{e9}".into(),
+            completion_ids: (0..i64::from(sample)).map(|id| id + 4).collect(),
             reward: rewards.first().and_then(|(_, value)| *value),
             rewards: rewards.iter().map(|(n, v)| ((*n).to_owned(), *v)).collect(),
             advantage: None,
@@ -152,7 +163,7 @@ mod tests {
         let table = ParquetReader::new(File::open(&path).unwrap())
             .finish()
             .unwrap();
-        let expected = "step task problem sample prompt completion reward rewards/correct \
+        let expected = "step task problem sample prompt completion completion_ids reward rewards/correct \
              rewards/cost/work advantage completion_tokens reasoning_tokens truncated";
         assert_eq!(
             table.get_column_names(),
@@ -166,6 +177,9 @@ mod tests {
         assert_eq!(numbers("advantage"), [None, None]);
         let texts = table.column("completion").unwrap().str().unwrap();
         assert_eq!(texts.get(1), Some(rows[1].completion.as_str()));
+        let ids = crate::dataset::read(&path, &["completion_ids"]).unwrap();
+        let ids: Vec<_> = ids.rows.iter().map(|row| &row["completion_ids"]).collect();
+        assert_eq!(ids, [&serde_json::json!([]), &serde_json::json!([4])]);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

@@ -6,6 +6,7 @@
 //! ```text
 //! RUN/manifest.json                      this type
 //! RUN/definition.toml                    the definition as it was given, overrides applied
+//! RUN/formats.json                       number formats that were measured, where it leaves any open
 //! RUN/inputs.json                        hashes of the files from outside, as the run began with them
 //! RUN/inputs/HASH/FILE                   copies of the rewards' files
 //! RUN/teacher/…                          the teacher's training and its traces.jsonl

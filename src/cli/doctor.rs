@@ -1,9 +1,11 @@
 //! `qinglan doctor`: versions, threads, instruction sets, devices, disk, memory.
 
 use sysinfo::{Disks, System};
+use torch_ext::cpu::{Level, VARIABLE};
 
 use crate::device;
-use crate::generation::PrecisionChoice;
+use crate::formats::{Choice, Engine, MARGIN, Reason};
+use crate::model::ModelShape;
 use crate::runner::{cache_folder, provenance};
 
 /// Prints it, a line each.
@@ -25,13 +27,13 @@ pub(super) fn execute() {
             ),
         ),
     ];
-    lines.push((
-        "generation",
-        format!(
-            "{} on the CPU by default",
-            PrecisionChoice::Auto.resolve(tch::Device::Cpu)
-        ),
-    ));
+    lines.push(("kernels", kernels()));
+    for (name, engine, rows) in [
+        ("training", Engine::Training, TRAINED),
+        ("generation", Engine::Generation, GENERATED),
+    ] {
+        lines.push((name, format(engine, rows)));
+    }
     lines.push((
         "cuda",
         match device::cuda() {
@@ -57,6 +59,41 @@ pub(super) fn execute() {
     for (name, value) in lines {
         println!("{name:>13}  {value}");
     }
+}
+
+/// Tokens of a micro-batch and completions of a batch that formats are measured
+/// with.
+const TRAINED: usize = 256;
+const GENERATED: usize = 32;
+
+/// Which of the lab's own kernels run.
+fn kernels() -> String {
+    let (own, most) = (Level::of_process(), Level::of_machine());
+    if own == most {
+        return format!("{own}; {VARIABLE} asks for less");
+    }
+    format!("{own}, as {VARIABLE} says; this machine has {most}")
+}
+
+/// The format that `auto` would be for a model of SmolLM2-135M's shape.
+fn format(engine: Engine, rows: usize) -> String {
+    let shape = ModelShape {
+        width: 576,
+        layers: 30,
+        heads: 9,
+        kv_heads: 3,
+        feed_forward: 1536,
+        context: 8192,
+    };
+    let config = shape.config(49_152, 1, 2, 0);
+    let choice = Choice::measure(engine, &config, rows, tch::Device::Cpu);
+    let Reason::Measured(rates) = choice.reason else {
+        return choice.to_string();
+    };
+    format!(
+        "{} on the CPU: float32 {:.3}, bfloat16 {:.3} GFLOP/s of {} rows, a model like SmolLM2-135M; auto takes bfloat16 from {MARGIN} times as fast",
+        choice.format, rates.float32, rates.bfloat16, rates.rows
+    )
 }
 
 fn libtorch() -> String {

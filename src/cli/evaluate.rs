@@ -24,6 +24,7 @@ use crate::evaluator::directory::{Directory, Evaluation};
 use crate::evaluator::endpoint::Endpoint;
 use crate::evaluator::questions;
 use crate::files;
+use crate::formats::{self, Choice, Reason};
 use crate::generation::{Engine, PrecisionChoice};
 use crate::model::Stored;
 use crate::runner::inputs::readable;
@@ -129,11 +130,15 @@ enum Answered {
 }
 
 impl Evaluate {
-    pub(super) fn execute(self) -> Result<Ending> {
+    pub(super) fn execute(mut self) -> Result<Ending> {
         let prepared = UserError::blame(self.prepare())?;
+        let choice = UserError::blame(self.settle_format(&prepared))?;
         let endpoint = UserError::blame(self.server.endpoint(&self.settings().sampling()))?;
         let identity = UserError::blame(self.identity(&prepared, endpoint.as_ref()))?;
         let directory = Directory::claim(&self.out, identity, self.resume)?;
+        if let Some(choice) = &choice {
+            eprintln!("answers in {choice}");
+        }
         let stop = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&stop);
         ctrlc::set_handler(move || {
@@ -168,6 +173,7 @@ impl Evaluate {
             },
             only_correct: self.only_correct,
             device: prepared.device,
+            format: choice.map(|choice| choice.to_string()),
             notes,
         };
         let comparison = directory.finish(&prepared.norms, prepared.cards, evaluation)?;
@@ -269,6 +275,31 @@ impl Evaluate {
             max_new_tokens: self.max_new_tokens,
             dtype: self.dtype,
         }
+    }
+
+    /// Puts a format in the place of an open one, and gives it: what the evaluation
+    /// in the directory began with, else what is measured on the first model, as
+    /// models that are compared compute alike.
+    fn settle_format(&mut self, prepared: &Prepared) -> Result<Option<Choice>> {
+        let stored = self.stored()?;
+        let (PrecisionChoice::Auto, Some((_, model))) = (self.dtype, stored.first()) else {
+            return Ok(None);
+        };
+        let choice = match Directory::format(&self.out).filter(|_| self.resume) {
+            Some(format) => Choice {
+                format,
+                reason: Reason::Begun,
+            },
+            None => {
+                let answers = prepared.items.len().saturating_mul(self.samples as usize);
+                let rows = formats::generation_rows(answers);
+                let config = Stored::open(model)?.config;
+                let engine = formats::Engine::Generation;
+                Choice::measure(engine, &config, rows, prepared.device)
+            }
+        };
+        self.dtype = choice.settled();
+        Ok(Some(choice))
     }
 
     /// What the directory is of: everything that the answers depend on, and no

@@ -105,7 +105,8 @@ pub fn main_with(registry: Registry) -> ExitCode {
         .with_target(false)
         .init();
     torch_ext::cpu::keep_memory();
-    let outcome = match arguments.verb {
+    let level = torch_ext::cpu::Level::check().map_err(|error| UserError(error).into());
+    let outcome = level.and_then(|()| match arguments.verb {
         Verb::Run(run) => run.execute(registry),
         Verb::Sweep(sweep) => sweep.execute(&registry),
         Verb::Evaluate(evaluate) => evaluate.execute(),
@@ -124,7 +125,7 @@ pub fn main_with(registry: Registry) -> ExitCode {
             doctor::execute();
             Ok(Ending::Done)
         }
-    };
+    });
     match outcome {
         Ok(Ending::Done) => ExitCode::SUCCESS,
         Ok(Ending::Differs) => ExitCode::from(1),

@@ -9,6 +9,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::device::DeviceChoice;
+use crate::formats;
 use crate::generation::{Engine, Finish, Key, PrecisionChoice, Prompt, Sampling};
 use crate::model::Stored;
 use crate::runner::{UserError, models_folder};
@@ -141,7 +142,10 @@ impl Sample {
             stored.text.chat = None;
         }
         let prompts = UserError::blame(self.prompts_of(&asked, &stored))?;
-        let precision = self.dtype.resolve(device);
+        let rows = formats::generation_rows(prompts.len() * self.samples as usize);
+        let engine = formats::Engine::Generation;
+        let dtype = formats::settle(self.dtype, engine, &stored.config, rows, device);
+        let precision = dtype.resolve(device);
         eprintln!(
             "sampling {} completions in {precision} on {device:?}",
             prompts.len() as u64 * self.samples

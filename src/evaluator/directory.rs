@@ -28,6 +28,7 @@ use super::journal::{self, Journal};
 use super::reply::Counted;
 use super::troubles::Troubles;
 use crate::files;
+use crate::generation::Precision;
 use crate::runner::finish::{MANIFEST, TRACES, finish_evaluation};
 use crate::runner::{UserError, provenance};
 use crate::tasks::grading;
@@ -90,6 +91,14 @@ impl Directory {
             path: path.to_owned(),
             identity,
         })
+    }
+
+    /// The number format that the evaluation in a folder computes in; `None` where
+    /// there is none, or no model of it is computed here.
+    pub(crate) fn format(path: &Path) -> Option<Precision> {
+        let bytes = std::fs::read(path.join(IDENTITY)).ok()?;
+        let identity: Value = serde_json::from_slice(&bytes).ok()?;
+        serde_json::from_value(identity["source"]["dtype"].clone()).ok()
     }
 
     /// The journal of answers.
@@ -211,6 +220,9 @@ impl Directory {
         };
         let samples = recording.samples() as u32;
         drop(recording);
+        let mut environment = provenance::environment(evaluation.device, 1);
+        let format = evaluation.format.into_iter();
+        environment.extend(format.map(|format| ("number format of answers".to_owned(), format)));
         let manifest = Manifest {
             format: 0,
             name: "evaluation".to_owned(),
@@ -233,7 +245,7 @@ impl Directory {
             definition: self.identity.clone(),
             only_correct: evaluation.only_correct,
             notes,
-            environment: provenance::environment(evaluation.device, 1),
+            environment,
             files: BTreeMap::new(),
         };
         finish_evaluation(&self.path, norms, manifest)
@@ -254,6 +266,8 @@ pub(crate) struct Evaluation {
     pub(crate) only_correct: bool,
     /// Where tensors lived.
     pub(crate) device: Device,
+    /// The number format that was chosen for what was left open, and why.
+    pub(crate) format: Option<String>,
     /// What a reader must know.
     pub(crate) notes: Vec<String>,
 }

@@ -1,5 +1,4 @@
-//! The number format of generation: bfloat16 where the processor multiplies it
-//! fast, float32 elsewhere, or what the user says.
+//! Number formats: what the user asks for, and what is computed in.
 
 use std::fmt;
 
@@ -10,7 +9,7 @@ use tch::{Device, Kind};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum PrecisionChoice {
-    /// bfloat16 where it is fast, else float32.
+    /// The faster one, as measured on this machine; see [`crate::formats`].
     #[default]
     Auto,
     /// bfloat16.
@@ -25,7 +24,8 @@ pub enum PrecisionChoice {
 
 /// The number format that weights and cache are kept in. Sums are always
 /// taken in float32.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// bfloat16.
     Bfloat16,
@@ -34,11 +34,11 @@ pub enum Precision {
 }
 
 impl PrecisionChoice {
-    /// The format for a device.
+    /// The format for a device. What was left open and never measured is
+    /// float32 on a CPU, the more exact.
     pub fn resolve(self, device: Device) -> Precision {
         match (self, device) {
-            (Self::Float32, _) => Precision::Float32,
-            (Self::Auto, Device::Cpu) if !torch_ext::cpu::has_bf16() => Precision::Float32,
+            (Self::Float32, _) | (Self::Auto, Device::Cpu) => Precision::Float32,
             (Self::Bfloat16 | Self::Auto, _) => Precision::Bfloat16,
         }
     }

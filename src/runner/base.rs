@@ -20,10 +20,11 @@ use super::{Outcome, Run, identity};
 use crate::config::{BaseSettings, BaseSource};
 use crate::distributed::Ranks;
 use crate::files;
+use crate::generation::PrecisionChoice;
 use crate::model::{Decoder, Model, Stored, Text, Weights, folder, vocabulary};
 use crate::tasks;
 use crate::tasks::corpus::Corpus;
-use crate::training::{Ending, Job, Learner, PretrainingLab, train};
+use crate::training::{Ending, Job, Learner, PretrainingLab, Training, train};
 
 /// Documents of the held-out loss.
 const HELD_OUT: u64 = 256;
@@ -34,7 +35,7 @@ const HASHED_DOCUMENTS: u64 = 256;
 
 /// Part of a base's hash; raised with every change of the decoder or the
 /// optimizer that changes bits, so that old bases are not taken for new ones.
-const ARITHMETIC: &str = "3";
+const ARITHMETIC: &str = "4";
 
 /// Time between two looks at a base that somebody else is making.
 const LOCK_PATIENCE: Duration = Duration::from_millis(50);
@@ -88,7 +89,8 @@ pub(super) fn obtain(
     let training = pretraining.resolve(name)?;
     let parts = parts_of_identity(run, &corpus, &tasks, seed);
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-    let identity = identity(&parts, &(config.to_json("float32"), settings, &training))?;
+    let written = as_resolved(settings, &training);
+    let identity = identity(&parts, &(config.to_json("float32"), written, &training))?;
     let ranks = run.ranks();
     let entry = Entry {
         bases: cache_folder()?.join("bases"),
@@ -146,6 +148,17 @@ pub(super) fn obtain(
     ranks.lead(|| entry.tidy().with_context(|| entry.way_out()))?;
     drop(lock);
     Ok(Some(entry.base()))
+}
+
+/// The settings with the format that they resolve to: left out where it is
+/// float32, so that a base is one however that was come to.
+fn as_resolved(settings: &BaseSettings, training: &Training) -> BaseSettings {
+    let mut written = settings.clone();
+    if let Some(pretraining) = &mut written.pretraining {
+        let is_float32 = training.dtype == PrecisionChoice::Float32;
+        pretraining.training.dtype = (!is_float32).then_some(training.dtype);
+    }
+    written
 }
 
 /// What determines a base besides its settings.

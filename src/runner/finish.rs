@@ -194,11 +194,13 @@ fn recipes(manifest: &Manifest) -> Vec<Recipe> {
 
 /// The environment of a run, and its ranks where they are several.
 fn environment(run: &Run) -> BTreeMap<String, String> {
-    let (_, threads) = run.workers();
+    let (_, threads) = run.request.workers();
     let mut facts = provenance::environment(run.request.device, threads);
     if run.ranks().are_several() {
         facts.insert("ranks".to_owned(), run.ranks().world().to_string());
     }
+    let formats = run.formats.told();
+    facts.extend(formats.map(|(name, choice)| (format!("number format of {name}"), choice)));
     facts
 }
 

@@ -15,6 +15,7 @@ mod arm;
 mod base;
 mod directory;
 pub mod finish;
+pub(crate) mod formats;
 pub(crate) mod inputs;
 mod learning;
 pub mod live;
@@ -45,6 +46,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tch::Device;
 
+use formats::Formats;
 use inputs::Inputs;
 use outside::{Preflight, Servers};
 use pins::Pins;
@@ -99,6 +101,8 @@ pub(crate) struct Run {
     began_with: usize,
     /// The files from outside, as they were when it began.
     pins: Pins,
+    /// The number formats that were chosen; the definition holds them too.
+    formats: Formats,
     bars: MultiProgress,
     loss_explained: Once,
 }
@@ -195,7 +199,7 @@ impl Request {
         self.go().map_err(|error| with_room(error, &out))
     }
 
-    fn go(self) -> Result<RunEnding> {
+    fn go(mut self) -> Result<RunEnding> {
         self.ranks.lead(|| self.check_stored())?;
         let looked = self.look(Servers::Patiently, false);
         // Who waits for a server is heard, and nothing has been begun.
@@ -213,9 +217,10 @@ impl Request {
         })?;
         self.see_directory()?;
         let pins = self.ranks.each(Pins::read(&self.out))?.unwrap_or_default();
-        let run = Arc::new(Run::new(self, inputs, began_with, pins));
+        let formats = self.settle_formats(inputs.items.len())?;
+        let run = Arc::new(Run::new(self, inputs, began_with, pins, formats));
         let jobs = jobs(&run);
-        let (workers, threads) = run.workers();
+        let (workers, threads) = run.request.workers();
         let ranks = run.ranks();
         let stop = || ranks.any(Ok(run.request.stop.load(Ordering::SeqCst)));
         let finished = schedule::run(jobs, workers, threads, &stop);
@@ -234,6 +239,21 @@ impl Request {
         }
         Ok(RunEnding::Finished)
     }
+
+    /// Jobs that run side by side, and libtorch's threads of each.
+    fn workers(&self) -> (usize, usize) {
+        let threads = self.definition.experiment.threads;
+        if self.ranks.are_several() {
+            return (1, self.ranks.threads());
+        }
+        match self.device {
+            Device::Cpu => {
+                let cores = std::thread::available_parallelism().map_or(1, usize::from);
+                ((cores / threads).max(1), threads)
+            }
+            _ => (1, threads),
+        }
+    }
 }
 
 /// Names the way out where the file system took no more.
@@ -248,7 +268,13 @@ pub(crate) fn with_room(error: anyhow::Error, out: &Path) -> anyhow::Error {
 }
 
 impl Run {
-    fn new(request: Request, inputs: Inputs, began_with: usize, pins: Pins) -> Self {
+    fn new(
+        request: Request,
+        inputs: Inputs,
+        began_with: usize,
+        pins: Pins,
+        formats: Formats,
+    ) -> Self {
         let target = if request.ranks.is_first() {
             ProgressDrawTarget::stderr()
         } else {
@@ -260,6 +286,7 @@ impl Run {
             norms: inputs.norms,
             began_with,
             pins,
+            formats,
             bars: MultiProgress::with_draw_target(target),
             loss_explained: Once::new(),
             request,
@@ -276,21 +303,6 @@ impl Run {
 
     fn ranks(&self) -> &Ranks {
         &self.request.ranks
-    }
-
-    /// Jobs that run side by side, and libtorch's threads of each.
-    fn workers(&self) -> (usize, usize) {
-        let threads = self.definition().experiment.threads;
-        if self.ranks().are_several() {
-            return (1, self.ranks().threads());
-        }
-        match self.request.device {
-            Device::Cpu => {
-                let cores = std::thread::available_parallelism().map_or(1, usize::from);
-                ((cores / threads).max(1), threads)
-            }
-            _ => (1, threads),
-        }
     }
 
     /// The device as it counts for what a training is: that of rank 0, because

@@ -20,6 +20,10 @@ pub fn environment(device: Device, threads: usize) -> BTreeMap<String, String> {
         ("device".to_owned(), format!("{device:?}").to_lowercase()),
         ("threads per training".to_owned(), threads.to_string()),
         (
+            "kernels".to_owned(),
+            torch_ext::cpu::Level::of_process().to_string(),
+        ),
+        (
             "cores".to_owned(),
             std::thread::available_parallelism()
                 .map_or_else(|_| "unknown".to_owned(), |n| n.to_string()),

@@ -18,7 +18,7 @@ use super::finish::{Loaded, unreadable};
 
 /// What two runs' environments must agree in for their arms to differ by
 /// training alone.
-const ENVIRONMENT: [&str; 4] = ["qinglan", "libtorch", "device", "processor"];
+const ENVIRONMENT: [&str; 5] = ["qinglan", "libtorch", "device", "processor", "kernels"];
 
 /// Reads one run, or several as one.
 pub fn read(runs: &[PathBuf]) -> Result<Loaded> {

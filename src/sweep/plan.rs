@@ -76,6 +76,9 @@ pub(crate) struct Job {
     /// The files that it reads from outside, as they are.
     #[serde(skip)]
     pub(super) pins: Pins,
+    /// What the number formats that it leaves open are measured on.
+    #[serde(skip)]
+    pub(super) formats: Option<String>,
 }
 
 impl Plan {
@@ -146,6 +149,7 @@ impl Plan {
                     base: shared::base(&definition, seed)?,
                     pins: pins.clone().of_definition(&text),
                     text,
+                    formats: shared::formats(&definition)?,
                 });
             }
         }

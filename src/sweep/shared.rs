@@ -1,15 +1,18 @@
 //! What jobs would make alike, made once and handed on: the teacher with its
-//! traces, and a seed's base with its evaluation.
+//! traces, a seed's base with its evaluation, and the number formats that were
+//! measured.
 //!
-//! Both are whole folders of a run directory with a marker written last, and
+//! The first two are whole folders of a run directory with a marker written last, and
 //! `qinglan run` does not do again what has its marker. So a job is given the
 //! folder of another that finished it, where everything that determines it is
 //! the same: the tables of the definition below, as they were resolved. That is
 //! more than what really determines it, so nothing is shared that might differ.
 //!
 //! Teachers are waited for: they are the longest part of a run, and students of
-//! one teacher on machines that round differently must not have two. Bases are
-//! taken where they are there: they come from the cache of bases otherwise.
+//! one teacher on machines that round differently must not have two. So are
+//! formats, for the moment that they take: jobs in unlike formats would differ by
+//! more than their settings. Bases are taken where they are there: they come from
+//! the cache of bases otherwise.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -20,6 +23,7 @@ use serde::Serialize;
 use super::{Job, Sweep};
 use crate::config::{Definition, TeacherSettings};
 use crate::files;
+use crate::runner::formats::{FORMATS_FILE, are_open};
 use crate::runner::{OUTCOME, Outcome};
 
 /// What the teacher of a definition is determined by, where it is a model.
@@ -34,6 +38,21 @@ pub(super) fn teacher(definition: &Definition) -> Result<Option<String>> {
 /// What a seed's base is determined by.
 pub(super) fn base(definition: &Definition, seed: u64) -> Result<String> {
     determined(definition, &(&definition.base, seed))
+}
+
+/// What the number formats that a definition leaves open are measured on: the
+/// models. What else is in the grid must not make them differ.
+pub(super) fn formats(definition: &Definition) -> Result<Option<String>> {
+    if !are_open(definition) {
+        return Ok(None);
+    }
+    let teacher = definition.teacher.as_ref();
+    let models = (
+        definition.experiment.threads,
+        &definition.base,
+        teacher.map(|teacher| &teacher.base),
+    );
+    Ok(Some(files::hash(&serde_json::to_vec(&models)?)))
 }
 
 fn determined(definition: &Definition, own: &impl Serialize) -> Result<String> {
@@ -51,24 +70,25 @@ const TEACHER: &str = "teacher";
 
 impl Sweep {
     /// Whether a job can start now, others of these places being under way: not
-    /// while one of them makes the teacher that it needs.
+    /// while one of them makes the teacher or measures the formats that it needs.
     pub(super) fn may_start(&self, job: &Job, under_way: &BTreeSet<usize>) -> bool {
-        let Some(key) = &job.teacher else {
-            return true;
+        let others = || {
+            let places = under_way.iter();
+            places.filter_map(|&index| self.plan.jobs.get(index))
         };
-        if self.has_made_teacher(key) {
-            return true;
-        }
-        !under_way
-            .iter()
-            .filter_map(|&index| self.plan.jobs.get(index))
-            .any(|other| other.teacher.as_ref() == Some(key))
-    }
-
-    /// Whether some job has finished the teacher of that key.
-    fn has_made_teacher(&self, key: &str) -> bool {
-        let mut jobs = self.plan.jobs.iter();
-        jobs.any(|job| job.teacher.as_deref() == Some(key) && self.has(job, TEACHER))
+        let is_made = |alike: &dyn Fn(&Job) -> bool, is_there: &dyn Fn(&Job) -> bool| {
+            let mut jobs = self.plan.jobs.iter();
+            jobs.any(|job| alike(job) && is_there(job)) || !others().any(alike)
+        };
+        let teacher = job.teacher.is_none()
+            || is_made(&|other| other.teacher == job.teacher, &|other| {
+                self.has(other, TEACHER)
+            });
+        let formats = job.formats.is_none()
+            || is_made(&|other| other.formats == job.formats, &|other| {
+                self.run_folder(other).join(FORMATS_FILE).exists()
+            });
+        teacher && formats
     }
 
     fn has(&self, job: &Job, part: &str) -> bool {
@@ -80,8 +100,25 @@ impl Sweep {
         if job.teacher.is_some() {
             self.hand_part_on(job, TEACHER, |other| other.teacher == job.teacher)?;
         }
+        if job.formats.is_some() {
+            self.hand_formats_on(job)?;
+        }
         let base = format!("arms/base/seed-{}", job.seed);
         self.hand_part_on(job, &base, |other| other.base == job.base)
+    }
+
+    fn hand_formats_on(&self, job: &Job) -> Result<()> {
+        let file = |job: &Job| self.run_folder(job).join(FORMATS_FILE);
+        let mut jobs = self.plan.jobs.iter();
+        let other = jobs.find(|other| other.formats == job.formats && file(other).exists());
+        let (Some(from), to) = (other.map(file), file(job)) else {
+            return Ok(());
+        };
+        if to.exists() {
+            return Ok(());
+        }
+        let bytes = std::fs::read(&from).with_context(|| format!("reading {}", from.display()))?;
+        files::write_whole(&to, &bytes)
     }
 
     fn hand_part_on(&self, job: &Job, part: &str, alike: impl Fn(&Job) -> bool) -> Result<()> {

@@ -9,7 +9,8 @@ use clap::Args;
 use serde_json::json;
 
 use super::training::{Shared, check_count};
-use crate::generation::{self, Key, Sampling};
+use crate::formats::{self, Engine};
+use crate::generation::{self, Key, PrecisionChoice, Sampling};
 use crate::model::Model;
 use crate::runner::UserError;
 use crate::training::Learner;
@@ -138,6 +139,10 @@ impl GrpoBench {
             );
             Ok(())
         })())?;
+        let batch = formats::generation_rows(self.prompts * self.generations);
+        let config = bench.model.decoder.config();
+        let asked = self.shared.dtype;
+        let dtype = formats::settle(asked, Engine::Generation, config, batch, bench.device);
         let mut optimizer = State::new(bench.model.decoder.trainable());
         let (mut sampled, mut trained) = (0, 0);
         let mut rollout_seconds = Vec::new();
@@ -146,7 +151,7 @@ impl GrpoBench {
         for step in 0..self.shared.steps as u64 {
             let (batch, tokens) = clock.step(|| {
                 let started = Instant::now();
-                let (batch, tokens) = self.collect(&bench.model, &algorithm, step)?;
+                let (batch, tokens) = self.collect(&bench.model, &algorithm, step, dtype)?;
                 rollout_seconds.push((started.elapsed().as_secs_f64() * 100.0).round() / 100.0);
                 learner.update(&batch, &mut optimizer, step)?;
                 Ok((batch, tokens))
@@ -158,6 +163,7 @@ impl GrpoBench {
             "prompts": self.prompts,
             "generations": self.generations,
             "new_tokens": self.new_tokens,
+            "rollout_dtype": dtype.resolve(bench.device).to_string(),
             "sampled_tokens": sampled,
             "trained_tokens": trained,
             "rollout_seconds": rollout_seconds,
@@ -166,13 +172,19 @@ impl GrpoBench {
     }
 
     /// What one update trains on, and the tokens that were sampled for it.
-    fn collect(&self, model: &Model, algorithm: &Grpo, step: u64) -> Result<(Batch, usize)> {
+    fn collect(
+        &self,
+        model: &Model,
+        algorithm: &Grpo,
+        step: u64,
+        dtype: PrecisionChoice,
+    ) -> Result<(Batch, usize)> {
         let mut lab = Sums {
             model,
             sampling: Sampling {
                 max_new_tokens: self.new_tokens,
                 min_new_tokens: self.new_tokens,
-                dtype: self.shared.dtype,
+                dtype,
                 ..Sampling::default()
             },
             sampled: 0,

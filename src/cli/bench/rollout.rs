@@ -14,6 +14,7 @@ use rand::RngExt;
 use serde_json::json;
 
 use crate::device::DeviceChoice;
+use crate::formats;
 use crate::generation::network::Switches;
 use crate::generation::{Engine, Key, PrecisionChoice, Prompt, Sampling};
 use crate::model::Stored;
@@ -105,7 +106,15 @@ impl Rollout {
         let device = UserError::blame(self.device.resolve())?;
         let path = UserError::blame(Stored::find(&self.model, Path::new(""), &models_folder()?))?;
         let stored = UserError::blame(Stored::open(&path))?;
-        let precision = self.dtype.resolve(device);
+        let rows = formats::generation_rows(self.batch);
+        let dtype = formats::settle(
+            self.dtype,
+            formats::Engine::Generation,
+            &stored.config,
+            rows,
+            device,
+        );
+        let precision = dtype.resolve(device);
         let switches = Switches {
             cuda_graphs: !self.without.contains(&Part::CudaGraphs),
             flash_attention: !self.without.contains(&Part::FlashAttention),

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use tch::Device;
 
 use crate::device::{self, DeviceChoice};
+use crate::formats::{self, Engine};
 use crate::generation::PrecisionChoice;
 use crate::memory;
 use crate::model::{Model, Stored};
@@ -49,8 +50,7 @@ pub(super) struct Shared {
 pub(super) struct Bench {
     pub(super) model: Model,
     pub(super) training: Training,
-    device: Device,
-    dtype: PrecisionChoice,
+    pub(super) device: Device,
     json: bool,
 }
 
@@ -79,11 +79,14 @@ impl Shared {
         let device = UserError::blame(self.device.resolve())?;
         let path = UserError::blame(Stored::find(&self.model, Path::new(""), &models_folder()?))?;
         let model = UserError::blame(Stored::open(&path))?.load(device)?;
+        let tokens = self.micro_batch_tokens;
+        let config = model.decoder.config();
+        let dtype = formats::settle(self.dtype, Engine::Training, config, tokens, device);
         let settings = TrainingSettings {
             steps: Some(self.steps as u64),
             learning_rate: Some(learning_rate),
             micro_batch_tokens: Some(self.micro_batch_tokens),
-            dtype: Some(self.dtype),
+            dtype: Some(dtype),
             gradient_checkpointing: Some(self.gradient_checkpointing),
             ..TrainingSettings::default()
         };
@@ -94,7 +97,6 @@ impl Shared {
             model,
             training,
             device,
-            dtype: self.dtype,
             json: self.json,
         })
     }
@@ -134,7 +136,7 @@ impl Bench {
                 sorted[sorted.len() / 2],
                 sorted.len(),
                 peak / 1e9,
-                self.dtype.resolve(self.device),
+                self.training.dtype.resolve(self.device),
                 self.device,
             );
             return Ok(());
@@ -145,7 +147,7 @@ impl Bench {
             ("peak_gb".to_owned(), json!(round(peak / 1e9))),
             (
                 "dtype".to_owned(),
-                json!(self.dtype.resolve(self.device).to_string()),
+                json!(self.training.dtype.resolve(self.device).to_string()),
             ),
             ("device".to_owned(), json!(format!("{:?}", self.device))),
             ("threads".to_owned(), json!(tch::get_num_threads())),

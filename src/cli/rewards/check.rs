@@ -89,7 +89,7 @@ impl Check {
         let (mix, _, _) = at(&self.definition, problems(&definition, folder))?;
         let known = Known::new(&mix, definition.rollout.max_new_tokens);
         let arms = at(&self.definition, self.arms(&definition))?;
-        let mut batches = given::read(&self.completions, &known)?;
+        let batches = given::read(&self.completions, &known)?;
         let verdicts = verdicts(&batches)?;
         let mut built = Vec::new();
         for (name, table) in arms {
@@ -100,16 +100,12 @@ impl Check {
             let mut kinds = rewards.iter().map(Single::kind);
             kinds.any(|kind| HANDS_IDS_ON.contains(&kind))
         };
-        let ids = if built.iter().any(|(_, rewards)| asks(rewards)) {
-            kept::tokenize(&self.completions, &mut batches)
-        } else {
-            None
-        };
+        let without_ids = kept::without_ids(&batches);
         let found = built.iter().map(|(name, rewards)| {
             let found = judge(name, rewards, &batches, &verdicts);
             let mut found = found.with_context(|| format!("arm {name}"))?;
             if asks(rewards) {
-                found.notes.extend(ids.clone());
+                found.notes.extend(without_ids.clone());
             }
             Ok(found)
         });

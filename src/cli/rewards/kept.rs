@@ -1,28 +1,15 @@
-//! What a run kept beside its completions: the tokenizer of the model that wrote
-//! them, and what its rewards said of them.
+//! What a run kept beside its completions: the tokens that were sampled, and what
+//! its rewards said of them.
 //!
-//! A training keeps the text of a completion and not its tokens. Functions that
-//! ask for `completion_ids` get those that the model's own tokenizer makes of the
-//! text, with the end token where the cap did not cut it off. That may be other
-//! tokens than were sampled where a text can be written in several ways.
-//!
-//! Worked example: `RUN/arms/grpo/seed-1/completions` is read with
-//! `RUN/arms/grpo/seed-1/model`.
-//!
-//! What it deliberately does not do: take any model but the one beside the
-//! completions, or judge which of two values is right.
-
-use std::path::{Path, PathBuf};
+//! What it deliberately does not do: judge which of two values is right, or make
+//! tokens of a text. A text can be written in several ways, and padding is no
+//! part of it, so they would be other tokens than were sampled.
 
 use ::rewards::BatchScores;
 use serde::Serialize;
 
 use super::findings::SUM;
 use super::given::{Batches, Given, RECORDED, RECORDED_SUM};
-use crate::model::Stored;
-
-/// The folder of an arm's completions.
-const COMPLETIONS: &str = "completions";
 
 /// Differences up to this are rounding.
 const ROUNDING: f64 = 1e-9;
@@ -42,59 +29,15 @@ pub(super) struct Recorded {
     pub(super) largest: Option<f64>,
 }
 
-/// Gives completions without tokens those of their text, and says in a sentence
-/// what `completion_ids` are; `None` where the rows had them.
-pub(super) fn tokenize(path: &Path, batches: &mut Batches) -> Option<String> {
-    let total = batches.all.iter().flatten().count();
-    let mut without: Vec<&mut Given> = (batches.all.iter_mut().flatten())
-        .filter(|given| given.completion_ids.is_empty())
-        .collect();
-    if without.is_empty() {
-        return None;
-    }
-    let count = without.len();
-    let empty =
-        format!("{count} of {total} completions come without `completion_ids`: functions see []");
-    let Some(model) = model_of(path) else {
-        return Some(empty);
-    };
-    let at = model.display();
-    let text = match Stored::open(&model) {
-        Ok(stored) => stored.text,
-        Err(error) => return Some(format!("{empty}; {error:#}")),
-    };
-    let mut others = 0;
-    for given in &mut without {
-        let mut ids = match text.encode_completion(&given.completion) {
-            Ok(ids) => ids,
-            Err(error) => return Some(format!("{empty} from {} on; {error:#}", given.place)),
-        };
-        let seen = given.scored();
-        if seen.truncated {
-            ids.pop();
-        }
-        others += usize::from(ids.len() != seen.completion_tokens);
-        given.completion_ids = ids;
-    }
-    let told = format!("`completion_ids` are what the tokenizer of {at} makes of the texts");
-    if others == 0 {
-        return Some(told);
-    }
-    Some(format!(
-        "{told}; of {others} of {count} these are more or fewer tokens than were sampled"
-    ))
-}
-
-/// The model that wrote the completions, where they lie beside one.
-fn model_of(path: &Path) -> Option<PathBuf> {
-    let path = path.canonicalize().ok()?;
-    let folder = if path.is_dir() {
-        path.as_path()
-    } else {
-        path.parent()?
-    };
-    let model = folder.parent()?.join("model");
-    (folder.file_name()? == COMPLETIONS && model.is_dir()).then_some(model)
+/// Says of how many completions the tokens are not known; `None` where they are of
+/// all.
+pub(super) fn without_ids(batches: &Batches) -> Option<String> {
+    let all = || batches.all.iter().flatten();
+    let without = all().filter(|given| given.completion_ids.is_empty());
+    let (count, total) = (without.count(), all().count());
+    (count > 0).then(|| {
+        format!("{count} of {total} completions come without `completion_ids`: functions see []")
+    })
 }
 
 /// Compares what rewards say with what those of the same names said in training.

@@ -41,6 +41,7 @@ fn completion(sample: u32, prompt: &str, text: &str) -> LoggedCompletion {
         sample,
         prompt: prompt.to_owned(),
         completion: text.to_owned(),
+        completion_ids: Vec::new(),
         reward: Some(1.25 - f64::from(sample)),
         rewards: Vec::new(),
         advantage: None,

@@ -150,6 +150,7 @@ fn the_last_phase_is_read_and_a_damaged_one_is_refused_by_name() {
         sample,
         prompt: prompt.to_owned(),
         completion: "<think> 3 4 </think> 7".to_owned(),
+        completion_ids: Vec::new(),
         reward: (sample == 0).then_some(1.1),
         rewards: Vec::new(),
         advantage: None,

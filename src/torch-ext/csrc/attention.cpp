@@ -20,7 +20,8 @@ void write(void* to, int64_t at, bool bf16, float value) {
 }
 
 // kLanes scores of one query against a block of keys.
-QINGLAN_CLONES void score_block(const Attend& call, int64_t query, int64_t keys, float* scores) {
+QINGLAN_LEVELS(void, score_block, (const Attend& call, int64_t query, int64_t keys, float* scores),
+               (call, query, keys, scores)) {
   const Cache& cache = call.cache;
   float sums[kLanes] = {};
   if (cache.bf16) {
@@ -45,7 +46,7 @@ QINGLAN_CLONES void score_block(const Attend& call, int64_t query, int64_t keys,
 }
 
 // Turns the first `length` scores into weights and returns their sum.
-QINGLAN_CLONES float softmax(float* scores, int64_t length) {
+QINGLAN_LEVELS(float, softmax, (float* scores, int64_t length), (scores, length)) {
   float most = scores[0];
   for (int64_t s = 1; s < length; ++s) most = scores[s] > most ? scores[s] : most;
   float sum = 0.0f;
@@ -56,7 +57,8 @@ QINGLAN_CLONES float softmax(float* scores, int64_t length) {
   return sum;
 }
 
-QINGLAN_CLONES void add_value(const Cache& cache, int64_t value, float weight, float* sums) {
+QINGLAN_LEVELS(void, add_value, (const Cache& cache, int64_t value, float weight, float* sums),
+               (cache, value, weight, sums)) {
   if (cache.bf16) {
     const uint16_t* v = static_cast<const uint16_t*>(cache.pages) + value;
     for (int64_t e = 0; e < cache.head_dim; ++e) sums[e] += weight * from_bf16(v[e]);
@@ -120,7 +122,7 @@ inline void write_key(const float* __restrict head, int64_t dim, bool bf16, void
 }
 
 // `head` is scratch for one.
-QINGLAN_CLONES void store_token(const Store& call, int64_t token, float* __restrict head) {
+QINGLAN_LEVELS(void, store_token, (const Store& call, int64_t token, float* __restrict head), (call, token, head)) {
   const Cache& cache = call.cache;
   const int64_t dim = cache.head_dim;
   const int64_t half = dim / 2;

@@ -62,7 +62,8 @@ inline __attribute__((always_inline)) void add_rows(const Linear& call, const vo
   std::memcpy(tile.sums, sums, sizeof sums);
 }
 
-QINGLAN_CLONES void add_tile(const Linear& call, const void* weights, int64_t row, int64_t rows, Tile& tile) {
+QINGLAN_LEVELS(void, add_tile, (const Linear& call, const void* weights, int64_t row, int64_t rows, Tile& tile),
+               (call, weights, row, rows, tile)) {
   if (rows == kRows) {
     add_rows<kRows>(call, weights, row, tile);
   } else {
@@ -70,7 +71,8 @@ QINGLAN_CLONES void add_tile(const Linear& call, const void* weights, int64_t ro
   }
 }
 
-QINGLAN_CLONES void finish(const Linear& call, int64_t panel, int64_t row, int64_t rows, Tile& tile) {
+QINGLAN_LEVELS(void, finish, (const Linear& call, int64_t panel, int64_t row, int64_t rows, Tile& tile),
+               (call, panel, row, rows, tile)) {
   const bool gate_up = is_gate_up(call.finish);
   const int64_t width = panel_width(gate_up);
   const int64_t first = panel * width;

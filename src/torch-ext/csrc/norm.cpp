@@ -33,7 +33,7 @@ namespace {
 
 constexpr int64_t kSums = 32;
 
-QINGLAN_CLONES void norm_row(const Norm& call, int64_t row) {
+QINGLAN_LEVELS(void, norm_row, (const Norm& call, int64_t row), (call, row)) {
   const float* x = call.x + row * call.width;
   // Sums side by side, because the compiler may not reorder one.
   float sums[kSums] = {};
@@ -54,7 +54,7 @@ QINGLAN_CLONES void norm_row(const Norm& call, int64_t row) {
   }
 }
 
-QINGLAN_CLONES void gather_row(const Gather& call, int64_t at) {
+QINGLAN_LEVELS(void, gather_row, (const Gather& call, int64_t at), (call, at)) {
   const int64_t from = call.rows[at] * call.width;
   float* y = call.y + at * call.width;
   if (call.bf16) {

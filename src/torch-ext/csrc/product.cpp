@@ -47,7 +47,7 @@ QINGLAN_INSIDE void columns_of(const Product& p, int64_t column) {
 
 }  // namespace
 
-QINGLAN_CLONES void multiply(const Product& p) {
+QINGLAN_LEVELS(void, multiply, (const Product& p), (p)) {
   int64_t column = 0;
   for (; column + 32 <= p.columns; column += 32) columns_of<2>(p, column);
   if (column < p.columns) columns_of<1>(p, column);

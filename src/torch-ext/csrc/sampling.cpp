@@ -75,7 +75,7 @@ struct Row {
   float inverse_temperature;
 };
 
-QINGLAN_CLONES float greatest(const float* logits, int64_t count) {
+QINGLAN_LEVELS(float, greatest, (const float* logits, int64_t count), (logits, count)) {
   float most[kSums];
   for (int64_t j = 0; j < kSums; ++j) most[j] = kDropped;
   const int64_t whole = count / kSums * kSums;
@@ -89,13 +89,14 @@ QINGLAN_CLONES float greatest(const float* logits, int64_t count) {
 }
 
 // Weights exp((logit - most) / temperature) of the tokens [first, first + count).
-QINGLAN_CLONES void weigh(const Row& row, int64_t first, int64_t count, float* weights) {
+QINGLAN_LEVELS(void, weigh, (const Row& row, int64_t first, int64_t count, float* weights),
+               (row, first, count, weights)) {
   for (int64_t i = 0; i < count; ++i) {
     weights[i] = exp_fast((row.logits[first + i] - row.most) * row.inverse_temperature);
   }
 }
 
-QINGLAN_CLONES double add_up(const float* weights, int64_t count) {
+QINGLAN_LEVELS(double, add_up, (const float* weights, int64_t count), (weights, count)) {
   double sums[kSums] = {};
   const int64_t whole = count / kSums * kSums;
   for (int64_t i = 0; i < whole; i += kSums) {

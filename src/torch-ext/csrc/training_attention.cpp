@@ -281,7 +281,7 @@ QINGLAN_INSIDE void task(const TrainAttention& call, int64_t index, bool backwar
   work.run(index / call.kv_heads, backward);
 }
 
-QINGLAN_CLONES void run_task(const TrainAttention& call, int64_t index, bool backward) {
+QINGLAN_LEVELS(void, run_task, (const TrainAttention& call, int64_t index, bool backward), (call, index, backward)) {
   if (call.bf16) {
     task<uint16_t>(call, index, backward);
   } else {

@@ -84,7 +84,7 @@ QINGLAN_INSIDE void norm_back_row(const TrainNorm& call, int64_t row, float* wei
   for (int64_t i = 0; i < call.width; ++i) weight_gradient[i] += number(dy, i) * x[i] * factor;
 }
 
-QINGLAN_CLONES void norm_rows(const TrainNorm& call, int64_t first, int64_t last) {
+QINGLAN_LEVELS(void, norm_rows, (const TrainNorm& call, int64_t first, int64_t last), (call, first, last)) {
   for (int64_t row = first; row < last; ++row) {
     if (call.bf16) {
       norm_row<uint16_t>(call, row);
@@ -94,7 +94,8 @@ QINGLAN_CLONES void norm_rows(const TrainNorm& call, int64_t first, int64_t last
   }
 }
 
-QINGLAN_CLONES void norm_back_rows(const TrainNorm& call, int64_t first, int64_t last, float* weight_gradient) {
+QINGLAN_LEVELS(void, norm_back_rows, (const TrainNorm& call, int64_t first, int64_t last, float* weight_gradient),
+               (call, first, last, weight_gradient)) {
   for (int64_t row = first; row < last; ++row) {
     if (call.bf16) {
       norm_back_row<uint16_t>(call, row, weight_gradient);
@@ -132,7 +133,8 @@ QINGLAN_INSIDE void gate_back_row(const TrainGate& call, int64_t row) {
   }
 }
 
-QINGLAN_CLONES void gate_rows(const TrainGate& call, int64_t first, int64_t last, bool backward) {
+QINGLAN_LEVELS(void, gate_rows, (const TrainGate& call, int64_t first, int64_t last, bool backward),
+               (call, first, last, backward)) {
   for (int64_t row = first; row < last; ++row) {
     if (call.bf16) {
       backward ? gate_back_row<uint16_t>(call, row) : gate_row<uint16_t>(call, row);
@@ -142,7 +144,7 @@ QINGLAN_CLONES void gate_rows(const TrainGate& call, int64_t first, int64_t last
   }
 }
 
-QINGLAN_CLONES void accumulate(const Accumulate& call, int64_t first, int64_t last) {
+QINGLAN_LEVELS(void, accumulate, (const Accumulate& call, int64_t first, int64_t last), (call, first, last)) {
   for (int64_t i = first; i < last; ++i) call.sum[i] += from_bf16(call.more[i]);
 }
 

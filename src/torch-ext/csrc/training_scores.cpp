@@ -28,7 +28,7 @@ struct TrainScores {
 
 namespace {
 
-QINGLAN_CLONES void score_row(const TrainScores& call, int64_t row) {
+QINGLAN_LEVELS(void, score_row, (const TrainScores& call, int64_t row), (call, row)) {
   const float* logits = call.logits + row * call.vocabulary;
   const float turn = call.inverse_temperature;
   const int64_t whole = call.vocabulary / kLanes * kLanes;
@@ -89,7 +89,7 @@ QINGLAN_INSIDE void back_row(const TrainScores& call, int64_t row) {
   put(to, target, pull + gradient(logits[target]));
 }
 
-QINGLAN_CLONES void back(const TrainScores& call, int64_t row) {
+QINGLAN_LEVELS(void, back, (const TrainScores& call, int64_t row), (call, row)) {
   if (call.bf16) {
     back_row<uint16_t>(call, row);
   } else {

@@ -72,6 +72,7 @@ impl CompletionLog {
                 sample: (index % group) as u32,
                 prompt: item.prompt.to_owned(),
                 completion: item.completion.to_owned(),
+                completion_ids: item.completion_ids.to_vec(),
                 reward: scores.and_then(|scores| scores.totals.get(index).copied().flatten()),
                 rewards: scores.map_or_else(Vec::new, |scores| rewards_of(scores, index)),
                 advantage: None,

@@ -7,7 +7,7 @@ use torch_ext::cpu::training;
 use super::{Parameters, has_kernels, present};
 
 /// A linear layer.
-pub(super) struct Linear {
+pub(crate) struct Linear {
     weight: Tensor,
     bias: Option<Tensor>,
     weight_gradient: Option<Tensor>,
@@ -55,8 +55,20 @@ impl Linear {
         }
     }
 
+    /// A layer without bias or adapter; the gradient of the weight goes into `sum`,
+    /// which is float32.
+    pub(crate) fn bare(weight: Tensor, sum: Tensor) -> Self {
+        Self {
+            weight,
+            bias: None,
+            weight_gradient: Some(sum),
+            bias_gradient: None,
+            parts: Vec::new(),
+        }
+    }
+
     /// `[S, in]` gives `[S, out]`.
-    pub(super) fn forward(&self, x: &Tensor) -> Tensor {
+    pub(crate) fn forward(&self, x: &Tensor) -> Tensor {
         let y = x.linear(&self.weight, self.bias.as_ref());
         for part in &self.parts {
             let change = x.linear(&part.down, None::<Tensor>);
@@ -67,7 +79,7 @@ impl Linear {
     }
 
     /// The gradient of `x`, from that of what it gave; sums the parameters' own.
-    pub(super) fn backward(&self, x: &Tensor, y_gradient: &Tensor) -> Tensor {
+    pub(crate) fn backward(&self, x: &Tensor, y_gradient: &Tensor) -> Tensor {
         if let Some(sum) = &self.weight_gradient {
             add_product(sum, y_gradient, x, None);
         }

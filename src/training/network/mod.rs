@@ -28,6 +28,7 @@ mod packed;
 mod portable;
 
 pub use head::Scored;
+pub(crate) use linear::Linear;
 pub use packed::Packed;
 pub(crate) use packed::tokens_of;
 

@@ -132,7 +132,8 @@ pub(super) struct Sample {
 }
 
 unsafe extern "C" {
-    pub(super) fn qinglan_has_avx512_bf16() -> bool;
+    pub(super) fn qinglan_level_of_machine() -> i32;
+    pub(super) fn qinglan_level() -> i32;
     #[cfg(test)]
     pub(super) fn qinglan_plain_only(yes: bool);
     pub(super) fn qinglan_allocate(bytes: i64) -> *mut c_void;

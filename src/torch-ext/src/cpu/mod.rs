@@ -8,12 +8,14 @@
 //! page numbers or the number of threads. So decoding token by token or a
 //! prompt at once, with or without shared pages, gives the same bits, on
 //! machines of one instruction set. AVX-512 with BF16 has kernels of its own;
-//! other machines run plain loops, whose rounding differs.
+//! other machines run loops compiled for theirs, whose rounding differs. A
+//! process can be told to run those of a lesser machine; see [`Level`].
 //!
 //! Deliberately absent: gradients, other devices, quantised weights.
 
 mod cache;
 mod ffi;
+mod level;
 mod linear;
 mod memory;
 mod norm;
@@ -21,6 +23,7 @@ mod sampling;
 pub mod training;
 
 pub use cache::{Batch, HeadNorms, KvCache, PAGE, Rotary};
+pub use level::{Level, VARIABLE};
 pub use linear::{PackedGateUp, PackedLinear};
 pub use memory::keep_memory;
 pub use norm::{gather_rows, rms_norm};
@@ -28,11 +31,10 @@ pub use sampling::{Draw, Drawn, SampleError, sample};
 
 use tch::{Device, Kind, Tensor};
 
-/// Whether products of bfloat16 are fast on this machine (AVX-512 BF16).
-/// Elsewhere everything works too, and `Kind::Float` is the faster choice.
+/// Whether this process multiplies bfloat16 by instructions for it (AVX-512
+/// BF16). Elsewhere it is widened to float32 first.
 pub fn has_bf16() -> bool {
-    // SAFETY: takes nothing and reads only what the processor says of itself.
-    unsafe { ffi::qinglan_has_avx512_bf16() }
+    Level::of_process() == Level::Avx512Bf16
 }
 
 const KINDS: [Kind; 2] = [Kind::Float, Kind::BFloat16];

@@ -1,0 +1,234 @@
+//! The number formats of a run: what each `dtype = "auto"` of its definition
+//! stands for. They are measured before the first stage, once for each engine,
+//! and kept in the run's folder, so that all arms, processes and resumptions
+//! compute in the same.
+//!
+//! What it deliberately does not do: touch a format that the definition names.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use super::{Request, models_folder};
+use crate::config::{AlgorithmSettings, BaseSettings, BaseSource, Definition};
+use crate::files;
+use crate::formats::{Choice, Engine, generation_rows};
+use crate::generation::PrecisionChoice;
+use crate::model::{ModelConfig, Stored, vocabulary};
+
+/// Holds the choices, by what they are for.
+pub(crate) const FORMATS_FILE: &str = "formats.json";
+
+/// What a choice is for.
+const TRAINING: &str = "training";
+const TEACHER: &str = "the teacher's training";
+const PRETRAINING: &str = "pre-training";
+const TEACHER_PRETRAINING: &str = "the teacher's pre-training";
+const ROLLOUT: &str = "rollouts";
+const EVALUATION: &str = "evaluation";
+
+/// The choices of a run, by what they are for; none for what the definition says.
+///
+/// Worked example: `{"training": {"format": "float32", "reason": {…}}}`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Formats(BTreeMap<String, Choice>);
+
+impl Formats {
+    /// Reads those of a folder; none where nothing was measured for it.
+    fn read(folder: &Path) -> Result<Self> {
+        let path = folder.join(FORMATS_FILE);
+        if !path.exists() {
+            return Ok(Self::default());
+        }
+        let bytes = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+        serde_json::from_slice(&bytes).with_context(|| {
+            format!(
+                "{} is damaged: it holds the number formats that the run began with",
+                path.display()
+            )
+        })
+    }
+
+    /// What was chosen for what, in the words of [`Choice`].
+    pub(crate) fn told(&self) -> impl Iterator<Item = (&str, String)> {
+        let choices = self.0.iter();
+        choices.map(|(name, choice)| (name.as_str(), choice.to_string()))
+    }
+}
+
+/// Whether a definition leaves any format open.
+pub(crate) fn are_open(definition: &Definition) -> bool {
+    !slots(&mut definition.clone()).is_empty()
+}
+
+/// The places of a definition whose format is open, each with what it is for.
+fn slots(definition: &mut Definition) -> Vec<(&'static str, &mut PrecisionChoice)> {
+    let Definition {
+        training,
+        arm,
+        teacher,
+        base,
+        rollout,
+        evaluation,
+        ..
+    } = definition;
+    let shared = training.dtype.get_or_insert_default();
+    let is_open = *shared == PrecisionChoice::Auto;
+    let mut slots = vec![
+        (ROLLOUT, &mut rollout.dtype),
+        (EVALUATION, &mut evaluation.dtype),
+        (TRAINING, shared),
+    ];
+    for arm in arm.values_mut() {
+        slots.extend(arm.training.dtype.as_mut().map(|own| (TRAINING, own)));
+    }
+    // A base is pre-trained in float32 where nothing is said.
+    slots.extend(pretraining(base).map(|own| (PRETRAINING, own)));
+    if let Some(teacher) = teacher {
+        let own = &mut teacher.training.dtype;
+        if teacher.algorithm.is_some() && teacher.base.is_some() {
+            // It may be another model than the arms', and then has other shapes.
+            if is_open {
+                own.get_or_insert_default();
+            }
+            slots.extend(own.as_mut().map(|own| (TEACHER, own)));
+        }
+        let own = teacher.base.as_mut().and_then(pretraining);
+        slots.extend(own.map(|own| (TEACHER_PRETRAINING, own)));
+    }
+    slots.retain(|(_, dtype)| **dtype == PrecisionChoice::Auto);
+    slots
+}
+
+/// The format that a base's pre-training names.
+fn pretraining(base: &mut BaseSettings) -> Option<&mut PrecisionChoice> {
+    base.pretraining.as_mut()?.training.dtype.as_mut()
+}
+
+impl Request {
+    /// Puts a format in every place of the definition that leaves it open: what
+    /// the run began with, or what is measured now and written down. Rank 0 does
+    /// it for all. `items` are evaluated.
+    pub(super) fn settle_formats(&mut self, items: usize) -> Result<Formats> {
+        let formats = self.ranks.lead(|| {
+            let mut formats = Formats::read(&self.out)?;
+            let mut open = self.definition.clone();
+            let names: BTreeSet<&str> = slots(&mut open).iter().map(|(name, _)| *name).collect();
+            let known = formats.0.len();
+            for &name in &names {
+                if !formats.0.contains_key(name) {
+                    let choice = self.measure(name, items)?;
+                    formats.0.insert(name.to_owned(), choice);
+                }
+            }
+            if formats.0.len() > known {
+                let path = self.out.join(FORMATS_FILE);
+                files::write_whole(&path, &serde_json::to_vec_pretty(&formats)?)?;
+            }
+            // A sweep hands on what another job had open.
+            formats.0.retain(|name, _| names.contains(name.as_str()));
+            Ok(formats)
+        })?;
+        for (name, dtype) in slots(&mut self.definition) {
+            let choice = formats.0.get(name);
+            let choice = choice.with_context(|| format!("nothing was chosen for {name}"))?;
+            *dtype = choice.settled();
+        }
+        if self.ranks.is_first() {
+            for (name, choice) in formats.told() {
+                eprintln!("{name} in {choice}");
+            }
+        }
+        Ok(formats)
+    }
+
+    /// Measures what a choice is for, as it will be computed.
+    fn measure(&self, name: &str, items: usize) -> Result<Choice> {
+        let definition = &self.definition;
+        let teacher = definition.teacher.as_ref();
+        let teachers_base = || {
+            let base = teacher.and_then(|teacher| teacher.base.as_ref());
+            base.context("the definition has no teacher that is a model")
+        };
+        let base = match name {
+            TEACHER | TEACHER_PRETRAINING => teachers_base()?,
+            _ => &definition.base,
+        };
+        let config = config_of(base, &self.definition_folder)?;
+        let pretraining = base.pretraining.as_ref();
+        let shared = definition.training.micro_batch_tokens;
+        let tokens = match name {
+            TEACHER => teacher
+                .and_then(|teacher| teacher.training.micro_batch_tokens)
+                .or(shared),
+            PRETRAINING | TEACHER_PRETRAINING => {
+                pretraining.and_then(|pretraining| pretraining.training.micro_batch_tokens)
+            }
+            _ => shared,
+        };
+        let world = self.ranks.world();
+        let share = |completions: usize| generation_rows(completions.div_ceil(world));
+        let (engine, rows) = match name {
+            ROLLOUT => (Engine::Generation, share(batch(definition))),
+            EVALUATION => {
+                let samples = definition.evaluation.samples as usize;
+                (Engine::Generation, share(items.saturating_mul(samples)))
+            }
+            _ => (Engine::Training, tokens.unwrap_or(usize::MAX)),
+        };
+        let (_, threads) = self.workers();
+        Ok(on_threads(threads, || {
+            Choice::measure(engine, &config, rows, self.device)
+        }))
+    }
+}
+
+/// Completions that the arms sample at a time, the most of any arm; as many as
+/// there can be where no arm samples.
+fn batch(definition: &Definition) -> usize {
+    let sampled = definition.arm.values();
+    let sampled = sampled.filter_map(|arm| sampled_at_a_time(&arm.algorithm));
+    sampled.max().unwrap_or(usize::MAX)
+}
+
+fn sampled_at_a_time(algorithm: &AlgorithmSettings) -> Option<usize> {
+    let (prompts, samples) = match algorithm {
+        AlgorithmSettings::Sft(_) => return None,
+        AlgorithmSettings::Grpo(own) => (own.prompts_per_generation, own.num_generations),
+        AlgorithmSettings::Rloo(own) => (own.prompts_per_generation, own.num_generations),
+        AlgorithmSettings::ReinforcePlusPlus(own) => {
+            (own.prompts_per_generation, own.num_generations)
+        }
+        AlgorithmSettings::Rft(own) => (own.prompts_per_generation, own.num_generations),
+        AlgorithmSettings::Opd(own) => (own.prompts_per_generation, own.num_generations),
+    };
+    Some(prompts.saturating_mul(samples))
+}
+
+/// The shapes of a base.
+fn config_of(base: &BaseSettings, definition_folder: &Path) -> Result<ModelConfig> {
+    match base.source("base")? {
+        BaseSource::Pretrained(shape, _) => vocabulary::config(shape),
+        BaseSource::Model(name) => {
+            let path = Stored::find(name, definition_folder, &models_folder()?)?;
+            Ok(Stored::open(&path)?.config)
+        }
+    }
+}
+
+/// Does work on a thread on which libtorch uses so many: it counts them for each
+/// thread of ours.
+fn on_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let worker = scope.spawn(|| {
+            tch::set_num_threads(threads as i32);
+            work()
+        });
+        worker
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
