@@ -80,7 +80,11 @@ fn a_server_that_refuses_fields_is_asked_as_its_errors_advise() {
     let mut given: Option<String> = None;
     let ended = loop {
         let mut more = vec!["--temperature", "0.6", "--concurrency", "1"];
-        more.extend(given.iter().flat_map(|given| ["--request-fields", given]));
+        more.extend(
+            given
+                .iter()
+                .flat_map(|given| ["--request-fields", given.as_str()]),
+        );
         let ended = evaluate(&bench, &server, &more);
         let Some((_, advice)) = ended.stderr.split_once("pass --request-fields ") else {
             break ended;

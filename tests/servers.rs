@@ -69,7 +69,7 @@ fn ask(table: Vec<(&'static str, String)>, more: &[&str]) -> Asked {
     }
 }
 
-fn body(message: Value, finish: &Value, usage: &Value) -> String {
+fn body(message: &Value, finish: &Value, usage: &Value) -> String {
     json!({"choices": [{"index": 0, "message": message, "finish_reason": finish}], "usage": usage})
         .to_string()
 }
@@ -92,21 +92,21 @@ fn reasoning_that_a_server_counts_beside_the_completion_is_in_the_record() {
     let tags = json!({"content": format!("<think>{words}</think>Answer: 7")});
     let thought = json!({"content": "<think> A 1 B </think> true"});
     let table = vec![
+        ("ordinary", body(&answer, &stop, &usage(305, 300, 315))),
+        ("apart, marked", body(&answer, &stop, &beside)),
         (
-            "ordinary",
-            body(answer.clone(), &stop, &usage(305, 300, 315)),
+            "apart, bare",
+            body(&json!({"content": "7"}), &stop, &beside),
         ),
-        ("apart, marked", body(answer.clone(), &stop, &beside)),
-        ("apart, bare", body(json!({"content": "7"}), &stop, &beside)),
-        ("apart, text given", body(shown, &stop, &beside)),
-        ("apart, between tags", body(tags, &stop, &beside)),
-        ("only in the total", body(answer.clone(), &stop, &gemini)),
+        ("apart, text given", body(&shown, &stop, &beside)),
+        ("apart, between tags", body(&tags, &stop, &beside)),
+        ("only in the total", body(&answer, &stop, &gemini)),
         (
             "nothing left",
-            body(json!({"content": ""}), &json!("length"), &usage(0, 60, 70)),
+            body(&json!({"content": ""}), &json!("length"), &usage(0, 60, 70)),
         ),
-        ("zeros", body(thought, &stop, &zeros)),
-        ("contradiction", body(answer, &stop, &usage(5, 300, 999))),
+        ("zeros", body(&thought, &stop, &zeros)),
+        ("contradiction", body(&answer, &stop, &usage(5, 300, 999))),
     ];
     let asked = ask(table, &["--tokenizer", "tokenizer.json"]);
     assert_eq!(asked.ended.code, Some(1), "{}", asked.ended.stderr);
@@ -153,7 +153,7 @@ fn zeros_beside_a_text_end_the_evaluation_where_nobody_counts() {
     let zeros = json!({"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0});
     let table = vec![(
         "zeros",
-        body(json!({"content": "Answer: 7"}), &json!("stop"), &zeros),
+        body(&json!({"content": "Answer: 7"}), &json!("stop"), &zeros),
     )];
     let asked = ask(table, &[]);
     assert_eq!(asked.ended.code, Some(2), "{}", asked.ended.stderr);
@@ -180,27 +180,27 @@ fn an_answer_that_the_cap_cut_off_is_truncated_and_a_withheld_one_is_missing() {
     ];
     let mut table: Vec<(&str, String)> = cut
         .iter()
-        .map(|(name, finish)| (*name, body(message(), finish, &full)))
+        .map(|(name, finish)| (*name, body(&message(), finish, &full)))
         .collect();
     let absent = json!({"choices": [{"message": message()}], "usage": full});
     table.push(("absent", absent.to_string()));
     let native = json!({"choices": [{"message": message(), "finish_reason": "stop", "native_finish_reason": "MAX_TOKENS"}], "usage": usage(50, 0, 60)});
     table.push(("a bridge", native.to_string()));
     let ended = body(
-        json!({"content": "Answer: 7"}),
+        &json!({"content": "Answer: 7"}),
         &json!("stop"),
         &usage(9, 0, 19),
     );
     table.push(("ended", ended));
     let silent = usage(0, 0, 10);
     let filter = json!("content_filter");
-    table.push(("filtered", body(json!({"content": ""}), &filter, &silent)));
+    table.push(("filtered", body(&json!({"content": ""}), &filter, &silent)));
     table.push((
         "filtered midway",
-        body(message(), &filter, &usage(20, 0, 30)),
+        body(&message(), &filter, &usage(20, 0, 30)),
     ));
     let refusal = json!({"content": null, "refusal": "I cannot help."});
-    table.push(("refused", body(refusal, &json!("stop"), &silent)));
+    table.push(("refused", body(&refusal, &json!("stop"), &silent)));
     let prompt = json!({"choices": [], "prompt_filter_results": [{"content_filter_results": {"hate": {"filtered": true}}}]});
     table.push(("prompt filtered", prompt.to_string()));
     let asked = ask(table, &[]);
@@ -238,31 +238,31 @@ fn a_reply_in_another_form_is_read_or_refused_by_name_at_its_first_try() {
     let thinking = json!({"type": "thinking", "thinking": [{"type": "text", "text": "3 and 4"}]});
     let floats = json!({"prompt_tokens": 10.0, "completion_tokens": 20.0});
     let strings = json!({"prompt_tokens": "10", "completion_tokens": "20"});
-    let plain = body(json!({"content": "Answer: 7"}), &stop, &spent);
+    let plain = body(&json!({"content": "Answer: 7"}), &stop, &spent);
     let image = json!({"type": "image_url", "image_url": {"url": "data:"}});
     let table = vec![
         (
             "text chunks",
-            body(json!({"content": [text]}), &stop, &spent),
+            body(&json!({"content": [text]}), &stop, &spent),
         ),
         (
             "thinking chunks",
-            body(json!({"content": [thinking, text]}), &stop, &spent),
+            body(&json!({"content": [thinking, text]}), &stop, &spent),
         ),
         (
             "floats",
-            body(json!({"content": "Answer: 7"}), &stop, &floats),
+            body(&json!({"content": "Answer: 7"}), &stop, &floats),
         ),
         (
             "strings",
-            body(json!({"content": "Answer: 7"}), &stop, &strings),
+            body(&json!({"content": "Answer: 7"}), &stop, &strings),
         ),
         ("mark", format!("\u{feff}{plain}")),
-        ("image", body(json!({"content": [image]}), &stop, &spent)),
+        ("image", body(&json!({"content": [image]}), &stop, &spent)),
         (
             "negative",
             body(
-                json!({"content": "Answer: 7"}),
+                &json!({"content": "Answer: 7"}),
                 &stop,
                 &json!({"prompt_tokens": 10, "completion_tokens": -3}),
             ),

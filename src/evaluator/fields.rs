@@ -115,7 +115,9 @@ impl Fields {
     pub(crate) fn record(&self) -> Value {
         let mut sampling = self.values.clone();
         // The record has the evaluation's own.
-        sampling.shift_remove("seed");
+        for name in ["temperature", "max_tokens", "seed"] {
+            sampling.shift_remove(name);
+        }
         json!({"sampling": sampling, "renamed": self.given})
     }
 
