@@ -460,7 +460,7 @@ mod tests {
             "½",
             "$",
             "\u{00B2}",
-            "She makes 7. ",
+            "She makes 8. ",
             "7 ",
             "Answer: feel free to. ",
             "answer",

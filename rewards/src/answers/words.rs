@@ -71,7 +71,7 @@ const BULLETS: [&str; 4] = ["- ", "* ", "+ ", "\u{2022} "];
 /// An announcement longer than this is taken as it is.
 const MAX_ANSWER: usize = 1024;
 /// A clause longer than this is read from its end only.
-const MAX_CLAUSE: usize = 200;
+const MAX_CLAUSE: usize = 100;
 
 /// The last such mark of `text`.
 pub(super) fn last(text: &str) -> Option<Mark<'_>> {
@@ -229,8 +229,13 @@ fn denies(head: &str) -> bool {
     let ends = ['.', ',', ';', ':', '!', '?', '\n'];
     let clause = &clause[clause.rfind(ends).map_or(0, |end| end + 1)..];
     clause.split_whitespace().any(|word| {
-        let word = word.to_lowercase();
-        DENIALS.contains(&word.as_str()) || word.ends_with("n't") || word.ends_with("n\u{2019}t")
+        let known = DENIALS
+            .iter()
+            .any(|denial| word.eq_ignore_ascii_case(denial));
+        known
+            || ["n't", "n\u{2019}t", "N'T"]
+                .iter()
+                .any(|ending| word.ends_with(ending))
     })
 }
 
