@@ -70,7 +70,7 @@ const GENERATED: usize = 32;
 fn kernels() -> String {
     let (own, most) = (Level::of_process(), Level::of_machine());
     if own == most {
-        return format!("{own}; {VARIABLE} asks for less");
+        return format!("{own}, the most that this machine has");
     }
     format!("{own}, as {VARIABLE} says; this machine has {most}")
 }
