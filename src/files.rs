@@ -175,6 +175,17 @@ pub fn create_folder(path: &Path) -> Result<()> {
     created.with_context(|| format!("creating {}", path.display()))
 }
 
+/// Makes one folder where it is not there, so that it lasts through a crash,
+/// and none above it: where those have gone, so has what it would belong to.
+pub fn create_last_folder(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    std::fs::create_dir(path)
+        .and_then(|()| path.parent().map_or(Ok(()), sync_folder))
+        .with_context(|| format!("creating {}", path.display()))
+}
+
 /// Whether a name is one that a file or folder has while it is written.
 fn is_temporary(name: &str) -> bool {
     name.starts_with('.') && name.ends_with(".partial")
@@ -366,6 +377,17 @@ mod tests {
         assert!(lock(&at).unwrap().is_none());
         drop(new);
         assert!(lock(&at).unwrap().is_some());
+    }
+
+    #[test]
+    fn one_folder_is_made_and_none_above_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path().join("a");
+        assert!(create_last_folder(&at.join("b")).is_err());
+        assert!(!at.exists());
+        for _ in ["made", "there"] {
+            create_last_folder(&at).unwrap();
+        }
     }
 
     #[test]

@@ -251,17 +251,15 @@ fn kills_at_random_moments_change_no_bit() {
     let mut killed = 0;
     while killed < rounds() {
         let moment = moments.next().unwrap();
-        loop {
-            let signal = SIGNALS[random.random_range(0..14usize).min(7)];
-            print!("{:4} ", killed + 1);
-            if stop_at(&bench, &moment, signal) {
-                killed += 1;
-                break;
-            }
-            println!("finished before {}", moment.name());
-            assert_whole(&bench, &whole);
-            bench = Bench::new(&definition());
+        let signal = SIGNALS[random.random_range(0..14usize).min(7)];
+        print!("{:4} ", killed + 1);
+        if stop_at(&bench, &moment, signal) {
+            killed += 1;
+            continue;
         }
+        println!("finished before {}", moment.name());
+        assert_whole(&bench, &whole);
+        bench = Bench::new(&definition());
     }
     bench.run("run", &["--resume"]).done();
     assert_whole(&bench, &whole);

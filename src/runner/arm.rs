@@ -48,6 +48,7 @@ pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
         run.write(|| checkpoint::clear(&at))?;
         return Ok(Done::Finished);
     }
+    run.write(|| files::create_folder(&at))?;
     let settings = run
         .definition()
         .arm

@@ -81,7 +81,7 @@ pub enum Ending {
 pub fn train(job: &Job<'_>, source: &mut dyn Source) -> Result<Ending> {
     let ranks = job.learner.ranks();
     ranks.lead(|| {
-        files::create_folder(job.folder)?;
+        files::create_last_folder(job.folder)?;
         files::remove_leftovers(job.folder)
     })?;
     let Learner {

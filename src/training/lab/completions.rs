@@ -9,9 +9,11 @@
 use std::path::{Path, PathBuf};
 
 use algorithms::Prompt;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use experiments::completions::{self, LoggedCompletion};
 use rewards::{BatchScores, Scored};
+
+use crate::files;
 
 /// Most phases of a training that are kept, spread evenly over it.
 const PHASES: u64 = 512;
@@ -97,11 +99,7 @@ impl CompletionLog {
         let Some(first) = rows.first() else {
             return Ok(());
         };
-        // Only this one folder: where those above it have gone, the run has.
-        if !self.folder.exists() {
-            std::fs::create_dir(&self.folder)
-                .with_context(|| format!("creating {}", self.folder.display()))?;
-        }
+        files::create_last_folder(&self.folder)?;
         completions::write(&self.file(first.step), &rows)?;
         Ok(())
     }
