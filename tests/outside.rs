@@ -244,3 +244,44 @@ fn a_run_whose_definition_was_edited_is_not_gone_on_with() {
     let shown = bench.qinglan(&["runs", "show", "run"]).done().stdout;
     assert!(shown.contains("edited after it began"), "{shown}");
 }
+
+#[test]
+fn a_file_that_changes_in_the_middle_of_a_sweep_ends_the_jobs_that_would_read_it() {
+    if !has_python() {
+        return;
+    }
+    // The first job's own samples edit it.
+    let edits = "
+import os
+
+def reward(completions, **_):
+    if os.path.exists('sweep/jobs/seed-1/arms/grpo') and not os.path.exists('edited'):
+        open('edited', 'w').close()
+        open('rewards.py', 'a').write('# edited\\n')
+    return [float(len(c)) for c in completions]
+";
+    let bench = bench(&arm("grpo", ""), edits);
+    let sweep = |more: &[&str]| {
+        let sweep = [
+            "sweep",
+            "tiny.toml",
+            "--seeds",
+            "1,2",
+            "--jobs",
+            "1",
+            "--devices",
+            "cpu",
+            "--out",
+            "sweep",
+        ];
+        bench.qinglan(&[&sweep[..], more].concat())
+    };
+    let ended = sweep(&[]);
+    assert_ended(&ended, 1, &["1 of 2 jobs failed", "rewards.py has changed"]);
+    assert!(bench.path("sweep/jobs/seed-1/manifest.json").exists());
+    let resumed = sweep(&["--resume"]);
+    let words = ["another sweep", "its rewards.py had another content"];
+    assert_ended(&resumed, 2, &words);
+    bench.write("rewards.py", edits);
+    sweep(&["--resume"]).done();
+}

@@ -3,6 +3,7 @@
 
 use experiments::completions::{self, LoggedCompletion};
 use experiments::dataset;
+use qinglan::tasks::{Mix, Proportions, Split};
 use serde_json::{Value, json};
 
 use crate::metrics::logged;
@@ -419,9 +420,17 @@ fn a_weight_of_0_measures_and_pays_nothing() {
 
 #[test]
 fn a_reward_that_fails_while_others_are_sampled_ends_the_training_with_its_reason() {
-    let bench = rewarded(
-        "reward = { correct = 1.0, near = { is = \"script\", expr = \"nearness(tokens)\" } }",
+    // Of its problems the first alone is asked about before a training begins.
+    let mix = Mix::new(&["alphabet_arithmetic"], Proportions::default()).unwrap();
+    let prompt = |index| mix.problem(1, Split::Train, index).prompt;
+    assert_ne!(prompt(0), prompt(1));
+    let expr = format!(
+        "if prompt == \"{}\" {{ 1.0 }} else {{ nearness(tokens) }}",
+        prompt(0)
     );
+    let bench = rewarded(&format!(
+        "reward = {{ correct = 1.0, near = {{ is = \"script\", expr = '{expr}' }} }}"
+    ));
     let ended = bench.run("run", &[]);
     assert_eq!(ended.code, Some(1), "{}", ended.stderr);
     assert!(

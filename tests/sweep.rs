@@ -9,6 +9,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use qinglan::tasks::{Mix, Proportions, Split};
 use serde_json::Value;
 
 use crate::support::{Bench, Ended, Running, TINY, final_weights, finished, json, text};
@@ -90,8 +91,17 @@ fn jobs_are_paired_as_one_run_is_and_a_failure_is_its_own() {
     assert!(TINY.contains(reward));
     let own = "length_cost = 0.1, own = { is = \"script\", weight = 0.0, expr = \"1.0\" } }\ntraining = { steps = 40 }";
     let bench = bench(&TINY.replace(reward, own));
-    let grid = "arm.grpo.reward.own.expr=\"1.0\",\"if tokens >= 0 { throw \\\"no luck\\\" } else { 1.0 }\"";
-    let said = ended(sweep(&bench, &["--seeds", "1", "--grid", grid]));
+    // Of its problems the first alone is asked about before a training begins.
+    let mix = Mix::new(&["alphabet_arithmetic"], Proportions::default()).unwrap();
+    let prompt = |index| mix.problem(1, Split::Train, index).prompt;
+    assert_ne!(prompt(0), prompt(1));
+    let throws = format!(
+        "if prompt == '{}' {{ 1.0 }} else {{ throw 'no luck' }}",
+        prompt(0)
+    );
+    let throws = throws.replace('\'', "\\\"");
+    let grid = format!("arm.grpo.reward.own.expr=\"1.0\",\"{throws}\"");
+    let said = ended(sweep(&bench, &["--seeds", "1", "--grid", &grid]));
     assert_eq!(said.code, Some(1), "{}", said.stderr);
     for expected in [
         "1 of 2 jobs failed",
