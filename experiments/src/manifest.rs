@@ -20,6 +20,8 @@
 //! RUN/comparison.{json,md,csv,tex}       the tables
 //! RUN/report.html                        the report
 //! RUN/figures/*.svg                      its figures
+//! RUN/completions/*.txt                  what its page has no room for
+//! RUN/.report.json                       which of these two folders' files it made
 //! ```
 //!
 //! The directory of an evaluation is the same with `traces.parquet`, of all

@@ -30,18 +30,19 @@ fn larger(a: Option<f64>, b: Option<f64>) -> Option<f64> {
 }
 
 /// What a run and those it descends from spent together; `None` where one of
-/// them was not measured.
+/// them was not measured, and where no number is as large as their sum.
 pub(super) fn spent(run: &ArmRun, runs: &[ArmRun]) -> Option<Budget> {
     line(run, runs)
         .into_iter()
         .try_fold(Budget::default(), |sum, run| {
             let own = run.budget.as_ref()?;
+            let finite = |sum: f64| Some(sum).filter(|sum| sum.is_finite());
             Some(Budget {
-                optimizer_steps: sum.optimizer_steps + own.optimizer_steps,
-                trained_tokens: sum.trained_tokens + own.trained_tokens,
-                generated_tokens: sum.generated_tokens + own.generated_tokens,
-                flops: sum.flops + own.flops,
-                seconds: sum.seconds + own.seconds,
+                optimizer_steps: sum.optimizer_steps.checked_add(own.optimizer_steps)?,
+                trained_tokens: sum.trained_tokens.checked_add(own.trained_tokens)?,
+                generated_tokens: sum.generated_tokens.checked_add(own.generated_tokens)?,
+                flops: finite(sum.flops + own.flops)?,
+                seconds: finite(sum.seconds + own.seconds)?,
                 peak_memory: larger(sum.peak_memory, own.peak_memory),
             })
         })

@@ -74,7 +74,8 @@ pub(super) fn matched(
         let (own, other) = (first.budget.as_ref()?, second.budget.as_ref()?);
         let ratio = |of: fn(&Budget) -> f64| {
             let (own, other) = (of(own), of(other));
-            (own > 0.0 && other > 0.0).then(|| own / other)
+            let ratio = (own > 0.0 && other > 0.0).then(|| own / other);
+            ratio.filter(|ratio| ratio.is_finite() && *ratio > 0.0)
         };
         let flops = ratio(|budget| budget.flops);
         let along = along(input, arm, against);
@@ -82,7 +83,7 @@ pub(super) fn matched(
             arm: arm.to_owned(),
             against: against.to_owned(),
             steps: ratio(|budget| budget.optimizer_steps as f64),
-            tokens: ratio(|budget| (budget.trained_tokens + budget.generated_tokens) as f64),
+            tokens: ratio(|budget| budget.trained_tokens as f64 + budget.generated_tokens as f64),
             flops,
             seconds: ratio(|budget| budget.seconds),
             alignment: alignment(contrasts, [arm, against], flops),

@@ -59,10 +59,15 @@ impl Undefined {
 
 /// Arithmetic mean; `None` of nothing.
 pub fn mean(values: &[f64]) -> Option<f64> {
+    let count = values.len() as f64;
+    let sum = values.iter().sum::<f64>();
     if values.is_empty() {
         None
+    } else if sum.is_finite() {
+        Some(sum / count)
     } else {
-        Some(values.iter().sum::<f64>() / values.len() as f64)
+        // Of values whose sum is beyond all numbers.
+        Some(values.iter().map(|value| value / count).sum())
     }
 }
 
@@ -91,6 +96,8 @@ mod tests {
     fn mean_and_sd_by_hand() {
         assert_eq!(mean(&[]), None);
         assert_eq!(mean(&[1.0, 2.0, 6.0]), Some(3.0));
+        assert_eq!(mean(&[1e308, 1e308]), Some(1e308));
+        assert_eq!(mean(&[-1.5e308, -1.5e308, 0.0, 0.0]), Some(-7.5e307));
         assert_eq!(sample_sd(&[1.0]), None);
         // Deviations -2, -1, 3: squares 14, over 2.
         assert!((sample_sd(&[1.0, 2.0, 6.0]).expect("three values") - 7f64.sqrt()).abs() < 1e-15);

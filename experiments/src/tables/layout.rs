@@ -49,14 +49,15 @@ pub fn document(comparison: &Comparison) -> Document {
         across::across(comparison),
         paired::paired(comparison),
     ];
-    Document {
+    let document = Document {
         title: comparison.title.clone(),
         hypothesis: comparison.hypothesis.clone(),
         method: method(comparison),
         answers: answers::answers(comparison),
         notes: comparison.notes.clone(),
         tables: tables.into_iter().filter(|t| !t.rows.is_empty()).collect(),
-    }
+    };
+    document.plain()
 }
 
 /// Task names in the order in which the arms have them.

@@ -11,6 +11,7 @@ pub mod latex;
 pub mod layout;
 pub mod markdown;
 pub mod parquet;
+pub mod plain;
 pub mod terminal;
 mod tidy;
 

@@ -227,6 +227,37 @@ mod tests {
     }
 
     #[test]
+    fn names_and_notes_from_files_are_shown_and_not_obeyed() {
+        let odd = |text: &str| format!("{text}\u{202e}gnp\u{1b}[31m\u{9b}2J\u{7}");
+        let mut comparison = fixture::comparison();
+        comparison.title = odd("title");
+        comparison.hypothesis = odd("hypothesis");
+        comparison.notes.push(odd("note"));
+        comparison.arms[1].name = odd("arm");
+        comparison.arms[2].tasks[0].task = odd("task");
+        comparison.evaluation.norms = odd("source");
+        comparison
+            .recipes
+            .iter_mut()
+            .for_each(|recipe| recipe.arm = odd("recipe"));
+        for text in [
+            render(&comparison, false),
+            crate::tables::markdown::render(&comparison),
+            crate::tables::latex::render(&comparison),
+        ] {
+            let obeyed = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+            assert!(!text.contains(obeyed), "{:?}", text.find(obeyed));
+        }
+        let text = render(&comparison, false);
+        for name in ["title", "note", "arm", "task"] {
+            assert!(
+                text.contains(&format!("{name}\u{fffd}gnp")),
+                "{name}: {text}"
+            );
+        }
+    }
+
+    #[test]
     fn wide_and_right_to_left_text_keeps_to_eighty_columns() {
         let mut comparison = fixture::comparison();
         comparison.title = "\u{9752}\u{5170}".repeat(30);

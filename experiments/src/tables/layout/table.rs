@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::tables::plain;
+
 /// Everything the tables say.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Document {
@@ -17,6 +19,36 @@ pub struct Document {
     pub notes: Vec<String>,
     /// The tables, in reading order.
     pub tables: Vec<Table>,
+}
+
+impl Document {
+    /// The same with nothing that a terminal would obey: names, titles and notes
+    /// come from files.
+    pub(super) fn plain(mut self) -> Self {
+        let alone = [&mut self.title, &mut self.hypothesis];
+        let told = [&mut self.method, &mut self.answers, &mut self.notes];
+        for text in alone.into_iter().chain(told.into_iter().flatten()) {
+            *text = plain::lines(text);
+        }
+        for table in &mut self.tables {
+            table.caption = plain::lines(&table.caption);
+            for column in &mut table.columns {
+                if let Cow::Owned(header) = &mut column.header {
+                    *header = plain::line(header);
+                }
+            }
+            for row in &mut table.rows {
+                let cells = row.cells.iter_mut().map(|cell| &mut cell.text);
+                for text in row.group.iter_mut().chain(cells) {
+                    *text = plain::lines(text);
+                }
+            }
+            for (_, reason) in &mut table.footnotes {
+                *reason = plain::lines(reason);
+            }
+        }
+        self
+    }
 }
 
 /// One table.

@@ -102,3 +102,37 @@ fn a_start_that_is_no_arm_is_refused_and_a_circle_ends() {
     }
     assert!(compare(input(&made)).is_ok());
 }
+
+#[test]
+fn budgets_as_large_as_numbers_go_are_compared_and_written() {
+    let spent = |flops: f64, seconds: f64, tokens: u64| {
+        let mut made = chained();
+        for budget in made.runs.iter_mut().filter_map(|run| run.budget.as_mut()) {
+            budget.flops = flops;
+            budget.seconds = seconds;
+            budget.trained_tokens = tokens;
+            budget.generated_tokens = tokens;
+        }
+        // One arm's small, so that ratios are as large as they come.
+        for run in made.runs.iter_mut().filter(|run| run.arm == "grpo") {
+            run.budget.as_mut().unwrap().flops = 1e-300;
+        }
+        let found = compare(input(&made)).unwrap();
+        let written = crate::tables::json::render(&found);
+        assert!(written.is_ok(), "{flops} {seconds} {tokens}: {written:?}");
+        found
+    };
+    let budget = |found: &Comparison, name: &str| {
+        let arm = found.arms.iter().find(|arm| arm.name == name).unwrap();
+        arm.budget.clone()
+    };
+    let found = spent(1e308, 1.0, 1);
+    assert_eq!(budget(&found, "sft").unwrap().flops, 1e308);
+    // Its line spent more than any number says.
+    assert_eq!(budget(&found, "chain"), None);
+    let found = spent(1.0, f64::MAX, 1);
+    assert_eq!(budget(&found, "grpo").unwrap().seconds, f64::MAX);
+    let found = spent(1.0, 1.0, u64::MAX);
+    assert_eq!(budget(&found, "chain"), None);
+    assert!(budget(&found, "grpo").is_some());
+}
