@@ -3,11 +3,11 @@
 //! Read are both spellings of transformers (4: `rope_theta`, `rope_scaling`,
 //! `torch_dtype`; 5: `rope_parameters`, `dtype`); written is the older one.
 //! Refused by name rather than approximated: other architectures, other
-//! activations, sliding windows, experts, other rotary scalings.
+//! activations, sliding windows, experts, other rotary scalings and settings.
 
 use serde_json::{Map, Value, json};
 
-use super::rope::RopeScaling;
+use super::rope::{self, RopeScaling};
 
 /// A family of decoders. They differ in where biases stand and in whether
 /// heads of queries and keys are normalised; see [`ModelConfig`].
@@ -357,22 +357,51 @@ fn refuse(keys: &Keys<'_>) -> Result<(), String> {
 
 /// Base and scaling of the rotary positions, in either spelling.
 fn rope(keys: &Keys<'_>) -> Result<(f64, RopeScaling), String> {
+    refuse_rope_keys(keys)?;
     let theta = keys.number("rope_theta", 10_000.0)?;
-    for place in ["rope_parameters", "rope_scaling"] {
+    let trained = keys.needed("max_position_embeddings")?;
+    let of = |place: &'static str| {
         let Some(value) = keys.present(place) else {
-            continue;
+            return Ok(None);
         };
         let object = value
             .as_object()
             .ok_or_else(|| format!("{place} is not an object"))?;
-        let theta = Keys(object)
-            .number("rope_theta", theta)
-            .map_err(|error| format!("{place}.{error}"))?;
-        let scaling =
-            RopeScaling::from_json(object).map_err(|error| format!("{place}: {error}"))?;
-        return Ok((theta, scaling));
+        rope::read(place, object, trained).map(Some)
+    };
+    let (base, scaling) = match (of("rope_parameters")?, of("rope_scaling")?) {
+        (None, None) => (None, RopeScaling::None),
+        (Some(one), None) | (None, Some(one)) => one,
+        (Some(one), Some(other)) => {
+            if one.1 != other.1 || (other.0.is_some() && one.0 != other.0) {
+                return Err(
+                    "rope_parameters and rope_scaling say different things; remove one of them"
+                        .to_owned(),
+                );
+            }
+            one
+        }
+    };
+    Ok((base.unwrap_or(theta), scaling))
+}
+
+/// Refuses settings of the rotary positions that stand outside of their object
+/// and are not read.
+fn refuse_rope_keys(keys: &Keys<'_>) -> Result<(), String> {
+    let unread = |key: &str, value: &Value| match key {
+        "rope_theta" | "rope_parameters" | "rope_scaling" => false,
+        // What the decoder does anyway.
+        "partial_rotary_factor" | "rotary_pct" => value.as_f64() != Some(1.0),
+        _ => (key.starts_with("rope_") || key.starts_with("rotary_")) && *value != json!(false),
+    };
+    match keys
+        .0
+        .iter()
+        .find(|(key, value)| !value.is_null() && unread(key, value))
+    {
+        Some((key, value)) => Err(format!("{key} = {value} is not supported")),
+        None => Ok(()),
     }
-    Ok((theta, RopeScaling::None))
 }
 
 #[cfg(test)]
@@ -419,6 +448,48 @@ mod tests {
     }
 
     #[test]
+    fn rotary_settings_by_layer_type_are_read_as_the_flat_ones() {
+        for settings in [
+            json!({"rope_type": "default", "rope_theta": 1e6}),
+            json!({"rope_type": "linear", "factor": 4.0, "rope_theta": 1e6}),
+            json!({"rope_type": "dynamic", "factor": 4.0}),
+        ] {
+            let mut flat = value();
+            flat["rope_parameters"] = settings.clone();
+            flat["rope_interleaved"] = json!(false);
+            let mut nested = value();
+            nested["rope_parameters"] = json!({"full_attention": settings});
+            nested["layer_types"] = json!(["full_attention"]);
+            let read = ModelConfig::from_value(&nested);
+            assert!(read.is_ok(), "{read:?}");
+            assert_eq!(read, ModelConfig::from_value(&flat));
+        }
+    }
+
+    #[test]
+    fn two_spellings_at_once_have_to_agree() {
+        let with = |scaling: Value| {
+            let mut value = value();
+            value["rope_parameters"] =
+                json!({"rope_type": "linear", "factor": 3.0, "rope_theta": 5000.0});
+            value["rope_scaling"] = scaling;
+            ModelConfig::from_value(&value)
+        };
+        let read = with(json!({"type": "linear", "factor": 3.0})).unwrap();
+        assert!((read.rope_theta - 5000.0).abs() < f64::EPSILON);
+        assert_eq!(with(Value::Null).unwrap(), read);
+        for other in [
+            json!({"type": "linear", "factor": 2.0}),
+            json!({"type": "default"}),
+            json!({"type": "linear", "factor": 3.0, "rope_theta": 1e4}),
+            json!({"type": "yarn", "factor": 3.0}),
+        ] {
+            let error = with(other).unwrap_err();
+            assert!(error.contains("rope_scaling"), "{error}");
+        }
+    }
+
+    #[test]
     fn families_differ_in_biases_and_norms() {
         let with = |kind: &str| {
             let mut value = value();
@@ -444,6 +515,20 @@ mod tests {
             ),
             ("quantization_config", json!({"quant_method": "awq"}), "awq"),
             ("rope_scaling", json!({"type": "yarn"}), "yarn"),
+            (
+                "rope_parameters",
+                json!({"full_attention": {"rope_type": "yarn", "factor": 4.0}}),
+                "rope_parameters.full_attention: rope_type = \"yarn\"",
+            ),
+            ("rope_parameters", json!([1e6]), "rope_parameters"),
+            (
+                "rope_scaling",
+                json!({"short_factor": [1.0]}),
+                "short_factor",
+            ),
+            ("rope_interleaved", json!(true), "rope_interleaved"),
+            ("partial_rotary_factor", json!(0.5), "partial_rotary_factor"),
+            ("rope_local_base_freq", json!(1e4), "rope_local_base_freq"),
             ("hidden_size", json!(-3), "hidden_size"),
             ("hidden_size", json!("wide"), "hidden_size"),
             ("vocab_size", json!(null), "vocab_size"),

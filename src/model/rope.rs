@@ -5,7 +5,9 @@
 //! transformers. Scalings: `linear` divides every frequency; `dynamic` raises
 //! the base once a sequence is longer than the model was trained for;
 //! `llama3` divides low frequencies, spares high ones and blends between
-//! (Llama 3.1). Others, `yarn` and `longrope` among them, are refused by name.
+//! (Llama 3.1). Others, `yarn` and `longrope` among them, are refused by name,
+//! and so is every key that is not read: a setting that is passed over makes
+//! another model.
 
 use serde_json::{Map, Value, json};
 use tch::{Device, Kind, Tensor};
@@ -44,14 +46,85 @@ pub enum RopeScaling {
     },
 }
 
+/// The one kind of layer that the decoder has, as `rope_parameters` names it.
+const LAYERS: &str = "full_attention";
+
+/// Keys that every kind of scaling may have.
+const COMMON: [&str; 4] = ["rope_type", "type", "rope_theta", "partial_rotary_factor"];
+
+/// The context of the training before the extension.
+const ORIGINAL: &str = "original_max_position_embeddings";
+
+/// What an object of rotary settings says: the base, where it names one, and the
+/// scaling.
+pub(super) type Settings = (Option<f64>, RopeScaling);
+
+/// Reads `rope_parameters` or `rope_scaling`, flat or by layer type. `place` is
+/// its name, `trained` the configuration's `max_position_embeddings`.
+pub(super) fn read(
+    place: &str,
+    object: &Map<String, Value>,
+    trained: i64,
+) -> Result<Settings, String> {
+    let flat = |place: &str, object| {
+        let base = base(object).map_err(|error| format!("{place}.{error}"))?;
+        let scaling =
+            RopeScaling::from_json(object, trained).map_err(|error| format!("{place}: {error}"))?;
+        Ok((base, scaling))
+    };
+    if !object.values().any(Value::is_object) {
+        return flat(place, object);
+    }
+    let mut found = None;
+    for (layers, value) in object.iter().filter(|(_, value)| !value.is_null()) {
+        let inner = value.as_object().ok_or_else(|| {
+            format!("{place}.{layers} = {value} stands beside settings by layer type")
+        })?;
+        // Before its place: a scaling that is not read is named wherever it is.
+        let read = flat(&format!("{place}.{layers}"), inner)?;
+        if layers != LAYERS {
+            return Err(format!("{place}.{layers}: the decoder knows {LAYERS}"));
+        }
+        found = Some(read);
+    }
+    found.ok_or_else(|| format!("{place} is empty"))
+}
+
+fn base(object: &Map<String, Value>) -> Result<Option<f64>, String> {
+    match object.get("rope_theta") {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => value
+            .as_f64()
+            .filter(|base| base.is_finite() && *base > 0.0)
+            .map(Some)
+            .ok_or_else(|| format!("rope_theta = {value} is not a positive number")),
+    }
+}
+
+/// The name of the scaling, which stands under one key or under both.
+fn kind(object: &Map<String, Value>) -> Result<&str, String> {
+    let mut names = Vec::new();
+    for key in ["rope_type", "type"] {
+        match object.get(key) {
+            None | Some(Value::Null) => {}
+            Some(Value::String(kind)) => names.push(kind.as_str()),
+            Some(other) => return Err(format!("{key} = {other} is not a name")),
+        }
+    }
+    match *names.as_slice() {
+        [one, other] if one != other => Err(format!(
+            "rope_type = {one:?} is not supported beside type = {other:?}"
+        )),
+        [] => Ok("default"),
+        [one, ..] => Ok(one),
+    }
+}
+
 impl RopeScaling {
-    /// Reads `rope_scaling` (or the same keys in `rope_parameters`).
-    pub(super) fn from_json(object: &Map<String, Value>) -> Result<Self, String> {
-        let kind = match object.get("rope_type").or_else(|| object.get("type")) {
-            None | Some(Value::Null) => "default",
-            Some(Value::String(kind)) => kind.as_str(),
-            Some(other) => return Err(format!("rope_type = {other} is not a name")),
-        };
+    /// Reads `rope_scaling` (or the same keys in `rope_parameters`) of a model
+    /// whose `max_position_embeddings` is `trained`.
+    fn from_json(object: &Map<String, Value>, trained: i64) -> Result<Self, String> {
+        let kind = kind(object)?;
         let number = |key: &str| {
             object
                 .get(key)
@@ -59,19 +132,50 @@ impl RopeScaling {
                 .filter(|value| value.is_finite() && *value > 0.0)
                 .ok_or_else(|| format!("rope_type {kind:?} needs a positive number {key}"))
         };
-        if let Some(part) = object.get("partial_rotary_factor").and_then(Value::as_f64)
-            && (part - 1.0).abs() > f64::EPSILON
+        let keys: &[&str] = match kind {
+            "default" => &[],
+            "linear" => &["factor"],
+            "dynamic" => &["factor", ORIGINAL],
+            "llama3" => &["factor", "low_freq_factor", "high_freq_factor", ORIGINAL],
+            other => {
+                return Err(format!(
+                    "rope_type = {other:?} is not supported; the decoder knows default, linear, dynamic and llama3"
+                ));
+            }
+        };
+        let unknown = |key: &str| !COMMON.contains(&key) && !keys.contains(&key);
+        if let Some((key, value)) = object
+            .iter()
+            .find(|(key, value)| !value.is_null() && unknown(key))
+        {
+            return Err(format!(
+                "{key} = {value} is not a setting of rope_type {kind:?} that the decoder knows"
+            ));
+        }
+        if let Some(part) = object
+            .get("partial_rotary_factor")
+            .filter(|part| !part.is_null() && part.as_f64() != Some(1.0))
         {
             return Err(format!("partial_rotary_factor = {part} is not supported"));
         }
         match kind {
-            "default" => Ok(Self::None),
             "linear" => Ok(Self::Linear {
                 factor: number("factor")?,
             }),
-            "dynamic" => Ok(Self::Dynamic {
-                factor: number("factor")?,
-            }),
+            "dynamic" => {
+                // As in transformers, the base grows from this length on.
+                if let Some(original) = object
+                    .get(ORIGINAL)
+                    .filter(|original| !original.is_null() && original.as_i64() != Some(trained))
+                {
+                    return Err(format!(
+                        "{ORIGINAL} = {original} is not supported under rope_type \"dynamic\" beside max_position_embeddings = {trained}"
+                    ));
+                }
+                Ok(Self::Dynamic {
+                    factor: number("factor")?,
+                })
+            }
             "llama3" => {
                 let (low, high) = (number("low_freq_factor")?, number("high_freq_factor")?);
                 if high <= low {
@@ -83,12 +187,11 @@ impl RopeScaling {
                     factor: number("factor")?,
                     low_freq_factor: low,
                     high_freq_factor: high,
-                    original_max_position_embeddings: number("original_max_position_embeddings")?,
+                    original_max_position_embeddings: number(ORIGINAL)?,
                 })
             }
-            other => Err(format!(
-                "rope_type = {other:?} is not supported; the decoder knows default, linear, dynamic and llama3"
-            )),
+            // "default": the names were held to the list above.
+            _ => Ok(Self::None),
         }
     }
 
@@ -268,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_reads_back_and_others_are_refused_by_name() {
+    fn what_is_written_reads_back() {
         for scaling in [
             RopeScaling::Linear { factor: 2.0 },
             RopeScaling::Dynamic { factor: 4.0 },
@@ -281,13 +384,110 @@ mod tests {
         ] {
             let written = scaling.to_json();
             assert_eq!(
-                RopeScaling::from_json(written.as_object().unwrap()),
-                Ok(scaling)
+                read("rope_scaling", written.as_object().unwrap(), 64),
+                Ok((None, scaling))
             );
         }
-        let of = |value: Value| RopeScaling::from_json(value.as_object().unwrap()).unwrap_err();
-        assert!(of(json!({"type": "yarn", "factor": 4.0})).contains("yarn"));
-        assert!(of(json!({"rope_type": "linear"})).contains("factor"));
-        assert!(of(json!({"partial_rotary_factor": 0.5})).contains("partial_rotary_factor"));
+    }
+
+    #[test]
+    fn settings_by_layer_type_are_read_as_the_flat_ones() {
+        for flat in [
+            json!({"rope_type": "default", "rope_theta": 1e6}),
+            json!({"rope_type": "linear", "factor": 4.0, "rope_theta": 500.0}),
+            json!({"type": "dynamic", "factor": 2.0, "original_max_position_embeddings": 64}),
+            json!({"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0,
+                "high_freq_factor": 4.0, "original_max_position_embeddings": 32,
+                "rope_theta": 5e5, "partial_rotary_factor": 1.0}),
+        ] {
+            let of = |value: &Value| read("rope_parameters", value.as_object().unwrap(), 64);
+            let nested = json!({"full_attention": flat, "sliding_attention": null});
+            assert!(of(&flat).is_ok(), "{:?}", of(&flat));
+            assert_eq!(of(&nested), of(&flat));
+        }
+    }
+
+    #[test]
+    fn what_is_not_read_is_refused_by_its_name_and_place() {
+        let of = |value: Value| read("rope", value.as_object().unwrap(), 64).unwrap_err();
+        let yarn = json!({"rope_type": "yarn", "factor": 4.0, "rope_theta": 1e6});
+        for (value, parts) in [
+            (
+                json!({"type": "yarn", "factor": 4.0}),
+                &["rope: ", "yarn"][..],
+            ),
+            (
+                json!({"type": "yarn", "rope_type": "default"}),
+                &["yarn", "default"],
+            ),
+            (
+                json!({"type": "default", "rope_type": "longrope"}),
+                &["longrope"],
+            ),
+            (
+                json!({"full_attention": yarn}),
+                &["rope.full_attention", "yarn"],
+            ),
+            (
+                json!({"sliding_attention": yarn}),
+                &["rope.sliding_attention", "yarn"],
+            ),
+            (
+                json!({"full_attention": {"rope_type": "default"}, "sliding_attention": yarn}),
+                &["rope.sliding_attention", "yarn"],
+            ),
+            (
+                json!({"full_attention": {"rope_theta": 1e6}, "chunked_attention": {"rope_theta": 1e4}}),
+                &["rope.chunked_attention", "full_attention"],
+            ),
+            (
+                json!({"full_attention": {"rope_type": "default"}, "rope_theta": 1e6}),
+                &["rope.rope_theta", "layer type"],
+            ),
+            (
+                json!({"full_attention": {"full_attention": {"rope_theta": 1e6}}}),
+                &["rope.full_attention", "full_attention"],
+            ),
+            (
+                json!({"full_attention": {"rope_theta": "wide"}}),
+                &["rope.full_attention.rope_theta", "wide"],
+            ),
+            (json!({"rope_type": "linear"}), &["factor"]),
+            (json!({"rope_type": 3}), &["rope_type", "3"]),
+            (
+                json!({"partial_rotary_factor": 0.5}),
+                &["partial_rotary_factor"],
+            ),
+            (
+                json!({"partial_rotary_factor": "half"}),
+                &["partial_rotary_factor", "half"],
+            ),
+            (
+                json!({"rope_type": "default", "factor": 4.0}),
+                &["factor", "default"],
+            ),
+            (
+                json!({"rope_type": "linear", "factor": 4.0, "mrope_section": [8, 12, 12]}),
+                &["mrope_section"],
+            ),
+            (json!({"factor": "four", "type": "linear"}), &["factor"]),
+            (
+                json!({"rope_type": "linear", "factor": 4.0, "attention_factor": 0.8}),
+                &["attention_factor"],
+            ),
+            (
+                json!({"rope_type": "default", "mode": "ntk"}),
+                &["mode", "ntk"],
+            ),
+            (
+                json!({"rope_type": "dynamic", "factor": 4.0, "original_max_position_embeddings": 32}),
+                &["original_max_position_embeddings = 32", "64"],
+            ),
+        ] {
+            let error = of(value.clone());
+            for part in parts {
+                assert!(error.contains(part), "{value}: {part:?} is not in {error}");
+            }
+        }
     }
 }

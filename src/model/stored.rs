@@ -33,6 +33,10 @@ const COMPANIONS: [&str; 5] = [
     "special_tokens_map.json",
 ];
 
+/// The embedding and the head, by their names in a checkpoint.
+const EMBEDDING: &str = "model.embed_tokens.weight";
+const HEAD: &str = "lm_head.weight";
+
 /// A model that is there but not in memory.
 pub struct Stored {
     /// Shape and constants.
@@ -45,6 +49,9 @@ pub struct Stored {
     pub companions: Companions,
     /// Where it lies.
     pub path: PathBuf,
+    /// Whether it has a head of its own though its configuration ties it to the
+    /// embedding.
+    own_head: bool,
     adapter: Option<Adapter>,
     tensors: Tensors,
 }
@@ -102,7 +109,7 @@ impl Stored {
                 path.display()
             )
         })?;
-        let config = ModelConfig::from_json(&text)
+        let mut config = ModelConfig::from_json(&text)
             .map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
         let tokenizer = tokenizer::load(folder, config.vocab_size as usize)?;
         let special = SpecialTokens::from_folder(folder)?;
@@ -128,6 +135,8 @@ impl Stored {
             .collect();
         let ends = ends(&config, &of_generation, end)?;
         let files = TensorFiles::open(folder)?;
+        let own_head = config.tie_word_embeddings && has_own_head(&files)?;
+        config.tie_word_embeddings &= !own_head;
         let stored = Self {
             text: Text {
                 end: end.unwrap_or(ends[0]),
@@ -140,6 +149,7 @@ impl Stored {
             generation,
             companions,
             path: folder.to_owned(),
+            own_head,
             adapter: None,
             tensors: Tensors::Files(files),
         };
@@ -161,10 +171,11 @@ impl Stored {
             unk: word(ids.unk),
         };
         let end = ids.eos.map(i64::from);
-        let ends = ends(&config, &[], end)?;
+        let of_file: Vec<i64> = ids.ends().map(i64::from).collect();
+        let ends = ends(&config, &of_file, end)?;
         let template = file.chat_template()?;
         let generation = GenerationConfig {
-            eos_token_id: ids.eos.into_iter().collect(),
+            eos_token_id: ends.iter().map(|&id| id as u32).collect(),
             bos_token_id: ids.bos,
             pad_token_id: ids.pad,
             ..GenerationConfig::default()
@@ -190,6 +201,8 @@ impl Stored {
             generation,
             companions,
             path: path.to_owned(),
+            // It says by its tensors alone whether the head is the embedding.
+            own_head: false,
             adapter: None,
             tensors: Tensors::Gguf(bytes),
         };
@@ -231,17 +244,55 @@ impl Stored {
                 ),
             }
         }
-        // Written by some versions of transformers, and read by nobody.
+        // Written by some versions of transformers: what follows from the
+        // configuration, and a head that is the embedding.
         let idle: BTreeSet<&str> = shapes
             .keys()
             .map(String::as_str)
             .filter(|name| !name.ends_with("rotary_emb.inv_freq"))
-            .filter(|name| !(self.config.tie_word_embeddings && *name == "lm_head.weight"))
+            .filter(|name| !(self.config.tie_word_embeddings && *name == HEAD))
             .collect();
         if let Some(name) = idle.first() {
             bail!("tensor {name} is not part of this configuration");
         }
         Ok(())
+    }
+
+    /// What is to be known of it before its figures are believed, a sentence
+    /// each; mostly nothing.
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if self.own_head {
+            notes.push(format!(
+                "config.json says tie_word_embeddings: true, but {HEAD} differs from {EMBEDDING}; \
+                 the model keeps its own head, as in transformers and vLLM"
+            ));
+        }
+        if let Some(turn) = self.text.unended_turn() {
+            let ends: Vec<String> = (self.text.ends.iter())
+                .map(|&id| self.text.named(id))
+                .collect();
+            notes.push(format!(
+                "the chat template ends a turn with {turn}, but only {} ends a completion, so \
+                 answers may go on to the token cap; {}",
+                ends.join(" or "),
+                match &self.tensors {
+                    Tensors::Files(_) =>
+                        "name that token in eos_token_id of generation_config.json",
+                    Tensors::Gguf(_) =>
+                        "a file names that token as tokenizer.ggml.eot_token_id, or export the model \
+                         and name it in eos_token_id of generation_config.json",
+                }
+            ));
+        }
+        notes
+    }
+
+    /// Its notes as warnings.
+    pub fn warn(&self) {
+        for note in self.notes() {
+            tracing::warn!("the model {}: {note}", self.path.display());
+        }
     }
 
     /// How many tensors are stored in each number format.
@@ -328,6 +379,28 @@ impl Stored {
     }
 }
 
+/// Whether a folder holds a head that is not its embedding, bit for bit where
+/// both have one number format.
+fn has_own_head(files: &TensorFiles) -> Result<bool> {
+    let has = |wanted: &str| files.names().any(|name| name == wanted);
+    // An embedding that is missing is named when all tensors are looked for.
+    if !has(HEAD) || !has(EMBEDDING) {
+        return Ok(false);
+    }
+    let shape = files.shape(HEAD)?;
+    if shape != files.shape(EMBEDDING)? {
+        return Ok(true);
+    }
+    if files.dtype(HEAD)? == files.dtype(EMBEDDING)? {
+        return Ok(files.bytes(HEAD)? != files.bytes(EMBEDDING)?);
+    }
+    let numbers = |name: &str| {
+        let mut numbers = vec![0.0f32; shape.iter().product()];
+        files.read_f32(name, &mut numbers).map(|()| numbers)
+    };
+    Ok(numbers(HEAD)? != numbers(EMBEDDING)?)
+}
+
 /// Every token that ends a completion, each once.
 fn ends(config: &ModelConfig, generation: &[i64], end: Option<i64>) -> Result<Vec<i64>> {
     let mut all: Vec<i64> = Vec::new();
@@ -381,3 +454,6 @@ fn gguf_companions(
     }
     Ok(companions)
 }
+
+#[cfg(test)]
+mod tests;

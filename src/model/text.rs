@@ -66,6 +66,50 @@ impl Text {
         }
     }
 
+    /// What the chat template ends the assistant's turn with, where no token of
+    /// it ends a completion; `None` where one does, where nothing is written
+    /// after a turn, and where the template writes no such conversation.
+    pub fn unended_turn(&self) -> Option<String> {
+        /// Long enough for any tag.
+        const SHOWN: usize = 40;
+        let answer = "qinglan";
+        let turn = |role: &str, content: &str| Message {
+            role: role.to_owned(),
+            content: content.to_owned(),
+        };
+        let turns = [turn("user", "What is 1+1?"), turn("assistant", answer)];
+        let written = self
+            .chat
+            .as_ref()?
+            .render(&turns, false, &Map::new())
+            .ok()?;
+        let after = written[written.rfind(answer)? + answer.len()..].trim();
+        let encoding = self.tokenizer.encode_fast(after, false).ok()?;
+        let ids = encoding.get_ids();
+        if ids.is_empty() || ids.iter().any(|&id| self.ends.contains(&i64::from(id))) {
+            return None;
+        }
+        // Not what stands for words that the vocabulary does not have.
+        let added = self.tokenizer.get_added_tokens_decoder();
+        let written = |id: &&u32| {
+            added
+                .get(*id)
+                .is_some_and(|token| after.contains(&token.content))
+        };
+        Some(match ids.iter().find(written) {
+            Some(&id) => self.named(i64::from(id)),
+            None => format!("{:?}", after.chars().take(SHOWN).collect::<String>()),
+        })
+    }
+
+    /// A token's text and number, for people.
+    pub fn named(&self, id: i64) -> String {
+        let word = u32::try_from(id)
+            .ok()
+            .and_then(|id| self.tokenizer.id_to_token(id));
+        format!("{:?} ({id})", word.unwrap_or_default())
+    }
+
     /// Token ids of a completion, the end token last.
     pub fn encode_completion(&self, text: &str) -> Result<Vec<i64>> {
         let mut ids = encode(&self.tokenizer, text, false)?;

@@ -1,5 +1,6 @@
 //! The tokenizer of a Hugging Face folder: `tokenizer.json`, held to the model
-//! it is for, and the special tokens that `tokenizer_config.json` names.
+//! it is for, and the special tokens that `tokenizer_config.json` names, or
+//! `special_tokens_map.json` where it does not.
 //!
 //! Deliberately absent: tokenizers without a `tokenizer.json` (vocabulary and
 //! merges in files of their own, sentencepiece models).
@@ -15,6 +16,8 @@ use tokenizers::Tokenizer;
 pub const FILE: &str = "tokenizer.json";
 /// Holds what the special tokens are for.
 pub const CONFIG: &str = "tokenizer_config.json";
+/// Holds the same in older folders.
+pub const MAP: &str = "special_tokens_map.json";
 
 /// The special tokens that have a part to play, as text.
 ///
@@ -33,14 +36,16 @@ pub struct SpecialTokens {
 }
 
 impl SpecialTokens {
-    /// Those of a folder; none where it has no `tokenizer_config.json`.
+    /// Those of a folder; none where no file names any.
     pub fn from_folder(folder: &Path) -> Result<Self> {
-        let config = read_config(folder)?;
         let token = |key: &str| {
-            token(config.get(key)).with_context(|| {
+            let Some((file, value)) = named_in(folder, key)? else {
+                return Ok(None);
+            };
+            token(&value).with_context(|| {
                 format!(
                     "{}: {key} is neither a string nor an object with its content",
-                    folder.join(CONFIG).display()
+                    folder.join(file).display()
                 )
             })
         };
@@ -67,21 +72,35 @@ impl SpecialTokens {
 }
 
 /// A token alone, or with how it is to be matched.
-fn token(value: Option<&Value>) -> Result<Option<String>> {
+fn token(value: &Value) -> Result<Option<String>> {
     match value {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.clone())),
-        Some(Value::Object(object)) => match object.get("content") {
+        Value::Null => Ok(None),
+        Value::String(text) => Ok(Some(text.clone())),
+        Value::Object(object) => match object.get("content") {
             Some(Value::String(text)) => Ok(Some(text.clone())),
             _ => bail!("no content"),
         },
-        Some(_) => bail!("of another type"),
+        _ => bail!("of another type"),
     }
+}
+
+/// The file that speaks of a special token, and what it says.
+fn named_in(folder: &Path, key: &str) -> Result<Option<(&'static str, Value)>> {
+    for file in [CONFIG, MAP] {
+        if let Some(value) = read_object(folder, file)?.remove(key) {
+            return Ok(Some((file, value)));
+        }
+    }
+    Ok(None)
 }
 
 /// The contents of `tokenizer_config.json`; nothing where there is no such file.
 pub(super) fn read_config(folder: &Path) -> Result<Map<String, Value>> {
-    let path = folder.join(CONFIG);
+    read_object(folder, CONFIG)
+}
+
+fn read_object(folder: &Path, file: &str) -> Result<Map<String, Value>> {
+    let path = folder.join(file);
     if !path.exists() {
         return Ok(Map::new());
     }
@@ -113,10 +132,11 @@ pub fn load(folder: &Path, vocab_size: usize) -> Result<Tokenizer> {
     numbered(&tokenizer, added_tokens).with_context(|| path.display().to_string())?;
     fits(&tokenizer, vocab_size).with_context(|| path.display().to_string())?;
     for (key, token) in SpecialTokens::from_folder(folder)?.named() {
+        let of = named_in(folder, key)?.map_or(CONFIG, |(file, _)| file);
         ensure!(
             tokenizer.token_to_id(token).is_some(),
             "{}: {key} is {token:?}, which is no token of {FILE}",
-            folder.join(CONFIG).display()
+            folder.join(of).display()
         );
     }
     Ok(tokenizer)
@@ -256,7 +276,16 @@ mod tests {
             special.named().collect::<Vec<_>>(),
             [("eos_token", "</s>"), ("pad_token", "a")]
         );
+        // What it says wins over the older file, silence does not.
+        let map = json!({"eos_token": "b", "unk_token": {"content": "?"}, "pad_token": "b"});
+        fs::write(folder.path().join(MAP), map.to_string()).unwrap();
+        let both = SpecialTokens::from_folder(folder.path()).unwrap();
+        let unk = Some("?".to_owned());
+        assert_eq!(both, SpecialTokens { unk, ..special });
         fs::remove_file(folder.path().join(CONFIG)).unwrap();
+        let older = SpecialTokens::from_folder(folder.path()).unwrap();
+        assert_eq!(older.eos.as_deref(), Some("b"));
+        fs::remove_file(folder.path().join(MAP)).unwrap();
         let none = SpecialTokens::from_folder(folder.path()).unwrap();
         assert_eq!(none, SpecialTokens::default());
     }

@@ -25,6 +25,18 @@ const LLAMA3_LOW: f64 = 1.0;
 const LLAMA3_HIGH: f64 = 4.0;
 const LLAMA3_CONTEXT: f64 = 8192.0;
 
+/// Settings of rotary positions that are read, and, last, two that say how the
+/// context was stretched and change nothing where the scaling is read.
+const ROPE_KEYS: [&str; 7] = [
+    "dimension_count",
+    "freq_base",
+    "scale_linear",
+    "scaling.type",
+    "scaling.factor",
+    "scaling.original_context_length",
+    "scaling.finetuned",
+];
+
 /// Rounding of divisors that were computed in 32 bits.
 const ROUNDING: f64 = 1e-5;
 
@@ -230,6 +242,22 @@ impl Gguf<'_> {
         Ok(rows)
     }
 
+    /// Refuses settings of the rotary positions that are not read: passed over,
+    /// they would make another model.
+    fn refuse_rope_keys(&self) -> Result<()> {
+        let own = self.own("rope.");
+        for (key, value) in &self.metadata {
+            let Some(setting) = key.strip_prefix(&own) else {
+                continue;
+            };
+            ensure!(
+                ROPE_KEYS.contains(&setting),
+                "{key} is {value}: it is no setting of rotary positions that is read"
+            );
+        }
+        Ok(())
+    }
+
     fn rope_scaling(&self, theta: f64, head_dim: usize) -> Result<Json> {
         let type_key = self.own("rope.scaling.type");
         let factor_key = self.own("rope.scaling.factor");
@@ -245,6 +273,7 @@ impl Gguf<'_> {
             None => factor,
             Some(other) => bail!("{type_key} is {other:?}; read are none and linear"),
         };
+        self.refuse_rope_keys()?;
         // 0 stands for "not scaled" in the files of llama.cpp's converter.
         let linear = linear.filter(|&factor| factor != 0.0 && (factor - 1.0).abs() > f64::EPSILON);
         match (linear, self.llama3_scaling(theta, head_dim)?) {

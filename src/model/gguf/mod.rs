@@ -17,7 +17,7 @@ mod kind;
 mod names;
 mod tensors;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod tokenizer;
 mod value;
 mod vocabulary;

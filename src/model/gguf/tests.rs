@@ -5,7 +5,7 @@ mod config;
 mod header;
 mod tensors;
 mod tokenizer;
-mod writer;
+pub(in crate::model) mod writer;
 
 use super::Gguf;
 use writer::{Item, Writer, small};

@@ -43,13 +43,18 @@ const USER_DEFINED: u64 = 4;
 /// The ids that generation needs, and what encoding puts around a text.
 ///
 /// Worked example: `SmolLM2-135M-Instruct` has bos 1, eos 2, pad 2 and unk 0,
-/// and puts neither bos nor eos around a text.
+/// and puts neither bos nor eos around a text. The first files of Llama 3
+/// Instruct have eos 128001, the end of a text, and eot 128009, that of a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SpecialTokens {
     /// Begins a text.
     pub bos: Option<u32>,
     /// Ends a text or a turn.
     pub eos: Option<u32>,
+    /// Ends a turn, where that is another token.
+    pub eot: Option<u32>,
+    /// Ends a message that a tool answers.
+    pub eom: Option<u32>,
     /// Fills a batch up.
     pub pad: Option<u32>,
     /// Stands for what is not in the vocabulary.
@@ -58,6 +63,13 @@ pub struct SpecialTokens {
     pub adds_bos: bool,
     /// Whether encoding with special tokens ends with `eos`.
     pub adds_eos: bool,
+}
+
+impl SpecialTokens {
+    /// The tokens that end a completion, eos first; one may be there twice.
+    pub fn ends(&self) -> impl Iterator<Item = u32> {
+        [self.eos, self.eot, self.eom].into_iter().flatten()
+    }
 }
 
 /// How a byte-level vocabulary treats text before its merges.
@@ -138,6 +150,8 @@ impl Gguf<'_> {
         Ok(SpecialTokens {
             bos,
             eos: self.token_id("eos")?,
+            eot: self.token_id("eot")?,
+            eom: self.token_id("eom")?,
             pad: self.token_id("padding")?,
             unk: self.token_id("unknown")?,
             adds_bos: self
@@ -249,7 +263,14 @@ impl Gguf<'_> {
     fn add_whole_tokens(&self, tokenizer: &mut Tokenizer, tokens: &[&str]) -> Result<()> {
         let types = self.token_types(tokens.len())?;
         let special = self.special_tokens()?;
-        let named = [special.bos, special.eos, special.pad, special.unk];
+        let named = [
+            special.bos,
+            special.eos,
+            special.eot,
+            special.eom,
+            special.pad,
+            special.unk,
+        ];
         let mut control = Vec::new();
         let mut added = Vec::new();
         let mut whole = 0;

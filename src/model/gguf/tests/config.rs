@@ -220,6 +220,26 @@ fn linear_scaling_is_read_and_other_scaling_refused() {
 }
 
 #[test]
+fn rotary_settings_that_are_not_read_are_refused_by_name() {
+    for (key, item) in [
+        ("llama.rope.scaling.attn_factor", Item::Number(0.8)),
+        ("llama.rope.scaling.yarn_beta_fast", Item::Number(32.0)),
+        ("llama.rope.dimension_sections", Item::Integers(vec![1, 1])),
+        ("llama.rope.freq_base_swa", Item::Number(10_000.0)),
+        ("llama.rope.mode", Item::text("ntk")),
+    ] {
+        names(&config_refusal(&small().set(key, item)), &[key]);
+    }
+    let told = small()
+        .set(
+            "llama.rope.scaling.original_context_length",
+            Item::Unsigned(32),
+        )
+        .set("llama.rope.scaling.finetuned", Item::Flag(true));
+    assert_eq!(config(&told), config(&small()));
+}
+
+#[test]
 fn llama_3_scaling_is_recognised_by_its_divisors() {
     // Width 16 and base 500000, computed with numpy in 32 bits.
     let eight = [1.0, 1.0, 1.0, 1.0, 2.694_53, 8.0, 8.0, 8.0];

@@ -168,10 +168,13 @@ fn what_goes_around_a_text_is_what_the_file_says() {
 fn special_tokens_are_told() {
     let bytes = small()
         .set("tokenizer.ggml.padding_token_id", Item::Unsigned(1))
+        .set("tokenizer.ggml.eot_token_id", Item::Unsigned(5))
         .bytes();
     let expected = SpecialTokens {
         bos: Some(0),
         eos: Some(1),
+        eot: Some(5),
+        eom: None,
         pad: Some(1),
         unk: None,
         adds_bos: false,
@@ -189,6 +192,19 @@ fn a_token_that_is_named_special_is_so_without_a_type() {
     let encoding = untyped.encode("a<s>a</s>", false).unwrap();
     assert_eq!(encoding.get_tokens(), ["a", "<s>", "a", "</s>"]);
     assert_eq!(untyped.decode(encoding.get_ids(), true).unwrap(), "aa");
+    for name in ["eot", "eom"] {
+        let key = format!("tokenizer.ggml.{name}_token_id");
+        let ended = tokenizer(&small().set(&key, Item::Unsigned(18)));
+        let encoding = ended.encode("babc", false).unwrap();
+        assert_eq!(encoding.get_tokens(), ["b", "abc"]);
+        assert_eq!(
+            ended.decode(encoding.get_ids(), true).unwrap(),
+            "b",
+            "{name}"
+        );
+        let beyond = small().set(&key, Item::Unsigned(24));
+        names(&tokenizer_refusal(&beyond), &[&key, "24"]);
+    }
 }
 
 #[test]
