@@ -7,6 +7,9 @@
 //! and [`runner`] leads a definition through all of it. What was found is the
 //! business of the `experiments` crate; nothing flows back.
 
+// A reader of messages that went away ends nothing: `messages::say!`.
+#![warn(clippy::print_stderr)]
+
 pub mod cli;
 pub mod config;
 pub mod conformance;
@@ -19,6 +22,7 @@ pub mod formats;
 pub mod generation;
 mod http;
 pub mod memory;
+mod messages;
 pub mod model;
 pub mod random;
 pub mod runner;

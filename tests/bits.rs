@@ -172,13 +172,14 @@ fn a_killed_run_resumes_to_the_same_bits() {
         running.wait_until(ready);
         running.signal("KILL");
         assert_eq!(running.end().code, None);
+        // The arms that are finished, if any is, and that there is more to come.
         let compared = bench.qinglan(&["compare", "run"]);
-        assert_eq!(compared.code, Some(2));
-        assert!(
-            compared.stderr.contains("not finished"),
-            "{}",
-            compared.stderr
-        );
+        let begun = bench.path("run/arms/base/seed-1/outcome.json").exists()
+            || bench.path("run/arms/base/seed-2/outcome.json").exists();
+        assert_eq!(compared.code, Some(if begun { 0 } else { 2 }));
+        let said = compared.stdout + &compared.stderr;
+        let said: Vec<&str> = said.split_whitespace().collect();
+        assert!(said.join(" ").contains("is not finished"), "{said:?}");
     };
     // Each training has written a checkpoint after its fifth update.
     for at in ["teacher", "arms/grpo/seed-1", "arms/sft/seed-2"] {

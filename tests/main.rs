@@ -30,5 +30,6 @@ mod run;
 mod safety;
 mod sampler;
 mod servers;
+mod streams;
 mod support;
 mod sweep;

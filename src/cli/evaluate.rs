@@ -26,6 +26,7 @@ use crate::evaluator::questions;
 use crate::files;
 use crate::formats::{self, Choice, Reason};
 use crate::generation::{Engine, PrecisionChoice};
+use crate::messages::say;
 use crate::model::Stored;
 use crate::runner::inputs::readable;
 use crate::runner::{UserError, models_folder};
@@ -137,7 +138,7 @@ impl Evaluate {
         let identity = UserError::blame(self.identity(&prepared, endpoint.as_ref()))?;
         let directory = Directory::claim(&self.out, identity, self.resume)?;
         if let Some(choice) = &choice {
-            eprintln!("answers in {choice}");
+            say!("answers in {choice}");
         }
         let stop = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&stop);
@@ -145,7 +146,7 @@ impl Evaluate {
             if told.swap(true, Ordering::SeqCst) {
                 std::process::exit(130);
             }
-            eprintln!("stopping; press Ctrl-C again to stop at once");
+            say!("stopping; press Ctrl-C again to stop at once");
         })
         .context("listening for Ctrl-C")?;
         let answered = if self.recordings.is_empty() {
@@ -178,9 +179,9 @@ impl Evaluate {
         };
         let comparison = directory.finish(&prepared.norms, prepared.cards, evaluation)?;
         super::compare::print_comparison(&comparison)?;
-        eprintln!("report: {}", self.out.join("report.html").display());
+        say!("report: {}", self.out.join("report.html").display());
         if missing > 0 {
-            eprintln!(
+            say!(
                 "{missing} answers are missing; ask for them again with the same command and --resume"
             );
             return Ok(Ending::Differs);
@@ -373,6 +374,7 @@ impl Evaluate {
         };
         let mut journal = directory.journal()?;
         let mut names = Vec::new();
+        let mut of_models = Vec::new();
         if let Some(endpoint) = endpoint {
             names.push(endpoint.model().to_owned());
             let troubles = directory.troubles();
@@ -383,10 +385,13 @@ impl Evaluate {
         }
         for (name, path) in UserError::blame(self.stored())? {
             names.push(name.clone());
+            let stored = UserError::blame(Stored::open(&path))?;
+            let of_model = stored.notes().into_iter();
+            of_models.extend(of_model.map(|note| format!("{name}: {note}.")));
             if !asking.lacks(&journal, &name, asking.items) {
                 continue;
             }
-            let stored = UserError::blame(Stored::open(&path))?;
+            stored.warn();
             UserError::blame(readable(
                 asking.items,
                 &stored.text,
@@ -407,6 +412,7 @@ impl Evaluate {
             }
         }
         let (mut notes, missing) = directory.close(journal, &asking, &names)?;
+        notes.extend(of_models);
         notes.extend(
             endpoint
                 .into_iter()

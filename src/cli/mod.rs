@@ -1,7 +1,10 @@
 //! The command line: one verb a file.
 //!
 //! Results go to standard output, everything else to standard error. Exit
-//! codes: 0 done, 1 a failure, 2 the user's input, 130 Ctrl-C.
+//! codes: 0 done, 1 a failure, 2 the user's input, 130 Ctrl-C. Where standard
+//! output takes no more, the result has not arrived whole: that is a failure of
+//! every command, lists included (`| head`). Where standard error takes no more,
+//! messages are lost, and that is all.
 
 mod bench;
 mod compare;
@@ -26,6 +29,7 @@ use std::sync::Arc;
 use ::rewards::Registry;
 use clap::{Parser, Subcommand};
 
+use crate::messages::{Warnings, say};
 use crate::runner::is_users;
 
 /// What imitation and what reinforcement do to the same language model.
@@ -91,7 +95,14 @@ pub fn main() -> ExitCode {
 pub fn main_with(registry: Registry) -> ExitCode {
     end_where_output_fails();
     outlive_the_limit_of_files();
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let lost = error.print().is_err() && !error.use_stderr();
+            let code = u8::try_from(error.exit_code()).unwrap_or(2);
+            return ExitCode::from(if lost { 1 } else { code });
+        }
+    };
     // Of several ranks of a run the first speaks for all, but each of its errors.
     let follows = matches!(&arguments.verb, Verb::Run(_)) && run::Run::follows();
     let filter = tracing_subscriber::EnvFilter::try_from_env("QINGLAN_LOG").unwrap_or_else(|_| {
@@ -99,7 +110,7 @@ pub fn main_with(registry: Registry) -> ExitCode {
     });
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| Warnings)
         .with_ansi(color_on(&std::io::stderr()))
         .without_time()
         .with_target(false)
@@ -131,13 +142,11 @@ pub fn main_with(registry: Registry) -> ExitCode {
         Ok(Ending::Differs) => ExitCode::from(1),
         Ok(Ending::Told(code)) => ExitCode::from(code),
         Ok(Ending::Interrupted) => {
-            eprintln!("stopped; go on with the same command and --resume");
+            say!("stopped; go on with the same command and --resume");
             ExitCode::from(130)
         }
         Err(error) => {
-            // In one piece, as several ranks may write to one terminal.
-            let line = format!("error: {error:#}\n");
-            eprint!("{line}");
+            say!("error: {error:#}");
             ExitCode::from(if is_users(&error) { 2 } else { 1 })
         }
     }
@@ -151,7 +160,7 @@ fn end_where_output_fails() {
         let said = panic.payload().downcast_ref::<String>();
         let why = said.and_then(|said| said.strip_prefix("failed printing to stdout: "));
         if let Some(why) = why {
-            eprintln!("error: standard output takes no more: {why}");
+            say!("error: standard output takes no more: {why}");
             std::process::exit(1);
         }
         usual(panic);

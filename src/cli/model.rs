@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
+use experiments::tables::plain;
 use serde_json::json;
 
 use crate::model::tensor_files::NumberFormat;
@@ -126,12 +127,13 @@ impl Inspect {
                     "end_tokens": stored.text.ends,
                     "generation_config": stored.generation.to_json(),
                     "chat_template": stored.text.chat.is_some(),
+                    "notes": stored.notes(),
                 })
             );
             return Ok(());
         }
         for (name, value) in lines(&stored, parameters, &formats) {
-            println!("{name:>14}  {value}");
+            println!("{name:>14}  {}", plain::line(&value));
         }
         Ok(())
     }
@@ -152,7 +154,7 @@ fn lines(
         .iter()
         .map(|(format, count)| format!("{count} {format}"))
         .collect();
-    vec![
+    let mut lines = vec![
         ("model", stored.path.display().to_string()),
         ("architecture", config.architecture.model_type().to_owned()),
         ("parameters", parameters.to_string()),
@@ -189,7 +191,9 @@ fn lines(
             }
             .to_owned(),
         ),
-    ]
+    ];
+    lines.extend(stored.notes().into_iter().map(|note| ("note", note)));
+    lines
 }
 
 fn shape(config: &ModelConfig) -> String {
@@ -207,6 +211,7 @@ fn shape(config: &ModelConfig) -> String {
 impl Import {
     fn execute(self) -> Result<()> {
         let stored = UserError::blame(Stored::open(&self.model))?;
+        stored.warn();
         let name = match self.name {
             Some(name) => name,
             None => if self.model.is_dir() {
@@ -239,6 +244,7 @@ impl Import {
 impl Export {
     fn execute(self) -> Result<()> {
         let mut stored = open(&self.model)?;
+        stored.warn();
         if let Some(adapter) = &self.adapter {
             stored = UserError::blame(stored.with_adapter(adapter))?;
         }

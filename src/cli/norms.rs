@@ -9,7 +9,9 @@ use experiments::norms::check::check;
 use experiments::norms::describe::{built_in, describe};
 use experiments::norms::table::{Imported, Map};
 use experiments::norms::{Norms, conditions};
+use experiments::tables::plain;
 
+use crate::messages::say;
 use crate::runner::UserError;
 use crate::tasks;
 
@@ -110,7 +112,7 @@ impl List {
             for task in describe(&norms) {
                 println!(
                     "  {:<20} {:>4} items, {} with times{}",
-                    task.task,
+                    plain::line(&task.task),
                     task.items,
                     task.timed,
                     match task.trials {
@@ -128,9 +130,9 @@ impl Describe {
     fn execute(self) -> Result<()> {
         let norms = UserError::blame(Norms::read(&self.norms, &self.tasks).map_err(Into::into))?;
         for task in describe(&norms) {
-            print!("{task}");
+            print!("{}", plain::lines(&task.to_string()));
         }
-        println!("source: {}", norms.source());
+        println!("source: {}", plain::line(norms.source()));
         Ok(())
     }
 }
@@ -139,7 +141,7 @@ impl Check {
     fn execute(self) -> Result<()> {
         let findings = UserError::blame(check(&self.norms).map_err(Into::into))?;
         for finding in &findings.list {
-            println!("{finding}");
+            println!("{}", plain::lines(&finding.to_string()));
         }
         let (errors, remarks) = (
             findings.errors(),
@@ -172,7 +174,7 @@ impl Import {
         };
         let norms = UserError::blame(read())?;
         for (count, why) in &norms.notes {
-            eprintln!("{count} {why}");
+            say!("{count} {why}");
         }
         println!(
             "{}: {} items, {} trials",

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use experiments::tables::plain;
 use rewards::Registry;
 use tch::Device;
 
@@ -15,6 +16,7 @@ use crate::config::{BaseSettings, Definition, folder_of};
 use crate::device::DeviceChoice;
 use crate::distributed::launch::{self, Place};
 use crate::distributed::{self, Card, Ranks};
+use crate::messages::say;
 use crate::model::{vocabulary, weights};
 use crate::runner::{self, Request, RunEnding, UserError};
 
@@ -149,7 +151,7 @@ impl Run {
                 std::process::exit(130);
             }
             if is_first {
-                eprintln!("stopping after this step; press Ctrl-C again to stop at once");
+                say!("stopping after this step; press Ctrl-C again to stop at once");
             }
         })
         .context("listening for Ctrl-C")?;
@@ -158,7 +160,7 @@ impl Run {
             RunEnding::Finished => {
                 if is_first {
                     super::compare::print_run(&out)?;
-                    eprintln!("report: {}", out.join("report.html").display());
+                    say!("report: {}", out.join("report.html").display());
                 }
                 Ok(Ending::Done)
             }
@@ -233,5 +235,5 @@ fn describe(definition: &Definition, device: Device, out: &Path) -> String {
         "evaluation: {} samples an item at temperature {}",
         definition.evaluation.samples, definition.evaluation.temperature
     ));
-    lines.join("\n")
+    plain::lines(&lines.join("\n"))
 }

@@ -1,7 +1,7 @@
 //! `qinglan runs`: the run directories there are, what each is, how two differ,
 //! and their end.
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -9,6 +9,7 @@ use clap::{Args, Subcommand};
 use comfy_table::{CellAlignment, Table, presets};
 
 use crate::evaluator::survey::Evaluated;
+use crate::messages;
 use crate::runner::UserError;
 use crate::runner::survey::{State, Survey, bytes};
 use crate::sweep;
@@ -233,14 +234,16 @@ fn removable(run: &Path) -> Result<Survey> {
 }
 
 /// Everything that a run leaves at the top of its directory.
-const WRITTEN: [&str; 14] = [
+const WRITTEN: [&str; 16] = [
     "arms",
     "comparison.csv",
     "comparison.json",
     "comparison.md",
     "comparison.tex",
+    "completions",
     "definition.toml",
     "figures",
+    "formats.json",
     "inputs",
     "inputs.json",
     "items.json",
@@ -277,8 +280,9 @@ fn agreed(survey: &Survey) -> Result<bool> {
         )));
     }
     let (state, size) = (survey.state.word(), size(survey.bytes()?));
-    eprint!("remove {folder} ({state}, {size}) with everything in it? [y/N] ");
-    std::io::stderr().flush()?;
+    messages::write(&format!(
+        "remove {folder} ({state}, {size}) with everything in it? [y/N] "
+    ));
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer)?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::device::DeviceChoice;
 use crate::formats;
 use crate::generation::{Engine, Finish, Key, PrecisionChoice, Prompt, Sampling};
+use crate::messages::say;
 use crate::model::Stored;
 use crate::runner::{UserError, models_folder};
 use crate::tasks::{self, Mix, Proportions, Split};
@@ -141,12 +142,13 @@ impl Sample {
         if self.raw {
             stored.text.chat = None;
         }
+        stored.warn();
         let prompts = UserError::blame(self.prompts_of(&asked, &stored))?;
         let rows = formats::generation_rows(prompts.len() * self.samples as usize);
         let engine = formats::Engine::Generation;
         let dtype = formats::settle(self.dtype, engine, &stored.config, rows, device);
         let precision = dtype.resolve(device);
-        eprintln!(
+        say!(
             "sampling {} completions in {precision} on {device:?}",
             prompts.len() as u64 * self.samples
         );

@@ -29,6 +29,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use clap::Args;
 
+use crate::messages::say;
 use crate::runner::UserError;
 use crate::runner::live::Live;
 
@@ -84,7 +85,7 @@ impl Serve {
             let listener = UserError::blame(bound)?;
             let address = listener.local_addr().context("asking for the port")?;
             if !address.ip().is_loopback() {
-                eprintln!("whoever reaches {address} can read the run");
+                say!("whoever reaches {address} can read the run");
             }
             println!("http://{address}/");
             axum::serve(listener, router(site)).await.context("serving")

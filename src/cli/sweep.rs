@@ -11,6 +11,7 @@ use rewards::Registry;
 
 use super::Ending;
 use crate::device::DeviceChoice;
+use crate::messages::say;
 use crate::runner::UserError;
 use crate::sweep::{self, Devices, Local, Plan, Slurm, Wanted};
 
@@ -98,7 +99,7 @@ impl Sweep {
         let in_slurm = self.slurm;
         ctrlc::set_handler(move || {
             if pressed.fetch_add(1, Ordering::SeqCst) == 0 && !in_slurm {
-                eprintln!(
+                say!(
                     "stopping after the steps that are going on; press Ctrl-C again to stop at once"
                 );
             }
@@ -116,7 +117,7 @@ impl Sweep {
         if outcome.interrupted {
             return Ok(Ending::Interrupted);
         }
-        eprintln!("compare them: qinglan compare {}", out.display());
+        say!("compare them: qinglan compare {}", out.display());
         Ok(Ending::Done)
     }
 

@@ -20,6 +20,7 @@ use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal
 use torch_ext::distributed::is_built;
 
 use super::launch;
+use crate::messages::say;
 
 /// Set for those that were started here.
 const STARTED: &str = "QINGLAN_STARTED_BY_NPROC";
@@ -136,7 +137,7 @@ impl Children {
                 // One that heard of the Ctrl-C before it could listen for it.
                 let asked = handed_on > 0 && status.signal() == Some(Signal::INT.as_raw());
                 if let Some(signal) = status.signal().filter(|_| !asked) {
-                    eprintln!("error: rank {rank} was ended by signal {signal}");
+                    say!("error: rank {rank} was ended by signal {signal}");
                 }
                 if !status.success() && first_failure.is_none() {
                     let code = status.code().and_then(|code| u8::try_from(code).ok());

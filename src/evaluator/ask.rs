@@ -11,6 +11,7 @@ use std::sync::mpsc;
 
 use anyhow::Result;
 use experiments::record::Trace;
+use experiments::tables::plain;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::endpoint::{Endpoint, Question};
@@ -31,7 +32,7 @@ fn bar(name: &str, all: usize) -> ProgressBar {
     ) {
         bar.set_style(style);
     }
-    bar.set_prefix(name.to_owned());
+    bar.set_prefix(plain::line(name));
     bar
 }
 

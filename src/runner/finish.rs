@@ -11,9 +11,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use experiments::alignment::ceiling::Ceiling;
 use experiments::comparison::build::{DEFAULT_DRAWS, Input, compare_items};
 use experiments::comparison::items::item_completions;
-use experiments::comparison::{
-    Comparison, Condition, Curve, Flaw, ItemCompletions, Recipe, TrainingLog,
-};
+use experiments::comparison::{Comparison, Curve, Flaw, ItemCompletions, Recipe, TrainingLog};
 use experiments::manifest::{ArmCard, ArmRun, EvaluationCard, Manifest, Role};
 use experiments::norms::{NormItem, Norms};
 use experiments::record::RecordError;
@@ -23,7 +21,8 @@ use serde::{Deserialize, Serialize};
 
 use super::outcome::{again, folders};
 use super::pins::{PINS, Pins};
-use super::{Outcome, Run, UserError, arm, learning, provenance};
+use super::{Outcome, Run, UserError, arm, learning, partial, provenance};
+use crate::config::Definition;
 use crate::files;
 
 /// Name of the file that makes a run directory whole.
@@ -34,39 +33,62 @@ const FORMAT: u32 = 1;
 
 /// The evaluation's items with their human times, beside the manifest, so that
 /// a comparison needs nothing but the run directory.
-const ITEMS: &str = "items.json";
+pub(super) const ITEMS: &str = "items.json";
 
 /// Name of the records of an arm, or of all models of an evaluation.
 pub(crate) const TRACES: &str = "traces.parquet";
 
-/// What `items.json` holds: item means and ceilings, never a trial.
+/// What `items.json` holds: item means and ceilings, never a trial, and how the
+/// models are asked them.
 #[derive(Serialize, Deserialize)]
 struct Items {
     items: Vec<NormItem>,
     ceilings: BTreeMap<String, Ceiling>,
+    /// `None` where a run of an earlier version wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    evaluation: Option<EvaluationCard>,
 }
 
-/// Writes tables and report, then the manifest.
-pub(super) fn finish(run: &Run) -> Result<()> {
-    let items = items(&run.definition().tasks.names, &run.norms)?;
+/// Writes what every comparison of the run needs, before any arm is there; refuses
+/// people's times that are not those that the run was finished with.
+pub(super) fn begin(run: &Run) -> Result<()> {
+    let tasks = &run.definition().tasks.names;
+    let evaluation = &run.definition().evaluation;
+    let card = EvaluationCard {
+        samples: evaluation.samples,
+        temperature: evaluation.temperature,
+        max_new_tokens: evaluation.max_new_tokens as u32,
+        items: files::hash(&serde_json::to_vec(&(&run.items, evaluation))?),
+        norms: run.norms.source().to_owned(),
+    };
+    // A run of an earlier version was finished without the card.
+    let earlier = items(tasks, &run.norms, None)?;
+    let items = items(tasks, &run.norms, Some(card))?;
     let before = read_json::<Manifest>(&run.out().join(MANIFEST)).ok();
     let before = before.and_then(|mut manifest| manifest.files.remove(ITEMS));
     ensure!(
-        before.is_none_or(|before| before == files::hash(&items)),
+        before.is_none_or(|before| [&items, &earlier]
+            .map(|items| files::hash(items))
+            .contains(&before)),
         UserError(format!(
             "people's times of the tasks are not those that {} was finished with; \
              put them back, or begin again with another --out",
             run.out().display()
         ))
     );
-    files::write_whole(&run.out().join(ITEMS), &items)?;
+    files::write_whole(&run.out().join(ITEMS), &items)
+}
+
+/// Writes tables and report, then the manifest.
+pub(super) fn finish(run: &Run) -> Result<()> {
     write_last(run.out(), &manifest(run)?)?;
     Ok(())
 }
 
 /// The evaluation's items as their file has them.
-fn items(tasks: &[String], norms: &Norms) -> Result<Vec<u8>> {
+fn items(tasks: &[String], norms: &Norms, evaluation: Option<EvaluationCard>) -> Result<Vec<u8>> {
     let items = Items {
+        evaluation,
         items: tasks
             .iter()
             .flat_map(|task| norms.items(task))
@@ -100,7 +122,8 @@ pub(crate) fn finish_evaluation(
     norms: &Norms,
     mut manifest: Manifest,
 ) -> Result<Comparison> {
-    files::write_whole(&out.join(ITEMS), &items(&manifest.tasks, norms)?)?;
+    let items = items(&manifest.tasks, norms, Some(manifest.evaluation.clone()))?;
+    files::write_whole(&out.join(ITEMS), &items)?;
     manifest.format = FORMAT;
     for name in [ITEMS, TRACES] {
         let hash = files::hash_file(&out.join(name))?;
@@ -110,7 +133,19 @@ pub(crate) fn finish_evaluation(
 }
 
 fn manifest(run: &Run) -> Result<Manifest> {
-    let definition = run.definition();
+    let (mut manifest, missing) = so_far(run.out(), run.definition())?;
+    if let Some(missing) = missing.first() {
+        bail!("{missing} is not finished");
+    }
+    let notes = run.notes.iter().map(|note| format!("{note}."));
+    manifest.notes.splice(0..0, notes);
+    manifest.environment = environment(run);
+    Ok(manifest)
+}
+
+/// The manifest of a run with the arms that are finished, and which are not; its
+/// environment is not known.
+pub(super) fn so_far(out: &Path, definition: &Definition) -> Result<(Manifest, Vec<String>)> {
     let roles = arm::roles(definition);
     let has = |name: &str| roles.iter().any(|(known, _)| known == name);
     let arms = roles
@@ -127,11 +162,14 @@ fn manifest(run: &Run) -> Result<Manifest> {
         })
         .collect();
     let mut arm_runs: Vec<ArmRun> = Vec::new();
+    let mut missing = Vec::new();
     let mut hashes = BTreeMap::new();
     for name in folders(definition) {
-        let folder = run.out().join(&name);
-        let Outcome { arm_run, files, .. } = Outcome::read(&folder)?
-            .with_context(|| format!("{} is not finished", folder.display()))?;
+        let folder = out.join(&name);
+        let Some(Outcome { arm_run, files, .. }) = Outcome::read(&folder)? else {
+            missing.push(name);
+            continue;
+        };
         let wanted = [TRACES, "metrics.jsonl", "traces.jsonl"];
         // A stage of an earlier version kept no hashes.
         let files = if files.is_empty() {
@@ -144,13 +182,25 @@ fn manifest(run: &Run) -> Result<Manifest> {
         hashes.extend(files.map(|(file, hash)| (format!("{name}/{file}"), hash)));
         arm_runs.push(arm_run);
     }
-    let own = run.pins.copies(run.out()).into_iter();
-    for path in own.chain([PathBuf::from(ITEMS), PathBuf::from(PINS)]) {
-        let hash = files::hash_file(&run.out().join(&path))?;
+    let pins = Pins::read(out)?;
+    let mut own = vec![PathBuf::from(ITEMS)];
+    if let Some(pins) = pins {
+        own.extend(pins.copies(out));
+        own.push(PathBuf::from(PINS));
+    }
+    for path in own {
+        let hash = files::hash_file(&out.join(&path))?;
         hashes.insert(path.display().to_string(), hash);
     }
-    let evaluation = &definition.evaluation;
-    Ok(Manifest {
+    let path = out.join(ITEMS);
+    let items: Items = read_json(&path)?;
+    let evaluation = items.evaluation.with_context(|| {
+        format!(
+            "{} does not say how the models were asked: an earlier version wrote it",
+            path.display()
+        )
+    })?;
+    let manifest = Manifest {
         format: FORMAT,
         name: definition.experiment.name.clone(),
         title: definition.experiment.title.clone(),
@@ -159,13 +209,7 @@ fn manifest(run: &Run) -> Result<Manifest> {
         tasks: definition.tasks.names.clone(),
         arms,
         arm_runs,
-        evaluation: EvaluationCard {
-            samples: evaluation.samples,
-            temperature: evaluation.temperature,
-            max_new_tokens: evaluation.max_new_tokens as u32,
-            items: files::hash(&serde_json::to_vec(&(&run.items, evaluation))?),
-            norms: run.norms.source().to_owned(),
-        },
+        evaluation,
         definition: serde_json::to_value(definition)?,
         only_correct: false,
         notes: definition
@@ -173,9 +217,10 @@ fn manifest(run: &Run) -> Result<Manifest> {
             .iter()
             .filter_map(|(name, arm)| Some(arm.sampler.as_ref()?.note(name)))
             .collect(),
-        environment: environment(run),
+        environment: BTreeMap::new(),
         files: hashes,
-    })
+    };
+    Ok((manifest, missing))
 }
 
 /// How each arm was trained, from the resolved definition. The base and a model
@@ -235,14 +280,22 @@ impl Loaded {
     }
 
     /// The same, but that an arm of a seed whose records were lost or changed is
-    /// left out and said to be, as long as any is left.
+    /// left out and said to be, as long as any is left, and so is what a run that
+    /// goes on has not made yet.
     pub(super) fn read_what_is_whole(at: &Path) -> Result<Self> {
         if let Some(why) = unreadable(at)? {
-            bail!(UserError(why));
+            return match partial::unfinished(at)? {
+                Some((manifest, flaw)) => {
+                    let mut loaded = Self::of(at, manifest)?;
+                    loaded.flaws.push(flaw);
+                    Ok(loaded)
+                }
+                None => bail!(UserError(why)),
+            };
         }
         let whole: Manifest = read_json(&at.join(MANIFEST))?;
         let mut manifest = whole.clone();
-        let flaws = leave_out_changed(at, &mut manifest);
+        let flaws = partial::leave_out_changed(at, &mut manifest);
         if manifest.arms.is_empty() {
             return Self::of(at, whole);
         }
@@ -392,74 +445,6 @@ pub(super) fn unreadable(at: &Path) -> Result<Option<String>> {
         let path = path.display();
         format!("{path}: {found}; this version reads format {FORMAT}")
     }))
-}
-
-/// Takes out of a manifest the arms of a seed whose records are not those it
-/// names, and the other files that are not; says which.
-fn leave_out_changed(at: &Path, manifest: &mut Manifest) -> Vec<Flaw> {
-    let sound = |name: &String, expected: &String| {
-        files::hash_file(&at.join(name)).is_ok_and(|found| found == *expected)
-    };
-    let files = &manifest.files;
-    let changed: Vec<String> = files
-        .iter()
-        .filter(|(name, expected)| *name != ITEMS && *name != TRACES && !sound(name, expected))
-        .map(|(name, _)| name.clone())
-        .collect();
-    let mut flaws = Vec::new();
-    for name in &changed {
-        let of_file = |run: &&ArmRun| {
-            name.strip_prefix(&run.folder)
-                .is_some_and(|rest| rest.starts_with('/'))
-        };
-        let run = manifest.arm_runs.iter().find(of_file);
-        let left_out = if name.ends_with(TRACES) {
-            run.map(|run| format!("{} of seed {} is left out", run.arm, run.seed))
-        } else {
-            run.map(|run| format!("what {} of seed {} logged is left out", run.arm, run.seed))
-        };
-        let arms = run.map(|run| vec![run.arm.clone()]).unwrap_or_default();
-        let left_out = left_out.unwrap_or_else(|| "it is left out".to_owned());
-        let file = at.join(name);
-        let file = file.display();
-        let found = format!("{file} is missing or was changed after the run: {left_out}");
-        flaws.push(Flaw::of(Condition::Complete, arms, found));
-    }
-    let lost = |run: &ArmRun| changed.contains(&format!("{}/{TRACES}", run.folder));
-    manifest.arm_runs.retain(|run| !lost(run));
-    let there: Vec<(String, u64)> = manifest
-        .arm_runs
-        .iter()
-        .map(|run| (run.arm.clone(), run.seed))
-        .collect();
-    for run in &mut manifest.arm_runs {
-        // Whether the link fits cannot be told any more.
-        let seed = run.seed;
-        let lost = |init: &mut String| there.contains(&(init.clone(), seed));
-        run.init = run.init.take_if(lost);
-    }
-    manifest.files.retain(|name, _| !changed.contains(name));
-    manifest
-        .notes
-        .extend(flaws.iter().map(|flaw| format!("{}.", flaw.found)));
-    let left: Vec<String> = manifest
-        .arm_runs
-        .iter()
-        .map(|run| run.arm.clone())
-        .collect();
-    let evaluation = left.is_empty() && changed.is_empty();
-    manifest
-        .arms
-        .retain(|card| evaluation || left.contains(&card.name));
-    let known: Vec<String> = manifest.arms.iter().map(|card| card.name.clone()).collect();
-    for card in &mut manifest.arms {
-        for relation in [&mut card.base, &mut card.init, &mut card.teacher] {
-            if relation.as_ref().is_some_and(|name| !known.contains(name)) {
-                *relation = None;
-            }
-        }
-    }
-    flaws
 }
 
 pub(super) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {

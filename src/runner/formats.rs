@@ -139,7 +139,7 @@ impl Request {
         }
         if self.ranks.is_first() {
             for (name, choice) in formats.told() {
-                eprintln!("{name} in {choice}");
+                say!("{name} in {choice}");
             }
         }
         Ok(formats)

@@ -17,6 +17,8 @@ pub(super) struct Inputs {
     pub mix: Mix,
     pub items: Vec<EvaluationItem>,
     pub norms: Norms,
+    /// What is to be known of the models that the run begins with.
+    pub notes: Vec<String>,
 }
 
 /// Refuses items that a model cannot read.
@@ -41,11 +43,13 @@ pub(crate) fn readable(items: &[EvaluationItem], text: &Text, context: usize) ->
     Ok(())
 }
 
-/// How a base reads and writes, and the tokens that its context holds.
+/// How a base reads and writes, and the tokens that its context holds; what is
+/// to be known of it joins the notes.
 pub(super) fn reader(
     base: &BaseSettings,
     place: &str,
     definition_folder: &Path,
+    notes: &mut Vec<String>,
 ) -> Result<(Text, usize)> {
     match base.source(place)? {
         BaseSource::Pretrained(shape, _) => Ok((Text::lab()?, shape.context as usize)),
@@ -53,6 +57,8 @@ pub(super) fn reader(
             let path = Stored::find(name, definition_folder, &models_folder()?)
                 .with_context(|| format!("{place}.model"))?;
             let stored = Stored::open(&path).with_context(|| format!("{place}.model"))?;
+            let of_model = stored.notes().into_iter();
+            notes.extend(of_model.map(|note| format!("{place}.model = {name:?}: {note}")));
             Ok((stored.text, stored.config.context()))
         }
     }

@@ -21,6 +21,7 @@ mod learning;
 pub mod live;
 mod outcome;
 mod outside;
+mod partial;
 pub(crate) mod pins;
 pub mod provenance;
 mod ranks;
@@ -56,6 +57,7 @@ use crate::config::{
 };
 use crate::distributed::Ranks;
 use crate::files;
+use crate::messages;
 use crate::tasks::{EvaluationItem, Mix};
 
 /// What the user asked for.
@@ -97,6 +99,8 @@ pub(crate) struct Run {
     mix: Mix,
     items: Vec<EvaluationItem>,
     norms: Norms,
+    /// What is to be known of the models it begins with.
+    notes: Vec<String>,
     /// How many ranks the run began with.
     began_with: usize,
     /// The files from outside, as they were when it began.
@@ -219,6 +223,7 @@ impl Request {
         let pins = self.ranks.each(Pins::read(&self.out))?.unwrap_or_default();
         let formats = self.settle_formats(inputs.items.len())?;
         let run = Arc::new(Run::new(self, inputs, began_with, pins, formats));
+        run.write(|| finish::begin(&run))?;
         let jobs = jobs(&run);
         let (workers, threads) = run.request.workers();
         let ranks = run.ranks();
@@ -284,6 +289,7 @@ impl Run {
             mix: inputs.mix,
             items: inputs.items,
             norms: inputs.norms,
+            notes: inputs.notes,
             began_with,
             pins,
             formats,
@@ -391,14 +397,15 @@ impl Run {
     fn explain_loss(&self, name: &str, algorithm: &AlgorithmSettings) {
         if algorithm.loss_is_near_zero() && self.ranks().is_first() {
             self.loss_explained.call_once(|| {
-                self.bars.suspend(|| {
-                    eprintln!(
+                messages::above(
+                    &self.bars,
+                    format_args!(
                         "{name}: the loss of on-policy {} sits near 0 by construction (ratio 1, advantages sum to 0); \
                          it is the gradient that learns: watch reward and grad_norm, or tensorboard --logdir {}",
                         algorithm.build().name(),
                         self.out().display()
-                    );
-                });
+                    ),
+                );
             });
         }
     }

@@ -253,7 +253,12 @@ impl Preflight<'_> {
             item.prompt = mix.ask(&item.task, &item.prompt);
         }
         let count = items.len();
-        seen.problems = Some(Inputs { mix, items, norms });
+        seen.problems = Some(Inputs {
+            mix,
+            items,
+            norms,
+            notes: Vec::new(),
+        });
         let name = &self.definition.tasks.norms;
         Ok((name != BUILTIN_NORMS).then(|| format!("tasks.norms = {name:?}: {count} items")))
     }
@@ -264,8 +269,13 @@ impl Preflight<'_> {
         base: &BaseSettings,
         seen: &mut Seen,
     ) -> Result<Option<String>> {
-        let (text, context) = reader(base, place, self.folder)?;
-        if let Some(Inputs { items, .. }) = &seen.problems {
+        let mut of_model = Vec::new();
+        let (text, context) = reader(base, place, self.folder, &mut of_model)?;
+        for note in &of_model {
+            tracing::warn!("{note}");
+        }
+        if let Some(Inputs { items, notes, .. }) = &mut seen.problems {
+            notes.extend(of_model);
             let read = readable(items, &text, context);
             if place == "base" {
                 read?;

@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use experiments::tables::plain;
 
 use super::finish::MANIFEST;
 use super::pins::Pins;
@@ -102,7 +103,7 @@ impl Survey {
         let definition: toml::Table =
             toml::from_str(&text).with_context(|| path.display().to_string())?;
         let experiment = definition.get("experiment").and_then(toml::Value::as_table);
-        let word = |key: &str| Some(experiment?.get(key)?.as_str()?.to_owned());
+        let word = |key: &str| Some(plain::line(experiment?.get(key)?.as_str()?));
         let name = word("name").unwrap_or_else(|| folder.display().to_string());
         let seeds = experiment
             .and_then(|experiment| experiment.get("seeds")?.as_array())
@@ -195,7 +196,7 @@ fn parts(folder: &Path, definition: &toml::Table, seeds: &[i64]) -> Vec<Part> {
     };
     let shared = steps(Some(definition.clone()));
     let part = |arm: &str, seed: Option<i64>, at: PathBuf, log: &str, of: Option<u64>| Part {
-        arm: arm.to_owned(),
+        arm: plain::line(arm),
         seed,
         done: at.join(OUTCOME).exists(),
         log: at.join(log),

@@ -8,13 +8,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use experiments::comparison::{Condition, Flaw};
 use experiments::manifest::{ArmRun, Manifest, Role};
 use serde_json::Value;
 
 use super::UserError;
-use super::finish::{Loaded, unreadable};
+use super::finish::{Loaded, MANIFEST, unreadable};
 
 /// What two runs' environments must agree in for their arms to differ by
 /// training alone.
@@ -24,15 +24,16 @@ const ENVIRONMENT: [&str; 5] = ["qinglan", "libtorch", "device", "processor", "k
 pub fn read(runs: &[PathBuf]) -> Result<Loaded> {
     refuse_twice(runs)?;
     let mut groups: Vec<(String, Loaded)> = Vec::new();
-    let mut flaws = Vec::new();
+    let mut flaws: Vec<Flaw> = Vec::new();
     for run in runs {
-        if runs.len() > 1
-            && let Some(why) = left_out(run)?
-        {
-            flaws.push(Flaw::of(Condition::Complete, Vec::new(), why));
-            continue;
-        }
-        let loaded = Loaded::read_what_is_whole(run)?;
+        let loaded = match one_of(run, runs.len() > 1)? {
+            Ok(loaded) => loaded,
+            Err(why) => {
+                let found = format!("left out: {why}");
+                flaws.push(Flaw::of(Condition::Complete, Vec::new(), found));
+                continue;
+            }
+        };
         let same = groups
             .iter_mut()
             .find(|(_, group)| is_of_one_definition(group, &loaded));
@@ -46,10 +47,13 @@ pub fn read(runs: &[PathBuf]) -> Result<Loaded> {
         }
         groups.push((name_of(run)?, loaded));
     }
-    ensure!(
-        !groups.is_empty(),
-        UserError("none of the runs can be compared: none is finished".to_owned())
-    );
+    if groups.is_empty() {
+        let why: Vec<&str> = flaws.iter().map(|flaw| flaw.found.as_str()).collect();
+        bail!(UserError(format!(
+            "none of the runs can be compared: {}",
+            why.join("; ")
+        )));
+    }
     let labels: Vec<String> = groups.iter().map(|(label, _)| label.clone()).collect();
     let mut seen = BTreeSet::new();
     if let Some(twice) = labels.iter().find(|label| !seen.insert(*label)) {
@@ -131,13 +135,20 @@ fn same_trainings(manifest: &Manifest) -> Vec<String> {
         .collect()
 }
 
-/// Why a run is left out of a comparison of several, where it is one and can be.
-fn left_out(run: &Path) -> Result<Option<String>> {
-    let is_run = run.join(super::DEFINITION_FILE).exists() || run.join("manifest.json").exists();
-    if !is_run {
-        return Ok(None);
+/// A run, or why it is left out of a comparison of several: it is not finished, or
+/// what it says of itself is damaged. A folder that is no run was a slip of the
+/// hand, and an only run has nothing to be left out of: both are errors.
+fn one_of(run: &Path, several: bool) -> Result<Result<Loaded, String>> {
+    let is_run = run.join(super::DEFINITION_FILE).exists() || run.join(MANIFEST).exists();
+    if !several || !is_run {
+        return Loaded::read_what_is_whole(run).map(Ok);
     }
-    Ok(unreadable(run)?.map(|why| format!("left out: {why}")))
+    let loaded = match unreadable(run) {
+        Ok(Some(why)) => return Ok(Err(why)),
+        Ok(None) => Loaded::read_what_is_whole(run),
+        Err(error) => Err(error),
+    };
+    Ok(loaded.map_err(|error| format!("{error:#}")))
 }
 
 /// The definition without the seeds.

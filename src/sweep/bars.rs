@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::Sweep;
+use crate::messages;
 use crate::runner::survey::Survey;
 
 /// Time between two looks into the run directories.
@@ -51,7 +52,7 @@ impl Bars {
 
     /// Says something above the bars.
     pub(super) fn say(&self, what: &str) {
-        self.drawn.suspend(|| eprintln!("{what}"));
+        messages::above(&self.drawn, format_args!("{what}"));
     }
 
     /// Shows the jobs at these places of the plan, which run here.
