@@ -1,4 +1,4 @@
-//! Messages to people, on standard error: [`say!`] in place of `eprintln!`.
+//! Messages to people, on standard error: `say!` in place of `eprintln!`.
 //!
 //! A message is not what a command is for, so whoever stopped reading
 //! (`2>&1 | head`, a log reader that died) ends nothing: what cannot be written
