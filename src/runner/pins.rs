@@ -106,11 +106,13 @@ impl Pins {
             if pinned.is_some() && pinned == files::hash_file(&file.path).ok().as_ref() {
                 continue;
             }
-            let (name, run) = (&file.name, run.display());
-            let copy = self.copy_of(name).filter(|_| file.copied);
+            let name = &file.name;
+            let copy = self.copy_of(name).map(|copy| run.join(copy));
+            let copy = copy.filter(|copy| copy.is_file());
             let copy = copy.map_or_else(String::new, |copy| {
-                format!(" ({run}/{} is a copy)", copy.display())
+                format!(" ({} is a copy)", copy.display())
             });
+            let run = run.display();
             let what = if pinned.is_some() {
                 format!(
                     "has changed or gone since the run in {run} began, which would learn from both; put it back{copy}"
