@@ -16,6 +16,7 @@ use crate::config::{AlgorithmSettings, BaseSettings, BaseSource, Definition};
 use crate::files;
 use crate::formats::{Choice, Engine, generation_rows};
 use crate::generation::PrecisionChoice;
+use crate::messages::say;
 use crate::model::{ModelConfig, Stored, vocabulary};
 
 /// Holds the choices, by what they are for.
