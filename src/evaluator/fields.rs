@@ -145,8 +145,8 @@ impl Fields {
 
     /// The option that helps where a server refuses fields by name.
     ///
-    /// Worked example: of "Unsupported parameter: 'max_tokens' is not supported with this model. Use
-    /// 'max_completion_tokens' instead." it is `--request-fields max_tokens=max_completion_tokens`.
+    /// Worked example: of `'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.`
+    /// it is `--request-fields max_tokens=max_completion_tokens`.
     pub(crate) fn advice(&self, said: &str) -> Option<String> {
         let lower = said.to_lowercase();
         if !OF_A_FIELD.iter().any(|word| lower.contains(word)) {

@@ -90,7 +90,7 @@ impl Sampling {
     }
 
     /// The settings that shape the distribution, as vLLM and `SGLang` take them in
-    /// a request (OpenAI's names where it has them). Each is sent even where it
+    /// a request (`OpenAI`'s names where it has them). Each is sent even where it
     /// changes nothing: one that is not sent is the server's own, such as that of
     /// the model's `generation_config.json`.
     pub(crate) fn request_fields(&self) -> Map<String, Value> {

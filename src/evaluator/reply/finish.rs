@@ -1,5 +1,5 @@
-//! Why a server says that an answer ended: OpenAI's words, those of other
-//! servers, and those that bridges pass on beside OpenAI's.
+//! Why a server says that an answer ended: `OpenAI`'s words, those of other
+//! servers, and those that bridges pass on beside `OpenAI`'s.
 
 use serde_json::Value;
 

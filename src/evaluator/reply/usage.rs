@@ -1,5 +1,5 @@
 //! What a server's `usage` counts, and whether it counts reasoning within the
-//! completion, as OpenAI does, or beside it, as xAI, Gemini and bridges do.
+//! completion, as `OpenAI` does, or beside it, as xAI, Gemini and bridges do.
 //!
 //! `total_tokens` decides between the two: it holds everything. Where it holds
 //! more than prompt and completion and nothing else says of what, the remainder
@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::Counted;
 
-/// Names of the same count, OpenAI's first, then Anthropic's.
+/// Names of the same count, `OpenAI`'s first, then Anthropic's.
 const PROMPT: [&str; 2] = ["prompt_tokens", "input_tokens"];
 const COMPLETION: [&str; 2] = ["completion_tokens", "output_tokens"];
 
@@ -134,7 +134,7 @@ fn count(counts: &Map<String, Value>, name: &str) -> Result<Option<u64>, String>
         Value::String(text) => text.trim().parse().ok().and_then(of_float),
         _ => None,
     };
-    match read.filter(|&count| count <= u64::from(u32::MAX)) {
+    match read.filter(|&count| u32::try_from(count).is_ok()) {
         Some(count) => Ok(Some(count)),
         None => Err(format!("{name} of usage is {value}, which is no count")),
     }
