@@ -41,7 +41,7 @@ fn every_setting_of_sampling_is_sent_and_recorded() {
     }
 }
 
-/// What a server complains of that takes OpenAI's own fields alone, one thing at a
+/// What a server complains of that takes `OpenAI`'s own fields alone, one thing at a
 /// time.
 fn complaint(question: &Value) -> Option<Reply> {
     let refuse = |what: String| {

@@ -74,7 +74,7 @@ fn body(message: &Value, finish: &Value, usage: &Value) -> String {
         .to_string()
 }
 
-/// A usage in OpenAI's words, with 10 tokens of prompt.
+/// A usage in `OpenAI`'s words, with 10 tokens of prompt.
 fn usage(completion: u32, reasoning: u32, total: u32) -> Value {
     json!({"prompt_tokens": 10, "completion_tokens": completion, "total_tokens": total,
         "completion_tokens_details": {"reasoning_tokens": reasoning}})

@@ -49,7 +49,7 @@ fn unfit(reply: Result<Reply, NoAnswer>) -> String {
     }
 }
 
-/// A usage in OpenAI's words.
+/// A usage in `OpenAI`'s words.
 fn usage(completion: u32, reasoning: u32, total: u32) -> Value {
     json!({"prompt_tokens": 10, "completion_tokens": completion, "total_tokens": total,
         "completion_tokens_details": {"reasoning_tokens": reasoning}})
