@@ -318,11 +318,11 @@ mod tests {
 
     #[test]
     fn room_is_spoken_of_where_it_is_what_lacks() {
+        use io::ErrorKind::{FileTooLarge, InvalidFilename, NotFound, StorageFull};
         let of = |kind: io::ErrorKind| {
             let error = anyhow::Error::from(io::Error::from(kind)).context("writing a file");
             no_room(&error)
         };
-        use io::ErrorKind::{FileTooLarge, InvalidFilename, NotFound, StorageFull};
         assert!(of(StorageFull).unwrap().contains("make room"));
         assert!(of(FileTooLarge).unwrap().contains("ulimit -f"));
         assert_eq!((of(NotFound), of(InvalidFilename)), (None, None));

@@ -177,7 +177,7 @@ fn a_killed_run_resumes_to_the_same_bits() {
         let begun = bench.path("run/arms/base/seed-1/outcome.json").exists()
             || bench.path("run/arms/base/seed-2/outcome.json").exists();
         assert_eq!(compared.code, Some(if begun { 0 } else { 2 }));
-        let said = compared.stdout + &compared.stderr;
+        let said = format!("{}{}", compared.stdout, compared.stderr);
         let said: Vec<&str> = said.split_whitespace().collect();
         assert!(said.join(" ").contains("is not finished"), "{said:?}");
     };

@@ -112,9 +112,9 @@ fn a_byte_order_mark_is_passed_over_in_every_file() {
         assert_eq!(said(&format!("{MARK}{text}")), said(text), "{name}");
     }
     // Files that were joined, each with its mark.
-    let bench = bench();
-    bench.write("rows.jsonl", &format!("{MARK}{TRACE}\r\n{MARK}{TRACE}\r\n"));
-    bench.qinglan(READERS[0].2).done();
+    let joined = bench();
+    joined.write("rows.jsonl", &format!("{MARK}{TRACE}\r\n{MARK}{TRACE}\r\n"));
+    joined.qinglan(READERS[0].2).done();
     let bench = bench();
     let arguments = READERS[0].2;
     let plain = bench.qinglan(arguments).done().stdout;

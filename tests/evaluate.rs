@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::played::{Reply, Server, arguments, evaluate, norms};
+use crate::played::{HEADER, Reply, Server, arguments, evaluate, norms};
 use crate::support::{Bench, Ended, TINY, json as read_json, text};
 
 /// (item, sample) of every line of a JSONL file, sorted.

@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 
 use crate::support::{Bench, Ended};
 
-const HEADER: &str = "task,item_id,prompt,answer,condition,n,mean_rt_ms,mean_log_rt,accuracy\n";
+/// The columns of `items.csv`.
+pub(crate) const HEADER: &str =
+    "task,item_id,prompt,answer,condition,n,mean_rt_ms,mean_log_rt,accuracy\n";
 
 /// Norms of `count` items of the task `sums`, harder from item to item.
 pub(crate) fn norms(bench: &Bench, count: usize) {

@@ -18,7 +18,7 @@ const COMPLETIONS: &str = include_str!("data/completions.jsonl");
 /// A line of `completions.jsonl`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Judged {
+struct Verdict {
     /// Of what kind the difficulty is.
     kind: String,
     expected: String,
@@ -109,7 +109,7 @@ fn every_completion_is_judged_as_written_down_by_the_reward_and_by_the_answers()
     let mut unlike = Vec::new();
     let mut count = 0;
     for line in COMPLETIONS.lines() {
-        let item: Judged = serde_json::from_str(line).expect("a line of the table");
+        let item: Verdict = serde_json::from_str(line).expect("a line of the table");
         let rewarded = judge(&item.completion, &item.expected);
         let given = Extraction::new("", &item.completion).announced();
         let expected = Expected::new(&item.expected).expect("there is an answer");

@@ -286,18 +286,18 @@ impl Evaluate {
         let (PrecisionChoice::Auto, Some((_, model))) = (self.dtype, stored.first()) else {
             return Ok(None);
         };
-        let choice = match Directory::format(&self.out).filter(|_| self.resume) {
-            Some(format) => Choice {
+        let begun = Directory::format(&self.out).filter(|_| self.resume);
+        let choice = if let Some(format) = begun {
+            Choice {
                 format,
                 reason: Reason::Begun,
-            },
-            None => {
-                let answers = prepared.items.len().saturating_mul(self.samples as usize);
-                let rows = formats::generation_rows(answers);
-                let config = Stored::open(model)?.config;
-                let engine = formats::Engine::Generation;
-                Choice::measure(engine, &config, rows, prepared.device)
             }
+        } else {
+            let answers = prepared.items.len().saturating_mul(self.samples as usize);
+            let rows = formats::generation_rows(answers);
+            let config = Stored::open(model)?.config;
+            let engine = formats::Engine::Generation;
+            Choice::measure(engine, &config, rows, prepared.device)
         };
         self.dtype = choice.settled();
         Ok(Some(choice))

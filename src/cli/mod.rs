@@ -30,7 +30,7 @@ use ::rewards::Registry;
 use clap::{Parser, Subcommand};
 
 use crate::messages::{Warnings, say};
-use crate::runner::is_users;
+use crate::runner::{UserError, is_users};
 
 /// What imitation and what reinforcement do to the same language model.
 #[derive(Parser)]

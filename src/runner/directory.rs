@@ -51,13 +51,12 @@ impl Request {
     pub(super) fn pin(&self) -> Result<()> {
         self.check_pins()?;
         let files = self.files()?;
-        let pins = match Pins::read(&self.out)? {
-            Some(pins) => pins,
-            None => {
-                let pins = Pins::of(&self.text, &files)?;
-                pins.write(&self.out)?;
-                pins
-            }
+        let pins = if let Some(pins) = Pins::read(&self.out)? {
+            pins
+        } else {
+            let pins = Pins::of(&self.text, &files)?;
+            pins.write(&self.out)?;
+            pins
         };
         pins.copy(&files, &self.out)
     }

@@ -41,7 +41,7 @@ pub(crate) const TRACES: &str = "traces.parquet";
 /// What `items.json` holds: item means and ceilings, never a trial, and how the
 /// models are asked them.
 #[derive(Serialize, Deserialize)]
-struct Items {
+struct Evaluated {
     items: Vec<NormItem>,
     ceilings: BTreeMap<String, Ceiling>,
     /// `None` where a run of an earlier version wrote it.
@@ -87,7 +87,7 @@ pub(super) fn finish(run: &Run) -> Result<()> {
 
 /// The evaluation's items as their file has them.
 fn items(tasks: &[String], norms: &Norms, evaluation: Option<EvaluationCard>) -> Result<Vec<u8>> {
-    let items = Items {
+    let items = Evaluated {
         evaluation,
         items: tasks
             .iter()
@@ -193,7 +193,7 @@ pub(super) fn so_far(out: &Path, definition: &Definition) -> Result<(Manifest, V
         hashes.insert(path.display().to_string(), hash);
     }
     let path = out.join(ITEMS);
-    let items: Items = read_json(&path)?;
+    let items: Evaluated = read_json(&path)?;
     let evaluation = items.evaluation.with_context(|| {
         format!(
             "{} does not say how the models were asked: an earlier version wrote it",
@@ -320,7 +320,7 @@ impl Loaded {
                 way_out()
             );
         }
-        let stored: Items = read_json(&at.join(ITEMS))?;
+        let stored: Evaluated = read_json(&at.join(ITEMS))?;
         let norms = stored.ceilings.into_iter().fold(
             Norms::new(stored.items, manifest.evaluation.norms.clone()),
             |norms, (task, ceiling)| norms.with_ceiling(&task, ceiling),

@@ -39,7 +39,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Once};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use experiments::norms::Norms;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rewards::{Registry, RewardError, WeightedRewards};

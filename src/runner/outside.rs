@@ -426,7 +426,7 @@ mod tests {
         let norms = ("people/items.csv".to_owned(), false);
         let shown = ("shown.jsonl".to_owned(), false);
         let own = [(program.clone(), false), ("f.py".to_owned(), true)];
-        let all = [&[shown.clone()], &own[..], &[norms.clone()]].concat();
+        let all = [vec![shown.clone()], own.to_vec(), vec![norms.clone()]].concat();
         assert_eq!(told(&|_| true), all);
         // What is trained already reads nothing any more.
         assert_eq!(told(&|arm| arm == "sft"), [shown, norms.clone()]);

@@ -105,15 +105,14 @@ impl Cells {
             return Ok(None);
         };
         let any = array.as_any();
-        let count = match any.downcast_ref::<PrimitiveArray<u32>>() {
-            Some(numbers) => Some(u64::from(numbers.value(at))),
-            None => {
-                let value = dataset::json(array, at).unwrap_or_default();
-                if value == Value::Null {
-                    return Ok(None);
-                }
-                dataset::count_of(&value)
+        let count = if let Some(numbers) = any.downcast_ref::<PrimitiveArray<u32>>() {
+            Some(u64::from(numbers.value(at)))
+        } else {
+            let value = dataset::json(array, at).unwrap_or_default();
+            if value == Value::Null {
+                return Ok(None);
             }
+            dataset::count_of(&value)
         };
         let count = count.and_then(|count| T::try_from(count).ok());
         count.map(Some).ok_or_else(|| {

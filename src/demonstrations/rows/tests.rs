@@ -128,9 +128,12 @@ fn what_is_no_text_is_refused_by_the_name_of_its_column_or_part() {
         let row = |value: &str| {
             format!("{{\"prompt\":\"a\",\"completion\":\"b\",\"{column}\":{value}}}\n")
         };
-        let empty = row("null") + &row("[]") + &row("\"\"");
+        let empty = [row("null"), row("[]"), row("\"\"")].concat();
         assert_eq!(of("a.jsonl", empty.as_bytes()).unwrap().len(), 3);
-        let error = refusal("a.jsonl", (empty + &row("[\"boat.png\"]")).as_bytes());
+        let error = refusal(
+            "a.jsonl",
+            [empty, row("[\"boat.png\"]")].concat().as_bytes(),
+        );
         assert!(error.contains("a.jsonl, line 4"), "{error}");
         let words = format!("the column {column:?} holds {what}");
         assert!(error.contains(&words), "{error}");

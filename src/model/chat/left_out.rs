@@ -212,7 +212,7 @@ mod tests {
             rest: true,
             whole: true,
         };
-        assert_eq!(left_out(STRIPS, &turns), [gone.clone()]);
+        assert_eq!(left_out(STRIPS, &turns), std::slice::from_ref(&gone));
         let tags = [("tool", "<done>"), ("user", "?")];
         assert_eq!(left_out(STRIPS, &tags), [gone]);
         assert_eq!(left_out(STRIPS, &[("tool", " \n"), ("user", "?")]), []);
