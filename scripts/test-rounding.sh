@@ -19,10 +19,11 @@ variants=(
 )
 
 # Target, then the modules of its tests that train or sample.
+# The whole workspace is named each time, so that nothing is compiled again after
+# `make test`: what is selected decides which features its dependencies have.
 suites=(
-  "-p torch-ext --lib|cpu::"
-  "-p qinglan --lib|generation:: training:: formats:: conformance::"
-  "-p qinglan --test lab|between:: bits:: command_line:: compare:: demonstrations:: distributed:: formats:: metrics:: micro_batches:: models:: rewards:: run:: sampler:: sweep::"
+  "--lib|cpu:: generation:: training:: formats:: conformance::"
+  "--test lab|between:: bits:: command_line:: compare:: demonstrations:: distributed:: formats:: metrics:: micro_batches:: models:: rewards:: run:: sampler:: sweep::"
 )
 
 run_suite() {
@@ -31,7 +32,7 @@ run_suite() {
   # A name that matches nothing would pass unseen.
   for filter in "$@"; do
     # shellcheck disable=SC2086 # The target is several words.
-    output=$(cargo test --quiet --locked $target -- --list "$filter")
+    output=$(cargo test --workspace --quiet --locked $target -- --list "$filter")
     if ! grep -q ': test$' <<<"$output"; then
       echo "test-rounding: no test of $target is called $filter: mend the list in $0" >&2
       return 1
@@ -39,7 +40,7 @@ run_suite() {
   done
   output=$(mktemp)
   # shellcheck disable=SC2086
-  if ! cargo test --locked $target -- "$@" 2>&1 | tee "$output"; then
+  if ! cargo test --workspace --locked $target -- "$@" 2>&1 | tee "$output"; then
     rm "$output"
     return 1
   fi
