@@ -107,7 +107,7 @@ fn a_run_over_item_level_norms_shows_their_ceiling() {
             .is_some_and(|items| items.len() > 200)
     );
     let keys: Vec<&String> = items.as_object().unwrap().keys().collect();
-    assert_eq!(keys, ["items", "ceilings"]);
+    assert_eq!(keys, ["items", "ceilings", "evaluation"]);
     let has_trials = |value: &Value| value.get("subject").is_some();
     assert!(!items["items"].as_array().unwrap().iter().any(has_trials));
 }
