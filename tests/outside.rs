@@ -74,12 +74,12 @@ fn a_dry_run_says_of_everything_from_outside_whether_it_is_there() {
     }
     let bench = bench(&arm("grpo", ""), REWARD);
     let told = bench.run("run", &["--dry-run"]).done().stdout;
-    let line = "there:   arm.grpo.reward.own (python, rewards.py): it answers";
+    let line = "found: arm.grpo.reward.own (python, rewards.py): it answers";
     assert!(told.contains(line), "{told}");
     assert!(!bench.path("run").exists());
     let server = "sampler = { endpoint = \"http://127.0.0.1:9/v1\", model = \"m\", tries = 1 }";
     bench.write("tiny.toml", &definition(&arm("grpo", server)));
-    let missing = "missing: arm.grpo.sampler: http://127.0.0.1:9/v1/models gave no answer in 1 tries, the last: connection refused";
+    let missing = "wrong: arm.grpo.sampler: http://127.0.0.1:9/v1/models gave no answer in 1 tries, the last: connection refused";
     let ended = bench.run("run", &["--dry-run"]);
     assert_ended(&ended, 2, &[line, missing]);
     std::fs::remove_file(bench.path("rewards.py")).unwrap();

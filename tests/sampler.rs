@@ -428,7 +428,7 @@ fn a_dry_run_tells_of_the_server_and_samples_nothing() {
     let ended = bench.run("run", &["--dry-run"]).done();
     for says in [
         format!("sampled at {}", server.url),
-        format!("there:   arm.served.sampler: {} has \"policy\"", server.url),
+        format!("found: arm.served.sampler: {} has \"policy\"", server.url),
     ] {
         assert!(ended.stdout.contains(&says), "{}", ended.stdout);
     }

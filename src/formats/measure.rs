@@ -71,7 +71,7 @@ pub(super) fn rates(engine: Engine, config: &ModelConfig, rows: usize) -> Rates 
     };
     let large = engine == Engine::Generation && bytes(config) > CACHED;
     let elsewhere = large.then(|| Tensor::ones([CACHED as i64 / 4], (Kind::Float, Device::Cpu)));
-    let seconds = seconds(&products, rows, elsewhere.as_ref());
+    let (rows, seconds) = seconds(&products, rows, elsewhere.as_ref());
     let rate = |seconds: f64| 2.0 * numbers as f64 / seconds / 1e9;
     Rates {
         rows,
@@ -93,8 +93,8 @@ fn bytes(config: &ModelConfig) -> usize {
     4 * entries.iter().map(weights::Entry::len).sum::<i64>() as usize
 }
 
-/// Seconds a row in each format.
-fn seconds(products: &[Products], rows: usize, elsewhere: Option<&Tensor>) -> [f64; 2] {
+/// The rows that were timed, and seconds a row in each format.
+fn seconds(products: &[Products], rows: usize, elsewhere: Option<&Tensor>) -> (usize, [f64; 2]) {
     let started = Instant::now();
     let time = |at: usize, rows: usize| {
         if let Some(elsewhere) = elsewhere {
@@ -110,18 +110,19 @@ fn seconds(products: &[Products], rows: usize, elsewhere: Option<&Tensor>) -> [f
     both(few);
     let [float32, bfloat16] = both(few);
     if bfloat16 > HOPELESS * float32 {
-        return [float32, bfloat16];
+        return (few, [float32, bfloat16]);
     }
     both(rows);
     let mut rounds = vec![both(rows)];
     while rounds.len() < ROUNDS && started.elapsed() < TIME {
         rounds.push(both(rows));
     }
-    [0, 1].map(|at| {
+    let medians = [0, 1].map(|at| {
         let mut each: Vec<f64> = rounds.iter().map(|round| round[at]).collect();
         each.sort_by(f64::total_cmp);
         each[each.len() / 2]
-    })
+    });
+    (rows, medians)
 }
 
 /// An engine's products in one format, with what goes into them.

@@ -193,8 +193,8 @@ impl Preflight<'_> {
     ///
     /// # Errors
     ///
-    /// What is missing: the one thing by itself, several as lines. With `all`,
-    /// what is there stands among them.
+    /// What cannot be used: the one thing by itself, several as lines. With `all`,
+    /// what was found stands among them.
     pub(super) fn look(&self, all: bool) -> Result<(Inputs, Vec<String>)> {
         let mut seen = Seen::default();
         let (mut lines, mut wrong) = (Vec::new(), Vec::new());
@@ -209,7 +209,7 @@ impl Preflight<'_> {
             }
         }
         let told = |&(there, ref line): &(bool, String)| {
-            format!("{} {line}", if there { "there:  " } else { "missing:" })
+            format!("{} {line}", if there { "found:" } else { "wrong:" })
         };
         let count = lines.len();
         match (wrong.len(), wrong.pop(), seen.problems) {
@@ -218,7 +218,7 @@ impl Preflight<'_> {
             (missing, last, _) => {
                 let shown = lines.iter().filter(|(there, _)| all || !there).map(told);
                 let text = format!(
-                    "{missing} of the things that the run needs from outside are missing:\n{}",
+                    "{missing} of the things that the run needs from outside cannot be used:\n{}",
                     shown.collect::<Vec<_>>().join("\n")
                 );
                 if last.iter().chain(&wrong).any(is_users) {
