@@ -5,14 +5,15 @@
 //! files were joined. UTF-16 is refused by its name. JSONL comes line by line
 //! and is never held as a whole.
 
+mod unique;
+
+pub use unique::Unique;
+
 use std::collections::BTreeSet;
-use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
-use serde::de::{Error, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 /// U+FEFF in UTF-8.
@@ -93,37 +94,9 @@ impl Iterator for Lines {
 /// the two would be lost.
 pub fn object(line: &[u8]) -> Result<Map<String, Value>, String> {
     let line = std::str::from_utf8(line).map_err(no_utf8)?;
-    let OnceEach(object) = serde_json::from_str(line).map_err(|error| error.to_string())?;
-    Ok(object)
-}
-
-/// An object each of whose keys stands once.
-struct OnceEach(Map<String, Value>);
-
-impl<'de> Deserialize<'de> for OnceEach {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Keys;
-        impl<'de> Visitor<'de> for Keys {
-            type Value = OnceEach;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JSON object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<OnceEach, A::Error> {
-                let mut object = Map::new();
-                while let Some((key, value)) = map.next_entry::<String, Value>()? {
-                    if object.contains_key(&key) {
-                        return Err(A::Error::custom(format!(
-                            "{key:?} stands twice; keep one of the two"
-                        )));
-                    }
-                    object.insert(key, value);
-                }
-                Ok(OnceEach(object))
-            }
-        }
-        deserializer.deserialize_map(Keys)
+    match serde_json::from_str(line).map_err(|error| error.to_string())? {
+        Unique(Value::Object(object)) => Ok(object),
+        Unique(other) => Err(format!("expected a JSON object, not {other}")),
     }
 }
 
@@ -203,6 +176,8 @@ mod tests {
     fn a_key_that_stands_twice_is_named() {
         let error = object(br#"{"a": 1, "b": {"a": 2}, "a": 3}"#).unwrap_err();
         assert!(error.contains("\"a\" stands twice"), "{error}");
+        let within = object(br#"{"b": [{"a": 1, "a": 2}]}"#).unwrap_err();
+        assert!(within.contains("\"a\" stands twice"), "{within}");
         assert_eq!(object(br#"{"a": 1, "b": {"a": 2}}"#).unwrap().len(), 2);
         assert!(object(b"[1]").unwrap_err().contains("a JSON object"));
     }

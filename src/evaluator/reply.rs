@@ -10,6 +10,7 @@ mod finish;
 mod message;
 mod usage;
 
+use rewards::answers::{Extraction, Thinking};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokenizers::Tokenizer;
@@ -82,17 +83,12 @@ enum Reasoning<'a> {
 }
 
 /// The reasoning of a completion, by the rule for models of the lab's own
-/// ([`crate::model::Text::reasoning_tokens`]): between the tags, up to the end
-/// where the block is never closed and from the beginning where the prompt has
-/// opened it; else what stands before the answer mark; else everything.
+/// ([`crate::model::Text::reasoning_tokens`]): what the think tags enclose, from
+/// the first to the last; else what stands before the answer mark; else everything.
 fn reasoning(text: &str) -> Reasoning<'_> {
-    if let Some(open) = text.find(THINK) {
-        let inside = &text[open + THINK.len()..];
-        let (part, rest) = inside.split_once(END_THINK).unwrap_or((inside, ""));
-        return Reasoning::Part(part, rest);
-    }
-    if let Some((part, rest)) = text.split_once(END_THINK) {
-        return Reasoning::Part(part, rest);
+    let read = Extraction::new("", text);
+    if read.thinking != Thinking::Absent {
+        return Reasoning::Part(read.reasoning, read.after);
     }
     answer_mark(text).map_or(Reasoning::Whole, |mark| {
         let (part, rest) = text.split_at(mark);
@@ -197,6 +193,12 @@ pub(crate) fn read(body: &str, asked: &Asked) -> Result<Reply, NoAnswer> {
                 "finish_reason is {word:?}, which says neither that the answer ended nor that it was cut off"
             ));
         }
+        Finish::Unsaid if asked.cap.is_none() => {
+            return unfit(
+                "it is not said why the answer ended, and no cap was asked for that it could have reached"
+                    .to_owned(),
+            );
+        }
         Finish::Unsaid | Finish::Unknown(_) => at_cap,
         _ => false,
     };
@@ -214,7 +216,11 @@ pub(crate) fn read(body: &str, asked: &Asked) -> Result<Reply, NoAnswer> {
 fn choice(body: &Value) -> Result<&Value, NoReply> {
     let unfit = |what: String| Err(NoReply::Unfit(what));
     let choice = match &body["choices"] {
-        Value::Array(choices) => choices.first(),
+        // One was asked for; of several it is the one of index 0.
+        Value::Array(choices) => choices
+            .iter()
+            .find(|choice| choice["index"] == 0)
+            .or(choices.first()),
         Value::Null => None,
         _ => return unfit("choices is no list".to_owned()),
     };

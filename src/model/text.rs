@@ -5,6 +5,7 @@
 //! completions into text goes through here.
 
 use anyhow::{Context, Result, bail, ensure};
+use rewards::answers::{Extraction, Thinking};
 use serde_json::Map;
 use tokenizers::Tokenizer;
 
@@ -132,8 +133,9 @@ impl Text {
 
     /// Tokens that a completion spends before its answer.
     ///
-    /// Those between the think tags, up to the end where the block is never
-    /// closed and from the beginning where the prompt has opened it. A model that writes no think block thinks in the open: of a
+    /// Those between the first think tag and the last, up to the end where the
+    /// last block is never closed and from the beginning where the prompt has opened
+    /// the first. A model that writes no think block thinks in the open: of a
     /// completion with a mark of the answer, the tokens before it, whatever the
     /// mark's style (see [`rewards::answers`]). With neither, all
     /// tokens where the model is a chat model, and 0 where it is one of the
@@ -150,13 +152,9 @@ impl Text {
         let Ok(text) = self.decode(tokens) else {
             return tokens.len();
         };
-        if let Some(open) = text.find(grading::THINK) {
-            let inside = &text[open + grading::THINK.len()..];
-            let inside = inside.split(grading::END_THINK).next().unwrap_or(inside);
-            return self.tokens_of(inside);
-        }
-        if let Some(close) = text.find(grading::END_THINK) {
-            return self.tokens_of(&text[..close]);
+        let read = Extraction::new("", &text);
+        if read.thinking != Thinking::Absent {
+            return self.tokens_of(read.reasoning);
         }
         if let Some(answer) = grading::answer_mark(&text) {
             return self.tokens_of(&text[..answer]);
@@ -164,20 +162,27 @@ impl Text {
         if self.chat.is_some() { tokens.len() } else { 0 }
     }
 
-    /// Tokens between tags that are tokens of their own; `None` where there
-    /// is neither. A closing tag alone ends a block that the prompt has opened.
+    /// Tokens between the first and the last tag, where tags are tokens of their
+    /// own; `None` where there is none. A closing tag that is the first ends a block
+    /// that the prompt has opened; an opening one that is the last is never closed.
     fn between_tags(&self, tokens: &[i64]) -> Option<usize> {
-        let place = |tag: &str| {
-            let id = self.tokenizer.token_to_id(tag).map(i64::from)?;
-            tokens.iter().position(|&token| token == id)
+        let id = |tag: &str| self.tokenizer.token_to_id(tag).map(i64::from);
+        let (open, close) = (id(grading::THINK), id(grading::END_THINK));
+        let is = |tag: Option<i64>, token: i64| tag == Some(token);
+        let is_tag = |token: &i64| is(open, *token) || is(close, *token);
+        let first = tokens.iter().position(is_tag)?;
+        let last = tokens.iter().rposition(is_tag)?;
+        let start = if is(open, tokens[first]) {
+            first + 1
+        } else {
+            0
         };
-        let open = place(grading::THINK);
-        let close = place(grading::END_THINK).filter(|&close| open.is_none_or(|open| close > open));
-        if open.is_none() && close.is_none() {
-            return None;
-        }
-        let first = open.map_or(0, |open| open + 1);
-        Some(close.unwrap_or(tokens.len()) - first)
+        let end = if is(close, tokens[last]) {
+            last
+        } else {
+            tokens.len()
+        };
+        Some(end - start)
     }
 
     fn tokens_of(&self, text: &str) -> usize {

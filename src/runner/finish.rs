@@ -71,8 +71,8 @@ pub(super) fn begin(run: &Run) -> Result<()> {
             .map(|items| files::hash(items))
             .contains(&before)),
         UserError(format!(
-            "people's times of the tasks are not those that {} was finished with; \
-             put them back, or begin again with another --out",
+            "people's times of the tasks, or how models are asked them (formats.json holds the formats that \
+             were measured), are not those that {} was finished with; put them back, or begin again with another --out",
             run.out().display()
         ))
     );

@@ -8,10 +8,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use super::{Request, models_folder};
+use super::{Request, UserError, models_folder};
 use crate::config::{AlgorithmSettings, BaseSettings, BaseSource, Definition};
 use crate::files;
 use crate::formats::{Choice, Engine, generation_rows};
@@ -119,6 +119,14 @@ impl Request {
             let mut open = self.definition.clone();
             let names: BTreeSet<&str> = slots(&mut open).iter().map(|(name, _)| *name).collect();
             let known = formats.0.len();
+            ensure!(
+                names.is_empty() || known > 0 || !has_arms(&self.out),
+                UserError(format!(
+                    "{} is not there any more: it holds the number formats that the run began with; \
+                     put it back, or begin again with another --out",
+                    self.out.join(FORMATS_FILE).display()
+                ))
+            );
             for &name in &names {
                 if !formats.0.contains_key(name) {
                     let choice = self.measure(name, items)?;
@@ -185,6 +193,13 @@ impl Request {
             Choice::measure(engine, &config, rows, self.device)
         }))
     }
+}
+
+/// Whether the training of an arm has begun in a run directory. Its base and its
+/// teacher may come from another job of a sweep.
+fn has_arms(out: &Path) -> bool {
+    let arms = out.join("arms").read_dir().into_iter().flatten().flatten();
+    arms.into_iter().any(|arm| arm.file_name() != "base")
 }
 
 /// Completions that the arms sample at a time, the most of any arm; as many as

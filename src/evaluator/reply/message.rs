@@ -39,8 +39,11 @@ pub(super) fn message(choice: &Value) -> Result<Message, NoReply> {
         }
         other => return unfit(format!("message is {}, which is no message", kind(other))),
     };
-    if let Some(refusal) = holder["refusal"].as_str().filter(|text| !text.is_empty()) {
-        return Err(withheld(refusal));
+    match &holder["refusal"] {
+        Value::Null | Value::Bool(false) => {}
+        Value::String(text) if text.is_empty() => {}
+        Value::String(text) => return Err(withheld(text)),
+        other => return Err(withheld(&other.to_string())),
     }
     let mut message = Message::default();
     match content {
@@ -61,7 +64,7 @@ pub(super) fn message(choice: &Value) -> Result<Message, NoReply> {
     let calls = calls
         .iter()
         .any(|name| !holder[*name].is_null() && holder[*name] != Value::Array(Vec::new()));
-    if message.content.is_empty() && calls {
+    if calls {
         return unfit("a call of a tool in place of an answer, though none was offered".to_owned());
     }
     if content.is_none() && message.reasoning.is_none() && !message.hidden {

@@ -501,3 +501,43 @@ fn the_style_of_an_answer_changes_no_cost() {
         assert_eq!(reply.reasoning_tokens, 5, "{style}");
     }
 }
+
+#[test]
+fn reasoning_goes_from_the_first_tag_to_the_last() {
+    let usage = json!({"prompt_tokens": 12, "completion_tokens": 40});
+    for message in [
+        json!({"content": "<think>A</think> B <think>1 2</think> true"}),
+        json!({"reasoning_content": "A </think> 1 2", "content": "true"}),
+        json!({"reasoning_content": "A", "content": "<think>1 2</think> true"}),
+    ] {
+        let reply = with_tokenizer(&message, &usage).unwrap();
+        assert!(reply.reasoning_tokens >= 4, "{message}: {reply:?}");
+    }
+}
+
+#[test]
+fn nobody_says_how_an_answer_ended_that_had_no_cap() {
+    let asked = Asked { cap: None, ..ASKED };
+    let usage = json!({"prompt_tokens": 12, "completion_tokens": 4096});
+    let message = json!({"content": "so far 1 2"});
+    let unsaid = read(&body(&message, &Value::Null, &usage), &asked);
+    assert!(unfit(unsaid).contains("it is not said why"));
+    assert!(read(&body(&message, &json!("stop"), &usage), &asked).is_ok());
+}
+
+#[test]
+fn a_refusal_in_any_form_and_a_call_beside_a_text_are_no_answers() {
+    let usage = usage(20, 0, 30);
+    let refusal = json!({"content": null, "refusal": {"reason": "no"}});
+    assert!(unfit(ended(&refusal, &usage)).contains("withheld"));
+    let call = json!({"content": "Let me calculate.", "tool_calls": [{"id": "a"}]});
+    assert!(unfit(ended(&call, &usage)).contains("a call of a tool"));
+}
+
+#[test]
+fn of_several_choices_the_one_asked_for_is_taken() {
+    let choice = |index: u64, content: &str| json!({"index": index, "message": {"content": content}, "finish_reason": "stop"});
+    let usage = json!({"prompt_tokens": 5, "completion_tokens": 3, "completion_tokens_details": {"reasoning_tokens": 1}});
+    let body = json!({"choices": [choice(1, "8"), choice(0, "7")], "usage": usage});
+    assert_eq!(read(&body.to_string(), &ASKED).unwrap().text, "7");
+}
