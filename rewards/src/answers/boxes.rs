@@ -1,7 +1,11 @@
 //! The mark `\boxed{...}`, with the signs beside it that change what it says.
 //!
 //! What stands in a box is the answer, but for `-\boxed{5}`, `\boxed{3}^2`, `not
-//! \boxed{7}` and `\boxed{7} or \boxed{8}`: of these the whole is.
+//! \boxed{7}` and `\boxed{7} or \boxed{8}`: of these the whole is. Where anything
+//! else than prose, punctuation or `=` stands beside it (see [`beside`]), the box is
+//! part of something larger, and the answer is empty, which is never right.
+
+mod beside;
 
 use super::around::{before_openers, is_gap, line_start};
 use super::marks::Mark;
@@ -42,8 +46,10 @@ pub(super) fn last(text: &str) -> Option<Mark<'_>> {
     let first = first_of_list(text, &boxes, last);
     let (head, from) = beginning(text, first.command);
     let to = ending(text, last.end + 1);
-    let beside = first.command < last.command || from < first.command || to > last.end + 1;
-    let answer = if beside {
+    let larger = first.command < last.command || from < first.command || to > last.end + 1;
+    let answer = if !beside::is_free_before(&text[..from]) || !beside::is_free_after(&text[to..]) {
+        ""
+    } else if larger {
         &text[from..to]
     } else {
         &text[last.start..last.end]

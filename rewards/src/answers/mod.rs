@@ -13,7 +13,8 @@
 //! - `\boxed{...}` or `\fbox{...}`: what its braces enclose. Of nested boxes the
 //!   inner counts, `\{` and `\}` are no braces, and a box that is never closed is
 //!   no mark. What changes a box is read with it: `-\boxed{5}`, `\boxed{3}^2`,
-//!   `not \boxed{7}`, `\boxed{7} or \boxed{8}`.
+//!   `not \boxed{7}`, `\boxed{7} or \boxed{8}`. Beside any other sign, macro, digit
+//!   or word that scales, bounds or denies it, a box announces nothing readable.
 //! - `<answer>...</answer>`, in any case: what the tags enclose. An inner pair
 //!   counts before an outer one, and another mark between the tags before them; a
 //!   pair that is never closed is no mark.
@@ -54,6 +55,7 @@ mod marks;
 pub(crate) mod normal;
 pub(crate) mod number;
 mod prose;
+mod scaling;
 pub(crate) mod value;
 mod words;
 
@@ -84,6 +86,8 @@ use value::Value;
 /// ```
 #[derive(Debug)]
 pub struct Expected<'a> {
+    /// As it is written.
+    written: &'a str,
     /// In normal form.
     text: Cow<'a, str>,
     /// What it says; read when the text alone does not decide.
@@ -100,6 +104,7 @@ impl<'a> Expected<'a> {
         };
         let text = normal(answer);
         (!text.is_empty()).then_some(Self {
+            written: answer,
             text,
             value: OnceCell::new(),
         })
@@ -107,8 +112,9 @@ impl<'a> Expected<'a> {
 
     /// Whether `given` is this answer, numbers being at most `tolerance` apart.
     pub fn is(&self, given: &Announced<'_>, tolerance: f64) -> bool {
-        self.is_normal(&normal(given.answer), tolerance)
-            || (given.mark.is_none() && self.is_stated(given.answer, tolerance))
+        !unlike_prefixes(self.written, given.answer)
+            && (self.is_normal(&normal(given.answer), tolerance)
+                || (given.mark.is_none() && self.is_stated(given.answer, tolerance)))
     }
 
     /// The normal form of the answer.
@@ -139,6 +145,21 @@ impl<'a> Expected<'a> {
     fn value(&self) -> Option<&Value> {
         self.value.get_or_init(|| Value::read(&self.text)).as_ref()
     }
+}
+
+/// Whether two answers have units whose prefixes differ in case: `MW` and `mW`.
+fn unlike_prefixes(a: &str, b: &str) -> bool {
+    const UNITS: [&str; 14] = [
+        "mw", "mwh", "mhz", "mv", "mj", "mpa", "ma", "mg", "mn", "mm", "ml", "ms", "pw", "pj",
+    ];
+    let prefixes = |text: &str| -> Vec<char> {
+        text.split(|c: char| !c.is_alphabetic())
+            .filter(|word| UNITS.contains(&word.to_ascii_lowercase().as_str()))
+            .filter_map(|word| word.chars().next())
+            .collect()
+    };
+    let (a, b) = (prefixes(a), prefixes(b));
+    !a.is_empty() && !b.is_empty() && a != b
 }
 
 /// `answer` without what is written around it: quotes, emphasis, a full stop.

@@ -13,7 +13,9 @@ use std::ops::Range;
 use super::around::is_room;
 use super::normal::normal;
 use super::number::Number;
+use super::scaling::{changes, scales};
 use super::value::Value;
+use super::words::denies;
 
 /// A longer sentence is not read.
 const MAX_BYTES: usize = 400;
@@ -106,13 +108,46 @@ const DOUBTS: [&str; 85] = [
     "version",
     "part",
 ];
+/// Words that may follow the number, beside units and plurals.
+const FOLLOWING: [&str; 22] = [
+    "a",
+    "an",
+    "per",
+    "each",
+    "every",
+    "in",
+    "for",
+    "on",
+    "at",
+    "people",
+    "children",
+    "men",
+    "women",
+    "left",
+    "altogether",
+    "total",
+    "today",
+    "remaining",
+    "so",
+    "because",
+    "after",
+    "with",
+];
 /// Abbreviations whose full stop ends no sentence.
 const SHORT: [&str; 9] = ["mr", "mrs", "ms", "dr", "st", "vs", "no", "approx", "e.g"];
 
 /// The number that the last sentence of `text` states.
 pub(super) fn stated(text: &str) -> Option<Value> {
-    let words: Vec<&str> = last_sentence(text)?.split_whitespace().collect();
+    let sentence = last_sentence(text)?;
+    let words: Vec<&str> = sentence.split_whitespace().collect();
     let expression = only_expression(&words)?;
+    let before: Vec<String> = words[..expression.start]
+        .iter()
+        .map(|word| word.to_lowercase())
+        .collect();
+    if changes(&before) || denies(sentence) {
+        return None;
+    }
     let written = words.get(expression.clone())?.join(" ");
     if written.contains([
         '<', '>', '~', '\u{2248}', '\u{2264}', '\u{2265}', '\u{B1}', '\\',
@@ -125,8 +160,32 @@ pub(super) fn stated(text: &str) -> Option<Value> {
         let value = Value::read(&normal(&format!("{result} {next}")))?;
         matches!(value, Value::Quantity(..)).then_some(value)
     });
+    if with_unit.is_none() && !may_follow(&written, &words[expression.end..]) {
+        return None;
+    }
     let value = with_unit.or_else(|| Value::read(&result))?;
     matches!(value, Value::Number(_) | Value::Quantity(..)).then_some(value)
+}
+
+/// Whether `next` leaves the number before it as it is: an end, a thing in the
+/// plural or a word of a short list.
+fn may_follow(written: &str, rest: &[&str]) -> bool {
+    let Some(next) = rest.first() else {
+        return true;
+    };
+    if written.ends_with([',', ';', ':']) {
+        return true;
+    }
+    let word = next
+        .trim_matches(|c: char| !c.is_alphanumeric())
+        .to_lowercase();
+    let is_plural = word.len() > 3
+        && word.ends_with('s')
+        && !word.ends_with("ss")
+        && word.bytes().all(|byte| byte.is_ascii_lowercase());
+    matches!(rest, ["of", "them", ..])
+        || FOLLOWING.contains(&word.as_str())
+        || (is_plural && !scales(&word))
 }
 
 /// The words of the one expression with a number in it, where there is no other

@@ -35,7 +35,7 @@ const MISTAKEN: [&str; 6] = [
     "naive",
 ];
 /// Words of a clause in which "the answer is" announces nothing.
-const DENIALS: [&str; 14] = [
+const DENIALS: [&str; 22] = [
     "not",
     "never",
     "no",
@@ -50,6 +50,14 @@ const DENIALS: [&str; 14] = [
     "wrong",
     "incorrect",
     "until",
+    "might",
+    "may",
+    "could",
+    "unlikely",
+    "false",
+    "impossible",
+    "suppose",
+    "assume",
 ];
 /// How closing sentences begin that say nothing of the answer, in lower case.
 const CLOSINGS: [&str; 12] = [
@@ -220,7 +228,7 @@ fn last_word(head: &str) -> &str {
 }
 
 /// Whether the clause that ends with `head` denies or doubts what follows.
-fn denies(head: &str) -> bool {
+pub(super) fn denies(head: &str) -> bool {
     let mut from = head.len().saturating_sub(MAX_CLAUSE);
     while !head.is_char_boundary(from) {
         from += 1;
@@ -289,7 +297,12 @@ fn end_of_list(text: &str, from: usize, until: usize) -> usize {
     let mut end = until;
     for line in text[until..].split_inclusive('\n') {
         let goes_on = text[from..end].trim_end().ends_with([',', ';']);
-        if !(goes_on || (is_list && is_item(line))) {
+        // A line that offers another answer goes on with this one.
+        let mut words = line.split_whitespace();
+        let offers = words
+            .next()
+            .is_some_and(|word| word.trim_end_matches(',').eq_ignore_ascii_case("or"));
+        if !(goes_on || offers || (is_list && is_item(line))) {
             break;
         }
         end += line.len();

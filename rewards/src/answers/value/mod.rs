@@ -24,6 +24,7 @@ mod tests;
 mod unit;
 
 use crate::answers::number::Number;
+use crate::answers::scaling::scales;
 use unit::Unit;
 
 /// No answer worth reading is longer; a longer one is text.
@@ -92,7 +93,7 @@ pub(crate) enum Operation {
 impl Value {
     /// Reads a normal form.
     pub(crate) fn read(text: &str) -> Option<Self> {
-        if text.len() > MAX_BYTES {
+        if text.len() > MAX_BYTES || is_date(text) || is_repeating(text) {
             return None;
         }
         match Number::read(text) {
@@ -244,39 +245,42 @@ impl Value {
     }
 }
 
+/// Whether a second slash stands between numbers: `3/5/2024` is a date, or two
+/// fractions.
+fn is_date(text: &str) -> bool {
+    let number = |part: &str| {
+        let part = part.trim();
+        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let parts: Vec<&str> = text.split('/').collect();
+    let ends = |part: &&str| part.trim_end().ends_with(|c: char| c.is_ascii_digit());
+    let begins = |part: &&str| part.trim_start().starts_with(|c: char| c.is_ascii_digit());
+    parts
+        .windows(3)
+        .any(|parts| ends(&parts[0]) && number(parts[1]) && begins(&parts[2]))
+}
+
+/// Whether a decimal is followed by what may repeat: `0.(3)`.
+fn is_repeating(text: &str) -> bool {
+    let parts = text.split('.').skip(1);
+    parts.into_iter().any(|part| {
+        let rest = part.trim_start_matches(|c: char| c.is_ascii_digit());
+        ["(", "\\overline", "\\bar", "\\dot"]
+            .iter()
+            .any(|sign| rest.trim_start().starts_with(sign))
+    })
+}
+
 /// How many things there are, where a number of things is all that `parts` are:
 /// `5 apples`. A plural that scales or takes part in a calculation is no thing.
 fn counted(parts: &[Value]) -> Option<Number> {
-    const NO_THINGS: [&str; 22] = [
-        "times",
-        "plus",
-        "minus",
-        "less",
-        "halves",
-        "thirds",
-        "fourths",
-        "fifths",
-        "sixths",
-        "sevenths",
-        "eighths",
-        "ninths",
-        "tenths",
-        "hundredths",
-        "thousandths",
-        "quarters",
-        "hundreds",
-        "thousands",
-        "millions",
-        "billions",
-        "dozens",
-        "pairs",
-    ];
     match parts {
         [Value::Number(count), Value::Name { text, .. }] => {
             let is_plural = text.len() > 3
                 && text.ends_with('s')
+                && !text.ends_with("ss")
                 && text.bytes().all(|byte| byte.is_ascii_lowercase());
-            (is_plural && !NO_THINGS.contains(&text.as_str())).then_some(*count)
+            (is_plural && !scales(text)).then_some(*count)
         }
         _ => None,
     }
