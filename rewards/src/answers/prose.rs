@@ -183,8 +183,13 @@ fn may_follow(written: &str, rest: &[&str]) -> bool {
         && word.ends_with('s')
         && !word.ends_with("ss")
         && word.bytes().all(|byte| byte.is_ascii_lowercase());
+    let beyond = rest.get(1).map(|word| {
+        word.trim_matches(|c: char| !c.is_alphabetic())
+            .to_lowercase()
+    });
+    let is_scaled = beyond.is_some_and(|word| scales(&word));
     matches!(rest, ["of", "them", ..])
-        || FOLLOWING.contains(&word.as_str())
+        || (FOLLOWING.contains(&word.as_str()) && !is_scaled)
         || (is_plural && !scales(&word))
 }
 
@@ -248,7 +253,9 @@ fn last_sentence(text: &str) -> Option<&str> {
     let closers = |c: char| is_room(c) || matches!(c, '*' | '_' | '"' | '\u{201D}' | '`');
     let text = text.trim_matches(closers);
     let body = text.strip_suffix(['.', '!', '\u{3002}'])?;
-    if body.is_empty() || body.ends_with(is_room) {
+    // A number with an exclamation mark may be a factorial.
+    let is_factorial = text.ends_with('!') && body.ends_with(char::is_numeric);
+    if body.is_empty() || body.ends_with(is_room) || is_factorial {
         return None;
     }
     let mut end = body.len();

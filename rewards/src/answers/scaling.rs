@@ -7,7 +7,7 @@ const AFTER: &str = " times plus minus less more fewer halves half third thirds 
     hundred hundreds thousand thousands dozen dozens pair pairs couple couples score scores \
     gross grosses tens ones grand grands kilo kilos mega megs giga gigs mil mils bn mn tn mio mrd \
     lakh lakhs lac lacs crore crores myriad myriads trio trios triples doubles twins \
-    percent percents percentage percentages permille bps basis points percentile pi pis tau \
+    percent percents percentage percentages permille mille bps basis points percentile pi pis tau \
     factorial factorials squared cubed square squares cube cubes root roots power powers \
     exponents logs decades centuries mod modulo divided over to or and perhaps maybe \
     always yes this thus sometimes besides across versus was does has hence us \
@@ -18,7 +18,7 @@ const NO_FRACTIONS: &str = " month months with both paths baths moths myths clot
 /// Words before a number with which it is another number, or none.
 const BEFORE: &str = " least most than over under above below about around approximately approx \
     roughly nearly almost exceeds minus negative plus times by half third quarter twice double \
-    triple first last another from between until squared root power exponent ";
+    triple first last another from between until squared root power exponent log ln sqrt exp sin cos tan abs mod ";
 /// Words of which a number is the argument: `the square of 5`.
 const FUNCTIONS: &str = " square cube root reciprocal inverse negative opposite half third quarter \
     sum product factorial logarithm log sine cosine tangent double triple twice multiple multiples \

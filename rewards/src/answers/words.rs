@@ -35,7 +35,7 @@ const MISTAKEN: [&str; 6] = [
     "naive",
 ];
 /// Words of a clause in which "the answer is" announces nothing.
-const DENIALS: [&str; 22] = [
+const DENIALS: [&str; 28] = [
     "not",
     "never",
     "no",
@@ -58,6 +58,12 @@ const DENIALS: [&str; 22] = [
     "impossible",
     "suppose",
     "assume",
+    "perhaps",
+    "maybe",
+    "implausible",
+    "improbable",
+    "doubtful",
+    "dubious",
 ];
 /// How closing sentences begin that say nothing of the answer, in lower case.
 const CLOSINGS: [&str; 12] = [
@@ -293,16 +299,17 @@ fn end_of_list(text: &str, from: usize, until: usize) -> usize {
             .iter()
             .any(|sign| line.trim_start().starts_with(sign))
     };
+    // A line that offers another answer goes on with this one.
+    let next = text[until..].trim_start();
+    let word = next.split(|c: char| !c.is_alphanumeric()).next();
+    if word.is_some_and(|word| word.eq_ignore_ascii_case("or")) {
+        return text.len() - next.len() + next.find('\n').unwrap_or(next.len());
+    }
     let is_list = is_item(&text[from..until]);
     let mut end = until;
     for line in text[until..].split_inclusive('\n') {
         let goes_on = text[from..end].trim_end().ends_with([',', ';']);
-        // A line that offers another answer goes on with this one.
-        let mut words = line.split_whitespace();
-        let offers = words
-            .next()
-            .is_some_and(|word| word.trim_end_matches(',').eq_ignore_ascii_case("or"));
-        if !(goes_on || offers || (is_list && is_item(line))) {
+        if !(goes_on || (is_list && is_item(line))) {
             break;
         }
         end += line.len();

@@ -42,7 +42,7 @@ const RESULTS: [&str; 7] = [
 ];
 
 fn is_sign(c: char) -> bool {
-    is_gap(c) || matches!(c, '$' | '*' | '`' | '"' | '\u{201C}' | '\u{201D}' | '~')
+    is_gap(c) || matches!(c, '$' | '*' | '`' | '"' | '\u{201C}' | '\u{201D}')
 }
 
 /// Whether a box after `head` does not belong to something larger before it.
@@ -57,6 +57,10 @@ pub(super) fn is_free_before(head: &str) -> bool {
     loop {
         let before = rest.len();
         rest = rest.trim_end_matches(is_sign);
+        // An escaped dollar is money.
+        if line[rest.len()..].starts_with('$') {
+            rest = rest.strip_suffix('\\').unwrap_or(rest);
+        }
         if let Some(shorter) = ROOM.iter().find_map(|room| rest.strip_suffix(room)) {
             rest = shorter;
         } else if let Some(command) = rest.strip_suffix('{') {
