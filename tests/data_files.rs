@@ -144,6 +144,8 @@ fn a_model_folder_may_be_written_with_byte_order_marks() {
         "A+3= what",
         "--temperature",
         "0",
+        "--dtype",
+        "float32",
     ];
     let sampled = |template: &str| {
         bench.write("model/chat_template.jinja", template);
