@@ -11,7 +11,7 @@
 //! what the last mark announces; without a mark, all of it. The marks:
 //!
 //! - `\boxed{...}` or `\fbox{...}`: what its braces enclose. Of nested boxes the
-//!   inner counts, `\{` and `\}` are no braces, and a box that is never closed is
+//!   inner counts where only prose stands around it, `\{` and `\}` are no braces, and a box that is never closed is
 //!   no mark. What changes a box is read with it: `-\boxed{5}`, `\boxed{3}^2`,
 //!   `not \boxed{7}`, `\boxed{7} or \boxed{8}`. Beside any other sign, macro, digit
 //!   or word that scales, bounds or denies it, a box announces nothing readable.

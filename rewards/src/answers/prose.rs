@@ -3,7 +3,8 @@
 //! A sentence may hold more than one number, deny one or bound one; then it
 //! states none. So `She makes 9 * 2 = $18 every day.` states 18, and `It is 7 or
 //! 8.`, `It is not 7.`, `It is half of 14.` and `A third of the 12 is 4.` state
-//! nothing. Only the last sentence is read, and only where it has ended: the
+//! nothing. After the number only an end, a unit or a plural that does not scale
+//! it may stand: `It is 5 dozens.` and `It is 18 pi.` state nothing. Only the last sentence is read, and only where it has ended: the
 //! number at the end of a text that was cut off may be half of one.
 //!
 //! Deliberately not done: numbers in words, formulas, names.
