@@ -98,13 +98,9 @@ fn norms(tasks: &[(&str, usize)]) -> Norms {
             items.push(NormItem {
                 task: task.into(),
                 item_id: format!("item {i}"),
-                prompt: String::new(),
                 answer: if i % 2 == 0 { "true" } else { "false" }.into(),
-                condition: None,
-                n: None,
-                mean_rt_ms: None,
                 mean_log_rt: Some(7.0 + (i * 37 % count) as f64 / count as f64),
-                accuracy: None,
+                ..NormItem::default()
             });
         }
     }

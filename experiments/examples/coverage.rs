@@ -85,13 +85,8 @@ fn simulate(shape: Shape, r: f64, items: usize, simulation: u64) -> Option<Compa
         norms.push(NormItem {
             task: "t".into(),
             item_id: id,
-            prompt: String::new(),
-            answer: String::new(),
-            condition: None,
-            n: None,
-            mean_rt_ms: None,
             mean_log_rt: Some(7.0 + human),
-            accuracy: None,
+            ..NormItem::default()
         });
     }
     let card = |name: &str, role, base: Option<&str>| ArmCard {

@@ -93,6 +93,7 @@ fn built_in_norm(item: &EvaluationItem) -> NormItem {
         mean_rt_ms: condition.map(|c| c.mean_rt_ms),
         mean_log_rt: condition.and_then(|c| c.mean_log_rt),
         accuracy: condition.and_then(|c| c.accuracy),
+        ..NormItem::default()
     }
 }
 
@@ -110,11 +111,8 @@ mod tests {
             item_id: item_id.into(),
             prompt: item_id.into(),
             answer: answer.into(),
-            condition: None,
-            n: None,
             mean_rt_ms: Some(900.0),
-            mean_log_rt: None,
-            accuracy: None,
+            ..NormItem::default()
         };
         Norms::new(vec![item], "made up".into())
     }

@@ -309,16 +309,14 @@ fn other_wordings_of_what_people_were_timed_on_cost_what_it_cost_them() {
         .iter()
         .flat_map(|task| task.evaluation_items())
         .map(|item| NormItem {
-            n: None,
-            mean_rt_ms: None,
             mean_log_rt: conditions::lookup(&item.task, &item.condition)
                 .and_then(|condition| condition.mean_log_rt),
-            accuracy: None,
             task: item.task,
             item_id: item.item_id,
             prompt: item.prompt,
             answer: item.answer,
             condition: Some(item.condition),
+            ..NormItem::default()
         })
         .collect();
     let norms = Norms::new(items, "the carried means".to_owned());

@@ -152,13 +152,8 @@ mod tests {
         let item = |(id, answer): (&str, &str)| NormItem {
             task: "t".into(),
             item_id: id.into(),
-            prompt: String::new(),
             answer: answer.into(),
-            condition: None,
-            n: None,
-            mean_rt_ms: None,
-            mean_log_rt: None,
-            accuracy: None,
+            ..NormItem::default()
         };
         Norms::new(
             [("a", "true"), ("b", "false"), ("c", "false")]

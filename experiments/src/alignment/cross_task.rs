@@ -104,13 +104,8 @@ mod tests {
             norm.push(NormItem {
                 task: format!("task {at}"),
                 item_id: "a".into(),
-                prompt: String::new(),
-                answer: String::new(),
-                condition: None,
-                n: None,
-                mean_rt_ms: None,
                 mean_log_rt: Some(human),
-                accuracy: None,
+                ..NormItem::default()
             });
         }
         let tasks = model.tasks.keys().cloned().collect();

@@ -97,13 +97,8 @@ mod tests {
         let item = |(at, &cost): (usize, &f64)| NormItem {
             task: "t".into(),
             item_id: at.to_string(),
-            prompt: String::new(),
-            answer: String::new(),
-            condition: None,
-            n: None,
-            mean_rt_ms: None,
             mean_log_rt: Some(cost),
-            accuracy: None,
+            ..NormItem::default()
         };
         Norms::new(costs.iter().enumerate().map(item).collect(), String::new())
     }

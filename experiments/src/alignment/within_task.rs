@@ -90,13 +90,8 @@ mod tests {
         let item = |&(id, log): &(&str, f64)| NormItem {
             task: "t".into(),
             item_id: id.into(),
-            prompt: String::new(),
-            answer: String::new(),
-            condition: None,
-            n: None,
-            mean_rt_ms: None,
             mean_log_rt: Some(log),
-            accuracy: None,
+            ..NormItem::default()
         };
         Norms::new(times.iter().map(item).collect(), String::new())
     }

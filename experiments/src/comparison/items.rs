@@ -57,11 +57,8 @@ mod tests {
             item_id: id.into(),
             prompt: format!("{id}?"),
             answer: "true".into(),
-            condition: None,
-            n: None,
             mean_rt_ms: Some(1200.0),
-            mean_log_rt: None,
-            accuracy: None,
+            ..NormItem::default()
         };
         let trace = |model: &str, id: &str, text: Option<&str>| Trace {
             model: model.into(),

@@ -165,17 +165,16 @@ fn item(task: &str, row: usize, values: &Row) -> Result<NormItem, String> {
         prompt,
         answer,
         condition: text(values, &["condition"])?,
-        n: None,
         mean_rt_ms: number(
             values,
             &["mean_rt_ms", "rt_ms"],
             "a time above 0 in milliseconds",
             |v| v > 0.0,
         )?,
-        mean_log_rt: None,
         accuracy: number(values, &["accuracy"], "a share from 0 to 1", |v| {
             (0.0..=1.0).contains(&v)
         })?,
+        ..NormItem::default()
     })
 }
 

@@ -175,10 +175,9 @@ mod tests {
             prompt: "p".into(),
             answer: if id == "a" { "x".into() } else { String::new() },
             condition: Some("c".into()),
-            n: None,
             mean_rt_ms: ms,
-            mean_log_rt: None,
             accuracy: ms.map(|_| 0.5),
+            ..NormItem::default()
         };
         let items = vec![
             item("a", Some(900.0)),

@@ -111,6 +111,7 @@ pub(super) fn read_items(path: &Path, seen: &mut Seen) -> Result<Rows<NormItem>,
             mean_log_rt: mean_log.number_at(row, "a mean logarithm", |_| true)?,
             accuracy: accuracy
                 .number_at(row, "a share from 0 to 1", |v| (0.0..=1.0).contains(&v))?,
+            ..NormItem::default()
         };
         first_of_its_name(path, row, item, seen)
     }))

@@ -29,7 +29,7 @@ use crate::alignment::ceiling::{self, Ceiling};
 /// Worked example: task `alphabet_arithmetic`, item `A+3=D`, answer `true`, condition
 /// `true/addend=3`, mean ln(ms) 8.05: its human cost is 8.05. An item with a mean of 4670 ms and no
 /// mean of logarithms costs ln(4670) = 8.449.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct NormItem {
     /// Task name.
     pub task: String,
@@ -49,6 +49,15 @@ pub struct NormItem {
     pub mean_log_rt: Option<f64>,
     /// Share of correct answers over all trials.
     pub accuracy: Option<f64>,
+    /// Items of one cluster are no independent evidence: they share a time (a mean of their
+    /// condition) or a problem (in digits and in words), in this task or in another. `None`
+    /// is an item alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
+    /// What the item says of itself before anybody answers it, by name: `size`, `tie`. In
+    /// files the columns `x_size`, `x_tie`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub covariates: BTreeMap<String, f64>,
 }
 
 impl NormItem {
@@ -246,11 +255,9 @@ mod tests {
             item_id: id.into(),
             prompt: id.into(),
             answer: "true".into(),
-            condition: None,
-            n: None,
             mean_rt_ms: ms,
             mean_log_rt: log,
-            accuracy: None,
+            ..NormItem::default()
         }
     }
 

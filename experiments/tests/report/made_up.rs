@@ -136,11 +136,8 @@ fn norms(size: Size) -> Norms {
             "false"
         }
         .into(),
-        condition: None,
-        n: None,
         mean_rt_ms: Some(900.0 + (at * 37 % 101) as f64),
-        mean_log_rt: None,
-        accuracy: None,
+        ..NormItem::default()
     };
     let all = TASKS
         .iter()

@@ -159,12 +159,8 @@ mod tests {
             task: NAME.into(),
             item_id: item_id.into(),
             prompt: prompt.into(),
-            answer: String::new(),
-            condition: None,
-            n: None,
             mean_rt_ms: Some(4670.0),
-            mean_log_rt: None,
-            accuracy: None,
+            ..NormItem::default()
         };
         assert_eq!(Game24.expected(&item("1 1 4 6", "1 1 4 6")), "1 1 4 6");
         assert_eq!(

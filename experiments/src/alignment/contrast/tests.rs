@@ -32,13 +32,9 @@ fn sample(seeds: &[Option<u64>]) -> (Vec<Trace>, Norms) {
         norm.push(NormItem {
             task: "t".into(),
             item_id: id,
-            prompt: String::new(),
             answer: if i % 2 == 0 { "true" } else { "false" }.into(),
-            condition: None,
-            n: None,
-            mean_rt_ms: None,
             mean_log_rt: Some(7.0 + h),
-            accuracy: None,
+            ..NormItem::default()
         });
     }
     (traces, Norms::new(norm, String::new()))

@@ -14,14 +14,10 @@ fn sample() -> (Vec<ModelItems>, Norms) {
         norm.push(NormItem {
             task: "t".into(),
             item_id: id,
-            prompt: String::new(),
             answer: if i < 4 { "true" } else { "false" }.into(),
-            condition: None,
-            n: None,
-            mean_rt_ms: None,
             // The last item has no human time.
             mean_log_rt: (i < 5).then(|| 7.0 + (i as f64).sin()),
-            accuracy: None,
+            ..NormItem::default()
         });
     }
     let models = cost::items(&traces, false)

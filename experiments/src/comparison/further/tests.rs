@@ -31,14 +31,11 @@ fn compared(seeds: &[u64]) -> Comparison {
             items.push(NormItem {
                 task: task.clone(),
                 item_id: i.to_string(),
-                prompt: String::new(),
                 answer: "true".into(),
                 // The first task alone has levels.
                 condition: (at == 0).then(|| format!("true/half={}", i / 5)),
-                n: None,
-                mean_rt_ms: None,
                 mean_log_rt: Some(human),
-                accuracy: None,
+                ..NormItem::default()
             });
             let tokens = 100 * (1 + at) + 10 * i + 7 * (i % 3);
             for &seed in seeds {

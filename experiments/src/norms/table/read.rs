@@ -135,10 +135,7 @@ impl<'a> Table<'a> {
             prompt: text(&self.prompt).unwrap_or_default(),
             answer: text(&self.answer).unwrap_or_default(),
             condition: text(&self.condition),
-            n: None,
-            mean_rt_ms: None,
-            mean_log_rt: None,
-            accuracy: None,
+            ..NormItem::default()
         })
     }
 

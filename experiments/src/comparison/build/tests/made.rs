@@ -64,13 +64,9 @@ pub(super) fn made() -> Made {
             items.push(NormItem {
                 task: task.into(),
                 item_id: format!("item {i}"),
-                prompt: String::new(),
                 answer: if i % 4 == 0 { "true" } else { "false" }.into(),
-                condition: None,
-                n: None,
-                mean_rt_ms: None,
                 mean_log_rt: Some(7.0 + human),
-                accuracy: None,
+                ..NormItem::default()
             });
             for (model, slope, right, level) in ARMS {
                 // The teacher was trained once; the others are evaluated for two seeds.

@@ -170,13 +170,8 @@ mod tests {
         NormItem {
             task: "t".into(),
             item_id: condition.unwrap_or_default().into(),
-            prompt: String::new(),
-            answer: String::new(),
             condition: condition.map(Into::into),
-            n: None,
-            mean_rt_ms: None,
-            mean_log_rt: None,
-            accuracy: None,
+            ..NormItem::default()
         }
     }
 
