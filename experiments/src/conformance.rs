@@ -1,13 +1,14 @@
-//! Numerical conformance of the alignment figures to reference values computed
-//! by other code (numpy and scipy) on the same trace records.
+//! Numerical conformance of the figures to reference values computed by other code (numpy and
+//! scipy) on the same trace records.
 //!
-//! A reference folder holds `traces.jsonl`, `models.json` (arm cards) and
-//! `expected.json`. Only deterministic figures are held: nothing that draws. A
-//! number in the reference that no figure is held to counts as differing. A rank
-//! correlation may be that of broken ties (`ties`), told as a group of its own.
-//! Beside it, [`published`] holds the correlation to published values.
+//! A reference folder holds `traces.jsonl`, `models.json` (arm cards) and `expected.json`. Only
+//! deterministic figures are compared: nothing that draws. A number in the reference that no
+//! figure is compared with counts as differing. [`alignment`] has the figures of single models,
+//! [`statistics`] those of arms with several trainings, and [`published`] published values.
 
+mod alignment;
 pub mod published;
+mod statistics;
 mod ties;
 
 use std::collections::BTreeSet;
@@ -16,11 +17,11 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::alignment::cost::{self, ModelItems, task_tokens};
-use crate::alignment::{accuracy, allocation, effort, fingerprint, iei, inflation, within_task};
-use crate::manifest::ArmCard;
-use crate::norms::{Norms, NormsError};
-use crate::record::{self, RecordError};
+pub use alignment::alignment;
+pub use statistics::statistics;
+
+use crate::norms::NormsError;
+use crate::record::RecordError;
 use crate::statistics::Undefined;
 use crate::statistics::regression::Line;
 use crate::text;
@@ -265,199 +266,6 @@ impl Held {
             ));
         }
     }
-}
-
-/// What the figures of one model are computed from.
-struct Models<'a> {
-    items: &'a cost::Items,
-    tasks: Vec<String>,
-    norms: Norms,
-}
-
-impl Models<'_> {
-    fn get(&self, name: &str) -> &ModelItems {
-        static EMPTY: ModelItems = ModelItems {
-            seed: None,
-            tasks: std::collections::BTreeMap::new(),
-        };
-        self.items
-            .models
-            .get(name)
-            .and_then(|seeds| seeds.first())
-            .unwrap_or(&EMPTY)
-    }
-
-    fn mean_r(&self, name: &str) -> (Result<f64, Undefined>, Result<f64, Undefined>) {
-        let within = within_task::task_alignments(self.get(name), &self.tasks, &self.norms);
-        within_task::model_alignment(&within.into_iter().map(|w| w.pearson).collect::<Vec<_>>())
-    }
-}
-
-fn absent() -> Undefined {
-    Undefined::Because("absent".into())
-}
-
-/// Holds a rank correlation, where it has to be with ties as the reference broke them.
-fn hold_ranks(
-    held: &mut Held,
-    models: &Models<'_>,
-    (name, task): (&str, &str),
-    got: Result<f64, Undefined>,
-) {
-    let path = ["models", name, "within", task, "spearman"];
-    let expected = look(&held.reference, &path).and_then(Value::as_f64);
-    let apart = expected
-        .zip(got.as_ref().ok())
-        .filter(|(expected, got)| (expected - *got).abs() > TOLERANCE);
-    if let Some((expected, _)) = apart {
-        let items = models.get(name).task(task).iter();
-        let costs = items.filter_map(|(id, item)| {
-            let human = models.norms.human_cost(task, id)?;
-            Some((item.cost?, human))
-        });
-        let (x, y): (Vec<f64>, Vec<f64>) = costs.unzip();
-        if let Some(broken) = ties::nearest(&x, &y, expected)
-            && (broken - expected).abs() <= TOLERANCE
-        {
-            let figure = path[1..].join("/");
-            return held.hold_as(
-                "spearman, a tie broken",
-                figure,
-                &path,
-                TOLERANCE,
-                Ok(broken),
-            );
-        }
-    }
-    held.hold(&path, TOLERANCE, got);
-}
-
-fn hold_model(held: &mut Held, models: &Models<'_>, name: &str) {
-    let model = models.get(name);
-    for task in &models.tasks {
-        let within = within_task::within_task(task, model.task(task), &models.norms);
-        let at = |figure| ["models", name, "within", task, figure];
-        held.hold(&at("n"), 0.0, Ok(within.n as f64));
-        held.hold(&at("pearson"), TOLERANCE, within.pearson);
-        hold_ranks(held, models, (name, task), within.spearman);
-        held.hold(&at("partial"), LOOSE_TOLERANCE, within.partial);
-        let of_task = |figure| ["models", name, figure, task];
-        let accuracy = accuracy::plain(model.task(task)).map(|share| share.value);
-        held.hold(&of_task("accuracy"), TOLERANCE, accuracy.ok_or_else(absent));
-        held.hold(
-            &of_task("mean_tokens"),
-            TOLERANCE,
-            task_tokens(model.task(task)).ok_or_else(absent),
-        );
-        held.hold(&of_task("iei"), TOLERANCE, iei::iei(model.task(task)));
-    }
-    let (plain, fisher) = models.mean_r(name);
-    held.hold(&["models", name, "mean_r"], TOLERANCE, plain);
-    held.hold(&["models", name, "fisher_mean_r"], TOLERANCE, fisher);
-    let differences = allocation::differences(model, &models.tasks).concat();
-    held.hold(
-        &["models", name, "allocation_items"],
-        0.0,
-        Ok(differences.len() as f64),
-    );
-    held.hold(
-        &["models", name, "allocation_d"],
-        TOLERANCE,
-        allocation::cohens_d(&differences),
-    );
-}
-
-fn hold_pairs(held: &mut Held, models: &Models<'_>, card: &ArmCard) {
-    let (name, model) = (card.name.as_str(), models.get(&card.name));
-    let difference = |other: &str| Ok(models.mean_r(name).0? - models.mean_r(other).0?);
-    if let Some(teacher) = &card.teacher {
-        held.hold(&["pairs", name, "collapse"], TOLERANCE, difference(teacher));
-        let of =
-            |model| effort::relative_efforts(model, models.get(teacher), &models.tasks).concat();
-        let (student, teacher) = (of(model), of(models.get(teacher)));
-        held.hold(
-            &["pairs", name, "relative_effort"],
-            TOLERANCE,
-            effort::mean_effort(&student),
-        );
-        held.hold(
-            &["pairs", name, "kl"],
-            LOOSE_TOLERANCE,
-            effort::divergence(&student, &teacher),
-        );
-    }
-    if let Some(base) = &card.base {
-        held.hold(&["pairs", name, "transfer"], TOLERANCE, difference(base));
-        let base = models.get(base);
-        held.hold_line(
-            &["pairs", name, "inflation"],
-            &inflation::tokens(model, base, &models.tasks).line(),
-        );
-        held.hold_line(
-            &["pairs", name, "iei_inflation"],
-            &iei::inflation(model, base, &models.tasks).line(),
-        );
-        let points = inflation::heterogeneity(model, base, &models.tasks, &models.norms);
-        held.hold_line(&["pairs", name, "heterogeneity"], &points.line());
-    }
-}
-
-fn hold_similarity(held: &mut Held, models: &Models<'_>, cards: &[ArmCard]) {
-    let named: Vec<(&str, &ModelItems)> = cards
-        .iter()
-        .map(|card| (card.name.as_str(), models.get(&card.name)))
-        .collect();
-    let found = fingerprint::similarity(&named, &models.tasks, &models.norms);
-    held.hold(&["rsa", "items"], 0.0, Ok(found.items as f64));
-    let names: Vec<String> = look(&held.reference, &["rsa", "names"])
-        .and_then(|names| serde_json::from_value(names.clone()).ok())
-        .unwrap_or_default();
-    let place = |name: &String| match names.iter().position(|known| known == name) {
-        Some(at) => at.to_string(),
-        None => "absent".to_owned(),
-    };
-    for (name, row) in found.names.iter().zip(found.matrix) {
-        for (other, got) in found.names.iter().zip(row) {
-            let path = ["rsa", "matrix", &place(name), &place(other)];
-            let figure = format!("rsa {name} with {other}");
-            held.hold_as("rsa", figure, &path, TOLERANCE, got);
-        }
-    }
-}
-
-/// Holds every deterministic alignment figure to the reference in `dir`, with the
-/// norms of `norms_dir`.
-pub fn alignment(dir: &Path, norms_dir: &Path) -> Result<Vec<Deviation>, ConformanceError> {
-    let reference: Value = load(&dir.join("expected.json"))?;
-    let cards: Vec<ArmCard> = load(&dir.join("models.json"))?;
-    let tasks: Vec<String> =
-        serde_json::from_value(reference["tasks"].clone()).map_err(|error| {
-            ConformanceError::Reference {
-                path: dir.join("expected.json"),
-                detail: format!("`tasks`: {error}"),
-            }
-        })?;
-    let items = cost::items(&record::read(&dir.join("traces.jsonl"))?, false);
-    let norms = Norms::read(norms_dir, &tasks)?;
-    let models = Models {
-        items: &items,
-        tasks,
-        norms,
-    };
-    let mut held = Held {
-        reference,
-        found: Vec::new(),
-        seen: BTreeSet::new(),
-    };
-    for card in &cards {
-        hold_model(&mut held, &models, &card.name);
-    }
-    for card in &cards {
-        hold_pairs(&mut held, &models, card);
-    }
-    hold_similarity(&mut held, &models, &cards);
-    held.rest();
-    Ok(held.found)
 }
 
 #[cfg(test)]

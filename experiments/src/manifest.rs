@@ -31,6 +31,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::alignment::cost::CutOff;
+
 /// What an arm is to the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -156,6 +158,9 @@ pub struct Manifest {
     /// Whether cost and tokens are taken over right samples alone.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub only_correct: bool,
+    /// What samples count for that the token cap cut off.
+    #[serde(default, skip_serializing_if = "CutOff::is_cap")]
+    pub cut_off: CutOff,
     /// What a reader must know beyond what the records show: answers that are
     /// missing, rows that were no records.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
+use experiments::alignment::cost::CutOff;
 use experiments::comparison::{Comparison, Measure};
 use experiments::tables::layout::Document;
 use experiments::{report, tables};
@@ -33,6 +34,10 @@ pub(super) struct Compare {
     /// Hold every other arm against this one too.
     #[arg(long, value_name = "ARM")]
     baseline: Option<String>,
+    /// What an answer counts for that the token cap cut off: the tokens it had, or nothing, as in
+    /// published figures [default: as the run says].
+    #[arg(long, value_enum)]
+    cut_off: Option<CutOffChoice>,
     /// Refuse, with exit code 2, where a condition of pairing does not hold.
     #[arg(long)]
     strict: bool,
@@ -49,8 +54,26 @@ enum Format {
     Parquet,
 }
 
+/// `--cut-off`.
+#[derive(Clone, Copy, ValueEnum)]
+pub(super) enum CutOffChoice {
+    Cap,
+    Drop,
+}
+
+impl From<CutOffChoice> for CutOff {
+    fn from(choice: CutOffChoice) -> Self {
+        match choice {
+            CutOffChoice::Cap => Self::Cap,
+            CutOffChoice::Drop => Self::Drop,
+        }
+    }
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 enum Order {
+    Elasticity,
+    AlignmentUnlimited,
     Alignment,
     Accuracy,
     BalancedAccuracy,
@@ -60,6 +83,8 @@ enum Order {
 impl Order {
     fn measure(self) -> Measure {
         match self {
+            Self::Elasticity => Measure::Elasticity,
+            Self::AlignmentUnlimited => Measure::AlignmentUnlimited,
             Self::Alignment => Measure::Alignment,
             Self::Accuracy => Measure::Accuracy,
             Self::BalancedAccuracy => Measure::BalancedAccuracy,
@@ -85,7 +110,10 @@ impl Compare {
         // A list is often written with a blank after its commas.
         let columns: Vec<String> = self.columns.iter().map(|c| c.trim().to_owned()).collect();
         let runs = crate::sweep::finished_runs(self.runs)?;
-        let loaded = UserError::blame(together::read(&runs))?;
+        let mut loaded = UserError::blame(together::read(&runs))?;
+        if let Some(choice) = self.cut_off {
+            loaded.manifest.cut_off = choice.into();
+        }
         let comparison = loaded.compare_with(self.baseline.as_deref());
         let mut comparison = UserError::blame(comparison)?;
         if self.strict {

@@ -31,6 +31,16 @@ enum What {
     Lockstep(Lockstep),
     /// Hold every figure of the evaluator that draws nothing to numpy's and scipy's.
     Alignment(Alignment),
+    /// Compare every figure of arms with several trainings with numpy's and scipy's.
+    Statistics(Statistics),
+}
+
+/// Arguments of `qinglan conformance statistics`.
+#[derive(Args)]
+struct Statistics {
+    /// A folder with traces.jsonl, models.json, expected.json, items.csv and trials.csv.
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
 }
 
 /// Arguments of `qinglan conformance alignment`.
@@ -87,6 +97,7 @@ impl Conformance {
             What::Losses(losses) => losses.execute(),
             What::Lockstep(lockstep) => lockstep.execute(),
             What::Alignment(alignment) => alignment.execute(),
+            What::Statistics(statistics) => statistics.execute(),
         }
     }
 }
@@ -207,38 +218,52 @@ impl Alignment {
             let held = alignment::published::devarda(&points);
             found.extend(UserError::blame(held.map_err(anyhow::Error::from))?);
         }
-        let mut table = blank(&["figure", "compared", "largest deviation", "allowed", ""]);
-        for group in alignment::groups(&found) {
-            table.add_row([
-                group.group,
-                group.held.to_string(),
-                format!("{:.1e}", group.worst),
-                format!("{:.0e}", group.tolerance),
-                verdict(group.differing == 0),
-            ]);
-        }
-        println!("{table}");
-        let differing: Vec<_> = found.iter().filter(|figure| !figure.holds()).collect();
-        let shown = |value: Option<f64>| value.map_or("undefined".into(), |v: f64| v.to_string());
-        for figure in differing.iter().take(SHOWN) {
-            println!(
-                "  {}: {} expected, {} computed",
-                figure.figure,
-                shown(figure.expected),
-                shown(figure.got)
-            );
-        }
-        if differing.len() > SHOWN {
-            println!("  and {} more", differing.len() - SHOWN);
-        }
+        let ending = show_figures(&found);
         if !published {
             println!("published points skipped: none at {}", points.display());
         }
-        Ok(if differing.is_empty() {
-            Ending::Done
-        } else {
-            Ending::Differs
-        })
+        Ok(ending)
+    }
+}
+
+impl Statistics {
+    fn execute(self) -> Result<Ending> {
+        let held = alignment::statistics(&self.folder);
+        let found = UserError::blame(held.map_err(anyhow::Error::from))?;
+        Ok(show_figures(&found))
+    }
+}
+
+/// Prints the figures by group, and those that differ.
+fn show_figures(found: &[alignment::Deviation]) -> Ending {
+    let mut table = blank(&["figure", "compared", "largest deviation", "allowed", ""]);
+    for group in alignment::groups(found) {
+        table.add_row([
+            group.group,
+            group.held.to_string(),
+            format!("{:.1e}", group.worst),
+            format!("{:.0e}", group.tolerance),
+            verdict(group.differing == 0),
+        ]);
+    }
+    println!("{table}");
+    let differing: Vec<_> = found.iter().filter(|figure| !figure.holds()).collect();
+    let shown = |value: Option<f64>| value.map_or("undefined".into(), |v: f64| v.to_string());
+    for figure in differing.iter().take(SHOWN) {
+        println!(
+            "  {}: {} expected, {} computed",
+            figure.figure,
+            shown(figure.expected),
+            shown(figure.got)
+        );
+    }
+    if differing.len() > SHOWN {
+        println!("  and {} more", differing.len() - SHOWN);
+    }
+    if differing.is_empty() {
+        Ending::Done
+    } else {
+        Ending::Differs
     }
 }
 

@@ -10,11 +10,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::Args;
+use experiments::alignment::cost::CutOff;
 use experiments::norms::Norms;
 use serde_json::{Value, json};
 use tch::Device;
 
 use self::server::ServerArguments;
+use super::compare::CutOffChoice;
 use super::Ending;
 use crate::device::DeviceChoice;
 use crate::evaluator::EvaluationSettings;
@@ -74,6 +76,10 @@ pub(super) struct Evaluate {
     /// Take cost and tokens over right answers alone.
     #[arg(long)]
     only_correct: bool,
+    /// What an answer counts for that the token cap cut off: the tokens it had, or nothing, as in
+    /// published figures [default: cap, or what the cards say].
+    #[arg(long, value_enum)]
+    cut_off: Option<CutOffChoice>,
     /// Where everything is written.
     #[arg(long, value_name = "DIR", default_value = "runs/evaluation")]
     out: PathBuf,
@@ -173,6 +179,9 @@ impl Evaluate {
                 u32::try_from(self.max_new_tokens).unwrap_or(u32::MAX)
             },
             only_correct: self.only_correct,
+            cut_off: (self.cut_off.map(CutOff::from))
+                .or(prepared.cards.cut_off)
+                .unwrap_or_default(),
             device: prepared.device,
             format: choice.map(|choice| choice.to_string()),
             notes,

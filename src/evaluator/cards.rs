@@ -18,6 +18,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
+use experiments::alignment::cost::CutOff;
 use experiments::manifest::{ArmCard, Role};
 use serde::Deserialize;
 
@@ -29,6 +30,8 @@ pub(crate) struct Cards {
     pub(crate) title: Option<String>,
     /// The hypothesis as written before.
     pub(crate) hypothesis: Option<String>,
+    /// What samples count for that the token cap cut off.
+    pub(crate) cut_off: Option<CutOff>,
     /// The models.
     #[serde(alias = "models")]
     pub(crate) model: Vec<ArmCard>,

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use experiments::alignment::cost::CutOff;
 use experiments::comparison::Comparison;
 use experiments::manifest::{EvaluationCard, Manifest};
 use experiments::norms::Norms;
@@ -244,6 +245,7 @@ impl Directory {
             },
             definition: self.identity.clone(),
             only_correct: evaluation.only_correct,
+            cut_off: evaluation.cut_off,
             notes,
             environment,
             files: BTreeMap::new(),
@@ -264,6 +266,8 @@ pub(crate) struct Evaluation {
     pub(crate) max_new_tokens: u32,
     /// Whether costs are of right answers alone.
     pub(crate) only_correct: bool,
+    /// What samples count for that the token cap cut off.
+    pub(crate) cut_off: CutOff,
     /// Where tensors lived.
     pub(crate) device: Device,
     /// The number format that was chosen for what was left open, and why.

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use experiments::alignment::ceiling::Ceiling;
-use experiments::comparison::build::{DEFAULT_DRAWS, Input, compare_items};
+use experiments::alignment::cost::{Counting, CutOff};
+use experiments::comparison::build::{Input, compare_items};
 use experiments::comparison::items::item_completions;
 use experiments::comparison::{Comparison, Curve, Flaw, ItemCompletions, Recipe, TrainingLog};
 use experiments::manifest::{ArmCard, ArmRun, EvaluationCard, Manifest, Role};
@@ -38,12 +39,15 @@ pub(super) const ITEMS: &str = "items.json";
 /// Name of the records of an arm, or of all models of an evaluation.
 pub(crate) const TRACES: &str = "traces.parquet";
 
-/// What `items.json` holds: item means and ceilings, never a trial, and how the
+/// What `items.json` holds: item means, ceilings and people's allocation, never a trial, and how the
 /// models are asked them.
 #[derive(Serialize, Deserialize)]
 struct Evaluated {
     items: Vec<NormItem>,
     ceilings: BTreeMap<String, Ceiling>,
+    /// People's wrong minus right trials by task and item, where trials were given.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    wrong_minus_right: BTreeMap<String, BTreeMap<String, f64>>,
     /// `None` where a run of an earlier version wrote it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     evaluation: Option<EvaluationCard>,
@@ -97,6 +101,10 @@ fn items(tasks: &[String], norms: &Norms, evaluation: Option<EvaluationCard>) ->
         ceilings: tasks
             .iter()
             .filter_map(|task| Some((task.clone(), *norms.ceiling(task)?)))
+            .collect(),
+        wrong_minus_right: tasks
+            .iter()
+            .filter_map(|task| Some((task.clone(), norms.wrong_minus_right(task)?.clone())))
             .collect(),
     };
     Ok(serde_json::to_vec(&items)?)
@@ -212,6 +220,7 @@ pub(super) fn so_far(out: &Path, definition: &Definition) -> Result<(Manifest, V
         evaluation,
         definition: serde_json::to_value(definition)?,
         only_correct: false,
+        cut_off: CutOff::Cap,
         notes: definition
             .arm
             .iter()
@@ -325,6 +334,9 @@ impl Loaded {
             Norms::new(stored.items, manifest.evaluation.norms.clone()),
             |norms, (task, ceiling)| norms.with_ceiling(&task, ceiling),
         );
+        let norms = (stored.wrong_minus_right.into_iter()).fold(norms, |norms, (task, of_items)| {
+            norms.with_wrong_minus_right(&task, of_items)
+        });
         let mut recording = Recording::default();
         let mut read = |path: &Path| recording.read(path, |_| Ok(()));
         if manifest.arm_runs.is_empty() {
@@ -376,9 +388,11 @@ impl Loaded {
     pub fn compare_with(&self, baseline: Option<&str>) -> Result<Comparison> {
         let manifest = &self.manifest;
         let arms: Vec<&str> = manifest.arms.iter().map(|arm| arm.name.as_str()).collect();
-        let items = self
-            .recording
-            .items(&arms, &manifest.tasks, manifest.only_correct);
+        let counting = Counting {
+            only_correct: manifest.only_correct,
+            cut_off: manifest.cut_off,
+        };
+        let items = self.recording.items(&arms, &manifest.tasks, counting);
         let mut notes = manifest.notes.clone();
         notes.extend(self.recording.notes());
         let mut last = recording::peculiarities(&items, &manifest.tasks);
@@ -396,9 +410,8 @@ impl Loaded {
             curves: self.curves.clone(),
             training: &self.training,
             environment: manifest.environment.clone(),
-            draws: DEFAULT_DRAWS,
             seed: 0,
-            only_correct: manifest.only_correct,
+            counting,
             baseline,
             flaws: &self.flaws,
             recipes: self.recipes.clone(),

@@ -1,22 +1,16 @@
-//! Allocation of effort (METRICS 10): whether a model spends more tokens on its
+//! Allocation of effort: whether a model spends more tokens on its
 //! wrong answers than on its right ones to the same item.
 
-use super::cost::ModelItems;
+use super::cost::ItemMeans;
 use crate::statistics::{Undefined, mean, sample_sd};
 
 /// Fewest items with both right and wrong samples.
 pub const FEWEST: usize = 3;
 
-/// Mean ln(1 + tokens) of wrong minus of right samples, for each item that has both, by task.
-pub fn differences(model: &ModelItems, tasks: &[String]) -> Vec<Vec<f64>> {
-    let of_task = |task: &String| {
-        model
-            .task(task)
-            .values()
-            .filter_map(|item| Some(item.wrong_cost? - item.right_cost?))
-            .collect()
-    };
-    tasks.iter().map(of_task).collect()
+/// Mean ln(1 + tokens) of wrong minus of right samples, for each item that has both.
+pub fn differences<'a>(items: impl IntoIterator<Item = &'a ItemMeans>) -> Vec<f64> {
+    let of = |item: &ItemMeans| Some(item.wrong_cost? - item.right_cost?);
+    items.into_iter().filter_map(of).collect()
 }
 
 /// Cohen's d of the differences: their mean over their sample standard deviation.
@@ -41,7 +35,7 @@ pub fn cohens_d(differences: &[f64]) -> Result<f64, Undefined> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::alignment::cost::{items, tests::trace};
+    use crate::alignment::cost::{Counting, items, tests::trace};
 
     #[test]
     fn only_items_with_both_count() {
@@ -52,10 +46,10 @@ mod tests {
             trace("m", "b", 0, 50, Some(true)),
             trace("m", "c", 0, 50, Some(false)),
         ];
-        let found = items(&traces, false);
-        let differences = differences(&found.models["m"][0], &["t".into()]);
-        assert_eq!(differences[0].len(), 1);
-        assert!((differences[0][0] - 10f64.ln()).abs() < 1e-12);
+        let found = items(&traces, Counting::default());
+        let differences = differences(found.models["m"][0].task("t").values());
+        assert_eq!(differences.len(), 1);
+        assert!((differences[0] - 10f64.ln()).abs() < 1e-12);
     }
 
     #[test]

@@ -1,24 +1,64 @@
-//! Cost of an item for a model (METRICS 1), and the other means over an item's
-//! samples that the figures start from.
+//! Cost of an item for a model ("cost" in METHODOLOGY.md), and the other means over an
+//! item's samples that the figures start from.
 //!
-//! Records become item means once; nothing after this looks at records again.
-//! Truncated samples enter no mean and are counted.
+//! Records become item means once; nothing after this looks at records again. A sample
+//! that the token cap cut off counts with the tokens it had: to drop it would take the
+//! longest answers out of the hardest items, and bend every correlation.
 
 use std::collections::{BTreeMap, HashSet};
 
+use serde::{Deserialize, Serialize};
+
 use crate::record::Trace;
+use crate::statistics::{mean, sample_variance};
+
+/// What a sample counts for that the token cap cut off.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CutOff {
+    /// The tokens it had.
+    #[default]
+    Cap,
+    /// Nothing, as in the published figures.
+    Drop,
+}
+
+impl CutOff {
+    /// Whether this is what nobody has to say.
+    pub fn is_cap(&self) -> bool {
+        *self == Self::Cap
+    }
+}
+
+/// Which samples enter cost and tokens. Accuracy is over all samples either way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counting {
+    /// Right samples alone.
+    pub only_correct: bool,
+    /// What those count for that were cut off.
+    pub cut_off: CutOff,
+}
 
 /// One item's samples of one model and seed, as means and counts.
 ///
-/// Worked example: three samples of 10, 12 and (truncated) 64 reasoning tokens, right, wrong and
-/// wrong: `cost` (ln 11 + ln 13) / 2, `tokens` 11, `right` 1 of `graded` 2, `truncated` 1 of `samples` 3.
+/// Worked example: three samples of 10, 12 and (cut off) 64 reasoning tokens, right, wrong and
+/// wrong: `cost` (ln 11 + ln 13 + ln 65) / 3, `tokens` 28.67, `right` 1 of `graded` 2, `truncated` 1
+/// of `samples` 3.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ItemMeans {
     /// Mean of ln(1 + reasoning tokens); `None` where no sample counts.
     pub cost: Option<f64>,
+    /// Variance of the same between samples (divisor n - 1); `None` below two of them.
+    pub cost_variance: Option<f64>,
+    /// Samples behind the cost.
+    pub counted: usize,
+    /// The cost over samples of even and of odd index, which share no chance.
+    pub cost_halves: [Option<f64>; 2],
     /// Mean reasoning tokens.
     pub tokens: Option<f64>,
-    /// Mean prompt tokens, truncated samples included: the prompt is the same.
+    /// The same over samples of even and of odd index.
+    pub token_halves: [Option<f64>; 2],
+    /// Mean prompt tokens, over all samples: the prompt is the same.
     pub prompt_tokens: f64,
     /// Right samples among the graded.
     pub right: usize,
@@ -32,8 +72,6 @@ pub struct ItemMeans {
     pub right_cost: Option<f64>,
     /// Mean ln(1 + reasoning tokens) of the wrong samples.
     pub wrong_cost: Option<f64>,
-    /// Sample index and grade of each graded sample, by index.
-    pub grades: Vec<(u32, bool)>,
 }
 
 /// A task's items by name.
@@ -72,52 +110,50 @@ impl Items {
     }
 }
 
-fn mean_of(
-    samples: &[&Trace],
-    keep: impl Fn(&Trace) -> bool,
-    value: impl Fn(&Trace) -> f64,
-) -> Option<f64> {
-    let (mut sum, mut count) = (0.0, 0usize);
-    for trace in samples.iter().filter(|trace| keep(trace)) {
-        sum += value(trace);
-        count += 1;
-    }
-    (count > 0).then(|| sum / count as f64)
-}
-
 fn ln_tokens(trace: &Trace) -> f64 {
     f64::from(trace.reasoning_tokens).ln_1p()
 }
 
+fn tokens(trace: &Trace) -> f64 {
+    f64::from(trace.reasoning_tokens)
+}
+
 /// The means of one item's samples, which come in the order of their index.
-pub(crate) fn item_means(samples: &[&Trace], only_correct: bool) -> ItemMeans {
+pub(crate) fn item_means(samples: &[&Trace], counting: Counting) -> ItemMeans {
     let whole = |t: &Trace| !t.truncated;
-    let counts = |t: &Trace| !t.truncated && (!only_correct || t.correct == Some(true));
-    let grades: Vec<(u32, bool)> = samples
-        .iter()
-        .filter(|t| whole(t))
-        .filter_map(|t| Some((t.sample, t.correct?)))
-        .collect();
+    let counts = |t: &Trace| {
+        (whole(t) || counting.cut_off == CutOff::Cap)
+            && (!counting.only_correct || t.correct == Some(true))
+    };
+    let of = |keep: &dyn Fn(&Trace) -> bool, value: fn(&Trace) -> f64| -> Vec<f64> {
+        let kept = samples.iter().filter(|trace| keep(trace));
+        kept.map(|trace| value(trace)).collect()
+    };
+    let halves = |value: fn(&Trace) -> f64| {
+        [0, 1].map(|half| mean(&of(&|t| counts(t) && t.sample % 2 == half, value)))
+    };
+    let count = |keep: &dyn Fn(&Trace) -> bool| samples.iter().filter(|t| keep(t)).count();
+    let costs = of(&counts, ln_tokens);
+    let graded = |grade: bool| move |t: &Trace| !t.truncated && t.correct == Some(grade);
     ItemMeans {
-        cost: mean_of(samples, counts, ln_tokens),
-        tokens: mean_of(samples, counts, |t| f64::from(t.reasoning_tokens)),
-        prompt_tokens: mean_of(samples, |_| true, |t| f64::from(t.prompt_tokens))
-            .unwrap_or_default(),
-        right: grades.iter().filter(|(_, right)| *right).count(),
-        graded: grades.len(),
-        truncated: samples.iter().filter(|t| t.truncated).count(),
+        cost: mean(&costs),
+        cost_variance: sample_variance(&costs),
+        counted: costs.len(),
+        cost_halves: halves(ln_tokens),
+        tokens: mean(&of(&counts, tokens)),
+        token_halves: halves(tokens),
+        prompt_tokens: mean(&of(&|_| true, |t| f64::from(t.prompt_tokens))).unwrap_or_default(),
+        right: count(&graded(true)),
+        graded: count(&|t| whole(t) && t.correct.is_some()),
+        truncated: count(&|t| t.truncated),
         samples: samples.len(),
-        right_cost: mean_of(samples, |t| whole(t) && t.correct == Some(true), ln_tokens),
-        wrong_cost: mean_of(samples, |t| whole(t) && t.correct == Some(false), ln_tokens),
-        grades,
+        right_cost: mean(&of(&graded(true), ln_tokens)),
+        wrong_cost: mean(&of(&graded(false), ln_tokens)),
     }
 }
 
 /// Item means of every model in the records, whatever the records' order.
-///
-/// `only_correct` takes cost and tokens over right samples alone; accuracy is
-/// over all samples either way.
-pub fn items<'a>(traces: impl IntoIterator<Item = &'a Trace>, only_correct: bool) -> Items {
+pub fn items<'a>(traces: impl IntoIterator<Item = &'a Trace>, counting: Counting) -> Items {
     type Key<'a> = (&'a str, Option<u64>, &'a str, &'a str);
     let mut found = Items::default();
     let mut seen: HashSet<(Key, u32)> = HashSet::new();
@@ -147,52 +183,15 @@ pub fn items<'a>(traces: impl IntoIterator<Item = &'a Trace>, only_correct: bool
         last.tasks
             .entry(task.into())
             .or_default()
-            .insert(item_id.into(), item_means(&samples, only_correct));
+            .insert(item_id.into(), item_means(&samples, counting));
     }
     found
-}
-
-/// One model out of an arm's seeds, each item the mean over the seeds that have
-/// it: for the figures that describe an arm as a whole (METRICS 5 and 7 to 10).
-/// Counts are sums; grades by sample are not kept, since seeds share the indices.
-pub fn pooled(seeds: &[ModelItems]) -> ModelItems {
-    let mut cells: BTreeMap<(&String, &String), Vec<&ItemMeans>> = BTreeMap::new();
-    for (task, items) in seeds.iter().flat_map(|model| &model.tasks) {
-        for (id, item) in items {
-            cells.entry((task, id)).or_default().push(item);
-        }
-    }
-    let mut pooled = ModelItems::default();
-    for ((task, id), items) in cells {
-        let mean = |of: fn(&ItemMeans) -> Option<f64>| {
-            crate::statistics::mean(&items.iter().filter_map(|item| of(item)).collect::<Vec<_>>())
-        };
-        let sum = |of: fn(&ItemMeans) -> usize| items.iter().map(|item| of(item)).sum();
-        let item = ItemMeans {
-            cost: mean(|i| i.cost),
-            tokens: mean(|i| i.tokens),
-            prompt_tokens: mean(|i| Some(i.prompt_tokens)).unwrap_or_default(),
-            right: sum(|i| i.right),
-            graded: sum(|i| i.graded),
-            truncated: sum(|i| i.truncated),
-            samples: sum(|i| i.samples),
-            right_cost: mean(|i| i.right_cost),
-            wrong_cost: mean(|i| i.wrong_cost),
-            grades: Vec::new(),
-        };
-        pooled
-            .tasks
-            .entry(task.clone())
-            .or_default()
-            .insert(id.clone(), item);
-    }
-    pooled
 }
 
 /// Tokens of a task: the mean over items of the items' mean reasoning tokens.
 pub fn task_tokens(items: &TaskItems) -> Option<f64> {
     let means: Vec<f64> = items.values().filter_map(|item| item.tokens).collect();
-    crate::statistics::mean(&means)
+    mean(&means)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 //! the choice of items, as the papers give it, not a bootstrap.
 
 use crate::norms::Norms;
-use crate::statistics::{Undefined, correlation, draws, interval, mean};
+use crate::statistics::{Undefined, correlation, draws, mean, quantile};
 
 use super::cost::ModelItems;
 
@@ -68,7 +68,7 @@ pub fn cross_task(
             correlation::pearson(&cost, &human).ok()
         })
         .collect();
-    let (low, high) = interval::central_95(drawn.iter().copied()).ok_or_else(|| {
+    let (low, high) = quantile::central_95(drawn.iter().copied()).ok_or_else(|| {
         Undefined::Because("more than 5 % of the draws have no variance across tasks".into())
     })?;
     let mean = mean(&drawn.into_iter().flatten().collect::<Vec<_>>()).unwrap_or_default();

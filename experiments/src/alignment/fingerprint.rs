@@ -1,178 +1,174 @@
-//! Fingerprints and representational similarity (METRICS 8): model costs,
-//! standardised within task, over the items all models share; Pearson between
-//! every two fingerprints and with people's.
+//! Fingerprints and representational similarity: costs standardised within task and
+//! concatenated over tasks; Pearson's r between two of them.
 //!
-//! The standard deviation is the population's (divisor n).
+//! Within a task a standardised cost has mean 0 and variance 1, so the r of two fingerprints is
+//! the mean of the tasks' own r, weighted by their numbers of items. That is how it is computed
+//! here: from sums, out of which a cluster's items can be taken.
 
-use std::collections::BTreeSet;
-
-use super::cost::ModelItems;
-use crate::norms::Norms;
-use crate::statistics::{Undefined, correlation, is_noise, mean};
-
-/// Items that every model has a cost for and people a time, by task.
-pub fn shared_items<'a>(
-    models: &[&'a ModelItems],
-    tasks: &[String],
-    norms: &Norms,
-) -> Vec<Vec<&'a str>> {
-    let of_task = |task: &String| -> Vec<&'a str> {
-        let Some((first, rest)) = models.split_first() else {
-            return Vec::new();
-        };
-        let has = |model: &&ModelItems, id: &str| {
-            model
-                .task(task)
-                .get(id)
-                .is_some_and(|item| item.cost.is_some())
-        };
-        let ids: BTreeSet<&'a str> = first.task(task).keys().map(String::as_str).collect();
-        ids.into_iter()
-            .filter(|id| has(first, id) && rest.iter().all(|model| has(model, id)))
-            .filter(|id| norms.human_cost(task, id).is_some())
-            .collect()
-    };
-    tasks.iter().map(of_task).collect()
-}
-
-/// Costs by task, standardised within each and concatenated; tasks without items add nothing.
-pub fn fingerprint(tasks: &[Vec<f64>]) -> Result<Vec<f64>, Undefined> {
-    let mut all = Vec::new();
-    for costs in tasks.iter().filter(|costs| !costs.is_empty()) {
-        let centre = mean(costs).unwrap_or_default();
-        let n = costs.len() as f64;
-        let squares: f64 = costs.iter().map(|c| (c - centre).powi(2)).sum();
-        if is_noise(
-            squares,
-            n,
-            costs.iter().fold(0.0, |m: f64, c| c.abs().max(m)),
-        ) {
-            return Err(Undefined::NoVariance(
-                "a task's costs over the shared items",
-            ));
-        }
-        let sd = (squares / n).sqrt();
-        all.extend(costs.iter().map(|c| (c - centre) / sd));
-    }
-    Ok(all)
-}
-
-/// Similarity of every two fingerprints.
-///
-/// Worked example: `names: ["base", "sft", "human"]`, `items: 362`, `matrix[0][2]`
-/// the similarity of the base with people.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Similarity {
-    /// Models as given, then "human".
-    pub names: Vec<String>,
-    /// Shared items.
-    pub items: usize,
-    /// Pearson of fingerprints, symmetric, 1 on the diagonal where defined.
-    pub matrix: Vec<Vec<Result<f64, Undefined>>>,
-}
+use super::design::{Design, Without};
+use crate::statistics::{Undefined, mean};
 
 /// The name of people's fingerprint.
 pub const HUMAN: &str = "human";
 
-/// Representational similarity of the named models and of people.
-pub fn similarity(models: &[(&str, &ModelItems)], tasks: &[String], norms: &Norms) -> Similarity {
-    let of_models: Vec<&ModelItems> = models.iter().map(|(_, model)| *model).collect();
-    let shared = shared_items(&of_models, tasks, norms);
-    let costs = |cost: &dyn Fn(&str, &str) -> Option<f64>| -> Vec<Vec<f64>> {
-        let of_task = |(task, ids): (&String, &Vec<&str>)| {
-            ids.iter().filter_map(|id| cost(task, id)).collect()
+/// Sums of one task from which its r follows.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Moments {
+    n: f64,
+    x: f64,
+    y: f64,
+    xx: f64,
+    yy: f64,
+    xy: f64,
+}
+
+impl Moments {
+    fn add(&mut self, x: f64, y: f64) {
+        self.n += 1.0;
+        self.x += x;
+        self.y += y;
+        self.xx += x * x;
+        self.yy += y * y;
+        self.xy += x * y;
+    }
+
+    fn less(&self, other: &Self) -> Self {
+        Self {
+            n: self.n - other.n,
+            x: self.x - other.x,
+            y: self.y - other.y,
+            xx: self.xx - other.xx,
+            yy: self.yy - other.yy,
+            xy: self.xy - other.xy,
+        }
+    }
+
+    /// n times Pearson's r; `None` where one side does not vary. The values come centred.
+    fn weighted_r(&self) -> Option<f64> {
+        let xx = self.xx - self.x * self.x / self.n;
+        let yy = self.yy - self.y * self.y / self.n;
+        let xy = self.xy - self.x * self.y / self.n;
+        let least = 1e-20;
+        (xx > least && yy > least).then(|| self.n * xy / (xx.sqrt() * yy.sqrt()))
+    }
+}
+
+/// Costs of one side on every item of a design, by task; `None` where it has none.
+pub type Costs = Vec<Vec<Option<f64>>>;
+
+/// The similarity of two sides, with all items and with each cluster left out.
+///
+/// Worked example: `whole: 0.61` over 312 items of two strata.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Agreement {
+    whole: Result<f64, Undefined>,
+    without: Vec<Vec<Option<f64>>>,
+}
+
+impl Agreement {
+    /// Of the items that `shared` names, by task; tasks without any add nothing.
+    pub fn new(design: &Design<'_>, shared: &[Vec<usize>], x: &Costs, y: &Costs) -> Self {
+        let mut whole = vec![Moments::default(); shared.len()];
+        let mut clusters: Vec<Vec<Vec<(usize, Moments)>>> = (design.strata.iter())
+            .map(|stratum| vec![Vec::new(); stratum.clusters])
+            .collect();
+        for (at, items) in shared.iter().enumerate() {
+            let task = &design.tasks[at];
+            let pairs: Vec<(usize, f64, f64)> = (items.iter())
+                .filter_map(|&item| Some((task.cluster[item], x[at][item]?, y[at][item]?)))
+                .collect();
+            let centre = |of: fn(&(usize, f64, f64)) -> f64| {
+                mean(&pairs.iter().map(of).collect::<Vec<_>>()).unwrap_or_default()
+            };
+            let (mx, my) = (centre(|p| p.1), centre(|p| p.2));
+            for (cluster, x, y) in pairs {
+                whole[at].add(x - mx, y - my);
+                let of_cluster = &mut clusters[task.stratum][cluster];
+                match of_cluster.last_mut().filter(|(task, _)| *task == at) {
+                    Some((_, moments)) => moments.add(x - mx, y - my),
+                    None => {
+                        of_cluster.push((at, Moments::default()));
+                        if let Some((_, moments)) = of_cluster.last_mut() {
+                            moments.add(x - mx, y - my);
+                        }
+                    }
+                }
+            }
+        }
+        let of = |left_out: &[(usize, Moments)]| -> Option<f64> {
+            let (mut sum, mut n) = (0.0, 0.0);
+            for (at, whole) in whole.iter().enumerate() {
+                let left = left_out.iter().find(|(task, _)| *task == at);
+                let moments = left.map_or(*whole, |(_, left)| whole.less(left));
+                if moments.n > 0.0 {
+                    sum += moments.weighted_r()?;
+                    n += moments.n;
+                }
+            }
+            (n > 0.0).then(|| sum / n)
         };
-        tasks.iter().zip(&shared).map(of_task).collect()
-    };
-    let mut prints: Vec<Result<Vec<f64>, Undefined>> = of_models
-        .iter()
-        .map(|model| fingerprint(&costs(&|task, id| model.task(task).get(id)?.cost)))
-        .collect();
-    prints.push(fingerprint(&costs(&|task, id| norms.human_cost(task, id))));
-    let pair = |a: &Result<Vec<f64>, Undefined>, b: &Result<Vec<f64>, Undefined>| {
-        correlation::pearson(
-            a.as_ref().map_err(Clone::clone)?,
-            b.as_ref().map_err(Clone::clone)?,
-        )
-    };
-    Similarity {
-        names: models
-            .iter()
-            .map(|(name, _)| (*name).to_owned())
-            .chain([HUMAN.to_owned()])
-            .collect(),
-        items: shared.iter().map(Vec::len).sum(),
-        matrix: prints
-            .iter()
-            .map(|a| prints.iter().map(|b| pair(a, b)).collect())
-            .collect(),
+        let why = Undefined::NoVariance("a task's costs over the shared items");
+        Self {
+            whole: of(&[]).ok_or(why),
+            without: (clusters.iter())
+                .map(|stratum| stratum.iter().map(|left_out| of(left_out)).collect())
+                .collect(),
+        }
+    }
+
+    /// The similarity, with all items or without some.
+    pub fn get(&self, without: Option<Without>) -> Result<f64, Undefined> {
+        match without {
+            None => self.whole.clone(),
+            Some(left) => self.without[left.stratum][left.cluster].ok_or(Undefined::NoVariance(
+                "a task's costs over the shared items",
+            )),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::alignment::cost::ItemMeans;
-    use crate::norms::NormItem;
+    use crate::alignment::cost::{ItemMeans, ModelItems};
+    use crate::norms::{NormItem, Norms};
+    use crate::statistics::correlation::pearson;
 
-    fn model(costs: &[Option<f64>]) -> ModelItems {
+    #[test]
+    fn it_is_the_correlation_of_concatenated_standardised_costs() {
+        let ids = ["a", "b", "c", "d", "e"];
         let mut model = ModelItems::default();
-        for (at, &cost) in costs.iter().enumerate() {
-            let item = ItemMeans {
-                cost,
-                ..ItemMeans::default()
-            };
-            model
-                .tasks
-                .entry("t".into())
-                .or_default()
-                .insert(at.to_string(), item);
+        for task in ["s", "t"] {
+            for id in ids {
+                let of_task = model.tasks.entry(task.into()).or_default();
+                of_task.insert(id.into(), ItemMeans::default());
+            }
         }
-        model
-    }
-
-    fn norms(costs: &[f64]) -> Norms {
-        let item = |(at, &cost): (usize, &f64)| NormItem {
-            task: "t".into(),
-            item_id: at.to_string(),
-            mean_log_rt: Some(cost),
-            ..NormItem::default()
+        let norms = Norms::new(vec![NormItem::default()], String::new());
+        let tasks = ["s".to_owned(), "t".to_owned()];
+        let design = Design::new(&tasks, &norms, [&model]);
+        let x = [vec![1.0, 2.0, 4.0, 3.0, 7.0], vec![10.0, 30.0, 20.0, 25.0, 0.0]];
+        let y = [vec![2.0, 2.5, 3.0, 9.0, 1.0], vec![5.0, 1.0, 2.0, 2.5, 2.25]];
+        let costs = |of: &[Vec<f64>; 2]| of.iter().map(|v| v.iter().map(|v| Some(*v)).collect()).collect();
+        let shared = vec![vec![0, 1, 2, 3, 4], vec![0, 1, 2, 3]];
+        let found = Agreement::new(&design, &shared, &costs(&x), &costs(&y));
+        let print = |of: &[Vec<f64>; 2], skip: Option<usize>| -> Vec<f64> {
+            let standardised = |(task, items): (usize, &Vec<usize>)| {
+                let kept = items.iter().filter(|item| task != 0 || Some(**item) != skip);
+                let values: Vec<f64> = kept.map(|&item| of[task][item]).collect();
+                let centre = mean(&values).unwrap();
+                let squares: f64 = values.iter().map(|v| (v - centre).powi(2)).sum();
+                let sd = (squares / values.len() as f64).sqrt();
+                values.into_iter().map(move |v| (v - centre) / sd).collect::<Vec<_>>()
+            };
+            shared.iter().enumerate().flat_map(standardised).collect()
         };
-        Norms::new(costs.iter().enumerate().map(item).collect(), String::new())
-    }
-
-    #[test]
-    fn standardised_by_the_population_sd() {
-        // 1, 2, 3: sd sqrt(2/3).
-        let print =
-            fingerprint(&[vec![1.0, 2.0, 3.0], Vec::new(), vec![0.0, 10.0]]).expect("defined");
-        let expected = [-1.5f64.sqrt(), 0.0, 1.5f64.sqrt(), -1.0, 1.0];
-        assert!(
-            print
-                .iter()
-                .zip(expected)
-                .all(|(a, b)| (a - b).abs() < 1e-12),
-            "{print:?}"
-        );
-        assert!(fingerprint(&[vec![2.0, 2.0]]).is_err());
-    }
-
-    #[test]
-    fn only_shared_items_count() {
-        let a = model(&[Some(1.0), Some(2.0), Some(3.0), None, Some(9.0)]);
-        let b = model(&[Some(6.0), Some(4.0), Some(2.0), Some(1.0), Some(9.0)]);
-        let flat = model(&[Some(1.0); 5]);
-        // People have times for the first four items only; a has no cost for the fourth.
-        let norms = norms(&[1.0, 2.0, 4.0, 8.0]);
-        let found = similarity(
-            &[("a", &a), ("b", &b), ("flat", &flat)],
-            &["t".into()],
-            &norms,
-        );
-        assert_eq!((found.items, found.names.len()), (3, 4));
-        let value = |i: usize, j: usize| found.matrix[i][j].clone().expect("defined");
-        assert!((value(0, 1) + 1.0).abs() < 1e-12 && (value(0, 0) - 1.0).abs() < 1e-12);
-        assert!((value(0, 3) - 0.981_980_506_061_965_7).abs() < 1e-12);
-        assert!(found.matrix[2].iter().all(Result::is_err));
+        let whole = pearson(&print(&x, None), &print(&y, None)).unwrap();
+        assert!((found.get(None).unwrap() - whole).abs() < 1e-12);
+        let left = Without { stratum: 0, cluster: 2 };
+        let without = pearson(&print(&x, Some(2)), &print(&y, Some(2))).unwrap();
+        assert!((found.get(Some(left)).unwrap() - without).abs() < 1e-12);
+        let flat = costs(&[vec![1.0; 5], vec![1.0; 5]]);
+        assert!(Agreement::new(&design, &shared, &flat, &costs(&y)).get(None).is_err());
     }
 }

@@ -1,82 +1,42 @@
-//! Inverse efficiency index of a task (METRICS 7): mean tokens / accuracy, the
-//! tokens a right answer costs; and its inflation from base to student.
+//! Inverse efficiency index of a task: mean tokens / accuracy, the tokens that a right answer costs.
 
-use super::accuracy;
-use super::cost::{ModelItems, TaskItems, task_tokens};
-use super::inflation::Points;
-use crate::statistics::Undefined;
+use super::cost::ItemMeans;
+use crate::statistics::{Undefined, mean};
 
-/// Mean tokens of the task over its accuracy.
+/// Mean tokens of the items over their accuracy.
 ///
 /// Worked example: 60 tokens at 75 % is 80 tokens a right answer. Undefined
 /// where nothing is graded or nothing is right.
-pub fn iei(items: &TaskItems) -> Result<f64, Undefined> {
-    let tokens = task_tokens(items).ok_or_else(|| Undefined::Because("no sample".into()))?;
-    let accuracy =
-        accuracy::plain(items).ok_or_else(|| Undefined::Because("no graded sample".into()))?;
-    if accuracy.value == 0.0 {
-        return Err(Undefined::Because("no right answer".into()));
+pub fn iei<'a>(items: impl IntoIterator<Item = &'a ItemMeans>) -> Result<f64, Undefined> {
+    let (mut tokens, mut right, mut graded) = (Vec::new(), 0, 0);
+    for item in items {
+        tokens.extend(item.tokens);
+        right += item.right;
+        graded += item.graded;
     }
-    Ok(tokens / accuracy.value)
-}
-
-/// The student's index (y) against its base's (x), one point a task where both are defined.
-pub fn inflation(student: &ModelItems, base: &ModelItems, tasks: &[String]) -> Points {
-    let mut points = Points::default();
-    for task in tasks {
-        if let (Ok(x), Ok(y)) = (iei(base.task(task)), iei(student.task(task))) {
-            points.x.push(x);
-            points.y.push(y);
-            points.by_task.push(1);
-        }
+    let tokens = mean(&tokens).ok_or_else(|| Undefined::Because("no sample".into()))?;
+    match (right, graded) {
+        (_, 0) => Err(Undefined::Because("no graded sample".into())),
+        (0, _) => Err(Undefined::Because("no right answer".into())),
+        _ => Ok(tokens * graded as f64 / right as f64),
     }
-    points
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::alignment::cost::ItemMeans;
-
-    fn model(tasks: &[(f64, usize)]) -> ModelItems {
-        let mut model = ModelItems::default();
-        for (at, &(tokens, right)) in tasks.iter().enumerate() {
-            let item = ItemMeans {
-                tokens: Some(tokens),
-                right,
-                graded: 4,
-                ..ItemMeans::default()
-            };
-            model
-                .tasks
-                .entry(at.to_string())
-                .or_default()
-                .insert("a".into(), item);
-        }
-        model
-    }
 
     #[test]
     fn the_worked_example() {
-        assert_eq!(iei(model(&[(60.0, 3)]).task("0")), Ok(80.0));
-        assert_eq!(
-            iei(model(&[(60.0, 0)]).task("0"))
-                .expect_err("undefined")
-                .to_string(),
-            "no right answer"
-        );
-        assert!(iei(&TaskItems::new()).is_err());
-    }
-
-    #[test]
-    fn inflation_over_tasks() {
-        let base = model(&[(10.0, 4), (20.0, 4), (30.0, 4), (9.0, 0)]);
-        let student = model(&[(15.0, 2), (25.0, 2), (35.0, 2), (9.0, 4)]);
-        let tasks: Vec<String> = base.tasks.keys().cloned().collect();
-        let points = inflation(&student, &base, &tasks);
-        assert_eq!((points.x.len(), points.by_task.len()), (3, 3));
-        // 30, 50, 70 against 10, 20, 30.
-        let line = points.line().expect("defined");
-        assert!((line.slope - 2.0).abs() < 1e-12 && (line.intercept - 10.0).abs() < 1e-12);
+        let item = |right| ItemMeans {
+            tokens: Some(60.0),
+            right,
+            graded: 4,
+            ..ItemMeans::default()
+        };
+        assert_eq!(iei(&[item(3)]), Ok(80.0));
+        let why = iei(&[item(0)]).expect_err("undefined").to_string();
+        assert_eq!(why, "no right answer");
+        assert!(iei([]).is_err());
     }
 }

@@ -1,132 +1,108 @@
-//! Linear inflation (METRICS 7): a student's tokens as a line of its base's, and
-//! the heterogeneity slope.
+//! Inflation: a student's tokens on its base's, and whether the ratio rises with people's time.
 //!
-//! A constant multiplier alone leaves every within-task r unchanged: the two
-//! lines are to be read beside the alignments, never for them. The line over the
-//! inverse efficiency index stands with that index.
+//! The base's item means are measured with noise, which pulls a least-squares slope towards 0
+//! (a copy of the base would not give 1). Its even and odd samples are two measurements of the
+//! same means with independent noise, so each serves as the other's instrument.
+//!
+//! A constant multiplier alone leaves every within-task r unchanged: these figures are to be
+//! read beside the alignments, never for them.
 
-use super::cost::{ItemMeans, ModelItems};
-use crate::norms::Norms;
-use crate::statistics::Undefined;
-use crate::statistics::regression::{Line, ols};
+use crate::statistics::{Undefined, is_noise, mean};
 
-/// Points of a regression over items.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Points {
-    /// Predictor.
-    pub x: Vec<f64>,
-    /// Response.
-    pub y: Vec<f64>,
-    /// Number of points of each task, in order: the strata of a bootstrap.
-    pub by_task: Vec<usize>,
-}
-
-impl Points {
-    /// The least-squares line through them.
-    pub fn line(&self) -> Result<Line, Undefined> {
-        ols(&self.x, &self.y)
-    }
-}
-
-/// Points of the items both models have, as `pair(task, id, student, base)` makes them.
-fn points(
-    student: &ModelItems,
-    base: &ModelItems,
-    tasks: &[String],
-    pair: impl Fn(&str, &str, &ItemMeans, &ItemMeans) -> Option<(f64, f64)>,
-) -> Points {
-    let mut found = Points::default();
-    for task in tasks {
-        let before = found.x.len();
-        for (id, item) in student.task(task) {
-            let of_base = base.task(task).get(id);
-            if let Some((x, y)) = of_base.and_then(|of_base| pair(task, id, item, of_base)) {
-                found.x.push(x);
-                found.y.push(y);
-            }
+/// Columns of values, each value minus its task's mean.
+///
+/// Takes (task, values) of each item; all items have as many values.
+pub fn centred(items: impl IntoIterator<Item = (usize, Vec<f64>)>) -> Vec<Vec<f64>> {
+    let items: Vec<(usize, Vec<f64>)> = items.into_iter().collect();
+    let columns = items.first().map_or(0, |(_, values)| values.len());
+    let column = |at: usize| -> Vec<f64> {
+        let mut found = Vec::with_capacity(items.len());
+        for task in items.chunk_by(|a, b| a.0 == b.0) {
+            let values: Vec<f64> = task.iter().map(|(_, values)| values[at]).collect();
+            let centre = mean(&values).unwrap_or_default();
+            found.extend(values.iter().map(|value| value - centre));
         }
-        found.by_task.push(found.x.len() - before);
+        found
+    };
+    (0..columns).map(column).collect()
+}
+
+fn product(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+/// Slope of the first column on what the second and third both measure:
+/// (sum y A + sum y B) / (2 sum A B).
+///
+/// Undefined where the halves do not agree.
+pub fn by_instruments(columns: &[Vec<f64>]) -> Result<f64, Undefined> {
+    let [y, a, b] = columns else {
+        return Err(Undefined::Because(
+            "no item has samples of even and of odd index from the base".into(),
+        ));
+    };
+    let shared = product(a, b);
+    let noise = (product(a, a) * product(b, b)).sqrt();
+    if shared <= 1e-9 * noise || noise <= 0.0 {
+        return Err(Undefined::Because(
+            "the base's halves do not agree on which items are long".into(),
+        ));
     }
-    found
+    Ok((product(y, a) + product(y, b)) / (2.0 * shared))
 }
 
-/// Student tokens (y) on base tokens (x), item means, over the items both have.
-pub fn tokens(student: &ModelItems, base: &ModelItems, tasks: &[String]) -> Points {
-    points(student, base, tasks, |_, _, student, base| {
-        Some((base.tokens?, student.tokens?))
-    })
-}
-
-/// ln(student tokens / base tokens) (y) on human cost (x): slope 0 is a constant
-/// multiplier whatever the difficulty. Items with zero tokens are left out.
-pub fn heterogeneity(
-    student: &ModelItems,
-    base: &ModelItems,
-    tasks: &[String],
-    norms: &Norms,
-) -> Points {
-    points(student, base, tasks, |task, id, student, base| {
-        let (student, base) = (student.tokens?, base.tokens?);
-        let human = norms.human_cost(task, id)?;
-        (student > 0.0 && base > 0.0).then(|| (human, (student / base).ln()))
-    })
+/// Slope of the first column on the second, called `x`, by least squares.
+pub fn least_squares(columns: &[Vec<f64>], x: &'static str) -> Result<f64, Undefined> {
+    let [y, by] = columns else {
+        return Err(Undefined::Because("no item with tokens of both".into()));
+    };
+    let squares = product(by, by);
+    let largest = by.iter().fold(0.0, |m: f64, v| v.abs().max(m));
+    if by.len() < 3 || squares <= 0.0 || is_noise(squares, by.len() as f64, largest) {
+        return Err(Undefined::NoVariance(x));
+    }
+    Ok(product(y, by) / squares)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::norms::NormItem;
 
-    fn model(tokens: &[f64]) -> ModelItems {
-        let mut model = ModelItems::default();
-        for (at, &tokens) in tokens.iter().enumerate() {
-            let item = ItemMeans {
-                tokens: Some(tokens),
-                ..ItemMeans::default()
-            };
-            model
-                .tasks
-                .entry("t".into())
-                .or_default()
-                .insert(at.to_string(), item);
-        }
-        model
-    }
-
-    fn norms(costs: &[f64]) -> Norms {
-        let item = |(at, &cost): (usize, &f64)| NormItem {
-            task: "t".into(),
-            item_id: at.to_string(),
-            mean_log_rt: Some(cost),
-            ..NormItem::default()
-        };
-        Norms::new(costs.iter().enumerate().map(item).collect(), String::new())
+    #[test]
+    fn a_copy_of_the_base_gives_one_by_instruments_and_less_by_least_squares() {
+        // True means 1, 2, 3, 4 in two tasks; the halves err by -+1 in turn.
+        let items = (0..8).map(|i| {
+            let truth = f64::from(1 + i % 4) + f64::from(i / 4) * 100.0;
+            let [a, b] = [[1.0, 1.0], [-1.0, 1.0], [1.0, -1.0], [-1.0, -1.0]][i as usize % 4];
+            ((i / 4) as usize, vec![truth, truth + a, truth + b])
+        });
+        let items: Vec<_> = items.collect();
+        let columns = centred(items.clone());
+        // Sum AB within a task: true 5, a and b as they lie: sum (t + a)(t + b).
+        let slope = by_instruments(&columns).expect("defined");
+        let ab: f64 = product(&columns[1], &columns[2]);
+        let expected = (product(&columns[0], &columns[1]) + product(&columns[0], &columns[2])) / 2.0 / ab;
+        assert!((slope - expected).abs() < 1e-12);
+        let noisy = centred(items.into_iter().map(|(t, v)| (t, vec![v[0], v[1]])));
+        assert!(least_squares(&noisy, "x").expect("defined") < 1.0);
+        // A task's level is no inflation: centring took the hundred out.
+        assert!(columns[0].iter().all(|v| v.abs() < 2.0));
     }
 
     #[test]
-    fn a_constant_multiplier_has_no_heterogeneity() {
-        let (base, student) = (
-            model(&[10.0, 20.0, 40.0, 0.0]),
-            model(&[25.0, 50.0, 100.0, 0.0, 7.0]),
-        );
-        let tasks = ["t".to_owned()];
-        let line = tokens(&student, &base, &tasks).line().expect("defined");
-        assert!(
-            (line.slope - 2.5).abs() < 1e-12
-                && line.intercept.abs() < 1e-12
-                && (line.r2 - 1.0).abs() < 1e-12
-        );
-        // The item of zero tokens has no ratio; the item the base lacks is no point.
-        let points = heterogeneity(&student, &base, &tasks, &norms(&[7.0, 8.0, 9.0, 9.5, 9.9]));
-        assert_eq!(points.by_task, [3]);
-        let line = points.line().expect("defined");
-        assert!(line.slope.abs() < 1e-12 && (line.intercept - 2.5f64.ln()).abs() < 1e-12);
+    fn what_cannot_be_told_has_a_reason() {
+        let flat = centred((0..4).map(|i| (0, vec![f64::from(i), 5.0])));
+        assert_eq!(least_squares(&flat, "human cost"), Err(Undefined::NoVariance("human cost")));
+        let apart = centred([(0, vec![1.0, 1.0, -1.0]), (0, vec![2.0, -1.0, 1.0])]);
+        assert!(by_instruments(&apart).is_err());
+        assert!(by_instruments(&[]).is_err() && least_squares(&[], "x").is_err());
     }
 
     #[test]
     fn more_on_harder_items_is_a_positive_slope() {
-        let (base, student) = (model(&[10.0; 3]), model(&[10.0, 20.0, 40.0]));
-        let points = heterogeneity(&student, &base, &["t".into()], &norms(&[1.0, 2.0, 3.0]));
-        assert!((points.line().expect("defined").slope - std::f64::consts::LN_2).abs() < 1e-12);
+        let items = [10.0, 20.0, 40.0].map(f64::ln);
+        let columns = centred((0..3).map(|i| (0, vec![items[i], i as f64])));
+        let slope = least_squares(&columns, "human cost").expect("defined");
+        assert!((slope - std::f64::consts::LN_2).abs() < 1e-12);
     }
 }

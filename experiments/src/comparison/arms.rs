@@ -1,100 +1,82 @@
-//! One arm's figures over its seeds and tasks, each with its interval.
+//! One arm's figures over its trainings and tasks, each with its interval.
 //!
-//! Task values are means over seeds of each seed's own figure: a seed is a model
-//! of its own. Intervals come from the bootstrap over seeds and items, but for
-//! the accuracies of one task, which carry Wilson's (it takes samples as
-//! independent; the contrasts between arms do not). The bootstrap's are widened
-//! for the number of items ([`half_width`]); nothing widens them for few seeds.
+//! A figure of an arm is the mean over its trainings of the plain mean over tasks, with the
+//! uncertainty of both ([`crate::statistics::two_way`]). All figures carry this one interval.
 
-mod draws;
-
-use crate::alignment::accuracy::{self, Share};
-use crate::alignment::contrast::Resampling;
-use crate::alignment::cost::{ModelItems, task_tokens};
-use crate::alignment::layout::Layout;
-use crate::alignment::within_task::{self, WithinTask};
+use crate::alignment::contrast::of_arm;
+use crate::alignment::design::Design;
+use crate::alignment::training::{
+    ACCURACY, ALIGNMENT, BALANCED, CUT_OFF_WRONG, ELASTICITY, PARTIAL, RELIABILITY, SPEARMAN,
+    TOKENS, Training, UNLIMITED,
+};
+use crate::alignment::within_task::{CURVE, Pairs};
 use crate::manifest::{ArmCard, ArmRun, Budget};
 use crate::norms::Norms;
-use crate::statistics::bootstrap::Drawn;
-use crate::statistics::interval::{half_width, wilson};
-use crate::statistics::{Undefined, mean};
-
-use draws::{
-    ACCURACY, ALIGNMENT, Arm, BALANCED, Draw, PARAMETERS, PARTIAL, SPEARMAN, TOKENS, draws,
-};
+use crate::statistics::two_way::TwoWay;
+use crate::statistics::{Undefined, correlation, mean};
 
 use super::{ArmFigures, Estimate, ItemPoint, TaskFigures, chains};
 
-/// A value with its interval; the reason where either is missing.
-pub(super) fn estimate(
-    value: Result<f64, String>,
-    interval: Option<(f64, f64)>,
-    n: usize,
-) -> Estimate {
-    let (value, why) = match value {
-        Ok(value) => (
-            Some(value),
-            interval
-                .is_none()
-                .then(|| "no interval: undefined in too many draws".into()),
-        ),
-        Err(why) => (None, Some(why)),
-    };
-    let interval = interval.filter(|_| value.is_some());
-    Estimate {
-        value,
-        low: interval.map(|i| i.0),
-        high: interval.map(|i| i.1),
-        n,
-        why_undefined: why,
+impl Estimate {
+    /// A figure that does not exist, with the reason.
+    pub fn undefined(why: impl ToString, n: usize) -> Self {
+        Self {
+            n,
+            why_undefined: Some(why.to_string()),
+            ..Self::default()
+        }
+    }
+
+    /// A figure with its 95 % interval, or the reason that one of the two is missing.
+    pub fn of(found: Result<&TwoWay, &Undefined>, n: usize) -> Self {
+        let found = match found {
+            Ok(found) => found,
+            Err(why) => return Self::undefined(why, n),
+        };
+        let value = Some(found.value);
+        match &found.spread {
+            Ok(spread) => {
+                let half = spread.half_width(0.025);
+                Self {
+                    value,
+                    low: Some(found.value - half),
+                    high: Some(found.value + half),
+                    se: Some(spread.se),
+                    df: Some(spread.df),
+                    n,
+                    why_undefined: None,
+                }
+            }
+            Err(why) => Self {
+                value,
+                ..Self::undefined(why, n)
+            },
+        }
     }
 }
 
-/// Mean over seeds of what is defined, else the first reason.
-fn mean_defined(values: &[Result<f64, Undefined>]) -> Result<f64, String> {
-    let defined: Vec<f64> = values
-        .iter()
-        .filter_map(|v| v.as_ref().ok().copied())
-        .collect();
-    mean(&defined).ok_or_else(|| match values.iter().find_map(|v| v.as_ref().err()) {
-        Some(why) => why.to_string(),
-        None => "no record".into(),
-    })
-}
-
-/// Mean over seeds of shares, with all their samples.
-fn mean_share(shares: &[Option<Share>]) -> (Result<f64, String>, usize) {
-    let known: Vec<Share> = shares.iter().copied().flatten().collect();
-    let values: Vec<f64> = known.iter().map(|s| s.value).collect();
-    (
-        mean(&values).ok_or_else(|| "no graded sample".into()),
-        known.iter().map(|s| s.n).sum(),
-    )
-}
-
 fn points(
-    layout: &Layout,
+    design: &Design<'_>,
     at: usize,
-    name: &str,
-    models: &[ModelItems],
-    norms: &Norms,
+    trainings: &[Training<'_>],
 ) -> Vec<ItemPoint> {
-    let point = |id: &String| {
-        let of: Vec<_> = models.iter().filter_map(|m| m.task(name).get(id)).collect();
+    let task = &design.tasks[at];
+    let point = |(item, id): (usize, &&str)| {
+        let of: Vec<_> = trainings.iter().filter_map(|t| t.cells[at][item]).collect();
         let means = |value: &dyn Fn(usize) -> Option<f64>| {
             mean(&(0..of.len()).filter_map(value).collect::<Vec<_>>())
         };
         let graded: usize = of.iter().map(|i| i.graded).sum();
         let right: usize = of.iter().map(|i| i.right).sum();
         Some(ItemPoint {
-            item_id: id.clone(),
-            human_cost: norms.human_cost(name, id)?,
+            item_id: (*id).to_owned(),
+            human_cost: task.human[item]?,
             model_cost: means(&|i| of[i].cost)?,
             tokens: means(&|i| of[i].tokens)?,
             accuracy: (graded > 0).then(|| right as f64 / graded as f64),
         })
     };
-    layout.ids(at).iter().filter_map(point).collect()
+    task.ids.iter().enumerate().filter_map(point).collect()
 }
 
 /// Mean budget over the arm's seeds, of those that were measured (of memory the
@@ -116,162 +98,102 @@ fn mean_budget(name: &str, runs: &[ArmRun]) -> Option<Budget> {
     })
 }
 
-/// The estimate of a figure. Draws of answers that are all alike are all alike too:
-/// a share of such has no interval from them, rather than one without width.
-fn drawn(
-    figure: usize,
-    value: Result<f64, String>,
-    interval: Option<(f64, f64)>,
-    n: usize,
-) -> Estimate {
-    let is_share = matches!(figure, ACCURACY | BALANCED);
-    let alike = is_share && interval.is_some_and(|(low, high)| low >= high);
-    let mut estimate = estimate(value, interval.filter(|_| !alike), n);
-    if alike {
-        estimate.why_undefined = Some("no interval: all answers graded alike".into());
-    }
-    estimate
+/// r(k) of a task, mean over trainings; empty where it is undefined in one of them.
+fn curve(design: &Design<'_>, at: usize, trainings: &[Training<'_>]) -> Vec<(u32, f64)> {
+    let task = &design.tasks[at];
+    let of = |training: &Training<'_>| {
+        let mut pairs = Pairs::default();
+        for (item, means) in training.items(design, at, None) {
+            pairs.push(means, task.human[item]);
+        }
+        pairs.curve().ok()
+    };
+    let Some(curves) = trainings.iter().map(of).collect::<Option<Vec<_>>>() else {
+        return Vec::new();
+    };
+    let point = |(place, k): (usize, u32)| {
+        let at_k: Vec<f64> = curves.iter().map(|curve| curve[place]).collect();
+        Some((k, mean(&at_k)?))
+    };
+    CURVE.into_iter().enumerate().filter_map(point).collect()
 }
 
 /// Everything the comparison says of one arm.
 pub(super) fn figures(
     card: &ArmCard,
-    models: &[ModelItems],
-    tasks: &[String],
+    design: &Design<'_>,
+    trainings: &[Training<'_>],
     norms: &Norms,
     runs: &[ArmRun],
-    resampling: Resampling,
 ) -> ArmFigures {
-    let arm = Arm::new(models, tasks, norms);
-    let draws = draws(&arm, resampling);
-    // A figure of one task, with the number of items that it is over.
-    let of_task = |value: Result<f64, String>, at: usize, figure: usize, items: usize, n: usize| {
-        let half = half_width(items, PARAMETERS[figure]);
-        let interval = value
-            .as_ref()
-            .ok()
-            .and_then(|&value| draws.interval(value, half, |d| d.tasks[at][figure]));
-        drawn(figure, value, interval, n)
+    let figure = |tasks: &[usize], figure: usize, n: usize| {
+        Estimate::of(of_arm(design, trainings, tasks, figure).as_ref(), n)
+    };
+    // Samples, or items of one training or more, that a figure is over.
+    let samples = |tasks: &[usize], of: fn(&crate::alignment::cost::ItemMeans) -> usize| -> usize {
+        let all = tasks.iter().flat_map(|&at| trainings.iter().map(move |t| (at, t)));
+        all.flat_map(|(at, t)| t.items(design, at, None).map(move |(_, item)| of(item)))
+            .sum()
+    };
+    let asked = |tasks: &[usize]| -> usize {
+        let of_task = |&at: &usize| {
+            let there = |item: &usize| trainings.iter().any(|t| t.cells[at][*item].is_some());
+            (0..design.tasks[at].ids.len()).filter(there).count()
+        };
+        tasks.iter().map(of_task).sum()
     };
     let mut table = Vec::new();
-    for (at, name) in tasks.iter().enumerate() {
-        let within: Vec<WithinTask> = models
-            .iter()
-            .map(|m| within_task::within_task(name, m.task(name), norms))
-            .collect();
-        let pick = |which: fn(&WithinTask) -> &Result<f64, Undefined>| {
-            mean_defined(&within.iter().map(|w| which(w).clone()).collect::<Vec<_>>())
-        };
-        let shares = |of: &dyn Fn(&ModelItems) -> Option<Share>| {
-            mean_share(&models.iter().map(of).collect::<Vec<_>>())
-        };
-        let with_wilson = |(value, n): (Result<f64, String>, usize)| {
-            let interval = value.as_ref().ok().and_then(|&share| wilson(share, n));
-            estimate(value, interval, n)
-        };
-        let points = points(&arm.layout, at, name, models, norms);
-        let (balanced, balanced_n) = shares(&|m| accuracy::balanced(name, m.task(name), norms));
-        let tokens: Vec<f64> = models
-            .iter()
-            .filter_map(|m| task_tokens(m.task(name)))
-            .collect();
-        let items = points.len();
-        let evaluated = arm.layout.ids(at).len();
+    for (at, task) in design.tasks.iter().enumerate() {
+        let points = points(design, at, trainings);
+        let (only, items) = (&[at][..], points.len());
+        let graded = samples(only, |item| item.graded);
         table.push(TaskFigures {
-            task: name.clone(),
+            task: task.name.to_owned(),
             items,
-            accuracy: with_wilson(shares(&|m| accuracy::plain(m.task(name)))),
-            balanced_accuracy: of_task(balanced, at, BALANCED, evaluated, balanced_n),
-            accuracy_truncated_wrong: with_wilson(shares(&|m| {
-                accuracy::truncated_as_wrong(m.task(name))
-            })),
-            tokens: of_task(
-                mean(&tokens).ok_or_else(|| "no sample".into()),
-                at,
-                TOKENS,
-                evaluated,
-                evaluated,
+            accuracy: figure(only, ACCURACY, graded),
+            balanced_accuracy: figure(only, BALANCED, graded),
+            accuracy_truncated_wrong: figure(
+                only,
+                CUT_OFF_WRONG,
+                samples(only, |item| item.graded + item.truncated),
             ),
-            alignment: of_task(pick(|w| &w.pearson), at, ALIGNMENT, items, items),
-            spearman: of_task(pick(|w| &w.spearman), at, SPEARMAN, items, items),
-            partial: of_task(pick(|w| &w.partial), at, PARTIAL, items, items),
-            ceiling: norms.ceiling(name).map(|c| c.ceiling),
+            tokens: figure(only, TOKENS, asked(only)),
+            elasticity: figure(only, ELASTICITY, items),
+            alignment_unlimited: figure(only, UNLIMITED, items),
+            reliability: figure(only, RELIABILITY, items),
+            curve: curve(design, at, trainings),
+            alignment: figure(only, ALIGNMENT, items),
+            spearman: figure(only, SPEARMAN, items),
+            partial: figure(only, PARTIAL, items),
+            ceiling: norms.ceiling(task.name).map(|c| c.ceiling),
             points,
         });
     }
-    let evaluated = arm.layout.sizes().iter().sum();
-    overall(card, models, runs, table, &draws, evaluated)
-}
-
-/// The means over tasks, beside the table by task.
-fn overall(
-    card: &ArmCard,
-    models: &[ModelItems],
-    runs: &[ArmRun],
-    tasks: Vec<TaskFigures>,
-    draws: &Drawn<Draw>,
-    evaluated: usize,
-) -> ArmFigures {
-    let aligned: usize = tasks.iter().map(|t| t.alignment.n).sum();
-    let half = |figure: usize| {
-        let items = if matches!(figure, ALIGNMENT) {
-            aligned
-        } else {
-            evaluated
-        };
-        half_width(items, PARAMETERS[figure] * tasks.len())
-    };
-    let interval = |value: &Result<f64, String>, figure: usize| {
-        let value = *value.as_ref().ok()?;
-        draws.interval(value, half(figure), |d| d.overall[figure])
-    };
-    let over = |figure: usize, of: fn(&TaskFigures) -> &Estimate| {
-        let defined: Vec<f64> = tasks.iter().filter_map(|t| of(t).value).collect();
-        let why = || {
-            tasks
-                .iter()
-                .find_map(|t| of(t).why_undefined.clone())
-                .unwrap_or_else(|| "no task".into())
-        };
-        let value = mean(&defined).ok_or_else(why);
-        let interval = interval(&value, figure);
-        drawn(figure, value, interval, tasks.iter().map(|t| of(t).n).sum())
-    };
-    let alignments: Vec<Result<f64, Undefined>> = tasks
-        .iter()
-        .map(|t| {
-            let why = || Undefined::Because(t.alignment.why_undefined.clone().unwrap_or_default());
-            t.alignment.value.ok_or_else(why)
-        })
-        .collect();
-    let (plain, fisher) = within_task::model_alignment(&alignments);
-    let words = |r: Result<f64, Undefined>| r.map_err(|why| why.to_string());
-    let (plain, fisher) = (words(plain), words(fisher));
-    let of_plain = interval(&plain, ALIGNMENT);
-    let of_fisher = fisher
-        .as_ref()
-        .ok()
-        .and_then(|&value| draws.interval(value, half(ALIGNMENT), |d| d.fisher));
-    let count = |of: fn(&crate::alignment::cost::ItemMeans) -> usize| -> usize {
-        models
-            .iter()
-            .flat_map(|m| m.tasks.values())
-            .flat_map(|t| t.values())
-            .map(of)
-            .sum()
-    };
+    let all: Vec<usize> = (0..design.tasks.len()).collect();
+    let items: usize = table.iter().map(|task| task.items).sum();
+    let graded = samples(&all, |item| item.graded);
+    let alignments: Vec<f64> = table.iter().filter_map(|t| t.alignment.value).collect();
     ArmFigures {
         name: card.name.clone(),
         role: card.role,
-        seeds: models.iter().filter_map(|m| m.seed).collect(),
-        accuracy: over(ACCURACY, |t| &t.accuracy),
-        balanced_accuracy: over(BALANCED, |t| &t.balanced_accuracy),
-        tokens: over(TOKENS, |t| &t.tokens),
-        alignment: estimate(plain, of_plain, aligned),
-        alignment_fisher: estimate(fisher, of_fisher, aligned),
-        truncated: count(|i| i.truncated),
-        samples: count(|i| i.samples),
+        seeds: trainings.iter().filter_map(|t| t.model.seed).collect(),
+        accuracy: figure(&all, ACCURACY, graded),
+        balanced_accuracy: figure(&all, BALANCED, graded),
+        tokens: figure(&all, TOKENS, asked(&all)),
+        elasticity: figure(&all, ELASTICITY, items),
+        alignment_unlimited: figure(&all, UNLIMITED, items),
+        reliability: figure(&all, RELIABILITY, items),
+        alignment: figure(&all, ALIGNMENT, items),
+        alignment_fisher: match correlation::fisher_mean(&alignments) {
+            Ok(value) => Estimate {
+                value: Some(value),
+                ..Estimate::undefined("no interval: a figure of the paper's", items)
+            },
+            Err(why) => Estimate::undefined(why, items),
+        },
+        truncated: samples(&all, |item| item.truncated),
+        samples: samples(&all, |item| item.samples),
         budget: mean_budget(&card.name, runs),
-        tasks,
+        tasks: table,
     }
 }

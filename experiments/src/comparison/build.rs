@@ -3,12 +3,15 @@
 //! Which contrasts: each rl - its base, each student - its base ("negative
 //! transfer"), each student - its teacher ("functional alignment collapse"), and
 //! rl - student, rl - rl and student - student where both started from the same
-//! base, and every arm - the baseline where one is named; each in all four
-//! measures, over tasks and by task.
+//! base, and every arm - the baseline where one is named; each in every measure,
+//! over tasks and by task.
 //! It refuses what cannot be compared and says in the notes what a reader must know.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rayon::prelude::*;
+
+use super::contrasts::Trained;
 use super::error::ComparisonError;
 use super::fairness::Flaw;
 use super::recipe::Recipe;
@@ -17,17 +20,12 @@ use super::{
     notes,
 };
 use crate::alignment::accuracy::{constant_answers, expected_answer};
-use crate::alignment::contrast::Resampling;
-use crate::alignment::cost::{self, Items};
+use crate::alignment::cost::{self, Counting, Items};
+use crate::alignment::design::Design;
+use crate::alignment::training::Training;
 use crate::manifest::{ArmCard, ArmRun, EvaluationCard};
 use crate::norms::Norms;
 use crate::record::Trace;
-
-/// Fewest draws a 95 % interval is read from.
-pub const FEWEST_DRAWS: u32 = 100;
-
-/// Draws where nobody asks for another number.
-pub const DEFAULT_DRAWS: u32 = 2000;
 
 /// Constant answers shown a task, the most frequent first.
 const CONSTANT_ANSWERS: usize = 3;
@@ -59,12 +57,10 @@ pub struct Input<'a> {
     pub training: &'a [TrainingLog],
     /// Environment of the run, handed through.
     pub environment: BTreeMap<String, String>,
-    /// Draws of each bootstrap and permutation test ([`DEFAULT_DRAWS`]).
-    pub draws: u32,
-    /// Seed of the draws.
+    /// Which samples enter cost and tokens.
+    pub counting: Counting,
+    /// Seed of the draws of the figures that draw (the paper's figure across tasks).
     pub seed: u64,
-    /// Cost and tokens over right samples alone.
-    pub only_correct: bool,
     /// An arm that every other one is held against, beside the contrasts that
     /// the roles ask for.
     pub baseline: Option<&'a str>,
@@ -104,9 +100,6 @@ fn validate(input: &Input<'_>, items: &Items) -> Result<(), ComparisonError> {
     }
     if input.tasks.is_empty() {
         return Err(ComparisonError::Nothing("tasks"));
-    }
-    if input.draws < FEWEST_DRAWS {
-        return Err(ComparisonError::TooFewDraws { draws: input.draws });
     }
     once("arm", input.arms.iter().map(|arm| &arm.name))?;
     once("task", input.tasks.iter())?;
@@ -186,7 +179,7 @@ pub fn compare(input: Input<'_>) -> Result<Comparison, ComparisonError> {
     let named = |trace: &&Trace| {
         input.tasks.contains(&trace.task) && input.arms.iter().any(|arm| arm.name == trace.model)
     };
-    let items = cost::items(input.traces.iter().filter(named), input.only_correct);
+    let items = cost::items(input.traces.iter().filter(named), input.counting);
     compare_items(input, &items)
 }
 
@@ -194,28 +187,27 @@ pub fn compare(input: Input<'_>) -> Result<Comparison, ComparisonError> {
 /// read; the input's own traces are not looked at for any figure.
 pub fn compare_items(input: Input<'_>, items: &Items) -> Result<Comparison, ComparisonError> {
     validate(&input, items)?;
-    let resampling = Resampling {
-        draws: input.draws,
-        seed: input.seed,
+    let named = input.arms.iter().filter_map(|arm| items.models.get(&arm.name));
+    let design = Design::new(input.tasks, input.norms, named.flatten());
+    let trainings = |card: &ArmCard| -> Vec<Training<'_>> {
+        let models = items.models[&card.name].iter();
+        models.map(|model| Training::new(&design, model)).collect()
     };
+    let trained: Trained<'_, '_> = (input.arms.par_iter())
+        .map(|card| (card.name.as_str(), trainings(card)))
+        .collect();
     let figures = |card: &ArmCard| {
-        arms::figures(
-            card,
-            &items.models[&card.name],
-            input.tasks,
-            input.norms,
-            input.arm_runs,
-            resampling,
-        )
+        let of_arm = &trained[card.name.as_str()];
+        arms::figures(card, &design, of_arm, input.norms, input.arm_runs)
     };
-    let arms: Vec<_> = input.arms.iter().map(figures).collect();
-    let (contrasts, task_contrasts) = contrasts::contrasts(&input, items, &arms);
+    let arms: Vec<_> = input.arms.par_iter().map(figures).collect();
+    let (contrasts, task_contrasts) = contrasts::contrasts(&input, &design, &trained);
     Ok(Comparison {
         constant_answers: constants(&input, items),
-        notes: notes::notes(&input, items, &arms, &contrasts),
+        notes: notes::notes(&input, items, &arms),
         matched: matched::matched(&input, &arms, &contrasts),
         fairness: fairness::fairness(&input, items, &arms),
-        further: further::further(&input, items),
+        further: further::further(&input, &design, &trained),
         recipes: input.recipes,
         title: input.title,
         hypothesis: input.hypothesis,
@@ -224,7 +216,6 @@ pub fn compare_items(input: Input<'_>, items: &Items) -> Result<Comparison, Comp
         contrasts,
         task_contrasts,
         curves: input.curves,
-        draws: input.draws,
         environment: input.environment,
     })
 }

@@ -1,15 +1,16 @@
 //! The contrasts of a comparison: which are taken, and their figures.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+
+use rayon::prelude::*;
 
 use super::build::Input;
-use super::{ArmFigures, Contrast, Estimate, Measure, TaskContrast, arms};
-use crate::alignment::contrast::{self, Difference, Resampling};
-use crate::alignment::cost::{Items, ModelItems};
-use crate::alignment::layout::MEASURES;
+use super::{Contrast, Estimate, Measure, Scope, TaskContrast, Verdict};
+use crate::alignment::contrast::{difference, effect, verdict};
+use crate::alignment::design::Design;
+use crate::alignment::training::{MEASURES, Training, place};
 use crate::manifest::{ArmCard, Role};
-use crate::statistics::Undefined;
-use crate::statistics::family::holm;
+use crate::statistics::mean;
 
 /// The base an arm started from: the one it names, else the only base there is.
 pub(super) fn base_of<'a>(arm: &'a ArmCard, arms: &'a [ArmCard]) -> Option<&'a str> {
@@ -93,149 +94,94 @@ fn hold_against<'a>(baseline: &'a str, arms: &'a [ArmCard], plan: &mut Vec<Plann
     }
 }
 
-/// All of them, each in the four measures: over tasks, and by task.
+/// The arms of a comparison, each with its trainings.
+pub(crate) type Trained<'t, 'm> = BTreeMap<&'t str, Vec<Training<'m>>>;
+
+/// All of them, each in every measure: over tasks, and by task.
 pub(super) fn contrasts(
     input: &Input<'_>,
-    items: &Items,
-    arms: &[ArmFigures],
+    design: &Design<'_>,
+    trained: &Trained<'_, '_>,
 ) -> (Vec<Contrast>, Vec<TaskContrast>) {
-    let resampling = Resampling {
-        draws: input.draws,
-        seed: input.seed,
-    };
-    let (mut found, mut by_task) = (Vec::new(), Vec::new());
-    for (arm, against, question) in planned(input) {
-        let (first, second) = (&items.models[arm], &items.models[against]);
-        let differences =
-            contrast::differences(first, second, input.tasks, input.norms, resampling);
-        let sizes = union_sizes(first, second, input);
-        let total = |of: usize| sizes.iter().map(|size| size[of]).sum();
-        for (at, measure) in MEASURES.into_iter().enumerate() {
-            let with_times = usize::from(measure != Measure::Alignment);
-            let question = question.filter(|_| measure == Measure::Alignment);
-            let missing = || why_missing(arms, [arm, against], measure);
-            let all = differences.as_ref().map(|found| found.overall[at]);
-            let contrast = of_difference([arm, against], measure, all, missing, total(with_times));
+    let all: Vec<usize> = (0..design.tasks.len()).collect();
+    let of_pair = |(arm, against, name): &Planned<'_>| {
+        let (mut found, mut by_task) = (Vec::new(), Vec::new());
+        for measure in MEASURES {
+            let contrast = self::contrast(design, trained, [arm, against], measure, &all, None);
             found.push(Contrast {
-                question: question.map(Into::into),
-                verdict: question.map(|_| contrast::verdict(contrast.direction).into()),
+                question: name.filter(|_| measure.is_alignment()).map(Into::into),
                 ..contrast
             });
-            for (task, name) in input.tasks.iter().enumerate() {
-                let of_task = differences.as_ref().map(|found| found.tasks[task][at]);
-                let missing = || why_missing_in(arms, [arm, against], measure, name);
-                let size = sizes[task][with_times];
+            for (at, task) in design.tasks.iter().enumerate() {
                 by_task.push(TaskContrast {
-                    task: name.clone(),
-                    contrast: of_difference([arm, against], measure, of_task, missing, size),
+                    task: task.name.to_owned(),
+                    contrast: self::contrast(design, trained, [arm, against], measure, &[at], None),
                 });
             }
         }
-    }
-    for measure in MEASURES {
-        correct(found.iter_mut(), measure);
-        correct(by_task.iter_mut().map(|of| &mut of.contrast), measure);
-    }
-    (found, by_task)
+        (found, by_task)
+    };
+    let (found, by_task): (Vec<_>, Vec<_>) = planned(input).par_iter().map(of_pair).unzip();
+    (found.concat(), by_task.concat())
 }
 
-/// One contrast in one measure, before its p is corrected.
-fn of_difference(
+/// One contrast in one measure over some tasks. `smallest_effect` is in the measure's unit, of
+/// tokens a share of the subtrahend's; the measure's own where it is `None`.
+pub(crate) fn contrast(
+    design: &Design<'_>,
+    trained: &Trained<'_, '_>,
     [arm, against]: [&str; 2],
     measure: Measure,
-    found: Result<Difference, &Undefined>,
-    missing: impl FnOnce() -> String,
-    n: usize,
+    tasks: &[usize],
+    smallest_effect: Option<f64>,
 ) -> Contrast {
-    let (value, found) = match found {
-        Ok(found) => (found.value.ok_or_else(missing), found),
-        Err(why) => (Err(why.to_string()), Difference::default()),
+    let (first, second) = (&trained[arm], &trained[against]);
+    let found = difference(design, first, second, tasks, place(measure));
+    let share = smallest_effect.unwrap_or_else(|| measure.smallest_effect());
+    let smallest = match (measure, &found) {
+        (Measure::Tokens, Ok(found)) => mean(&found.tasks[1]).map(|tokens| share * tokens),
+        (Measure::Tokens, Err(_)) => None,
+        _ => Some(share),
     };
+    let n = items_of(design, first, second, tasks, measure);
+    let spread = found.as_ref().ok().and_then(|f| f.found.spread.as_ref().ok());
+    let value = found.as_ref().map_or(f64::NAN, |found| found.found.value);
+    let narrow = spread.map(|spread| spread.half_width(0.05));
+    let decided = smallest.zip(found.as_ref().ok());
     Contrast {
         arm: arm.into(),
         against: against.into(),
         measure,
         question: None,
-        difference: arms::estimate(value, found.interval, n),
-        p: found.p,
-        p_holm: None,
-        smallest: found.smallest,
-        effect: found.effect,
-        direction: contrast::direction(found.interval),
-        verdict: None,
+        difference: Estimate::of(found.as_ref().map(|found| &found.found), n),
+        low90: narrow.map(|half| value - half),
+        high90: narrow.map(|half| value + half),
+        components: spread.map(|spread| spread.components),
+        p: spread.map(|spread| spread.p(value)),
+        p_equivalence: spread.zip(smallest).map(|(s, d)| s.p_equivalence(value, d)),
+        smallest_effect: smallest,
+        effect: found.as_ref().ok().and_then(|found| effect(measure, &found.tasks)),
+        verdict: decided.map_or(Verdict::Undefined, |(d, found)| verdict(&found.found, d)),
+        scope: found.as_ref().map_or(Scope::default(), |found| found.scope),
     }
 }
 
-/// Corrects the p values of one measure for their number: the contrasts of a
-/// measure are one family, since each measure is a question of its own.
-fn correct<'a>(contrasts: impl Iterator<Item = &'a mut Contrast>, measure: Measure) {
-    let of_measure = contrasts.filter(|contrast| contrast.measure == measure);
-    let mut family: Vec<&mut Contrast> = of_measure.collect();
-    let p: Vec<Option<f64>> = family.iter().map(|contrast| contrast.p).collect();
-    for (contrast, corrected) in family.iter_mut().zip(holm(&p)) {
-        contrast.p_holm = corrected;
-    }
-}
-
-/// Items of each task that either arm has: with a human time, and all.
-fn union_sizes(first: &[ModelItems], second: &[ModelItems], input: &Input<'_>) -> Vec<[usize; 2]> {
-    let of_task = |task: &String| {
-        let models = first.iter().chain(second);
-        let ids: BTreeSet<&String> = models
-            .flat_map(|m| m.task(task))
-            .filter(|(_, item)| item.cost.is_some())
-            .map(|(id, _)| id)
-            .collect();
-        let timed = ids
-            .iter()
-            .filter(|id| input.norms.human_cost(task, id).is_some());
-        [timed.count(), ids.len()]
+/// Items of some tasks that either arm was asked; those that people have a time for, where the
+/// measure is about these.
+fn items_of(
+    design: &Design<'_>,
+    first: &[Training<'_>],
+    second: &[Training<'_>],
+    tasks: &[usize],
+    measure: Measure,
+) -> usize {
+    let of_task = |&at: &usize| {
+        let counts = |item: &usize| {
+            let mut all = first.iter().chain(second);
+            let costs = |t: &Training<'_>| t.cells[at][*item].is_some_and(|i| i.cost.is_some());
+            all.any(costs) && (!measure.is_alignment() || design.tasks[at].human[*item].is_some())
+        };
+        (0..design.tasks[at].ids.len()).filter(counts).count()
     };
-    input.tasks.iter().map(of_task).collect()
-}
-
-/// Which side's figure is missing, and why.
-fn why_missing(arms: &[ArmFigures], names: [&str; 2], measure: Measure) -> String {
-    why(arms, names, |arm| {
-        Some(match measure {
-            Measure::Alignment => &arm.alignment,
-            Measure::Accuracy => &arm.accuracy,
-            Measure::BalancedAccuracy => &arm.balanced_accuracy,
-            Measure::Tokens => &arm.tokens,
-        })
-    })
-}
-
-/// The same of one task.
-fn why_missing_in(arms: &[ArmFigures], names: [&str; 2], measure: Measure, task: &str) -> String {
-    why(arms, names, |arm| {
-        let of_task = arm.tasks.iter().find(|found| found.task == task)?;
-        Some(match measure {
-            Measure::Alignment => &of_task.alignment,
-            Measure::Accuracy => &of_task.accuracy,
-            Measure::BalancedAccuracy => &of_task.balanced_accuracy,
-            Measure::Tokens => &of_task.tokens,
-        })
-    })
-}
-
-fn why(
-    arms: &[ArmFigures],
-    names: [&str; 2],
-    figure: impl Fn(&ArmFigures) -> Option<&Estimate>,
-) -> String {
-    let reason = |name: &str| {
-        let arm = arms.iter().find(|arm| arm.name == name)?;
-        let figure = figure(arm)?;
-        figure.value.is_none().then(|| {
-            let why = figure.why_undefined.clone().unwrap_or_default();
-            format!("{name}: {why}")
-        })
-    };
-    let reasons: Vec<String> = names.into_iter().filter_map(reason).collect();
-    if reasons.is_empty() {
-        "undefined in the paired seeds".into()
-    } else {
-        reasons.join("; ")
-    }
+    tasks.iter().map(of_task).sum()
 }

@@ -2,7 +2,6 @@
 
 use thiserror::Error;
 
-use super::build::FEWEST_DRAWS;
 
 /// What makes a comparison impossible.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -51,11 +50,5 @@ pub enum ComparisonError {
         tasks: String,
         /// Models in the records.
         present: String,
-    },
-    /// Too few draws.
-    #[error("{draws} draws cannot give a 95 % interval; ask for at least {FEWEST_DRAWS}")]
-    TooFewDraws {
-        /// The number asked for.
-        draws: u32,
     },
 }

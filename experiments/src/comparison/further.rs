@@ -1,11 +1,10 @@
-//! The figures beside the table: cross-task alignment, allocation, efficiency,
-//! inflation, similarity to the teacher and of fingerprints, paired accuracy
-//! (METRICS 5 and 7 to 11).
+//! The figures beside the table: allocation, efficiency, inflation, similarity to the teacher
+//! and of fingerprints, trivial predictors, and what the paper reports beside these.
 //!
-//! They describe each arm as one model: items are means over its seeds, and the
-//! intervals resample items within task, not seeds. They draw no verdict.
+//! Each is taken of every training by itself and averaged; nothing is pooled over seeds.
+//! They draw no verdict.
 
-mod build;
+pub(crate) mod build;
 
 use std::collections::BTreeMap;
 
@@ -20,18 +19,50 @@ pub(super) use build::further;
 pub struct Further {
     /// By arm, in the order of the table.
     pub arms: Vec<FurtherArm>,
+    /// People's allocation of time, by task, where trials were given.
+    #[serde(default)]
+    pub people: Vec<TaskIndex>,
     /// Each student and rl arm against its base.
     pub inflation: Vec<Inflation>,
     /// Each student against its teacher.
     pub surface: Vec<Surface>,
-    /// Every contrast's accuracy as paired answers.
-    pub paired: Vec<PairedAnswers>,
     /// Similarity of fingerprints.
     pub similarity: SimilarityTable,
+    /// What follows people's times without any model, by task.
+    #[serde(default)]
+    pub trivial: Vec<Trivial>,
     /// Tokens by level of difficulty, for the tasks that have levels; none in a
     /// comparison that was written before they were counted.
     #[serde(default)]
     pub effort: Vec<TaskEffort>,
+}
+
+/// How far people's times follow from what an item looks like, and what an arm's costs have in
+/// common with them beyond that.
+///
+/// Worked example: digits, `predictors: [("size", 0.62), ("ln prompt tokens", 0.45)]`, `fitted` 0.68,
+/// `beyond: [("grpo", 0.08)]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Trivial {
+    /// Task name.
+    pub task: String,
+    /// r with human cost of each covariate, and of ln(prompt tokens).
+    pub predictors: Vec<NamedFigure>,
+    /// Multiple correlation of human cost with all covariates together.
+    pub fitted: Estimate,
+    /// Each arm's partial r given all covariates.
+    pub beyond: Vec<NamedFigure>,
+    /// Human cost of each item as the covariates predict it; empty where they are unknown.
+    pub expected: BTreeMap<String, f64>,
+}
+
+/// A figure with a name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NamedFigure {
+    /// What it is of.
+    pub name: String,
+    /// The figure.
+    pub value: Estimate,
 }
 
 /// How much every arm, and people, spend on each level of a task.
@@ -59,8 +90,7 @@ pub struct EffortLevel {
     pub items: usize,
     /// Mean human cost over the items that have one: ln(milliseconds).
     pub human_cost: Option<f64>,
-    /// Arm name to the mean over items of the items' mean reasoning tokens; the
-    /// interval resamples items within the level.
+    /// Arm name to the mean over items of the items' mean reasoning tokens.
     pub tokens: BTreeMap<String, Estimate>,
 }
 
@@ -69,8 +99,8 @@ pub struct EffortLevel {
 pub struct FurtherArm {
     /// Arm name.
     pub name: String,
-    /// Mean over draws of one item a task of the correlation across tasks; its
-    /// interval is the central 95 % of the draws, `n` the tasks.
+    /// As the paper reports it: mean over draws of one item a task of the correlation across tasks.
+    /// Low and high are the central 95 % of the draws, no confidence interval; `n` the tasks.
     pub cross_task: Estimate,
     /// Whether the tasks are fewer than four, so that `cross_task` is a demonstration.
     pub demonstrative: bool,
@@ -102,20 +132,25 @@ pub struct LineFigures {
 
 /// What training did to an arm's tokens.
 ///
-/// Worked example: slope 2.4, intercept 3, R^2 0.2 in `tokens` and 0.01 \[-0.05, 0.07\] in the slope of
-/// `heterogeneity`: a constant multiplier, which alone leaves alignment as it was.
+/// Worked example: a slope of 2.4 and a heterogeneity of 0.01 \[-0.05, 0.07\]: a constant multiplier, which
+/// alone leaves every correlation as it was.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Inflation {
     /// The trained arm.
     pub arm: String,
     /// Its base.
     pub against: String,
-    /// The arm's tokens on the base's over items.
+    /// Slope of the arm's item means of tokens on its base's, both centred within task, by the
+    /// base's split halves as instruments: a copy of the base gives 1.
+    pub slope: Estimate,
+    /// The same by least squares, which noise in the base's means pulls towards 0.
+    pub least_squares: Estimate,
+    /// Slope of ln(arm's tokens / base's tokens) on human cost, both centred within task.
+    pub heterogeneity: Estimate,
+    /// As the paper reports it: the arm's tokens on the base's over all items, by least squares.
     pub tokens: LineFigures,
-    /// The arm's inverse efficiency index on the base's over tasks.
+    /// As the paper reports it: the arm's inverse efficiency index on the base's over tasks.
     pub iei: LineFigures,
-    /// ln(arm's tokens / base's tokens) on human cost over items.
-    pub heterogeneity: LineFigures,
 }
 
 /// How like its teacher a student looks from outside.
@@ -127,40 +162,28 @@ pub struct Surface {
     pub against: String,
     /// Mean over items of tokens over the teacher's mean tokens in the task.
     pub relative_effort: Estimate,
-    /// KL(student || teacher) of relative effort in nats; 0 is the same distribution. Its interval
-    /// leans upwards: a resample is rougher than the sample.
+    /// KL(student || teacher) of relative effort in nats, of half the samples of one training
+    /// against the other half of another's.
     pub divergence: Estimate,
+    /// The same of the teacher's even samples against its odd ones: what equal laws give.
+    pub floor: Estimate,
 }
 
-/// Two arms' answers to the same items.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct PairedAnswers {
-    /// First arm.
-    pub arm: String,
-    /// Second arm.
-    pub against: String,
-    /// Pairs (seed, item, sample) where only the first is right.
-    pub only_arm: usize,
-    /// Pairs where only the second is right.
-    pub only_against: usize,
-    /// All graded pairs.
-    pub pairs: usize,
-    /// Exact two-sided p of `McNemar`'s test; `None` without pairs. It takes pairs as independent.
-    pub mcnemar_p: Option<f64>,
-    /// Mean over items of the difference in accuracy, with items as clusters:
-    /// the interval is 1.96 standard errors to either side; `n` items.
-    pub clustered: Estimate,
-}
-
-/// Representational similarity: Pearson between fingerprints.
+/// Representational similarity: Pearson between fingerprints, each training by itself and
+/// even samples of one with odd samples of the other.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct SimilarityTable {
     /// Arms in the order of the table, then "human".
     pub names: Vec<String>,
     /// Items that all arms share.
     pub items: usize,
-    /// `matrix[i][j]` between `names[i]` and `names[j]`, with Fisher's interval.
+    /// `matrix[i][j]` between `names[i]` and `names[j]` across halves; on the diagonal the
+    /// halves' agreement with each other.
     pub matrix: Vec<Vec<Estimate>>,
+    /// The same over the square root of both sides' agreement with themselves; people's own
+    /// noise stays in.
+    #[serde(default)]
+    pub corrected: Vec<Vec<Estimate>>,
 }
 
 #[cfg(test)]

@@ -99,26 +99,24 @@ pub(super) fn matched(
         .collect()
 }
 
-/// The contrast in alignment where the FLOPs are nearly the same, else why there is none.
+/// The contrast in elasticity where the FLOPs are nearly the same, else why there is none.
 fn alignment(contrasts: &[Contrast], [arm, against]: [&str; 2], flops: Option<f64>) -> Estimate {
     let of_pair =
-        |c: &&Contrast| c.arm == arm && c.against == against && c.measure == Measure::Alignment;
+        |c: &&Contrast| c.arm == arm && c.against == against && c.measure == Measure::Elasticity;
     let contrast = contrasts.iter().find(of_pair);
     let near = flops.is_some_and(|ratio| ratio.max(ratio.recip()) <= 1.0 + MATCHED_WITHIN);
     match contrast {
         Some(contrast) if near => contrast.difference.clone(),
-        _ => Estimate {
-            value: None,
-            low: None,
-            high: None,
-            n: contrast.map_or(0, |contrast| contrast.difference.n),
-            why_undefined: Some(match flops {
-                Some(_) => "not recorded: the budgets differ, and alignment was evaluated where the trainings ended and \
-                            at no checkpoint before"
-                    .to_owned(),
-                None => "the FLOPs of one arm were not measured".to_owned(),
-            }),
-        },
+        _ => Estimate::undefined(
+            match flops {
+                Some(_) => {
+                    "not recorded: the budgets differ, and alignment was evaluated where the trainings ended and \
+                     at no checkpoint before"
+                }
+                None => "the FLOPs of one arm were not measured",
+            },
+            contrast.map_or(0, |contrast| contrast.difference.n),
+        ),
     }
 }
 

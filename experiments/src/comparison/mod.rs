@@ -4,7 +4,7 @@
 mod arms;
 pub mod build;
 mod chains;
-mod contrasts;
+pub(crate) mod contrasts;
 mod error;
 pub mod fairness;
 pub mod further;
@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::manifest::{Budget, EvaluationCard, Role};
 
+pub use crate::statistics::two_way::Components;
 pub use build::{Input, compare};
 pub use error::ComparisonError;
 pub use fairness::{Condition, Fairness, Flaw};
@@ -29,12 +30,13 @@ pub use matched::Matched;
 pub use recipe::Recipe;
 pub use training::TrainingLog;
 
-/// One figure with its 95 % interval.
+/// One figure with its 95 % interval over trainings and items
+/// ([`crate::statistics::two_way`]).
 ///
-/// Worked examples: `{value: 0.81, low: 0.74, high: 0.87, n: 120, why_undefined: None}`; an
+/// Worked examples: `{value: 0.81, low: 0.74, high: 0.87, se: 0.03, df: 11.2, n: 120}`; an
 /// arm that never thinks has no variance in cost, so its alignment is
-/// `{value: None, low: None, high: None, n: 120, why_undefined: Some("no variance in model cost")}`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// `{value: None, n: 120, why_undefined: Some("no variance in model cost")}`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Estimate {
     /// The point estimate; `None` is undefined, never 0.
     pub value: Option<f64>,
@@ -42,6 +44,12 @@ pub struct Estimate {
     pub low: Option<f64>,
     /// Upper end.
     pub high: Option<f64>,
+    /// Standard error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub se: Option<f64>,
+    /// Degrees of freedom of Student's t.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub df: Option<f64>,
     /// Number of items (or samples, where the measure says so) behind it.
     pub n: usize,
     /// Why the value or the interval is missing.
@@ -64,6 +72,14 @@ pub struct TaskFigures {
     pub accuracy_truncated_wrong: Estimate,
     /// Mean over items of the items' mean reasoning tokens.
     pub tokens: Estimate,
+    /// Cov(model cost, human cost) / Var(human cost).
+    pub elasticity: Estimate,
+    /// The correlation as it would be with unlimited samples.
+    pub alignment_unlimited: Estimate,
+    /// Share of the variance of item means that is not sampling noise.
+    pub reliability: Estimate,
+    /// r(k), mean over trainings: the correlation with k samples an item; empty where undefined.
+    pub curve: Vec<(u32, f64)>,
     /// Pearson correlation of model cost and human cost over items.
     pub alignment: Estimate,
     /// Spearman correlation of the same.
@@ -106,9 +122,15 @@ pub struct ArmFigures {
     pub balanced_accuracy: Estimate,
     /// Mean over tasks of the tasks' mean reasoning tokens.
     pub tokens: Estimate,
-    /// Plain mean of the defined task alignments.
+    /// Mean over tasks: the primary outcome.
+    pub elasticity: Estimate,
+    /// Mean over tasks of r at unlimited samples.
+    pub alignment_unlimited: Estimate,
+    /// Mean over tasks.
+    pub reliability: Estimate,
+    /// Mean over tasks of the r observed.
     pub alignment: Estimate,
-    /// Fisher-z mean of the same.
+    /// As the paper reports it beside: Fisher-z mean of the same, without an interval.
     pub alignment_fisher: Estimate,
     /// Truncated samples.
     pub truncated: usize,
@@ -120,11 +142,15 @@ pub struct ArmFigures {
     pub budget: Option<Budget>,
 }
 
-/// Which difference a contrast takes.
+/// Which difference a contrast takes. The primary outcome comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Measure {
-    /// Mean alignment over tasks.
+    /// By how many per cent spending rises where people take one per cent longer.
+    Elasticity,
+    /// r at unlimited samples.
+    AlignmentUnlimited,
+    /// Mean r over tasks, as observed.
     Alignment,
     /// Mean accuracy over tasks.
     Accuracy,
@@ -134,26 +160,59 @@ pub enum Measure {
     Tokens,
 }
 
-/// Where the 95 % interval of a difference lies.
+impl Measure {
+    /// Smallest effect of interest where nobody names another: in tokens a share of the
+    /// subtrahend's.
+    pub fn smallest_effect(self) -> f64 {
+        match self {
+            Self::Elasticity | Self::AlignmentUnlimited | Self::Alignment | Self::Tokens => 0.1,
+            Self::Accuracy | Self::BalancedAccuracy => 0.05,
+        }
+    }
+
+    /// Whether it is about people's times.
+    pub fn is_alignment(self) -> bool {
+        matches!(
+            self,
+            Self::Elasticity | Self::AlignmentUnlimited | Self::Alignment
+        )
+    }
+}
+
+/// What a difference says against the smallest effect of interest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Direction {
-    /// Wholly below 0.
+pub enum Verdict {
+    /// The 95 % interval lies below 0.
     Below,
-    /// Wholly above 0.
+    /// It lies above 0.
     Above,
-    /// Across 0.
-    Across,
-    /// No interval.
+    /// The 90 % interval lies within the smallest effect of interest.
+    Equivalent,
+    /// Neither.
+    Unresolved,
+    /// There is no interval.
     Undefined,
 }
 
-/// A paired difference between two arms.
+/// What a figure can be said of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// Trainings like these, on items like these.
+    #[default]
+    Trainings,
+    /// The one training of the arm that is subtracted, a teacher's.
+    ThisAgainst,
+    /// The one training there is.
+    ThisTraining,
+}
+
+/// A difference between two arms.
 ///
-/// Worked example: `grpo - base` in accuracy, +0.27 \[0.24, 0.29\], p = 0.0001, `Above`.
-/// A contrast that METRICS names (negative transfer, functional alignment
-/// collapse) carries that name and the verdict by its written rule:
-/// yes when the interval lies below 0, no when above, else inconclusive.
+/// Worked example: `grpo - base` in elasticity, +0.07 \[0.04, 0.10\], p = 0.0001, `Above`.
+/// A contrast that has a name of its own (negative transfer, functional alignment
+/// collapse) carries it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Contrast {
     /// Minuend arm.
@@ -162,29 +221,31 @@ pub struct Contrast {
     pub against: String,
     /// What is compared.
     pub measure: Measure,
-    /// The question it answers, where it has a name: "negative transfer", "functional alignment collapse".
+    /// The name of the question it answers, where it has one: "negative transfer", "functional alignment collapse".
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub question: Option<String>,
-    /// arm minus against, joint bootstrap over items with seeds as the outer level.
+    /// arm minus against.
     pub difference: Estimate,
-    /// Paired permutation p (labels swapped within item), where defined.
+    /// Lower end of the 90 % interval, which decides equivalence.
+    pub low90: Option<f64>,
+    /// Upper end.
+    pub high90: Option<f64>,
+    /// The variance of the difference by source.
+    pub components: Option<Components>,
+    /// Two-sided p against 0.
     pub p: Option<f64>,
-    /// The same by Holm's correction over the comparison's contrasts in this measure.
-    #[serde(default)]
-    pub p_holm: Option<f64>,
-    /// The smallest true difference that these items would have shown: found at
-    /// 5 %, two-sided, with a chance of 80 %.
-    #[serde(default)]
-    pub smallest: Option<f64>,
-    /// The difference on a scale without a unit: Cohen's q for alignment, his h for
+    /// p of the two one-sided tests against the smallest effect of interest.
+    pub p_equivalence: Option<f64>,
+    /// The smallest effect of interest, in the measure's unit.
+    pub smallest_effect: Option<f64>,
+    /// The difference on a scale without a unit: Cohen's q for correlations, his h for
     /// shares, the natural logarithm of the ratio for tokens; means over tasks.
-    #[serde(default)]
     pub effect: Option<f64>,
-    /// Where the interval lies.
-    pub direction: Direction,
-    /// "yes", "no" or "inconclusive" for a contrast with a question.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub verdict: Option<String>,
+    /// What the intervals say.
+    pub verdict: Verdict,
+    /// What it can be said of.
+    #[serde(default)]
+    pub scope: Scope,
 }
 
 /// A contrast on one task alone; it answers no question by itself.
@@ -192,7 +253,7 @@ pub struct Contrast {
 pub struct TaskContrast {
     /// Task name.
     pub task: String,
-    /// The contrast there, its p corrected for all tasks and arms in its measure.
+    /// The contrast there.
     pub contrast: Contrast,
 }
 
@@ -288,8 +349,6 @@ pub struct Comparison {
     pub recipes: Vec<Recipe>,
     /// Learning curves.
     pub curves: Vec<Curve>,
-    /// Bootstrap and permutation draws behind the intervals and p values.
-    pub draws: u32,
     /// Environment of the run, name to value.
     pub environment: BTreeMap<String, String>,
     /// The figures beside the table.

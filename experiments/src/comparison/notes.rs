@@ -12,8 +12,8 @@ use std::collections::BTreeSet;
 
 use super::build::Input;
 use super::contrasts::{base_of, planned};
-use super::{ArmFigures, Contrast, chains};
-use crate::alignment::cost::Items;
+use super::{ArmFigures, chains};
+use crate::alignment::cost::{CutOff, Items};
 use crate::manifest::Role;
 
 pub(super) use training::ALIKE_SHARE;
@@ -22,7 +22,7 @@ pub(super) use training::ALIKE_SHARE;
 /// and in its training.
 pub(super) const TRUNCATED_SHARE: f64 = 0.1;
 
-/// Fewest tasks for a figure across tasks to be more than a demonstration (METRICS 5).
+/// Fewest tasks for a figure across tasks to be more than a demonstration.
 const FEWEST_TASKS: usize = 4;
 
 /// Names shown before "and N more".
@@ -36,21 +36,25 @@ pub(super) fn named<T: AsRef<str>>(names: &[T]) -> String {
     }
 }
 
+/// A number of things, in the singular or the plural.
+pub(super) fn counted(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
 /// All notes, the gravest first.
 pub(super) fn notes(
     input: &Input<'_>,
     items: &Items,
     arms: &[ArmFigures],
-    contrasts: &[Contrast],
 ) -> Vec<String> {
     let mut notes = Vec::new();
     pairing::weights(input, &mut notes);
     training::unmoved(input, &mut notes);
     chains::notes(input.arm_runs, &mut notes);
     pairing::seeds(input, items, &mut notes);
-    truncation(arms, &mut notes);
+    truncation(arms, input.counting.cut_off, &mut notes);
     training::lessons(input, &mut notes);
-    pairing::missing_items(input, items, contrasts, &mut notes);
+    pairing::missing_items(input, items, &mut notes);
     norms(input, items, &mut notes);
     records(input, items, &mut notes);
     undefined(input, arms, &mut notes);
@@ -60,19 +64,24 @@ pub(super) fn notes(
             input.tasks.len()
         ));
     }
-    if input.only_correct {
+    if input.counting.only_correct {
         notes.push("Cost and tokens are taken over right samples alone.".into());
     }
     notes
 }
 
-fn truncation(arms: &[ArmFigures], notes: &mut Vec<String>) {
+fn truncation(arms: &[ArmFigures], cut_off: CutOff, notes: &mut Vec<String>) {
     for arm in arms {
         let share = arm.truncated as f64 / arm.samples.max(1) as f64;
         if share > TRUNCATED_SHARE {
             notes.push(format!(
-                "{:.0} % of {}'s samples hit the token cap; they are left out of every figure, which favours its short answers.",
-                100.0 * share, arm.name
+                "{:.0} % of {}'s samples hit the token cap; {}.",
+                100.0 * share,
+                arm.name,
+                match cut_off {
+                    CutOff::Cap => "they count with the tokens they had, so what it would have spent is not known",
+                    CutOff::Drop => "they are left out of cost and tokens, which bends every correlation towards 0",
+                }
             ));
         }
     }
@@ -189,7 +198,7 @@ fn undefined(input: &Input<'_>, arms: &[ArmFigures], notes: &mut Vec<String>) {
         if first != second && !first.is_empty() && !second.is_empty() {
             let only: Vec<&str> = first.symmetric_difference(&second).copied().collect();
             notes.push(format!(
-                "{arm} - {against} in alignment compares means over different tasks: {} is defined for one of them alone.",
+                "{arm} - {against} in r is taken without {}, where r is defined for one of them alone.",
                 named(&only)
             ));
         }

@@ -8,6 +8,8 @@ impl Comparison {
     /// a contrast stay together, and no figure changes.
     pub fn sort_by(&mut self, measure: Measure) {
         let value = |arm: &ArmFigures| match measure {
+            Measure::Elasticity => arm.elasticity.value,
+            Measure::AlignmentUnlimited => arm.alignment_unlimited.value,
             Measure::Alignment => arm.alignment.value,
             Measure::Accuracy => arm.accuracy.value,
             Measure::BalancedAccuracy => arm.balanced_accuracy.value,

@@ -6,8 +6,7 @@
 //! costs. A reference that does not is right where its value is one of those that
 //! breaking ties can give, and nothing between them.
 
-use crate::statistics::correlation::spearman;
-use crate::statistics::weighted::Ties;
+use crate::statistics::correlation::{runs, spearman};
 
 /// More ways to break ties than this are not tried.
 const MOST: usize = 1 << 16;
@@ -15,12 +14,12 @@ const MOST: usize = 1 << 16;
 /// Of the rank correlations that come of breaking ties among `x`, all ways of doing
 /// so tried, the one nearest to `expected`; `None` without ties, or with too many.
 pub(super) fn nearest(x: &[f64], y: &[f64], expected: f64) -> Option<f64> {
-    let ties = Ties::of(x);
+    let ties = runs(x);
     // Each run keeps its place; within it every member may have any of as many levels.
     let mut levels = vec![0.0; x.len()];
     let mut tied: Vec<&[usize]> = Vec::new();
     let mut ways = 1_usize;
-    for (place, run) in ties.runs().enumerate() {
+    for (place, run) in ties.iter().enumerate() {
         for &item in run {
             levels[item] = (place * x.len()) as f64;
         }

@@ -172,6 +172,8 @@ fn estimate(arm: &ArmFigures, measure: Measure) -> &Estimate {
     match measure {
         Measure::Accuracy => &arm.accuracy,
         Measure::BalancedAccuracy => &arm.balanced_accuracy,
+        Measure::Elasticity => &arm.elasticity,
+        Measure::AlignmentUnlimited => &arm.alignment_unlimited,
         Measure::Alignment => &arm.alignment,
         Measure::Tokens => &arm.tokens,
     }
@@ -179,9 +181,16 @@ fn estimate(arm: &ArmFigures, measure: Measure) -> &Estimate {
 
 fn definition(measure: Measure, reference: bool) -> String {
     let mut text = match measure {
-        Measure::Accuracy => "Share of right samples, mean over tasks, truncated samples left out.",
+        Measure::Accuracy => "Share of right samples, mean over tasks, samples that were cut off left out.",
         Measure::BalancedAccuracy => {
             "Mean over the expected answers of the accuracy on each, mean over tasks."
+        }
+        Measure::Elasticity => {
+            "By how many per cent spending rises where people take one per cent longer: the covariance of ln(1 + \
+             reasoning tokens) and human mean ln(RT) over the variance of the latter, mean over tasks."
+        }
+        Measure::AlignmentUnlimited => {
+            "r over the square root of its reliability, which is what it would be with unlimited samples; mean over tasks."
         }
         Measure::Alignment => {
             "Mean over tasks of the Pearson correlation between ln(1 + reasoning tokens) and human mean ln(RT) over items."

@@ -127,7 +127,7 @@ fn figure(measure: Measure, contrasts: &[&Contrast]) -> Figure {
 }
 
 fn table(measure: &str, contrasts: &[&Contrast]) -> String {
-    let mut table = Data::new("measure,arm,against,difference,low,high,n,p,p_holm,why_undefined");
+    let mut table = Data::new("measure,arm,against,difference,low,high,n,p,p_equivalence,verdict,why_undefined");
     for contrast in contrasts {
         let [difference, low, high, why] = data::estimate(&contrast.difference);
         table.row(&[
@@ -139,7 +139,8 @@ fn table(measure: &str, contrasts: &[&Contrast]) -> String {
             &high,
             &contrast.difference.n,
             &data::number(contrast.p),
-            &data::number(contrast.p_holm),
+            &data::number(contrast.p_equivalence),
+            &layout::verdict(contrast),
             &why,
         ]);
     }

@@ -150,6 +150,7 @@ pub struct Norms {
     index: HashMap<String, HashMap<String, usize>>,
     trials: BTreeMap<String, Vec<Trial>>,
     ceilings: BTreeMap<String, Ceiling>,
+    wrong_minus_right: BTreeMap<String, BTreeMap<String, f64>>,
 }
 
 impl Norms {
@@ -180,6 +181,8 @@ impl Norms {
         if let Ok(found) = ceiling::noise_ceiling(&trials, Window::of(task)) {
             self.ceilings.insert(task.into(), found);
         }
+        let differences = wrong_minus_right(&trials, Window::of(task));
+        self.wrong_minus_right.insert(task.into(), differences);
         self.trials.insert(task.into(), trials);
         self
     }
@@ -188,6 +191,13 @@ impl Norms {
     #[must_use]
     pub fn with_ceiling(mut self, task: &str, ceiling: Ceiling) -> Self {
         self.ceilings.insert(task.into(), ceiling);
+        self
+    }
+
+    /// The same norms with people's allocation of time as computed before ([`Norms::wrong_minus_right`]).
+    #[must_use]
+    pub fn with_wrong_minus_right(mut self, task: &str, differences: BTreeMap<String, f64>) -> Self {
+        self.wrong_minus_right.insert(task.into(), differences);
         self
     }
 
@@ -205,6 +215,8 @@ impl Norms {
         norms.trials.extend(other.trials);
         norms.ceilings = self.ceilings;
         norms.ceilings.extend(other.ceilings);
+        norms.wrong_minus_right = self.wrong_minus_right;
+        norms.wrong_minus_right.extend(other.wrong_minus_right);
         norms
     }
 
@@ -239,10 +251,34 @@ impl Norms {
         self.trials.get(task).map_or(&[], Vec::as_slice)
     }
 
+    /// People's mean ln(ms) of wrong minus of right trials, for each item of a task that has both;
+    /// `None` where no trials were given.
+    pub fn wrong_minus_right(&self, task: &str) -> Option<&BTreeMap<String, f64>> {
+        self.wrong_minus_right.get(task)
+    }
+
     /// A task's noise ceiling; `None` without trials it can be computed from.
     pub fn ceiling(&self, task: &str) -> Option<&Ceiling> {
         self.ceilings.get(task)
     }
+}
+
+/// Mean ln(ms) of wrong minus of right trials by item, of those within the window's times.
+fn wrong_minus_right(trials: &[Trial], window: Window) -> BTreeMap<String, f64> {
+    let window = Window {
+        right_only: false,
+        ..window
+    };
+    let mut sums: BTreeMap<&str, [(f64, f64); 2]> = BTreeMap::new();
+    for trial in trials.iter().filter(|trial| window.keeps(trial)) {
+        let of_item = sums.entry(&trial.item_id).or_default();
+        let (sum, count) = &mut of_item[usize::from(trial.correct)];
+        *sum += trial.rt_ms.ln();
+        *count += 1.0;
+    }
+    let both = sums.into_iter().filter(|(_, [wrong, right])| wrong.1 > 0.0 && right.1 > 0.0);
+    both.map(|(id, [wrong, right])| (id.to_owned(), wrong.0 / wrong.1 - right.0 / right.1))
+        .collect()
 }
 
 #[cfg(test)]

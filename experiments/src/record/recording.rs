@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 use super::{RecordError, Trace, each, unit};
-use crate::alignment::cost::{self, Items, ModelItems};
+use crate::alignment::cost::{self, Counting, Items, ModelItems};
 
 /// Bytes of completions that are kept for reading side by side.
 const SHOWN_BYTES: usize = 128 << 20;
@@ -339,7 +339,7 @@ impl Recording {
     }
 
     /// Item means of the models and tasks named, as [`cost::items`] makes them.
-    pub fn items(&self, models: &[&str], tasks: &[String], only_correct: bool) -> Items {
+    pub fn items(&self, models: &[&str], tasks: &[String], counting: Counting) -> Items {
         let of_models: Vec<bool> = self
             .models
             .list
@@ -376,7 +376,7 @@ impl Recording {
                 .or_default()
                 .insert(
                     self.item_ids.of(cell.item).to_owned(),
-                    cost::item_means(&samples, only_correct),
+                    cost::item_means(&samples, counting),
                 );
         }
         for ((model, _), items) in seeds {

@@ -4,7 +4,7 @@
 //! side; elsewhere it says inconclusive, or undefined and why. It deliberately
 //! knows nothing of the hypothesis: whether that held is for the reader.
 
-use crate::comparison::{ArmFigures, Comparison, Contrast, Direction, Estimate, Measure};
+use crate::comparison::{ArmFigures, Comparison, Contrast, Estimate, Measure, Verdict};
 use crate::tables::format::{self, Quantity};
 use crate::tables::layout::{best_constant, capitalized, measure_name, task_names, verdict};
 
@@ -83,7 +83,7 @@ fn number_of(n: usize, what: &str) -> String {
 fn pair(arm: &str, against: &str, contrasts: &[&Contrast]) -> Finding {
     let direction = |measure| {
         let of = contrasts.iter().find(|c| c.measure == measure);
-        of.map(|c| c.direction)
+        of.map(|c| c.verdict)
     };
     // Where balanced accuracy says what accuracy says, the table of contrasts is place enough for it.
     let twice = direction(Measure::Accuracy) == direction(Measure::BalancedAccuracy);
@@ -91,24 +91,34 @@ fn pair(arm: &str, against: &str, contrasts: &[&Contrast]) -> Finding {
         .iter()
         .filter(|c| !(twice && c.measure == Measure::BalancedAccuracy));
     let mut found = Vec::new();
+    let mut alike = Vec::new();
     let mut open = Vec::new();
     let mut undefined = Vec::new();
     for contrast in said {
-        match contrast.direction {
-            Direction::Above | Direction::Below => found.push(claim(contrast)),
-            Direction::Across => open.push(claim(contrast)),
-            Direction::Undefined => undefined.push(claim(contrast)),
+        match contrast.verdict {
+            Verdict::Above | Verdict::Below => found.push(claim(contrast)),
+            Verdict::Equivalent => alike.push(claim(contrast)),
+            Verdict::Unresolved => open.push(claim(contrast)),
+            Verdict::Undefined => undefined.push(claim(contrast)),
         }
     }
     let mut parts = Vec::new();
     if !found.is_empty() {
         parts.push(format!("{arm} has {} than {against}", listed(&found)));
     }
+    if !alike.is_empty() {
+        let subject = if parts.is_empty() {
+            format!("{arm} is equivalent to {against} in ")
+        } else {
+            "equivalent in ".to_owned()
+        };
+        parts.push(subject + &listed(&alike));
+    }
     if !open.is_empty() {
         let subject = if parts.is_empty() {
-            format!("{arm} against {against} is inconclusive in ")
+            format!("{arm} against {against} is unresolved in ")
         } else {
-            "inconclusive in ".to_owned()
+            "unresolved in ".to_owned()
         };
         parts.push(subject + &listed(&open));
     }
@@ -144,21 +154,18 @@ fn listed(parts: &[String]) -> String {
 
 /// `higher accuracy (+0.27 [0.24, 0.29], p < 0.001)`; without a direction where none is shown.
 fn claim(contrast: &Contrast) -> String {
-    let measure = match contrast.measure {
-        Measure::Alignment => "alignment with human time",
-        other => measure_name(other),
-    };
+    let measure = measure_name(contrast.measure);
     let quantity = Quantity::of_difference(contrast.measure);
     let figures = format::with_p(&contrast.difference, quantity, contrast.p);
     let (more, less) = match contrast.measure {
         Measure::Tokens => ("more", "fewer"),
         _ => ("higher", "lower"),
     };
-    match contrast.direction {
-        Direction::Above => format!("{more} {measure} ({figures})"),
-        Direction::Below => format!("{less} {measure} ({figures})"),
-        Direction::Across => format!("{measure} ({figures})"),
-        Direction::Undefined => {
+    match contrast.verdict {
+        Verdict::Above => format!("{more} {measure} ({figures})"),
+        Verdict::Below => format!("{less} {measure} ({figures})"),
+        Verdict::Equivalent | Verdict::Unresolved => format!("{measure} ({figures})"),
+        Verdict::Undefined => {
             let why = contrast.difference.why_undefined.as_deref();
             format!("{measure} ({})", why.unwrap_or("it has no interval"))
         }
@@ -171,9 +178,7 @@ fn spread(comparison: &Comparison) -> Option<String> {
     type Of = fn(&ArmFigures) -> &Estimate;
     let measures: [(&str, Quantity, Of); 3] = [
         ("accuracy", Quantity::Share, |arm| &arm.accuracy),
-        ("alignment with human time", Quantity::Signed, |arm| {
-            &arm.alignment
-        }),
+        ("elasticity", Quantity::Signed, |arm| &arm.elasticity),
         ("reasoning tokens", Quantity::Amount, |arm| &arm.tokens),
     ];
     let mut parts = Vec::new();
@@ -291,7 +296,7 @@ mod tests {
         comparison.contrasts.push(balanced);
         let told = |comparison: &Comparison| findings(comparison)[1].text.contains("balanced");
         assert!(!told(&comparison));
-        comparison.contrasts.last_mut().unwrap().direction = Direction::Across;
+        comparison.contrasts.last_mut().unwrap().verdict = Verdict::Unresolved;
         assert!(told(&comparison));
     }
 

@@ -1,19 +1,13 @@
 //! Pearson, Spearman and partial correlation, and the Fisher transformation.
 //!
-//! Under the multiplicities of a bootstrap draw: [`super::weighted`].
-//!
 //! Sources: Pearson's product-moment coefficient; Spearman with average ranks
 //! for ties; partial correlation as the correlation of least-squares residuals
 //! (one covariate); Fisher 1915 for the transformation.
 
-use super::weighted::Ties;
 use super::{Undefined, is_noise, mean};
 
 /// Smallest number of observations a correlation is taken over.
 pub const FEWEST: usize = 3;
-
-/// Half-width of a central 95 % interval in standard normal units.
-pub(crate) const Z95: f64 = 1.959_963_984_540_054;
 
 fn check(x: &[f64], y: &[f64]) -> Result<(), Undefined> {
     assert_eq!(x.len(), y.len(), "both sides are taken over the same items");
@@ -57,10 +51,45 @@ pub fn pearson(x: &[f64], y: &[f64]) -> Result<f64, Undefined> {
 ///
 /// Worked example: `[10, 20, 20, 30]` has the ranks `[1, 2.5, 2.5, 4]`.
 pub fn average_ranks(values: &[f64]) -> Vec<f64> {
-    let ties = Ties::of(values);
     let mut ranks = vec![0.0; values.len()];
-    ties.ranks(&vec![1.0; values.len()], &mut ranks);
+    let mut before = 0;
+    for run in runs(values) {
+        let shared = before as f64 + (run.len() + 1) as f64 / 2.0;
+        before += run.len();
+        for at in run {
+            ranks[at] = shared;
+        }
+    }
     ranks
+}
+
+/// Places of the values in ascending order, equal ones together. Values that differ by rounding
+/// alone are equal: sums in another order give another last bit.
+pub(crate) fn runs(values: &[f64]) -> Vec<Vec<usize>> {
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
+    let near = |&a: &usize, &b: &usize| {
+        let (a, b) = (values[a], values[b]);
+        (a - b).abs() <= 1e-13 * a.abs().max(b.abs())
+    };
+    order.chunk_by(near).map(<[usize]>::to_vec).collect()
+}
+
+/// Slope of the least-squares line of `y` on `x`: Cov(x, y) / Var(x).
+///
+/// Undefined below three pairs, or where x does not vary.
+pub fn slope(x: &[f64], y: &[f64]) -> Result<f64, Undefined> {
+    check(x, y)?;
+    let (dx, sxx) = centred(x, "x")?;
+    let centre = mean(y).unwrap_or_default();
+    let sxy: f64 = dx.iter().zip(y).map(|(a, b)| a * (b - centre)).sum();
+    Ok(sxy / sxx)
+}
+
+/// Sample variance (divisor n - 1), called `side` where there is none.
+pub fn variance(values: &[f64], side: &'static str) -> Result<f64, Undefined> {
+    check(values, values)?;
+    Ok(centred(values, side)?.1 / (values.len() - 1) as f64)
 }
 
 /// Spearman's rank correlation with average ranks.
@@ -114,10 +143,12 @@ pub fn fisher_mean(correlations: &[f64]) -> Result<f64, Undefined> {
     })
 }
 
-/// 95 % interval of a correlation over `n` items by Fisher's z: tanh(atanh r -+ 1.96 / sqrt(n - 3)).
+/// 95 % interval of a correlation over `n` independent pairs by Fisher's z: tanh(atanh r -+ 1.96 / sqrt(n - 3)).
 ///
-/// `None` below four items, and at r = -1 or 1.
+/// `None` below four pairs, and at r = -1 or 1.
 pub fn fisher_interval(r: f64, n: usize) -> Option<(f64, f64)> {
+    /// The 97.5 % quantile of the normal distribution.
+    const Z95: f64 = 1.959_963_984_540_054;
     if n < 4 || r.abs() >= 1.0 {
         return None;
     }
@@ -201,9 +232,9 @@ mod tests {
     fn fisher_by_hand() {
         close(fisher_mean(&[0.5, 0.5]).expect("defined"), 0.5);
         close(fisher_mean(&[0.0, 0.8]).expect("defined"), 0.5);
-        let (low, high) = fisher_interval(0.0, 28).expect("28 items");
-        close(low, -(Z95 / 5.0).tanh());
-        close(high, (Z95 / 5.0).tanh());
+        let (low, high) = fisher_interval(0.0, 28).expect("28 pairs");
+        close(low, -(1.959_963_984_540_054f64 / 5.0).tanh());
+        close(high, -low);
         assert_eq!(fisher_interval(0.5, 3), None);
     }
 }

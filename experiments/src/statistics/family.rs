@@ -1,15 +1,7 @@
-//! Several tests taken together, and what a test could have shown.
+//! Several tests taken together.
 //!
 //! Holm's correction holds the chance of one false finding among a family of
-//! tests, whatever their dependence. The smallest effect says what the items
-//! could have shown had it been there: an inconclusive difference whose smallest
-//! effect is large says little. Neither looks at what was found to say so:
-//! there is no power computed from an observed difference here.
-
-use super::correlation::Z95;
-
-/// The 80 % quantile of the normal distribution.
-const Z80: f64 = 0.841_621_233_572_914_3;
+//! tests, whatever their dependence.
 
 /// p values corrected for their number (Holm 1979), in the order given: the
 /// smallest times n, the next times n - 1, and so on, never below the one
@@ -33,16 +25,6 @@ pub fn holm(p: &[Option<f64>]) -> Vec<Option<f64>> {
     corrected
 }
 
-/// The smallest true difference that a two-sided test at 5 % would have found
-/// with a chance of 80 %: (1.960 + 0.842) standard errors (Bloom 1995). The
-/// standard error is the bootstrap's, so it speaks of as many items, and as
-/// varied ones, as there were.
-///
-/// Worked example: a standard error of 0.05 gives 0.140.
-pub fn smallest_effect(standard_error: f64) -> f64 {
-    (Z95 + Z80) * standard_error
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,10 +41,5 @@ mod tests {
         }
         assert_eq!(holm(&[Some(0.7), Some(0.8)]), [Some(1.0), Some(1.0)]);
         assert!(holm(&[]).is_empty());
-    }
-
-    #[test]
-    fn the_smallest_effect_is_2_80_standard_errors() {
-        assert!((smallest_effect(1.0) - 2.8016).abs() < 1e-4);
     }
 }

@@ -1,23 +1,18 @@
-//! The statistics behind every figure: correlations, intervals, exact tests,
-//! least squares, and the two resampling schemes.
+//! The statistics behind every figure: correlations, least squares, and the one
+//! interval of the lab, a jackknife over trainings and items ([`two_way`]).
 //!
 //! It knows nothing of models, tasks or people: numbers in, numbers out. A
 //! figure that does not exist is an [`Undefined`] with its reason, never 0 and
 //! never a NaN. All random draws are counter-based ([`draws`]): the same seed
 //! gives the same bits whatever the number of threads.
 
-pub mod bootstrap;
 pub mod correlation;
-#[cfg(test)]
-mod coverage;
 pub mod draws;
 pub mod family;
-pub mod interval;
-pub mod mcnemar;
-pub mod normal;
-pub mod permutation;
+pub mod quantile;
 pub mod regression;
-pub mod weighted;
+pub mod student;
+pub mod two_way;
 
 use thiserror::Error;
 
@@ -71,14 +66,19 @@ pub fn mean(values: &[f64]) -> Option<f64> {
     }
 }
 
-/// Sample standard deviation (divisor n - 1); `None` below two values.
-pub fn sample_sd(values: &[f64]) -> Option<f64> {
+/// Sample variance (divisor n - 1); `None` below two values.
+pub fn sample_variance(values: &[f64]) -> Option<f64> {
     let centre = mean(values)?;
     if values.len() < 2 {
         return None;
     }
     let squares: f64 = values.iter().map(|v| (v - centre).powi(2)).sum();
-    Some((squares / (values.len() - 1) as f64).sqrt())
+    Some(squares / (values.len() - 1) as f64)
+}
+
+/// Sample standard deviation (divisor n - 1); `None` below two values.
+pub fn sample_sd(values: &[f64]) -> Option<f64> {
+    sample_variance(values).map(f64::sqrt)
 }
 
 /// Whether a sum of squared deviations is rounding noise beside values of the

@@ -3,7 +3,7 @@
 //! No standard errors: the intervals of slopes come from the bootstrap over
 //! items, as all others do.
 
-use super::{Undefined, is_noise, mean};
+use super::{Undefined, is_noise};
 
 /// A least-squares line.
 ///
@@ -71,16 +71,6 @@ pub fn weighted_ols(x: &[f64], y: &[f64], weights: &[f64]) -> Option<Line> {
     })
 }
 
-/// Mean of `y - x` with its standard error, for paired values: the clustered
-/// paired difference, each pair one cluster (an item with all its samples).
-///
-/// `None` below two pairs.
-pub fn paired_difference(x: &[f64], y: &[f64]) -> Option<(f64, f64)> {
-    let differences: Vec<f64> = x.iter().zip(y).map(|(x, y)| y - x).collect();
-    let sd = super::sample_sd(&differences)?;
-    Some((mean(&differences)?, sd / (differences.len() as f64).sqrt()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,12 +111,5 @@ mod tests {
                 r2: 1.0
             })
         );
-    }
-
-    #[test]
-    fn paired_difference_by_hand() {
-        // Differences 1, 3: mean 2, sd sqrt 2, standard error 1.
-        let (difference, error) = paired_difference(&[0.0, 1.0], &[1.0, 4.0]).expect("two pairs");
-        assert!((difference - 2.0).abs() < 1e-12 && (error - 1.0).abs() < 1e-12);
     }
 }

@@ -32,7 +32,7 @@ impl Quantity {
     /// How a measure itself is written.
     pub fn of(measure: Measure) -> Self {
         match measure {
-            Measure::Alignment => Self::Signed,
+            Measure::Elasticity | Measure::AlignmentUnlimited | Measure::Alignment => Self::Signed,
             Measure::Accuracy | Measure::BalancedAccuracy => Self::Share,
             Measure::Tokens => Self::Amount,
         }
@@ -42,7 +42,7 @@ impl Quantity {
     pub fn of_difference(measure: Measure) -> Self {
         match measure {
             Measure::Tokens => Self::SignedAmount,
-            Measure::Alignment | Measure::Accuracy | Measure::BalancedAccuracy => Self::Signed,
+            _ => Self::Signed,
         }
     }
 
@@ -201,7 +201,7 @@ mod tests {
             low: Some(low),
             high: Some(high),
             n: 10,
-            why_undefined: None,
+            ..Estimate::default()
         }
     }
 

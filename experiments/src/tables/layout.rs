@@ -5,7 +5,9 @@
 //! Deliberately computes no statistic; the one quotient it shows is r over the
 //! noise ceiling.
 
-use crate::comparison::{ArmFigures, Comparison, ConstantAnswer, Contrast, Direction, Measure};
+use crate::comparison::{
+    ArmFigures, Comparison, ConstantAnswer, Contrast, Measure, Scope, Verdict,
+};
 use crate::manifest::Role;
 
 use super::format::{self, Quantity};
@@ -20,7 +22,6 @@ mod fairness;
 mod footnotes;
 mod inflation;
 mod matched;
-mod paired;
 mod similarity;
 mod table;
 mod tasks;
@@ -44,10 +45,10 @@ pub fn document(comparison: &Comparison) -> Document {
         arms::budgets(comparison),
         matched::matched(comparison),
         inflation::inflation(comparison),
+        inflation::as_published(comparison),
         inflation::surface(comparison),
         similarity::similarity(comparison),
         across::across(comparison),
-        paired::paired(comparison),
     ];
     let document = Document {
         title: comparison.title.clone(),
@@ -77,7 +78,7 @@ pub fn best_constant(comparison: &Comparison, measure: Measure) -> Option<f64> {
     let score = |c: &ConstantAnswer| match measure {
         Measure::Accuracy => Some(c.accuracy),
         Measure::BalancedAccuracy => Some(c.balanced_accuracy),
-        Measure::Alignment | Measure::Tokens => None,
+        _ => None,
     };
     let best: Option<Vec<f64>> = task_names(comparison)
         .iter()
@@ -96,7 +97,9 @@ pub fn best_constant(comparison: &Comparison, measure: Measure) -> Option<f64> {
 /// A measure's name in running text.
 pub fn measure_name(measure: Measure) -> &'static str {
     match measure {
-        Measure::Alignment => "alignment",
+        Measure::Elasticity => "elasticity",
+        Measure::AlignmentUnlimited => "r at unlimited samples",
+        Measure::Alignment => "alignment r",
         Measure::Accuracy => "accuracy",
         Measure::BalancedAccuracy => "balanced accuracy",
         Measure::Tokens => "reasoning tokens",
@@ -114,21 +117,36 @@ pub fn role_name(role: Role) -> &'static str {
     }
 }
 
-/// What a contrast's interval says, by the written rule.
+/// What a contrast's intervals say against the smallest effect of interest. A named question is
+/// answered by yes, by one of the two kinds of no, or not at all.
 pub fn verdict(contrast: &Contrast) -> String {
-    let direction = match contrast.direction {
-        Direction::Below => "below 0",
-        Direction::Above => "above 0",
-        Direction::Across => "inconclusive",
-        Direction::Undefined => format::UNDEFINED,
+    let Some(question) = &contrast.question else {
+        let said = match contrast.verdict {
+            Verdict::Below => "below 0",
+            Verdict::Above => "above 0",
+            Verdict::Equivalent => "equivalent",
+            Verdict::Unresolved => "unresolved",
+            Verdict::Undefined => format::UNDEFINED,
+        };
+        return said.to_owned();
     };
-    match (&contrast.question, &contrast.verdict) {
-        // Without an interval the rule has nothing to go by.
-        (Some(question), Some(verdict)) if contrast.direction != Direction::Undefined => {
-            format!("{question}: {verdict}")
-        }
-        (Some(question), _) => format!("{question}: {direction}"),
-        (None, _) => direction.to_owned(),
+    let said = match contrast.verdict {
+        Verdict::Below => "yes",
+        Verdict::Above => "no (opposite)",
+        Verdict::Equivalent => "no (equivalent)",
+        Verdict::Unresolved => "unresolved",
+        Verdict::Undefined => format::UNDEFINED,
+    };
+    format!("{question}: {said}")
+}
+
+/// What a contrast can be said of, where that is less than trainings like these: `for this
+/// training alone`.
+pub fn scope(contrast: &Contrast) -> Option<String> {
+    match contrast.scope {
+        Scope::Trainings => None,
+        Scope::ThisAgainst => Some(format!("for this {} alone", contrast.against)),
+        Scope::ThisTraining => Some("for this training alone".to_owned()),
     }
 }
 
@@ -152,13 +170,11 @@ fn method(comparison: &Comparison) -> Vec<String> {
             format::count(u64::from(card.max_new_tokens)),
         )
     }];
-    if comparison.draws > 0 {
-        lines.push(format!(
-            "Intervals are 95 % intervals; those of differences, and the p values, come from {} draws. \
-             Intervals are not corrected for the number of contrasts; beside each p stands Holm's.",
-            format::count(u64::from(comparison.draws)),
-        ));
-    }
+    lines.push(
+        "Intervals are 95 % intervals over trainings and items: a two-way jackknife with Student's t. They are not \
+         corrected for the number of contrasts."
+            .to_owned(),
+    );
     if !card.norms.is_empty() {
         lines.push(format!(
             "Human times: {}.",
@@ -243,7 +259,7 @@ mod tests {
         };
         assert_eq!(
             ids(&comparison)[10..],
-            ["inflation", "surface", "similarity", "across", "paired"]
+            ["inflation", "surface", "similarity", "across"]
         );
         comparison.further = crate::comparison::Further::default();
         assert_eq!(ids(&comparison).last(), Some(&"matched"));

@@ -4,7 +4,7 @@
 //! Deliberately holds neither notes nor captions, which are no observations:
 //! `comparison.md` and the report have them.
 
-use crate::comparison::{ArmFigures, Comparison, Contrast, Direction, Estimate, Measure};
+use crate::comparison::{ArmFigures, Comparison, Contrast, Estimate, Measure, Verdict};
 
 use super::format::{self, Quantity};
 use super::layout;
@@ -26,12 +26,13 @@ pub(super) struct Row<'a> {
     pub(super) value: Option<f64>,
     pub(super) low: Option<f64>,
     pub(super) high: Option<f64>,
+    pub(super) se: Option<f64>,
+    pub(super) df: Option<f64>,
     pub(super) n: Option<usize>,
     pub(super) p: Option<f64>,
-    pub(super) p_holm: Option<f64>,
+    pub(super) p_equivalence: Option<f64>,
     pub(super) effect_size: Option<f64>,
-    pub(super) smallest: Option<f64>,
-    pub(super) direction: &'a str,
+    pub(super) smallest_effect: Option<f64>,
     pub(super) verdict: &'a str,
     pub(super) shown: String,
     pub(super) why_undefined: &'a str,
@@ -48,7 +49,7 @@ pub(super) enum Column {
 }
 
 /// The columns by name, in their order.
-pub(super) static COLUMNS: [(&str, Column); 17] = [
+pub(super) static COLUMNS: [(&str, Column); 18] = [
     ("kind", Column::Text(|row| row.kind)),
     ("arm", Column::Text(|row| row.arm)),
     ("against", Column::Text(|row| row.against)),
@@ -57,12 +58,13 @@ pub(super) static COLUMNS: [(&str, Column); 17] = [
     ("value", Column::Number(|row| row.value)),
     ("low", Column::Number(|row| row.low)),
     ("high", Column::Number(|row| row.high)),
+    ("se", Column::Number(|row| row.se)),
+    ("df", Column::Number(|row| row.df)),
     ("n", Column::Count(|row| row.n)),
     ("p", Column::Number(|row| row.p)),
-    ("p_holm", Column::Number(|row| row.p_holm)),
+    ("p_equivalence", Column::Number(|row| row.p_equivalence)),
     ("effect_size", Column::Number(|row| row.effect_size)),
-    ("smallest", Column::Number(|row| row.smallest)),
-    ("direction", Column::Text(|row| row.direction)),
+    ("smallest_effect", Column::Number(|row| row.smallest_effect)),
     ("verdict", Column::Text(|row| row.verdict)),
     ("shown", Column::Text(|row| &row.shown)),
     ("why_undefined", Column::Text(|row| row.why_undefined)),
@@ -122,11 +124,10 @@ fn of_contrast(contrast: &Contrast) -> Row<'_> {
         kind: "contrast",
         against: &contrast.against,
         p: contrast.p,
-        p_holm: contrast.p_holm,
+        p_equivalence: contrast.p_equivalence,
         effect_size: contrast.effect,
-        smallest: contrast.smallest,
-        direction: direction(contrast.direction),
-        verdict: contrast.verdict.as_deref().unwrap_or_default(),
+        smallest_effect: contrast.smallest_effect,
+        verdict: verdict(contrast.verdict),
         ..Row::of(
             &contrast.arm,
             measure(contrast.measure),
@@ -138,6 +139,13 @@ fn of_contrast(contrast: &Contrast) -> Row<'_> {
 
 fn of_arm<'a>(rows: &mut Vec<Row<'a>>, arm: &'a ArmFigures) {
     for (measure, estimate, quantity) in [
+        ("elasticity", &arm.elasticity, Quantity::Signed),
+        (
+            "alignment_unlimited",
+            &arm.alignment_unlimited,
+            Quantity::Signed,
+        ),
+        ("reliability", &arm.reliability, Quantity::Share),
         ("accuracy", &arm.accuracy, Quantity::Share),
         ("balanced_accuracy", &arm.balanced_accuracy, Quantity::Share),
         ("tokens", &arm.tokens, Quantity::Amount),
@@ -151,6 +159,13 @@ fn of_arm<'a>(rows: &mut Vec<Row<'a>>, arm: &'a ArmFigures) {
     }
     for task in &arm.tasks {
         for (measure, estimate, quantity) in [
+            ("elasticity", &task.elasticity, Quantity::Signed),
+            (
+                "alignment_unlimited",
+                &task.alignment_unlimited,
+                Quantity::Signed,
+            ),
+            ("reliability", &task.reliability, Quantity::Share),
             ("accuracy", &task.accuracy, Quantity::Share),
             (
                 "accuracy_truncated_wrong",
@@ -212,6 +227,8 @@ impl<'a> Row<'a> {
             value: estimate.value,
             low: estimate.low,
             high: estimate.high,
+            se: estimate.se,
+            df: estimate.df,
             n: Some(estimate.n),
             shown: format::estimate(estimate, quantity),
             why_undefined: estimate.why_undefined.as_deref().unwrap_or_default(),
@@ -230,19 +247,23 @@ impl<'a> Row<'a> {
     }
 }
 
-fn direction(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Below => "below",
-        Direction::Above => "above",
-        Direction::Across => "across",
-        Direction::Undefined => "undefined",
+fn verdict(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Below => "below",
+        Verdict::Above => "above",
+        Verdict::Equivalent => "equivalent",
+        Verdict::Unresolved => "unresolved",
+        Verdict::Undefined => "undefined",
     }
 }
 
 fn measure(measure: Measure) -> &'static str {
     match measure {
+        Measure::Elasticity => "elasticity",
+        Measure::AlignmentUnlimited => "alignment_unlimited",
+        Measure::Alignment => "alignment",
+        Measure::Accuracy => "accuracy",
         Measure::BalancedAccuracy => "balanced_accuracy",
         Measure::Tokens => "tokens",
-        Measure::Alignment | Measure::Accuracy => layout::measure_name(measure),
     }
 }

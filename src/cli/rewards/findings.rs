@@ -10,7 +10,7 @@ mod disagreement;
 mod length;
 
 use ::rewards::{BatchScores, Score};
-use experiments::statistics::interval::quantile;
+use experiments::statistics::quantile::quantile;
 use experiments::statistics::{mean, sample_sd};
 use serde::Serialize;
 

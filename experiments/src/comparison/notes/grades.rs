@@ -2,10 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use crate::alignment::accuracy::plain;
-use crate::alignment::cost::{Items, ModelItems, TaskItems};
+use crate::alignment::cost::{ItemMeans, Items, ModelItems, TaskItems};
 use crate::comparison::build::Input;
 use crate::statistics::mean;
+
+/// Right and graded samples.
+fn graded(items: &TaskItems) -> (usize, usize) {
+    let sum = |of: fn(&ItemMeans) -> usize| items.values().map(of).sum();
+    (sum(|item| item.right), sum(|item| item.graded))
+}
 
 /// Samples that are neither truncated nor graded.
 fn ungraded(items: &TaskItems) -> usize {
@@ -19,9 +24,9 @@ fn accuracy(models: &[ModelItems], tasks: &[String], as_wrong: bool) -> Option<f
     let of_task = |task: &String| {
         let seeds = models.iter().map(|m| m.task(task));
         let shares = seeds.filter_map(|items| {
-            let share = plain(items)?;
-            let n = share.n + if as_wrong { ungraded(items) } else { 0 };
-            Some(share.value * share.n as f64 / n as f64)
+            let (right, graded) = graded(items);
+            let n = graded + if as_wrong { ungraded(items) } else { 0 };
+            (graded > 0).then(|| right as f64 / n as f64)
         });
         mean(&shares.collect::<Vec<_>>())
     };
@@ -39,7 +44,7 @@ pub(super) fn grades(input: &Input<'_>, items: &Items, notes: &mut Vec<String>) 
         for task in input.tasks {
             let seeds: Vec<&TaskItems> = models.iter().map(|m| m.task(task)).collect();
             let some: usize = seeds.iter().map(|items| ungraded(items)).sum();
-            if seeds.iter().any(|items| plain(items).is_some()) {
+            if seeds.iter().any(|items| graded(items).1 > 0) {
                 missing += some;
             } else if some > 0 {
                 blank.entry(task).or_default().push(&arm.name);

@@ -3,14 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::named;
-use crate::alignment::contrast::pair_seeds;
 use crate::alignment::cost::{Items, ModelItems};
-use crate::alignment::layout::{Layout, Profile, over_seeds, over_tasks};
 use crate::comparison::build::Input;
 use crate::comparison::chains::line;
 use crate::comparison::contrasts::{base_of, planned};
 use crate::comparison::fairness::{Condition, Flaw};
-use crate::comparison::{Contrast, Measure};
 use crate::manifest::{ArmRun, Role};
 
 /// The trainings of one seed from one base.
@@ -124,117 +121,71 @@ pub(super) fn seeds(input: &Input<'_>, items: &Items, notes: &mut Vec<String>) {
         }
     }
     for (arm, against, _) in planned(input) {
-        let (first, second) = (&items.models[arm], &items.models[against]);
-        let paired = pair_seeds(first, second).map_or(0, |pairs| pairs.len());
+        let seeds = |name: &str| -> BTreeSet<Option<u64>> {
+            items.models[name].iter().map(|m| m.seed).collect()
+        };
+        let (first, second) = (seeds(arm), seeds(against));
+        let paired = first.intersection(&second).count();
         let most = first.len().max(second.len());
-        if paired < most {
+        if paired == 0 {
+            notes.push(format!(
+                "{arm} - {against} is a difference of means: {against} has {} of its own, and {}.",
+                super::counted(second.len(), "training"),
+                if second.len() == 1 {
+                    format!("the difference is for this {against} alone")
+                } else {
+                    "its variance between trainings is added".to_owned()
+                }
+            ));
+        } else if paired < most {
             notes.push(format!(
                 "{arm} - {against} is taken over the {paired} seed(s) both have, of {most}."
             ));
         }
     }
     let most = items.most_seeds();
-    if most <= 1 {
-        notes.push(
-            "One seed only: the intervals speak of items, not of another training run.".into(),
-        );
+    match most {
+        0 | 1 => notes.push(
+            "One seed only: every interval is for these trainings alone, not for another training run."
+                .into(),
+        ),
+        2 => notes.push(
+            "Two seeds: how far trainings differ is known from two of them alone, so intervals over trainings are \
+             wide and cannot be relied on to the per cent. Two seeds decide little; add seeds with --seeds."
+                .into(),
+        ),
+        _ => {}
     }
-}
-
-/// The same models without the items that one side lacks; `None` where both have the same.
-fn shared(
-    first: &[ModelItems],
-    second: &[ModelItems],
-    tasks: &[String],
-) -> Option<(Vec<ModelItems>, Vec<ModelItems>, usize)> {
-    let all: Vec<&ModelItems> = first.iter().chain(second).collect();
-    let mut lost = BTreeSet::new();
-    for task in tasks {
-        let ids: BTreeSet<&String> = all.iter().flat_map(|m| m.task(task).keys()).collect();
-        let has = |id: &&String| {
-            all.iter().all(|m| {
-                m.task(task)
-                    .get(*id)
-                    .is_some_and(|item| item.cost.is_some())
-            })
-        };
-        lost.extend(
-            ids.into_iter()
-                .filter(|id| !has(id))
-                .map(|id| (task.clone(), id.clone())),
-        );
-    }
-    if lost.is_empty() {
-        return None;
-    }
-    let without = |models: &[ModelItems]| -> Vec<ModelItems> {
-        let mut models = models.to_vec();
-        for model in &mut models {
-            for (task, id) in &lost {
-                model.tasks.get_mut(task).map(|items| items.remove(id));
-            }
-        }
-        models
-    };
-    Some((without(first), without(second), lost.len()))
-}
-
-/// Difference in mean alignment over tasks and paired seeds, as a point.
-fn alignment_difference(
-    first: &[ModelItems],
-    second: &[ModelItems],
-    input: &Input<'_>,
-) -> Option<f64> {
-    let pairs = pair_seeds(first, second).ok()?;
-    let all: Vec<&ModelItems> = first.iter().chain(second).collect();
-    let layout = Layout::new(input.tasks, input.norms, &all);
-    let side = |models: Vec<&ModelItems>| {
-        let of = |model: &ModelItems| -> Vec<[Option<f64>; 4]> {
-            let columns = layout.columns(model);
-            (0..input.tasks.len())
-                .map(|t| layout.measures(t, |_| 1.0, |i| &columns[t][i]))
-                .collect()
-        };
-        let profile: Profile<4> = models.into_iter().map(of).collect();
-        let tasks = over_seeds(&profile, &vec![1.0; profile.len()], &profile);
-        over_tasks(&tasks, &tasks)[0]
-    };
-    Some(
-        side(pairs.iter().map(|p| &first[p.0]).collect())?
-            - side(pairs.iter().map(|p| &second[p.1]).collect())?,
-    )
 }
 
 /// Contrasts of arms that do not have the same items.
-pub(super) fn missing_items(
-    input: &Input<'_>,
-    items: &Items,
-    contrasts: &[Contrast],
-    notes: &mut Vec<String>,
-) {
+pub(super) fn missing_items(input: &Input<'_>, items: &Items, notes: &mut Vec<String>) {
     let mut found = Vec::new();
-    for contrast in contrasts.iter().filter(|c| c.measure == Measure::Alignment) {
-        let (first, second) = (
-            &items.models[&contrast.arm],
-            &items.models[&contrast.against],
-        );
-        let Some((a, b, lost)) = shared(first, second, input.tasks) else {
-            continue;
-        };
-        let words = |value: Option<f64>| value.map_or("undefined".into(), |v| format!("{v:+.3}"));
-        found.push(format!(
-            "{} - {} {} ({}, {lost} left out)",
-            contrast.arm,
-            contrast.against,
-            words(alignment_difference(&a, &b, input)),
-            words(contrast.difference.value),
-        ));
+    for (arm, against, _) in planned(input) {
+        let lost = unshared(&items.models[arm], &items.models[against], input.tasks);
+        if lost > 0 {
+            found.push(format!("{arm} - {against} ({lost})"));
+        }
     }
     if !found.is_empty() {
         notes.push(format!(
-            "Some items lack an untruncated sample in one of two arms. Differences in alignment over the items both have \
-             (and over each one's own): {}.",
-            found.join("; ")
+            "Each arm's figures are over its own items. Contrasts of arms that do not have the same ones mix in the \
+             items (how many one of the two lacks): {}.",
+            found.join(", ")
         ));
     }
+}
+
+/// Items with a sample that counts in one of the models and not in all.
+fn unshared(first: &[ModelItems], second: &[ModelItems], tasks: &[String]) -> usize {
+    let all: Vec<&ModelItems> = first.iter().chain(second).collect();
+    let of_task = |task: &String| {
+        let ids: BTreeSet<&String> = all.iter().flat_map(|m| m.task(task).keys()).collect();
+        let has = |id: &&String| {
+            let counts = |m: &&ModelItems| m.task(task).get(*id).is_some_and(|i| i.cost.is_some());
+            all.iter().all(counts)
+        };
+        ids.into_iter().filter(|id| !has(id)).count()
+    };
+    tasks.iter().map(of_task).sum()
 }

@@ -21,10 +21,13 @@ pub(super) fn measures(comparison: &Comparison) -> Table {
                 ),
                 role_name(arm.role).into(),
                 seeds(arm).into(),
+                notes.estimate(&arm.elasticity, Quantity::Signed),
+                notes.estimate(&arm.alignment_unlimited, Quantity::Signed),
+                notes.estimate(&arm.reliability, Quantity::Share),
+                notes.estimate(&arm.alignment, Quantity::Signed),
                 notes.estimate(&arm.accuracy, Quantity::Share),
                 notes.estimate(&arm.balanced_accuracy, Quantity::Share),
                 notes.estimate(&arm.tokens, Quantity::Amount),
-                notes.estimate(&arm.alignment, Quantity::Signed),
                 notes.estimate(&arm.alignment_fisher, Quantity::Signed),
                 format!(
                     "{} of {}",
@@ -38,7 +41,8 @@ pub(super) fn measures(comparison: &Comparison) -> Table {
     Table {
         id: "arms",
         title: "Arms",
-        caption: "Means over tasks, with 95 % intervals. Truncated samples are left out of every figure and counted."
+        caption: "Means over trainings and tasks, with 95 % intervals over both trainings and items. Elasticity is the primary \
+                  outcome."
             .to_owned(),
         grouped_by: None,
         columns: vec![
@@ -49,6 +53,24 @@ pub(super) fn measures(comparison: &Comparison) -> Table {
                  (trained by reinforcement).",
             )),
             detail(name_column("seeds", "Training seeds behind the figures.")),
+            number_column(
+                "elasticity",
+                "By how many per cent spending rises where people take one per cent longer: Cov(c, h) / Var(h) of c, the \
+                 mean ln(1 + reasoning tokens), and h, the human mean ln(RT), over items. Noise does not bend it.",
+            ),
+            number_column(
+                "r at unlimited samples",
+                "r over the square root of its reliability: what r would be with unlimited samples an item.",
+            ),
+            number_column(
+                "reliability",
+                "Share of the variance of item means that is not sampling noise.",
+            ),
+            number_column(
+                "r",
+                "Mean over tasks of the Pearson correlations of c and h, as observed with these samples. Noise pulls it \
+                 towards 0.",
+            ),
             number_column("accuracy", "Share of samples that are right, mean over tasks."),
             number_column(
                 "balanced accuracy",
@@ -59,16 +81,11 @@ pub(super) fn measures(comparison: &Comparison) -> Table {
                 "reasoning tokens",
                 "Mean over items of the items' mean reasoning tokens, mean over tasks.",
             ),
-            number_column(
-                "alignment r",
-                "Plain mean of the defined within-task Pearson correlations between ln(1 + reasoning tokens) and human \
-                 mean ln(RT) over items.",
-            ),
             detail(number_column(
                 "Fisher-z mean r",
-                "The same correlations averaged as Fisher z and transformed back.",
+                "As Hu et al. report beside r: the same correlations averaged as Fisher z and transformed back.",
             )),
-            number_column("truncated", "Samples that the token cap cut off, of all samples."),
+            number_column("cut off", "Samples that the token cap cut off, of all samples."),
         ],
         rows,
         footnotes: notes.0,

@@ -6,13 +6,13 @@ use super::{
     Cell, Column, Footnotes, Row, Table, detail, fairness, format, measure_name, name_column,
     number_column,
 };
-use super::{Quantity, task_names, verdict};
+use super::{Quantity, scope, task_names, verdict};
 
 /// How the size of a difference is written: without a sign.
 fn size_of(measure: Measure) -> Quantity {
     match measure {
         Measure::Tokens => Quantity::Amount,
-        Measure::Alignment | Measure::Accuracy | Measure::BalancedAccuracy => Quantity::Share,
+        _ => Quantity::Share,
     }
 }
 
@@ -30,9 +30,9 @@ pub(super) fn contrasts(comparison: &Comparison) -> Table {
     Table {
         id: "contrasts",
         title: "Contrasts",
-        caption: "Paired differences between arms over the same items. A verdict is taken from the unrounded interval; \
-                  one that holds 0 is inconclusive. The interval allows for other items and other seeds, p for other \
-                  items alone: with few seeds, a small p can stand beside an interval that holds 0."
+        caption: "Differences between arms over the same items, each with its verdict against the smallest effect of \
+                  interest: below or above 0 where the 95 % interval leaves 0 out, else equivalent where the 90 % \
+                  interval lies within that effect, else unresolved. Interval, p and verdict are of one test."
             .to_owned(),
         grouped_by: None,
         columns: columns(),
@@ -62,8 +62,7 @@ pub(super) fn by_task(comparison: &Comparison) -> Table {
     Table {
         id: "task-contrasts",
         title: "Contrasts by task",
-        caption: "The same differences on each task alone. Holm's correction is for all tasks and contrasts of a measure; \
-                  no question is answered by one task."
+        caption: "The same differences on each task alone; no question is answered by one task."
             .to_owned(),
         grouped_by: Some("task"),
         columns: columns(),
@@ -88,29 +87,35 @@ fn cells(comparison: &Comparison, contrast: &Contrast, notes: &mut Footnotes) ->
         mark: (!defined).then(|| notes.mark(Some(why.unwrap_or(otherwise)))),
         ..text.into()
     };
-    let no_p = "no permutation p is defined";
+    let no_p = "no interval is defined";
     let p = or_why(format::p_value(contrast.p), contrast.p.is_some(), no_p);
-    let holm = contrast.p_holm;
-    let holm = or_why(format::p_value(holm), holm.is_some(), no_p);
+    let equal = contrast.p_equivalence;
+    let equal = or_why(format::p_value(equal), equal.is_some(), no_p);
     let effect = or_why(
         format::number(contrast.effect, Quantity::Signed),
         contrast.effect.is_some(),
         "a value lies at the end of its scale",
     );
     let smallest = or_why(
-        format::number(contrast.smallest, size_of(contrast.measure)),
-        contrast.smallest.is_some(),
-        "no standard error is defined",
+        format::number(contrast.smallest_effect, size_of(contrast.measure)),
+        contrast.smallest_effect.is_some(),
+        "the other arm has no tokens",
     );
+    let said = match scope(contrast) {
+        Some(scope) if contrast.difference.value.is_some() => {
+            format!("{}, {scope}", verdict(contrast))
+        }
+        _ => verdict(contrast),
+    };
     vec![
         name,
         measure_name(contrast.measure).into(),
         difference,
         p,
-        holm,
+        equal,
         effect,
         smallest,
-        verdict(contrast).into(),
+        said.into(),
         format::count(contrast.difference.n as u64).into(),
     ]
 }
@@ -121,31 +126,29 @@ fn columns() -> Vec<Column> {
         name_column("measure", "What is compared."),
         number_column(
             "difference",
-            "Difference with its 95 % interval, from a bootstrap that resamples items within task jointly for both \
-             arms, training seeds as the outer level.",
+            "Difference with its 95 % interval over trainings and items.",
         ),
-        number_column(
-            "p",
-            "Paired permutation p: the arms' labels swapped within item.",
-        ),
-        number_column(
-            "p (Holm)",
-            "The same p corrected by Holm's method for the number of contrasts in this measure.",
-        ),
+        number_column("p", "Two-sided p against 0, of the same Student's t."),
+        detail(number_column(
+            "p (equivalence)",
+            "p of the two one-sided tests that the difference lies within the smallest effect of interest.",
+        )),
         detail(number_column(
             "effect size",
-            "The difference without a unit, mean over tasks: Cohen's q (difference of Fisher's z) for alignment, Cohen's h \
-             (difference of 2 arcsin of the root) for accuracies, the natural logarithm of the ratio for tokens.",
+            "The difference without a unit, mean over tasks: Cohen's q (difference of Fisher's z) for correlations, \
+             Cohen's h (difference of 2 arcsin of the root) for accuracies, the natural logarithm of the ratio for \
+             tokens.",
         )),
         detail(number_column(
             "smallest effect",
-            "The smallest true difference that these items would have shown, found at 5 %, two-sided, with a chance \
-             of 80 %: 2.80 standard errors of the bootstrap. An inconclusive difference says little about a smaller one.",
+            "The smallest effect of interest: 0.10 in elasticity and r, 0.05 in accuracies, 10 % of the second arm's \
+             tokens, unless a question names another.",
         )),
         name_column(
             "verdict",
-            "Where the interval lies. Negative transfer (an arm against its base) and functional alignment collapse \
-             (a student against its teacher) are yes when it lies below 0, no when above, else inconclusive.",
+            "What the intervals say. Negative transfer (an arm against its base) and functional alignment collapse \
+             (a student against its teacher) are yes below 0, no (opposite) above 0, no (equivalent) where the \
+             difference is too small to matter.",
         ),
         detail(number_column("n", "Items behind the difference.")),
     ]

@@ -6,11 +6,52 @@ use crate::comparison::{Comparison, Measure};
 use super::{ARM, Footnotes, Quantity, Row, Table, detail, format};
 use super::{name_column, number_column, verdict};
 
-/// Fewest tasks for a line over tasks to be more than a demonstration.
-const FEWEST_TASKS: usize = 4;
-
-/// Each trained arm's tokens on its base's, as least-squares lines.
+/// Each trained arm's tokens on its base's.
 pub(super) fn inflation(comparison: &Comparison) -> Table {
+    let mut notes = Footnotes::default();
+    let row = |found: &Inflation| Row {
+        group: None,
+        cells: vec![
+            found.arm.as_str().into(),
+            found.against.as_str().into(),
+            notes.estimate(&found.slope, Quantity::Ratio),
+            notes.estimate(&found.heterogeneity, Quantity::Signed),
+            notes.estimate(&found.least_squares, Quantity::Ratio),
+        ],
+    };
+    Table {
+        id: "inflation",
+        title: "Token inflation",
+        caption: "Each trained arm's tokens on its base's, item means centred within task. A constant multiplier changes \
+                  the slope and leaves alignment as it was; a heterogeneity other than 0 says that the multiplier \
+                  depends on the difficulty."
+            .to_owned(),
+        grouped_by: None,
+        columns: vec![
+            ARM,
+            name_column("base", "The arm that it started from."),
+            number_column(
+                "slope",
+                "Slope of the arm's tokens on the base's, by the base's even and odd samples as instruments for each \
+                 other: a copy of the base gives 1.",
+            ),
+            number_column(
+                "heterogeneity",
+                "Slope of ln(arm's tokens / base's tokens) on human mean ln(RT), items without tokens left out.",
+            ),
+            detail(number_column(
+                "least squares",
+                "The slope by least squares, which noise in the base's means pulls towards 0.",
+            )),
+        ],
+        rows: comparison.further.inflation.iter().map(row).collect(),
+        footnotes: notes.0,
+        aside: false,
+    }
+}
+
+/// The same as the paper reports it, over all items or tasks at once.
+pub(super) fn as_published(comparison: &Comparison) -> Table {
     let mut notes = Footnotes::default();
     let rows = comparison
         .further
@@ -19,60 +60,39 @@ pub(super) fn inflation(comparison: &Comparison) -> Table {
         .flat_map(|found| lines(found, &mut notes))
         .collect();
     Table {
-        id: "inflation",
-        title: "Token inflation",
-        caption: "Each trained arm against its base, as least-squares lines. A constant multiplier changes the slope and \
-                  leaves alignment as it was; a slope on human time other than 0 says that the multiplier depends on \
-                  the difficulty."
+        id: "inflation-published",
+        title: "Token inflation as Hu et al. report it",
+        caption: "The paper's lines, for the reproduction: by least squares over all items at once, so that differences \
+                  between tasks and noise in the base's means enter the slope."
             .to_owned(),
         grouped_by: Some("arms"),
         columns: vec![
             name_column(
                 "line",
                 "tokens: the arm's reasoning tokens on the base's, over items. tokens / accuracy: the arm's inverse \
-                 efficiency index (a task's mean tokens over its accuracy) on the base's, over tasks. ln ratio on human \
-                 time: ln(arm's tokens / base's tokens) on human mean ln(RT), over items without a zero; its slope is \
-                 the heterogeneity slope.",
+                 efficiency index (a task's mean tokens over its accuracy) on the base's, over tasks.",
             ),
-            number_column(
-                "slope",
-                "Change in the first for one unit of the second, with its 95 % interval from a bootstrap over items \
-                 within task.",
-            ),
+            number_column("slope", "Change in the first for one unit of the second."),
             number_column("intercept", "The first where the second is 0."),
             number_column("R\u{b2}", "Share of the first's variance that the line explains."),
-            detail(number_column("points", "Items, or tasks, behind the line.")),
         ],
         rows,
         footnotes: notes.0,
-        aside: false,
+        aside: true,
     }
 }
 
-fn lines(found: &Inflation, notes: &mut Footnotes) -> [Row; 3] {
-    let mut row = |name: &str, line: &LineFigures, [slope, intercept]: [Quantity; 2]| Row {
+fn lines(found: &Inflation, notes: &mut Footnotes) -> [Row; 2] {
+    let mut row = |name: &str, line: &LineFigures| Row {
         group: Some(format!("{} on {}", found.arm, found.against)),
         cells: vec![
             name.into(),
-            notes.estimate(&line.slope, slope),
-            notes.estimate(&line.intercept, intercept),
+            notes.estimate(&line.slope, Quantity::Ratio),
+            notes.estimate(&line.intercept, Quantity::SignedAmount),
             notes.estimate(&line.r2, Quantity::Share),
-            format::count(line.slope.n as u64).into(),
         ],
     };
-    let multiplier = [Quantity::Ratio, Quantity::SignedAmount];
-    let tokens = row("tokens", &found.tokens, multiplier);
-    let mut index = row("tokens / accuracy", &found.iei, multiplier);
-    let ratio = row(
-        "ln ratio on human time",
-        &found.heterogeneity,
-        [Quantity::Signed; 2],
-    );
-    if found.iei.slope.n < FEWEST_TASKS && index.cells[1].mark.is_none() {
-        index.cells[1].mark =
-            Some(notes.mark(Some("a line over fewer than four tasks is a demonstration")));
-    }
-    [tokens, index, ratio]
+    [row("tokens", &found.tokens), row("tokens / accuracy", &found.iei)]
 }
 
 /// Each student's token counts beside its teacher's, and what became of its alignment.
@@ -84,7 +104,7 @@ pub(super) fn surface(comparison: &Comparison) -> Table {
         .iter()
         .map(|found| {
             let collapse = comparison.contrasts.iter().find(|c| {
-                c.measure == Measure::Alignment && c.arm == found.arm && c.against == found.against
+                c.measure == Measure::Elasticity && c.arm == found.arm && c.against == found.against
             });
             let (difference, answer) = collapse.map_or_else(
                 || (format::UNDEFINED.into(), format::UNDEFINED.to_owned()),
@@ -98,6 +118,7 @@ pub(super) fn surface(comparison: &Comparison) -> Table {
                     found.against.as_str().into(),
                     notes.estimate(&found.relative_effort, Quantity::Ratio),
                     notes.estimate(&found.divergence, Quantity::Ratio),
+                    notes.estimate(&found.floor, Quantity::Ratio),
                     difference,
                     answer.into(),
                 ],
@@ -108,7 +129,7 @@ pub(super) fn surface(comparison: &Comparison) -> Table {
         id: "surface",
         title: "Likeness to the teacher",
         caption: "How like the teacher's a student's token counts look from outside, beside its alignment. A divergence \
-                  near 0 together with a collapse of alignment is the cargo cult pattern: the form without the function."
+                  near its floor together with a collapse of alignment is the cargo cult pattern: the form without the function."
             .to_owned(),
         grouped_by: None,
         columns: vec![
@@ -121,17 +142,20 @@ pub(super) fn surface(comparison: &Comparison) -> Table {
             number_column(
                 "divergence",
                 "KL(student || teacher) of relative effort in nats: histograms of 20 equal bins on ln(relative effort) \
-                 over the pooled range, one added to each bin, items with zero tokens left out; 0 is the same \
-                 distribution. Its interval leans upwards: a resample is rougher than the sample.",
+                 over the pooled range, one added to each bin, items with zero tokens left out; of half the samples of \
+                 one training against the other half of another's.",
             ),
             number_column(
-                "alignment",
+                "floor",
+                "The same of the teacher's even samples against its odd ones, which is what equal distributions give.",
+            ),
+            number_column(
+                "elasticity",
                 "Student minus teacher, as among the contrasts.",
             ),
             name_column(
                 "collapse",
-                "Functional alignment collapse: yes when the interval of the difference in alignment lies below 0, no \
-                 when above, else inconclusive.",
+                "Functional alignment collapse, as among the contrasts.",
             ),
         ],
         rows,

@@ -1,7 +1,7 @@
 //! The figures beside the table, a row each.
 
 use crate::comparison::further::{Further, LineFigures};
-use crate::tables::format::{self, Quantity};
+use crate::tables::format::Quantity;
 
 use super::Row;
 
@@ -30,6 +30,7 @@ pub(super) fn rows<'a>(rows: &mut Vec<Row<'a>>, further: &'a Further) {
         for (measure, estimate) in [
             ("relative_effort", &found.relative_effort),
             ("divergence", &found.divergence),
+            ("divergence_floor", &found.floor),
         ] {
             rows.push(Row {
                 kind: "surface",
@@ -38,13 +39,24 @@ pub(super) fn rows<'a>(rows: &mut Vec<Row<'a>>, further: &'a Further) {
             });
         }
     }
-    paired(rows, further);
+    trivial(rows, further);
     similarity(rows, further);
 }
 
 fn inflation<'a>(rows: &mut Vec<Row<'a>>, further: &'a Further) {
     let multiplier = [Quantity::Ratio, Quantity::SignedAmount];
     for found in &further.inflation {
+        for (measure, estimate, quantity) in [
+            ("slope", &found.slope, Quantity::Ratio),
+            ("heterogeneity", &found.heterogeneity, Quantity::Signed),
+            ("slope_least_squares", &found.least_squares, Quantity::Ratio),
+        ] {
+            rows.push(Row {
+                kind: "inflation",
+                against: &found.against,
+                ..Row::of(&found.arm, measure, estimate, quantity)
+            });
+        }
         let lines = [
             (
                 ["tokens_slope", "tokens_intercept", "tokens_r2"],
@@ -55,15 +67,6 @@ fn inflation<'a>(rows: &mut Vec<Row<'a>>, further: &'a Further) {
                 ["iei_slope", "iei_intercept", "iei_r2"],
                 &found.iei,
                 multiplier,
-            ),
-            (
-                [
-                    "heterogeneity_slope",
-                    "heterogeneity_intercept",
-                    "heterogeneity_r2",
-                ],
-                &found.heterogeneity,
-                [Quantity::Signed; 2],
             ),
         ];
         for (names, line, quantities) in lines {
@@ -90,46 +93,25 @@ fn of_line<'a>(
     ]
 }
 
-fn paired<'a>(rows: &mut Vec<Row<'a>>, further: &'a Further) {
-    for found in &further.paired {
-        let of = |measure, value: Option<f64>| Row {
-            kind: "paired",
-            arm: &found.arm,
-            against: &found.against,
-            measure,
-            value,
-            n: Some(found.pairs),
-            ..Row::default()
+/// What follows people's times without any model, and arms beyond it; people's allocation.
+fn trivial<'a>(rows: &mut Vec<Row<'a>>, further: &'a Further) {
+    for found in &further.trivial {
+        let of = |kind, name, measure, value| Row {
+            kind,
+            task: &found.task,
+            ..Row::of(name, measure, value, Quantity::Signed)
         };
+        let predictors = found.predictors.iter();
+        rows.extend(predictors.map(|p| of("predictor", &p.name, "r", &p.value)));
+        rows.push(of("predictor", "all covariates", "fitted_r", &found.fitted));
+        let beyond = found.beyond.iter();
+        rows.extend(beyond.map(|arm| of("task", &arm.name, "r_beyond_covariates", &arm.value)));
+    }
+    for found in &further.people {
         rows.push(Row {
-            kind: "paired",
-            against: &found.against,
-            ..Row::of(
-                &found.arm,
-                "accuracy_clustered",
-                &found.clustered,
-                Quantity::Signed,
-            )
-        });
-        for (measure, count) in [
-            ("only_arm_right", found.only_arm),
-            ("only_against_right", found.only_against),
-        ] {
-            rows.push(Row {
-                shown: format::count(count as u64),
-                ..of(measure, Some(count as f64))
-            });
-        }
-        let none = found.mcnemar_p.is_none();
-        rows.push(Row {
-            p: found.mcnemar_p,
-            shown: format::p_value(found.mcnemar_p),
-            why_undefined: if none {
-                "no pair of graded answers"
-            } else {
-                ""
-            },
-            ..of("mcnemar_p", found.mcnemar_p)
+            kind: "people",
+            task: &found.task,
+            ..Row::of("people", "allocation_d", &found.value, Quantity::Signed)
         });
     }
 }
@@ -138,12 +120,19 @@ fn paired<'a>(rows: &mut Vec<Row<'a>>, further: &'a Further) {
 fn similarity<'a>(rows: &mut Vec<Row<'a>>, further: &'a Further) {
     let table = &further.similarity;
     for (at, (name, row)) in table.names.iter().zip(&table.matrix).enumerate() {
-        for (other, value) in table.names.iter().zip(row).take(at) {
+        for (place, (other, value)) in table.names.iter().zip(row).take(at).enumerate() {
             rows.push(Row {
                 kind: "similarity",
                 against: other,
-                ..Row::of(name, "rsa", value, Quantity::Signed)
+                ..Row::of(name, "similarity", value, Quantity::Signed)
             });
+            if let Some(free) = table.corrected.get(at).and_then(|row| row.get(place)) {
+                rows.push(Row {
+                    kind: "similarity",
+                    against: other,
+                    ..Row::of(name, "similarity_corrected", free, Quantity::Signed)
+                });
+            }
         }
     }
 }

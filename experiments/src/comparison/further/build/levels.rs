@@ -6,36 +6,38 @@
 
 use std::collections::BTreeMap;
 
-use super::{drawn, draws};
-use crate::alignment::cost::ModelItems;
+use super::figure;
+use crate::alignment::design::{Design, TaskDesign, Without};
+use crate::alignment::training::Training;
 use crate::comparison::Estimate;
 use crate::comparison::build::Input;
 use crate::comparison::further::{EffortLevel, TaskEffort};
 use crate::norms::NormItem;
-use crate::statistics::interval::half_width;
 use crate::statistics::{Undefined, mean};
 
 /// Most levels of a task; more are joined with their neighbours.
 const MOST: usize = 12;
-/// Fewest items that an interval is read from.
+/// Fewest clusters that an interval is read from.
 const FEWEST: usize = 3;
 
 /// Every task that has levels.
-pub(super) fn effort(input: &Input<'_>, models: &[(&str, &ModelItems)]) -> Vec<TaskEffort> {
-    let of_task = |task: &String| {
-        let evaluated = |item: &&NormItem| {
-            let mut models = models.iter();
-            models.any(|(_, model)| model.task(task).contains_key(&item.item_id))
-        };
-        let items = input.norms.items(task).iter().filter(evaluated);
+pub(super) fn effort(
+    input: &Input<'_>,
+    design: &Design<'_>,
+    arms: &[(&str, &[Training<'_>])],
+) -> Vec<TaskEffort> {
+    let of_task = |(at, task): (usize, &TaskDesign<'_>)| {
+        let evaluated = |item: &&NormItem| task.ids.contains(&item.item_id.as_str());
+        let items = input.norms.items(task.name).iter().filter(evaluated);
         let (scale, groups) = grouped(&items.collect::<Vec<_>>())?;
+        let level = |group: &Vec<Leveled<'_>>| level_of(design, arms, at, group);
         Some(TaskEffort {
-            task: task.clone(),
+            task: task.name.to_owned(),
             scale,
-            levels: levels(input, models, task, &groups),
+            levels: groups.iter().map(level).collect(),
         })
     };
-    input.tasks.iter().filter_map(of_task).collect()
+    design.tasks.iter().enumerate().filter_map(of_task).collect()
 }
 
 /// An item with its level.
@@ -89,77 +91,64 @@ fn grouped<'n>(items: &[&'n NormItem]) -> Option<(String, Vec<Vec<Leveled<'n>>>)
     Some((scale.to_owned(), groups))
 }
 
-fn levels(
-    input: &Input<'_>,
-    models: &[(&str, &ModelItems)],
-    task: &str,
-    groups: &[Vec<Leveled<'_>>],
-) -> Vec<EffortLevel> {
-    let of_group = |items: &Vec<Leveled<'_>>| {
-        let costs: Vec<f64> = items
-            .iter()
-            .filter_map(|(_, item)| item.human_cost())
-            .collect();
-        EffortLevel {
-            from: items.first().map_or(f64::NAN, |(level, _)| *level),
-            to: items.last().map_or(f64::NAN, |(level, _)| *level),
-            items: items.len(),
-            human_cost: mean(&costs),
-            tokens: BTreeMap::new(),
-        }
+fn level_of(
+    design: &Design<'_>,
+    arms: &[(&str, &[Training<'_>])],
+    at: usize,
+    group: &[Leveled<'_>],
+) -> EffortLevel {
+    let task = &design.tasks[at];
+    let costs: Vec<f64> = (group.iter())
+        .filter_map(|(_, item)| item.human_cost())
+        .collect();
+    let places: Vec<usize> = (group.iter())
+        .filter_map(|(_, item)| task.ids.iter().position(|id| *id == item.item_id))
+        .collect();
+    let tokens = |(name, trainings): &(&str, &[Training<'_>])| {
+        ((*name).to_owned(), tokens_of(design, at, &places, trainings))
     };
-    let mut levels: Vec<EffortLevel> = groups.iter().map(of_group).collect();
-    for (name, model) in models {
-        let of_model = model.task(task);
-        let tokens = |(_, item): &Leveled<'_>| of_model.get(&item.item_id)?.tokens;
-        let tokens: Vec<Vec<f64>> = groups
-            .iter()
-            .map(|items| items.iter().filter_map(tokens).collect())
-            .collect();
-        for (level, estimate) in levels.iter_mut().zip(estimates(input, &tokens)) {
-            level.tokens.insert((*name).to_owned(), estimate);
-        }
+    EffortLevel {
+        from: group.first().map_or(f64::NAN, |(level, _)| *level),
+        to: group.last().map_or(f64::NAN, |(level, _)| *level),
+        items: group.len(),
+        human_cost: mean(&costs),
+        tokens: arms.iter().map(tokens).collect::<BTreeMap<_, _>>(),
     }
-    levels
 }
 
-/// Mean tokens of each level, items resampled within the level.
-fn estimates(input: &Input<'_>, tokens: &[Vec<f64>]) -> Vec<Estimate> {
-    let enough = |tokens: &&Vec<f64>| tokens.len() >= FEWEST;
-    let drawable: Vec<&Vec<f64>> = tokens.iter().filter(enough).collect();
-    let sizes: Vec<usize> = drawable.iter().map(|tokens| tokens.len()).collect();
-    let resampled = draws(input, &sizes, |draw| -> Vec<Option<f64>> {
-        let of_level = |(tokens, weights): (&&Vec<f64>, &Vec<f64>)| {
-            let total: f64 = weights.iter().sum();
-            let sum: f64 = tokens.iter().zip(weights).map(|(t, w)| t * w).sum();
-            (total > 0.0).then(|| sum / total)
-        };
-        drawable.iter().zip(&draw.items).map(of_level).collect()
-    });
-    let mut at = 0..;
-    let estimate = |tokens: &Vec<f64>| {
-        let n = tokens.len();
-        let value = mean(tokens);
-        if n < FEWEST {
-            let why = if n == 0 {
-                "no sample counts"
-            } else {
-                "no interval: fewer than 3 items"
-            };
-            return Estimate {
-                value,
-                low: None,
-                high: None,
-                n,
-                why_undefined: Some(why.to_owned()),
-            };
-        }
-        let at = at.next().unwrap_or_default();
-        let value = value.ok_or(Undefined::NoVariance("tokens"));
-        let of = |draw: &Vec<Option<f64>>| draw.get(at).copied().flatten();
-        drawn(value, &resampled, of, n, half_width(n, 1))
+/// Mean tokens of an arm on some items of a task.
+fn tokens_of(
+    design: &Design<'_>,
+    at: usize,
+    places: &[usize],
+    trainings: &[Training<'_>],
+) -> Estimate {
+    let task = &design.tasks[at];
+    let kept = |s: usize, without| -> Vec<f64> {
+        let items = places.iter().filter(|&&item| task.keeps(item, without));
+        items
+            .filter_map(|&item| trainings[s].cells[at][item]?.tokens)
+            .collect()
     };
-    tokens.iter().map(estimate).collect()
+    let here = |without: Without| {
+        without.stratum == task.stratum
+            && places.iter().any(|&item| task.cluster[item] == without.cluster)
+    };
+    let n = trainings.first().map_or(0, |_| kept(0, None).len());
+    let found = figure(design, trainings.len(), n, here, |s, without| {
+        mean(&kept(s, without)).ok_or_else(|| Undefined::Because("no sample counts".into()))
+    });
+    let stratum = task.stratum;
+    let clusters = (0..design.strata[stratum].clusters)
+        .filter(|&cluster| here(Without { stratum, cluster }))
+        .count();
+    if found.value.is_some() && clusters < FEWEST {
+        return Estimate {
+            value: found.value,
+            ..Estimate::undefined("no interval: fewer than 3 clusters of items", n)
+        };
+    }
+    found
 }
 
 #[cfg(test)]

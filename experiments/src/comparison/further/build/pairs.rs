@@ -1,138 +1,185 @@
 //! Figures of an arm beside another: inflation on its base, likeness to its teacher.
 
-use super::{drawn, drawn_iei, draws};
-use crate::alignment::cost::ModelItems;
-use crate::alignment::inflation::Points;
-use crate::alignment::layout::{Columns, Layout};
+use super::{all_tasks, figure};
+use crate::alignment::contrast::{Pairing, pairing};
+use crate::alignment::cost::ItemMeans;
+use crate::alignment::design::{Design, Without};
+use crate::alignment::training::Training;
 use crate::alignment::{effort, iei, inflation};
-use crate::comparison::build::Input;
+use crate::comparison::Estimate;
 use crate::comparison::further::{Inflation, LineFigures, Surface};
-use crate::statistics::Undefined;
-use crate::statistics::bootstrap::{Drawn, Resample};
-use crate::statistics::interval::half_width;
-use crate::statistics::regression::{Line, weighted_ols};
+use crate::statistics::regression::{Line, ols};
+use crate::statistics::{Undefined, mean};
 
-fn line_figures(
-    line: &Result<Line, Undefined>,
-    draws: &Drawn<Option<Line>>,
-    n: usize,
-    half: f64,
-) -> LineFigures {
-    let figure = |of: fn(&Line) -> f64| {
-        let value = line.as_ref().map(of).map_err(Clone::clone);
-        drawn(value, draws, |d| d.as_ref().map(of), n, half)
-    };
-    LineFigures {
-        slope: figure(|l| l.slope),
-        intercept: figure(|l| l.intercept),
-        r2: figure(|l| l.r2),
+type Arm<'a, 'm> = (&'a str, &'a [Training<'m>]);
+
+/// The other arm's trainings that each training of an arm stands beside: the one of its seed,
+/// or all of them.
+fn beside(arm: &[Training<'_>], against: &[Training<'_>]) -> Vec<(usize, Vec<usize>)> {
+    match pairing(arm, against) {
+        Pairing::Seeds(pairs) => pairs.into_iter().map(|(a, b)| (a, vec![b])).collect(),
+        Pairing::Apart => (0..arm.len()).map(|a| (a, (0..against.len()).collect())).collect(),
     }
 }
 
-fn over_items(input: &Input<'_>, points: &Points) -> LineFigures {
-    let lines = draws(input, &points.by_task, |draw| {
-        weighted_ols(&points.x, &points.y, &draw.items.concat())
-    });
-    let n = points.x.len();
-    line_figures(&points.line(), &lines, n, half_width(n, 2))
+/// An item that both of two trainings were asked.
+struct Shared<'m> {
+    task: usize,
+    human: Option<f64>,
+    arm: &'m ItemMeans,
+    against: &'m ItemMeans,
+}
+
+fn shared<'m>(
+    design: &Design<'_>,
+    arm: &Training<'m>,
+    against: &Training<'m>,
+    without: Option<Without>,
+) -> Vec<Shared<'m>> {
+    let on = |task: usize| {
+        let of = arm.items(design, task, without);
+        of.filter_map(move |(item, of_arm)| {
+            Some(Shared {
+                task,
+                human: design.tasks[task].human[item],
+                arm: of_arm,
+                against: against.cells[task][item]?,
+            })
+        })
+        .collect::<Vec<_>>()
+    };
+    (0..design.tasks.len()).flat_map(on).collect()
+}
+
+/// A figure of two arms' trainings, averaged over those that stand beside each other.
+fn pair_figure(
+    design: &Design<'_>,
+    [arm, against]: [&[Training<'_>]; 2],
+    of: impl Fn(&Training<'_>, &Training<'_>, Option<Without>) -> Result<f64, Undefined>,
+) -> Estimate {
+    let units = beside(arm, against);
+    let tasks = all_tasks(design);
+    let n = match (arm.first(), against.first()) {
+        (Some(a), Some(b)) => shared(design, a, b, None).len(),
+        _ => 0,
+    };
+    let concerned = |without| {
+        let mut all = arm.iter().chain(against);
+        all.any(|t| t.concerns(design, &tasks, without))
+    };
+    figure(design, units.len(), n, concerned, |unit, without| {
+        let (a, others) = &units[unit];
+        let values: Result<Vec<f64>, Undefined> = (others.iter())
+            .map(|&b| of(&arm[*a], &against[b], without))
+            .collect();
+        mean(&values?).ok_or_else(|| Undefined::Because("no record".into()))
+    })
+}
+
+fn lines(
+    design: &Design<'_>,
+    pair: [&[Training<'_>]; 2],
+    line: impl Fn(&Training<'_>, &Training<'_>, Option<Without>) -> Result<Line, Undefined>,
+) -> LineFigures {
+    let of = |part: fn(&Line) -> f64| {
+        pair_figure(design, pair, |a, b, without| Ok(part(&line(a, b, without)?)))
+    };
+    LineFigures {
+        slope: of(|l| l.slope),
+        intercept: of(|l| l.intercept),
+        r2: of(|l| l.r2),
+    }
 }
 
 /// An arm's tokens on its base's.
-pub(super) fn inflation_of(
-    input: &Input<'_>,
-    arm: (&str, &ModelItems),
-    base: (&str, &ModelItems),
-) -> Inflation {
-    let layout = Layout::new(input.tasks, input.norms, &[arm.1, base.1]);
-    let (of_arm, of_base) = (layout.columns(arm.1), layout.columns(base.1));
-    let index = iei::inflation(arm.1, base.1, input.tasks);
-    // The tasks of the sample's own line: a draw that lacks one of them has no line.
-    let defined = |task: &&usize| {
-        iei::iei(arm.1.task(&input.tasks[**task])).is_ok()
-            && iei::iei(base.1.task(&input.tasks[**task])).is_ok()
+pub(super) fn inflation_of(design: &Design<'_>, [arm, base]: [Arm<'_, '_>; 2]) -> Inflation {
+    let pair = [arm.1, base.1];
+    let centred = |of: fn(&Shared<'_>) -> Option<Vec<f64>>| {
+        move |a: &Training<'_>, b: &Training<'_>, without| {
+            let items = shared(design, a, b, without);
+            inflation::centred(items.iter().filter_map(|item| Some((item.task, of(item)?))))
+        }
     };
-    let all: Vec<usize> = (0..input.tasks.len()).collect();
-    let tasks: Vec<usize> = all.iter().filter(defined).copied().collect();
-    let lines = draws(input, &layout.sizes(), |draw| {
-        let side = |columns: &Columns| -> Option<Vec<f64>> {
-            tasks
-                .iter()
-                .map(|&task| drawn_iei(&layout, columns, draw, task))
-                .collect()
-        };
-        weighted_ols(&side(&of_base)?, &side(&of_arm)?, &vec![1.0; tasks.len()])
+    let halves = centred(|item| {
+        let [even, odd] = item.against.token_halves;
+        Some(vec![item.arm.tokens?, even?, odd?])
     });
-    // The line is over tasks, but it is items that are resampled: two means a task.
-    let items: usize = layout.sizes().iter().sum();
-    let half = half_width(items, 2 * input.tasks.len());
+    let means = centred(|item| Some(vec![item.arm.tokens?, item.against.tokens?]));
+    let ratios = centred(|item| {
+        let (own, other) = (item.arm.tokens?, item.against.tokens?);
+        (own > 0.0 && other > 0.0).then_some(vec![(own / other).ln(), item.human?])
+    });
     Inflation {
         arm: arm.0.into(),
         against: base.0.into(),
-        tokens: over_items(input, &inflation::tokens(arm.1, base.1, input.tasks)),
-        iei: line_figures(&index.line(), &lines, index.x.len(), half),
-        heterogeneity: over_items(
-            input,
-            &inflation::heterogeneity(arm.1, base.1, input.tasks, input.norms),
-        ),
+        slope: pair_figure(design, pair, |a, b, without| {
+            inflation::by_instruments(&halves(a, b, without))
+        }),
+        least_squares: pair_figure(design, pair, |a, b, without| {
+            inflation::least_squares(&means(a, b, without), "the base's tokens")
+        }),
+        heterogeneity: pair_figure(design, pair, |a, b, without| {
+            inflation::least_squares(&ratios(a, b, without), "human cost")
+        }),
+        tokens: lines(design, pair, |a, b, without| {
+            let items = shared(design, a, b, without);
+            let points = items.iter().filter_map(|i| Some((i.against.tokens?, i.arm.tokens?)));
+            let (x, y): (Vec<f64>, Vec<f64>) = points.unzip();
+            ols(&x, &y)
+        }),
+        iei: lines(design, pair, |a, b, without| {
+            let of = |t: &Training<'_>, at| iei::iei(t.items(design, at, without).map(|(_, i)| i)).ok();
+            let points = (0..design.tasks.len()).filter_map(|at| Some((of(b, at)?, of(a, at)?)));
+            let (x, y): (Vec<f64>, Vec<f64>) = points.unzip();
+            ols(&x, &y)
+        }),
     }
 }
 
-/// Relative efforts and their multiplicities under a draw, the teacher's means drawn with them.
-fn drawn_efforts(model: &Columns, teacher: &Columns, draw: &Resample) -> (Vec<f64>, Vec<f64>) {
-    let (mut efforts, mut weights) = (Vec::new(), Vec::new());
-    for ((cells, of_teacher), drawn) in model.iter().zip(teacher).zip(&draw.items) {
-        let total = |of: fn(&crate::alignment::layout::Cell) -> f64| -> f64 {
-            of_teacher
-                .iter()
-                .zip(drawn)
-                .map(|(c, w)| w * c.present * of(c))
-                .sum()
-        };
-        let reference = total(|c| c.tokens) / total(|_| 1.0);
-        if reference > 0.0 {
-            for (cell, &w) in cells
-                .iter()
-                .zip(drawn)
-                .filter(|(c, w)| **w > 0.0 && c.tokens > 0.0)
-            {
-                efforts.push(cell.tokens / reference);
-                weights.push(w);
-            }
-        }
-    }
-    (efforts, weights)
+/// Which samples of an item are meant.
+#[derive(Clone, Copy)]
+enum Part {
+    All,
+    Half(usize),
+}
+
+/// Item means of tokens by task.
+fn tokens(
+    design: &Design<'_>,
+    training: &Training<'_>,
+    part: Part,
+    without: Option<Without>,
+) -> Vec<Vec<f64>> {
+    let of = |item: &ItemMeans| match part {
+        Part::All => item.tokens,
+        Part::Half(half) => item.token_halves[half],
+    };
+    let on = |at| training.items(design, at, without).filter_map(|(_, i)| of(i)).collect();
+    (0..design.tasks.len()).map(on).collect()
 }
 
 /// A student beside its teacher.
-pub(super) fn surface(
-    input: &Input<'_>,
-    arm: (&str, &ModelItems),
-    teacher: (&str, &ModelItems),
-) -> Surface {
-    let efforts = |model| effort::relative_efforts(model, teacher.1, input.tasks).concat();
-    let (of_arm, of_teacher) = (efforts(arm.1), efforts(teacher.1));
-    let layout = Layout::new(input.tasks, input.norms, &[arm.1, teacher.1]);
-    let (student, reference) = (layout.columns(arm.1), layout.columns(teacher.1));
-    let resampled = draws(input, &layout.sizes(), |draw| {
-        let (a, wa) = drawn_efforts(&student, &reference, draw);
-        let (b, wb) = drawn_efforts(&reference, &reference, draw);
-        let total: f64 = wa.iter().sum();
-        let mean =
-            (total > 0.0).then(|| a.iter().zip(&wa).map(|(e, w)| e * w).sum::<f64>() / total);
-        (mean, effort::weighted_divergence((&a, &wa), (&b, &wb)).ok())
-    });
-    let n = of_arm.len();
-    let half = half_width(n, input.tasks.len());
+pub(super) fn surface(design: &Design<'_>, [arm, teacher]: [Arm<'_, '_>; 2]) -> Surface {
+    // The halves of one training and the other halves of another: equal numbers of samples, and
+    // no sample on both sides.
+    let across = |a: &Training<'_>, b: &Training<'_>, without| {
+        let one_way = |own: usize| {
+            let reference = tokens(design, b, Part::Half(1 - own), without);
+            let student = tokens(design, a, Part::Half(own), without);
+            let relative = |of: &[Vec<f64>]| effort::relative(of, &reference).concat();
+            effort::divergence(&relative(&student), &relative(&reference))
+        };
+        Ok(f64::midpoint(one_way(0)?, one_way(1)?))
+    };
     Surface {
         arm: arm.0.into(),
         against: teacher.0.into(),
-        relative_effort: drawn(effort::mean_effort(&of_arm), &resampled, |d| d.0, n, half),
-        divergence: drawn(
-            effort::divergence(&of_arm, &of_teacher),
-            &resampled,
-            |d| d.1,
-            n,
-            half,
-        ),
+        relative_effort: pair_figure(design, [arm.1, teacher.1], |a, b, without| {
+            let reference = tokens(design, b, Part::All, without);
+            let student = tokens(design, a, Part::All, without);
+            effort::mean_effort(&effort::relative(&student, &reference).concat())
+        }),
+        divergence: pair_figure(design, [arm.1, teacher.1], across),
+        floor: pair_figure(design, [teacher.1, teacher.1], across),
     }
 }

@@ -1,0 +1,163 @@
+//! What follows people's times without any model: covariates of the items, the length of the
+//! prompt, and what each arm has in common with people beyond the covariates.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::figure;
+use crate::alignment::design::{Design, TaskDesign, Without};
+use crate::alignment::predictors::Span;
+use crate::alignment::training::Training;
+use crate::comparison::Estimate;
+use crate::comparison::further::{NamedFigure, Trivial};
+use crate::statistics::{Undefined, correlation, mean};
+
+/// The name of the predictor that every item has.
+const PROMPT: &str = "ln prompt tokens";
+
+/// A task's trivial predictors.
+struct Task<'a> {
+    at: usize,
+    of: &'a TaskDesign<'a>,
+    names: Vec<&'a str>,
+    /// Mean ln(prompt tokens) over the arms, by item.
+    prompt: Vec<Option<f64>>,
+}
+
+/// The predictors of every task that people have times for.
+pub(super) fn trivial(design: &Design<'_>, arms: &[(&str, &[Training<'_>])]) -> Vec<Trivial> {
+    let timed = |(_, task): &(usize, &TaskDesign<'_>)| task.human.iter().any(Option::is_some);
+    let tasks = design.tasks.iter().enumerate().filter(timed);
+    tasks.map(|(at, of)| of_task(design, arms, at, of)).collect()
+}
+
+fn of_task(
+    design: &Design<'_>,
+    arms: &[(&str, &[Training<'_>])],
+    at: usize,
+    of: &TaskDesign<'_>,
+) -> Trivial {
+    let names: BTreeSet<&str> = (of.norms.iter().flatten())
+        .flat_map(|item| item.covariates.keys().map(String::as_str))
+        .collect();
+    let prompt = |item: usize| {
+        let cells = arms.iter().flat_map(|(_, t)| t.iter()).filter_map(|t| t.cells[at][item]);
+        let known = cells.map(|cell| cell.prompt_tokens).filter(|tokens| *tokens > 0.0);
+        mean(&known.map(f64::ln).collect::<Vec<_>>())
+    };
+    let task = Task {
+        at,
+        of,
+        names: names.into_iter().collect(),
+        prompt: (0..of.ids.len()).map(prompt).collect(),
+    };
+    let named = |name: &str, value: Estimate| NamedFigure {
+        name: name.to_owned(),
+        value,
+    };
+    let mut predictors: Vec<NamedFigure> = (task.names.iter())
+        .map(|name| named(name, task.predictor(design, name, |item| task.covariate(item, name))))
+        .collect();
+    predictors.push(named(PROMPT, task.predictor(design, PROMPT, |item| task.prompt[item])));
+    Trivial {
+        task: of.name.to_owned(),
+        fitted: task.estimate(design, 1, |_, without| {
+            let kept = task.complete(without, |_| Some(()));
+            let human: Vec<f64> = kept.iter().filter_map(|(item, ())| of.human[*item]).collect();
+            task.span(&kept.iter().map(|(item, ())| *item).collect::<Vec<_>>())
+                .multiple_r(&human)
+        }),
+        beyond: (arms.iter())
+            .map(|(name, trainings)| named(name, task.beyond(design, trainings)))
+            .collect(),
+        expected: task.expected(),
+        predictors,
+    }
+}
+
+impl Task<'_> {
+    fn covariate(&self, item: usize, name: &str) -> Option<f64> {
+        self.of.norms[item]?.covariates.get(name).copied()
+    }
+
+    /// Items that people have a time for, with every covariate and with what is asked for.
+    fn complete<T>(
+        &self,
+        without: Option<Without>,
+        of: impl Fn(usize) -> Option<T>,
+    ) -> Vec<(usize, T)> {
+        (0..self.of.ids.len())
+            .filter(|&item| self.of.keeps(item, without) && self.of.human[item].is_some())
+            .filter(|&item| self.names.iter().all(|name| self.covariate(item, name).is_some()))
+            .filter_map(|item| Some((item, of(item)?)))
+            .collect()
+    }
+
+    fn span(&self, items: &[usize]) -> Span {
+        let column = |name: &&str| {
+            let values = items.iter().filter_map(|&item| self.covariate(item, name));
+            values.collect::<Vec<f64>>()
+        };
+        Span::of(&self.names.iter().map(column).collect::<Vec<_>>())
+    }
+
+    fn estimate(
+        &self,
+        design: &Design<'_>,
+        trainings: usize,
+        of: impl Fn(usize, Option<Without>) -> Result<f64, Undefined>,
+    ) -> Estimate {
+        let here: BTreeSet<usize> = (0..self.of.ids.len())
+            .filter(|&item| self.of.human[item].is_some())
+            .map(|item| self.of.cluster[item])
+            .collect();
+        let concerned = |without: Without| {
+            without.stratum == self.of.stratum && here.contains(&without.cluster)
+        };
+        figure(design, trainings, self.of.human.iter().flatten().count(), concerned, of)
+    }
+
+    /// r of a predictor with human cost.
+    fn predictor(
+        &self,
+        design: &Design<'_>,
+        name: &str,
+        value: impl Fn(usize) -> Option<f64>,
+    ) -> Estimate {
+        self.estimate(design, 1, |_, without| {
+            let kept = (0..self.of.ids.len()).filter(|&item| self.of.keeps(item, without));
+            let pairs = kept.filter_map(|item| Some((value(item)?, self.of.human[item]?)));
+            let (x, y): (Vec<f64>, Vec<f64>) = pairs.unzip();
+            correlation::pearson(&x, &y).map_err(|why| match why {
+                Undefined::NoVariance("x") => Undefined::Because(format!("no variance in {name}")),
+                other => other.naming("x", "human cost"),
+            })
+        })
+    }
+
+    /// An arm's partial r with human cost, given all covariates.
+    fn beyond(&self, design: &Design<'_>, trainings: &[Training<'_>]) -> Estimate {
+        self.estimate(design, trainings.len(), |s, without| {
+            let kept = self.complete(without, |item| trainings[s].cells[self.at][item]?.cost);
+            let items: Vec<usize> = kept.iter().map(|(item, _)| *item).collect();
+            let cost: Vec<f64> = kept.iter().map(|(_, cost)| *cost).collect();
+            let human: Vec<f64> = items.iter().filter_map(|&item| self.of.human[item]).collect();
+            self.span(&items).partial(&cost, &human)
+        })
+    }
+
+    /// Human cost as the covariates predict it, by item.
+    fn expected(&self) -> BTreeMap<String, f64> {
+        let kept = self.complete(None, |item| self.of.human[item]);
+        let items: Vec<usize> = kept.iter().map(|(item, _)| *item).collect();
+        let human: Vec<f64> = kept.iter().map(|(_, human)| *human).collect();
+        let span = self.span(&items);
+        if span.is_empty() {
+            return BTreeMap::new();
+        }
+        let left = span.residuals(&human);
+        let of = |((&item, human), left): ((&usize, &f64), &f64)| {
+            (self.of.ids[item].to_owned(), human - left)
+        };
+        items.iter().zip(&human).zip(&left).map(of).collect()
+    }
+}
