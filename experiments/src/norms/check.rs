@@ -8,12 +8,15 @@
 //! Nothing is mended here, and what a task makes of an item (whether a puzzle
 //! can be solved) is not asked.
 
+mod clusters;
+mod covariates;
 mod remarks;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::columns;
 use super::import::sheet::{Sheet, line};
 use super::import::{ITEM_COLUMNS, Rows, TRIAL_COLUMNS, folders, read_items, read_trials};
 use super::{NormItem, NormsError, Trial, data_set};
@@ -131,7 +134,8 @@ pub fn check(folder: &Path) -> Result<Findings, NormsError> {
                     items_path: folder.into(),
                     trials_path: PathBuf::new(),
                 };
-                remarks::of(&content, &mut findings);
+                of_content(&content, &mut findings);
+                clusters::across(std::slice::from_ref(&content), &mut findings);
             }
         }
         return Ok(findings);
@@ -141,7 +145,11 @@ pub fn check(folder: &Path) -> Result<Findings, NormsError> {
     for folder in folders(folder)? {
         let items_path = folder.join("items.csv");
         let items = match read_items(&items_path, &mut seen) {
-            Ok(items) => taken(&items_path, items, &ITEM_COLUMNS, &mut findings),
+            Ok(mut items) => {
+                items.columns.retain(|name| !columns::is_optional(name));
+                let known = [&ITEM_COLUMNS[..], &columns::OPTIONAL].concat();
+                taken(&items_path, items, &known, &mut findings)
+            }
             Err(error) => {
                 findings.error(&error);
                 continue;
@@ -177,14 +185,22 @@ pub fn check(folder: &Path) -> Result<Findings, NormsError> {
             items_path,
             trials_path,
         };
-        remarks::of(&content, &mut findings);
+        of_content(&content, &mut findings);
         conditions(&folder, std::slice::from_ref(&content), &mut findings);
         all.push(content);
     }
     if !folder.join("items.csv").is_file() {
         conditions(folder, &all, &mut findings);
     }
+    clusters::across(&all, &mut findings);
     Ok(findings)
+}
+
+/// The remarks on one folder or file.
+fn of_content(content: &Content, findings: &mut Findings) {
+    remarks::of(content, findings);
+    covariates::of(content, findings);
+    clusters::condition_means(content, findings);
 }
 
 /// The good rows; the bad ones and columns that nobody reads become findings.

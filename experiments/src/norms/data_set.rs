@@ -1,28 +1,30 @@
 //! A data set as norms: a JSONL or Parquet file with a row an item.
 //!
 //! Columns: `prompt` (or `question`, as in GSM8K), `answer`, and where they are
-//! there `id` (or `item_id`), `condition`, `accuracy` and a time, `mean_rt_ms`
-//! or `rt_ms`. Without an id an item is called by its row. Without times its
-//! task has an accuracy and no alignment. The task is called as the file is.
+//! there `id` (or `item_id`), `condition`, `accuracy`, a time (`mean_rt_ms` or
+//! `rt_ms`), `cluster` and covariates `x_NAME` ([`super::columns`]). Without an
+//! id an item is called by its row. Without times its task has an accuracy and
+//! no alignment. The task is called as the file is.
 //!
 //! Worked example: `{"question": "2 + 2?", "answer": "Two and two.\n#### 4"}`
 //! in `gsm8k.jsonl` is item `1` of task `gsm8k` with the answer `4`: what
 //! follows `####` is the answer, the work before it is left out.
 //!
 //! Other columns are passed over, unless they hold pictures or sound, which no
-//! model is shown, or are called as one of these but for its case. Single trials are not read here: a table of
-//! them is imported ([`super::table`]).
+//! model is shown, or are called as one of these but for its case. Single trials
+//! are not read here: a table of them is imported ([`super::table`]).
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use serde_json::{Map, Value};
 
+use super::columns::{self, CLUSTER};
 use super::{NormItem, NormsError};
 use crate::dataset::{self, media_in};
 use crate::text;
 
-/// Columns that are read; of several for one thing the first wins.
+/// Columns that are read beside those of [`columns`]; of several for one thing the first wins.
 const COLUMNS: [&str; 9] = [
     "id",
     "item_id",
@@ -49,7 +51,12 @@ pub(super) fn read(path: &Path, task: &str) -> Result<Vec<NormItem>, NormsError>
     let rows = match path.extension().and_then(|ending| ending.to_str()) {
         Some("jsonl" | "ndjson") => lines(path)?,
         Some("parquet") => {
-            let table = dataset::read_text(path, &COLUMNS).map_err(NormsError::Dataset)?;
+            let names = dataset::read(path, &[])
+                .map_err(NormsError::Dataset)?
+                .columns;
+            let known = columns::spellings(&COLUMNS, names.iter().map(String::as_str));
+            let known: Vec<&str> = known.iter().map(String::as_str).collect();
+            let table = dataset::read_text(path, &known).map_err(NormsError::Dataset)?;
             (1..).zip(table.rows).collect()
         }
         _ => {
@@ -109,7 +116,9 @@ fn lines(path: &Path) -> Result<Vec<(usize, Row)>, NormsError> {
             ))
         })?;
         let names: Vec<&String> = values.keys().collect();
-        if let Some(detail) = text::misnamed(&names, &COLUMNS).or_else(|| media_in(&values)) {
+        let known = columns::spellings(&COLUMNS, names.iter().map(|name| name.as_str()));
+        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+        if let Some(detail) = text::misnamed(&names, &known).or_else(|| media_in(&values)) {
             return Err(bad(detail));
         }
         rows.push((row, values));
@@ -174,8 +183,24 @@ fn item(task: &str, row: usize, values: &Row) -> Result<NormItem, String> {
         accuracy: number(values, &["accuracy"], "a share from 0 to 1", |v| {
             (0.0..=1.0).contains(&v)
         })?,
+        cluster: text(values, &[CLUSTER])?
+            .map(|cluster| cluster.trim().to_owned())
+            .filter(|cluster| !cluster.is_empty()),
+        covariates: covariates(values)?,
         ..NormItem::default()
     })
+}
+
+fn covariates(values: &Row) -> Result<BTreeMap<String, f64>, String> {
+    let mut found = BTreeMap::new();
+    for column in values.keys() {
+        if let Some(name) = columns::covariate(column)
+            && let Some(value) = number(values, &[column], "a finite number", |_| true)?
+        {
+            found.insert(name.to_owned(), value);
+        }
+    }
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -233,6 +258,22 @@ mod tests {
     }
 
     #[test]
+    fn clusters_and_covariates_are_read_where_a_row_has_them() {
+        let norms = read_lines(
+            "{\"prompt\": \"p\", \"cluster\": \"c\", \"x_size\": 3, \"x_tie\": null}\n\
+             {\"prompt\": \"q\", \"cluster\": \" \", \"x_tie\": 0.5}\n",
+        )
+        .expect("read");
+        let [one, other] = norms.items("gsm8k") else {
+            panic!("two items");
+        };
+        assert_eq!(one.cluster.as_deref(), Some("c"));
+        assert_eq!(one.covariates, [("size".to_owned(), 3.0)].into());
+        assert_eq!(other.cluster, None);
+        assert_eq!(other.covariates, [("tie".to_owned(), 0.5)].into());
+    }
+
+    #[test]
     fn parquet_is_read_as_lines_are() {
         use polars::prelude::{Column, DataFrame, ParquetWriter};
         use std::fs::File;
@@ -244,6 +285,8 @@ mod tests {
                 Column::new("question".into(), ["2 + 2?", "3 + 3?"]),
                 Column::new("answer".into(), ["so\n#### 4", "#### 6"]),
                 Column::new("mean_rt_ms".into(), [Some(900.0), None]),
+                Column::new("cluster".into(), ["c", "c"]),
+                Column::new("x_size".into(), [Some(4), None]),
             ],
         )
         .expect("columns of one length");
@@ -257,6 +300,12 @@ mod tests {
             .map(|i| (i.item_id.as_str(), i.answer.as_str(), i.mean_rt_ms))
             .collect();
         assert_eq!(told, [("1", "4", Some(900.0)), ("2", "6", None)]);
+        let [one, other] = norms.items("sums") else {
+            panic!("two items");
+        };
+        assert_eq!(one.cluster.as_deref(), Some("c"));
+        assert_eq!(one.covariates, [("size".to_owned(), 4.0)].into());
+        assert!(other.covariates.is_empty(), "{other:?}");
     }
 
     #[test]
@@ -283,6 +332,14 @@ mod tests {
             (
                 "{\"prompt\": \"p\", \"rt_ms\": \"fast\"}\n",
                 "`rt_ms` is \"fast\"",
+            ),
+            (
+                "{\"prompt\": \"p\", \"x_size\": \"big\"}\n",
+                "row 1: `x_size` is \"big\", not a finite number",
+            ),
+            (
+                "{\"prompt\": \"p\", \"X_size\": 3}\n",
+                "row 1: the column `X_size` would be passed over: write it as `x_size`",
             ),
             (
                 "{\"prompt\": \"p\", \"id\": 7}\n{\"prompt\": \"q\", \"id\": \"7\"}\n",

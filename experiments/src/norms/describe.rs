@@ -1,9 +1,9 @@
-//! What norms hold of each task, in figures: items, subjects, trials, window,
-//! reliability, range of times.
+//! What norms hold of each task, in figures: items, clusters, covariates,
+//! subjects, trials, window, reliability, range of times.
 //!
 //! Nothing is judged here; see [`super::check`] for what is wrong.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::{NormItem, Norms, Window, conditions};
@@ -26,6 +26,12 @@ pub struct TaskDescription {
     pub answered: usize,
     /// Names of conditions.
     pub conditions: usize,
+    /// Names of clusters.
+    pub clusters: usize,
+    /// Items in a cluster; each of the others is its own.
+    pub clustered: usize,
+    /// By name of the covariate, the items that have it.
+    pub covariates: BTreeMap<String, usize>,
     /// Subjects; `None` without trials.
     pub subjects: Option<usize>,
     /// Trials, and those of them that count; `None` without trials.
@@ -55,12 +61,19 @@ fn of_task(norms: &Norms, task: &str) -> TaskDescription {
     let names = |of: fn(&NormItem) -> Option<&str>| -> BTreeSet<&str> {
         items.iter().filter_map(of).collect()
     };
+    let mut covariates = BTreeMap::new();
+    for name in items.iter().flat_map(|item| item.covariates.keys()) {
+        *covariates.entry(name.clone()).or_default() += 1;
+    }
     TaskDescription {
         task: task.into(),
         items: items.len(),
         timed: times().count(),
         answered: items.iter().filter(|i| !i.answer.is_empty()).count(),
         conditions: names(|item| item.condition.as_deref()).len(),
+        clusters: names(|item| item.cluster.as_deref()).len(),
+        clustered: items.iter().filter(|i| i.cluster.is_some()).count(),
+        covariates,
         subjects: (!trials.is_empty()).then(|| {
             let subjects: BTreeSet<&str> = trials.iter().map(|t| t.subject.as_str()).collect();
             subjects.len()
@@ -101,6 +114,20 @@ impl fmt::Display for TaskDescription {
             part(self.answered),
             self.conditions
         )?;
+        match (self.clusters, self.items - self.clustered) {
+            (0, _) => writeln!(f, "  clusters     none: each item is its own")?,
+            (clusters, 0) => writeln!(f, "  clusters     {clusters}, of all items")?,
+            (clusters, alone) => writeln!(
+                f,
+                "  clusters     {clusters}, of {} items; {alone} items alone",
+                self.clustered
+            )?,
+        }
+        if !self.covariates.is_empty() {
+            let named = |(name, count): (&String, &usize)| format!("{name} ({})", part(*count));
+            let names: Vec<String> = self.covariates.iter().map(named).collect();
+            writeln!(f, "  covariates   {}", names.join(", "))?;
+        }
         if let (Some(subjects), Some((trials, kept))) = (self.subjects, self.trials) {
             writeln!(f, "  subjects     {subjects}")?;
             writeln!(f, "  trials       {trials}, of which {kept} count")?;
@@ -179,18 +206,27 @@ mod tests {
             accuracy: ms.map(|_| 0.5),
             ..NormItem::default()
         };
-        let items = vec![
+        let mut items = vec![
             item("a", Some(900.0)),
             item("b", Some(700.0)),
             item("c", None),
         ];
+        items[0].cluster = Some("pair".into());
+        items[2].cluster = Some("pair".into());
+        items[2].covariates = [("size".to_owned(), 3.0)].into();
         let norms = Norms::new(items, "made up".into());
         let told = &describe(&norms)[0];
         assert_eq!((told.items, told.timed, told.answered), (3, 2, 1));
+        assert_eq!((told.clusters, told.clustered), (1, 2));
+        assert_eq!(told.covariates, [("size".to_owned(), 1)].into());
         assert_eq!(told.range_ms, Some((700.0, 900.0)));
         let text = told.to_string();
         assert!(
             text.contains("3 (2 with times, 1 with answers); conditions: 1"),
+            "{text}"
+        );
+        assert!(
+            text.contains("clusters     1, of 2 items; 1 items alone\n  covariates   size (1)\n"),
             "{text}"
         );
         assert!(

@@ -13,10 +13,11 @@ use std::path::{Path, PathBuf};
 
 use sheet::{Sheet, line};
 
+use super::columns::{self, Optional};
 use super::{NormItem, Norms, NormsError, Trial, data_set};
 use crate::text;
 
-/// The columns of `items.csv`.
+/// The columns that every `items.csv` has; those of [`columns`] may stand beside them.
 pub(super) const ITEM_COLUMNS: [&str; 9] = [
     "task",
     "item_id",
@@ -50,7 +51,7 @@ impl<T> Rows<T> {
         mut of: impl FnMut(&[sheet::Column<'s>; N], usize) -> Result<T, NormsError>,
     ) -> Self {
         let mut rows = Self {
-            columns: sheet.names(),
+            columns: sheet.names().into_iter().map(str::to_owned).collect(),
             good: Vec::new(),
             errors: Vec::new(),
         };
@@ -87,7 +88,9 @@ pub(super) type Seen = HashMap<(String, String), String>;
 
 pub(super) fn read_items(path: &Path, seen: &mut Seen) -> Result<Rows<NormItem>, NormsError> {
     let sheet = Sheet::open(path)?;
-    sheet.spelt(&ITEM_COLUMNS)?;
+    let known = columns::spellings(&ITEM_COLUMNS, sheet.names().into_iter());
+    sheet.spelt(&known.iter().map(String::as_str).collect::<Vec<_>>())?;
+    let optional = Optional::of(&sheet)?;
     Ok(Rows::read(&sheet, ITEM_COLUMNS, |columns, row| {
         let [
             task,
@@ -100,7 +103,7 @@ pub(super) fn read_items(path: &Path, seen: &mut Seen) -> Result<Rows<NormItem>,
             mean_log,
             accuracy,
         ] = columns;
-        let item = NormItem {
+        let mut item = NormItem {
             task: task.name_at(row)?,
             item_id: item_id.name_at(row)?,
             prompt: prompt.text_at(row).unwrap_or_default(),
@@ -113,6 +116,7 @@ pub(super) fn read_items(path: &Path, seen: &mut Seen) -> Result<Rows<NormItem>,
                 .number_at(row, "a share from 0 to 1", |v| (0.0..=1.0).contains(&v))?,
             ..NormItem::default()
         };
+        (item.cluster, item.covariates) = optional.at(row, |_| true)?;
         first_of_its_name(path, row, item, seen)
     }))
 }

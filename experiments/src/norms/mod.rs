@@ -8,6 +8,7 @@
 //! trials, which serve the noise ceilings alone.
 
 pub mod check;
+mod columns;
 pub mod conditions;
 mod data_set;
 pub mod describe;

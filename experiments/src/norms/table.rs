@@ -49,12 +49,17 @@
 //! condition = "task_type"
 //! ```
 //!
+//! Items may have a `cluster` and covariates too (see [`super::NormItem`]):
+//! `columns.cluster = "pair"` and `columns.covariates = { size = "operand_sum" }`
+//! name their columns, in the table or, under `texts`, in that of the texts.
+//!
 //! A field that is no number where one is mapped is an error, with its line. A
 //! row that the map leaves out, or that has no time or one of zero or less, is
 //! counted and named in the outcome. Nothing is imputed, no outlier is sought.
 
 mod read;
 mod stamp;
+mod texts;
 mod write;
 
 use std::collections::BTreeMap;
@@ -62,6 +67,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::columns::MARK;
 use super::{NormItem, NormsError, Trial};
 use crate::text;
 
@@ -153,6 +159,12 @@ pub struct Columns {
     /// Its condition.
     #[serde(default)]
     pub condition: Option<String>,
+    /// The cluster it belongs to.
+    #[serde(default)]
+    pub cluster: Option<String>,
+    /// Its covariates: by the name of each, `size` and not `x_size`, the column.
+    #[serde(default)]
+    pub covariates: BTreeMap<String, String>,
     /// Of an item: trials behind its mean.
     #[serde(default)]
     pub n: Option<String>,
@@ -191,6 +203,12 @@ pub struct Texts {
     /// Its column of conditions.
     #[serde(default)]
     pub condition: Option<String>,
+    /// Its column of clusters.
+    #[serde(default)]
+    pub cluster: Option<String>,
+    /// By the name of each covariate its column.
+    #[serde(default)]
+    pub covariates: BTreeMap<String, String>,
 }
 
 impl Map {
@@ -224,6 +242,14 @@ impl Map {
             .is_some_and(|task| task.trim().is_empty())
         {
             return Err("task is empty: name the task of these items".into());
+        }
+        let of_texts = self.texts.iter().flat_map(|texts| texts.covariates.keys());
+        for name in columns.covariates.keys().chain(of_texts) {
+            if name.is_empty() || name.starts_with(MARK) {
+                return Err(format!(
+                    "a covariate is called {name:?}; give it a name that does not begin with {MARK}, which is put before it: covariates = {{ size = \"COLUMN\" }}"
+                ));
+            }
         }
         if columns.rt.is_some() && columns.stamp.is_some() {
             return Err("give columns.rt or columns.stamp, not both".into());

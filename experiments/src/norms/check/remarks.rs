@@ -82,7 +82,7 @@ pub(super) fn of(content: &Content, findings: &mut Findings) {
 }
 
 /// `1 item`, `2 items`.
-fn counted(count: usize, thing: &str) -> String {
+pub(super) fn counted(count: usize, thing: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{count} {thing}{plural}")
 }

@@ -139,6 +139,67 @@ fn columns_and_conditions_that_nobody_knows_are_remarked() {
     }
 }
 
+/// Findings of an `items.csv` with clusters and two covariates.
+fn of_columns(rows: &str) -> Vec<String> {
+    let header = ITEMS.replace('\n', ",cluster,x_size,x_tie\n");
+    found(&[("items.csv", format!("{header}{rows}"))]).1
+}
+
+#[test]
+fn a_cluster_of_all_items_of_the_tasks_that_share_it_is_remarked() {
+    let texts = of_columns(
+        "t,i,p,x,,,900,,1,all,1,\nt,j,p,x,,,800,,1,all,2,\nt,k,p,x,,,700,,1,all,3,\n\
+         u,i,p,x,,,900,,1,all,1,\nu,j,p,x,,,850,,1,all,2,\nu,k,p,x,,,800,,1,all,3,\n",
+    );
+    assert_eq!(texts.len(), 1, "{texts:#?}");
+    assert!(
+        texts[0]
+            .starts_with("remark: items.csv: the cluster `all` holds all items of the tasks t, u"),
+        "{texts:#?}"
+    );
+    // One item of a partner in another cluster, and there is something to resample.
+    let texts = of_columns(
+        "t,i,p,x,,,900,,1,all,1,\nt,j,p,x,,,800,,1,all,2,\nt,k,p,x,,,700,,1,all,3,\n\
+         u,i,p,x,,,900,,1,all,1,\nu,j,p,x,,,850,,1,all,2,\nu,k,p,x,,,800,,1,,3,\n",
+    );
+    assert_eq!(texts, [""; 0]);
+}
+
+#[test]
+fn covariates_that_say_little_are_remarked() {
+    let texts = of_columns(
+        "t,i,p,x,,,900,,1,,2,\nt,j,p,x,,,800,,1,,2,1\nt,k,p,x,,,700,,1,,2,0\nt,l,p,x,,,600,,1,,2,\n",
+    );
+    assert_eq!(texts.len(), 2, "{texts:#?}");
+    for (told, part) in texts.iter().zip([
+        "remark: items.csv: the covariate `size` of task `t` is 2 wherever it is known",
+        "remark: items.csv, lines 2, 5: 2 items of task `t`, of 4, without the covariate `tie`",
+    ]) {
+        assert!(told.starts_with(part), "{told}");
+    }
+}
+
+#[test]
+fn condition_means_without_a_cluster_are_remarked() {
+    let rows = |clusters: [&str; 4]| {
+        let times = [900.5, 900.5, 700.0, 900.5].into_iter();
+        let row = |(at, (time, cluster)): (usize, (f64, &str))| {
+            let condition = if at == 3 { "d" } else { "c" };
+            format!("t,i{at},p,x,{condition},,{time},,1,{cluster},{at},\n")
+        };
+        let rows: Vec<String> = times.zip(clusters).enumerate().map(row).collect();
+        rows.concat()
+    };
+    let texts = of_columns(&rows([""; 4]));
+    assert_eq!(texts.len(), 1, "{texts:#?}");
+    assert!(
+        texts[0]
+            .starts_with("remark: items.csv, lines 2, 3: 2 items of task `t` without a cluster"),
+        "{texts:#?}"
+    );
+    assert_eq!(of_columns(&rows(["c", "c", "", ""])), [""; 0]);
+}
+
 #[test]
 fn absent_columns_are_told_once_each() {
     let (findings, texts) = found(&[("items.csv", "task,item_id,prompt\nt,i,p\nt,j,p\n".into())]);
@@ -158,5 +219,8 @@ fn the_human_data_have_no_errors() {
         println!("{finding}");
     }
     assert_eq!(findings.errors(), 0);
+    // Its means are means of items, though none names a cluster.
+    let texts = findings.list.iter().map(ToString::to_string);
+    assert_eq!(texts.filter(|text| text.contains("cluster")).count(), 0);
     assert_eq!(findings.items, 241 + 120 + 64 + 1362);
 }

@@ -3,7 +3,7 @@
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
-use polars::prelude::{CsvReadOptions, DataFrame, PolarsError, SerReader};
+use polars::prelude::{CsvReadOptions, DataFrame, PlSmallStr, PolarsError, SerReader};
 
 use crate::norms::NormsError;
 use crate::text::{self, like, misnamed};
@@ -58,9 +58,9 @@ impl Sheet {
     }
 
     /// Names of the columns, in the order of the file.
-    pub(in crate::norms) fn names(&self) -> Vec<String> {
+    pub(in crate::norms) fn names(&self) -> Vec<&str> {
         let names = self.table.get_column_names().into_iter();
-        names.map(ToString::to_string).collect()
+        names.map(PlSmallStr::as_str).collect()
     }
 
     pub(in crate::norms) fn column<'a>(&'a self, name: &'a str) -> Result<Column<'a>, NormsError> {

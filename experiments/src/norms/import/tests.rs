@@ -53,6 +53,82 @@ fn empty_fields_are_unknown() {
     assert!(norms.ceiling("t").is_none());
 }
 
+/// Reads an `items.csv` with the optional columns `cluster`, `x_size` and `x_tie`.
+fn with_columns(rows: &str) -> Folder {
+    let folder = Folder::new("", "");
+    let header = ITEMS.replace('\n', ",cluster,x_size,x_tie\n");
+    fs::write(folder.0.path().join("items.csv"), format!("{header}{rows}")).expect("written");
+    folder
+}
+
+#[test]
+fn clusters_and_covariates_are_read_and_an_empty_one_is_lacking() {
+    let folder = with_columns("t,i,p,x,,,900,,1, c ,13,0\nt,j,p,x,,,800,,1,,-2.5e1,\n");
+    let norms = Norms::read(folder.0.path(), &[]).expect("read");
+    let [one, other] = norms.items("t") else {
+        panic!("two items");
+    };
+    assert_eq!(one.cluster.as_deref(), Some("c"));
+    let covariates = [("size".to_owned(), 13.0), ("tie".to_owned(), 0.0)];
+    assert_eq!(one.covariates, covariates.into());
+    assert_eq!(other.cluster, None);
+    assert_eq!(other.covariates, [("size".to_owned(), -25.0)].into());
+}
+
+#[test]
+fn a_covariate_that_is_no_finite_number_is_named_by_file_line_and_column() {
+    for value in ["big", "NaN", "inf", "1e999", "NA"] {
+        let message = with_columns(&format!(
+            "t,i,p,x,,,900,,1,,1,0\nt,j,p,x,,,800,,1,,{value},0\n"
+        ))
+        .error();
+        let told = format!("items.csv, line 3, column `x_size`: `{value}` is not a finite number");
+        assert!(message.starts_with(&told), "{message}");
+    }
+}
+
+#[test]
+fn optional_columns_in_another_spelling_are_refused() {
+    for (column, meant) in [
+        ("Cluster", "cluster"),
+        ("X_size", "x_size"),
+        (" x_size", "x_size"),
+    ] {
+        let folder = Folder::new("", "");
+        let header = ITEMS.replace('\n', &format!(",{column}\n"));
+        let rows = format!("{header}t,i,p,x,,,900,,1,3\n");
+        fs::write(folder.0.path().join("items.csv"), rows).expect("written");
+        let message = folder.error();
+        assert!(
+            message.contains(&format!("write it as `{meant}`")),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn the_fixture_of_the_statistics_has_pairs_and_covariates() {
+    let Some(folder) = human() else { return };
+    let folder = folder.join("../fixtures/statistics");
+    if !folder.is_dir() {
+        println!("skipped: no fixture at ../shared/fixtures/statistics");
+        return;
+    }
+    let norms = Norms::read(&folder, &[]).expect("read");
+    let item = norms.item("words", "words-0-1").expect("an item");
+    assert_eq!(item.cluster.as_deref(), Some("pair-0"));
+    let covariates = [("size".to_owned(), 3.0), ("tie".to_owned(), 1.0)];
+    assert_eq!(item.covariates, covariates.into());
+    for task in ["digits", "words"] {
+        let items = norms.items(task);
+        assert!(
+            items
+                .iter()
+                .all(|item| item.cluster.is_some() && item.covariates.len() == 2)
+        );
+    }
+}
+
 #[test]
 fn only_requested_tasks_are_returned() {
     let folder = Folder::new("a,i,p,x,,,900,,\nb,i,p,x,,,900,,\n", "b,i,s,900,1,0\n");

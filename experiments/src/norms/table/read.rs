@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use super::{Imported, Map, Texts, stamp};
+use super::texts::{self, fill};
+use super::{Imported, Map, stamp};
+use crate::norms::columns::Optional;
 use crate::norms::import::first_of_its_name;
 use crate::norms::import::sheet::{Column, Sheet};
 use crate::norms::{NormItem, NormsError, Trial, Window};
@@ -25,7 +27,7 @@ pub(super) fn read(path: &Path, map: &Map) -> Result<Imported, NormsError> {
         (table.items(path, &rows, &mut notes)?, Vec::new())
     };
     if let Some(texts) = &map.texts {
-        add_texts(&mut items, texts, &mut notes)?;
+        texts::add(&mut items, texts, &mut notes)?;
     }
     if items.is_empty() {
         return Err(NormsError::UnreadableData {
@@ -47,10 +49,10 @@ pub(super) fn read(path: &Path, map: &Map) -> Result<Imported, NormsError> {
 
 /// What was left out, and how often.
 #[derive(Default)]
-struct Notes(BTreeMap<String, usize>);
+pub(super) struct Notes(BTreeMap<String, usize>);
 
 impl Notes {
-    fn add(&mut self, why: impl Into<String>) {
+    pub(super) fn add(&mut self, why: impl Into<String>) {
         *self.0.entry(why.into()).or_default() += 1;
     }
 
@@ -77,6 +79,7 @@ struct Table<'a> {
     prompt: Option<Column<'a>>,
     answer: Option<Column<'a>>,
     condition: Option<Column<'a>>,
+    optional: Optional<'a>,
     n: Option<Column<'a>>,
     mean_log_rt: Option<Column<'a>>,
     accuracy: Option<Column<'a>>,
@@ -103,6 +106,7 @@ impl<'a> Table<'a> {
             prompt: of(&columns.prompt)?,
             answer: of(&columns.answer)?,
             condition: of(&columns.condition)?,
+            optional: mapped(sheet, columns.cluster.as_deref(), &columns.covariates)?,
             n: of(&columns.n)?,
             mean_log_rt: of(&columns.mean_log_rt)?,
             accuracy: of(&columns.accuracy)?,
@@ -129,12 +133,15 @@ impl<'a> Table<'a> {
             (None, task) => task.clone().unwrap_or_default(),
         };
         let text = |column: &Option<Column>| column.as_ref().and_then(|c| c.text_at(row));
+        let (cluster, covariates) = self.optional.at(row, holds_some)?;
         Ok(NormItem {
             task,
             item_id: self.item.name_at(row)?,
             prompt: text(&self.prompt).unwrap_or_default(),
             answer: text(&self.answer).unwrap_or_default(),
             condition: text(&self.condition),
+            cluster,
+            covariates,
             ..NormItem::default()
         })
     }
@@ -196,7 +203,10 @@ impl<'a> Table<'a> {
             let place = *places.entry(name).or_insert(items.len());
             match items.get_mut(place) {
                 None => items.push(of_row),
-                Some(item) => fill(item, of_row.prompt, of_row.answer, of_row.condition),
+                Some(item) => {
+                    self.optional.agree(row, item, &of_row)?;
+                    fill(item, of_row);
+                }
             }
             // Only a table of subjects comes here.
             let Some(subject) = &self.subject else {
@@ -333,7 +343,23 @@ struct Found {
 
 /// A field that holds something.
 fn something<'a>(column: &Column<'a>, row: usize) -> Option<&'a str> {
-    column.field(row).filter(|field| !NOTHING.contains(field))
+    column.field(row).filter(|field| holds_some(field))
+}
+
+/// Whether a field says more than that there is nothing in it.
+pub(super) fn holds_some(field: &str) -> bool {
+    !NOTHING.contains(&field)
+}
+
+/// The columns that a map names for clusters and covariates.
+pub(super) fn mapped<'a>(
+    sheet: &'a Sheet,
+    cluster: Option<&'a str>,
+    covariates: &'a BTreeMap<String, String>,
+) -> Result<Optional<'a>, NormsError> {
+    let covariates = covariates.iter();
+    let covariates = covariates.map(|(name, column)| (name.as_str(), column.as_str()));
+    Optional::mapped(sheet, cluster, covariates)
 }
 
 fn number(column: &Column, row: usize, expected: &'static str) -> Result<Option<f64>, NormsError> {
@@ -341,58 +367,4 @@ fn number(column: &Column, row: usize, expected: &'static str) -> Result<Option<
         return Ok(None);
     }
     column.number_at(row, expected, |_| true)
-}
-
-/// Gives an item what it lacks.
-fn fill(item: &mut NormItem, prompt: String, answer: String, condition: Option<String>) {
-    if item.prompt.is_empty() {
-        item.prompt = prompt;
-    }
-    if item.answer.is_empty() {
-        item.answer = answer;
-    }
-    item.condition = item.condition.take().or(condition);
-}
-
-/// Gives the items the texts of a table of their own.
-fn add_texts(items: &mut [NormItem], texts: &Texts, notes: &mut Notes) -> Result<(), NormsError> {
-    let sheet = Sheet::open(&texts.file)?;
-    let of = |name: &Option<String>| -> Result<Vec<Option<String>>, NormsError> {
-        match name {
-            None => Ok(vec![None; sheet.height()]),
-            Some(name) => {
-                let column = sheet.column(name)?;
-                Ok((0..sheet.height()).map(|row| column.text_at(row)).collect())
-            }
-        }
-    };
-    let (prompts, answers, conditions) = (
-        of(&texts.prompt)?,
-        of(&texts.answer)?,
-        of(&texts.condition)?,
-    );
-    let name = sheet.column(&texts.item)?;
-    let mut rows: HashMap<String, usize> = HashMap::new();
-    for row in 0..sheet.height() {
-        if rows.insert(name.name_at(row)?, row).is_some() {
-            return Err(name.bad(row, "a name that was not there before", ""));
-        }
-    }
-    let count = rows.len();
-    let mut used = 0;
-    for item in items {
-        match rows.get(&item.item_id) {
-            None => notes.add("items without a text in the table of texts"),
-            Some(&row) => {
-                used += 1;
-                let prompt = prompts[row].clone().unwrap_or_default();
-                let answer = answers[row].clone().unwrap_or_default();
-                fill(item, prompt, answer, conditions[row].clone());
-            }
-        }
-    }
-    for _ in used..count {
-        notes.add("texts of items that nobody was timed on");
-    }
-    Ok(())
 }

@@ -1,5 +1,6 @@
 //! The three layouts of the file's head, and what a table can get wrong.
 
+use std::cmp::Ordering;
 use std::fs;
 
 use super::*;
@@ -175,6 +176,110 @@ fn a_table_of_actions_takes_from_the_first_stamp_to_the_last() {
 }
 
 #[test]
+fn clusters_and_covariates_survive_import_and_writing() {
+    let bench = Bench::new(&[
+        (
+            "map.toml",
+            "task = \"t\"\nsource = \"s\"\n[columns]\nitem = \"id\"\nrt = \"rt\"\ncluster = \"pair\"\n\
+             covariates = { size = \"sum\", rare = \"frequency\" }\n",
+        ),
+        (
+            "table.csv",
+            "id,rt,pair,sum,frequency\na,900,\"4, 9\",13,1.2345678901e-9\nb,800,\"4, 9\",13,NA\nc,700,,,\n",
+        ),
+    ]);
+    let norms = bench.import().expect("imported");
+    let a = &norms.items[0];
+    assert_eq!(a.cluster.as_deref(), Some("4, 9"));
+    assert_eq!(
+        a.covariates["rare"].total_cmp(&1.234_567_890_1e-9),
+        Ordering::Equal
+    );
+    assert_eq!(
+        norms.items[1].covariates,
+        [("size".to_owned(), 13.0)].into()
+    );
+    let out = bench.path("norms");
+    norms.write(&out).expect("written");
+    let read = Norms::read(&out, &[]).expect("read back");
+    assert_eq!(read.items("t"), norms.items);
+}
+
+#[test]
+fn items_without_them_are_written_without_their_columns() {
+    let bench = Bench::new(&[
+        ("map.toml", &example("# A row an item")),
+        (
+            "table.csv",
+            "problem_id,question,correct_answer,mean_rt\na,q,x,1\n",
+        ),
+    ]);
+    let out = bench.path("norms");
+    bench
+        .import()
+        .expect("imported")
+        .write(&out)
+        .expect("written");
+    let text = fs::read_to_string(out.join("items.csv")).expect("read");
+    assert!(
+        text.starts_with("task,item_id,") && text.contains(",accuracy\n"),
+        "{text}"
+    );
+}
+
+/// Trials of the items a and b, with a cluster and a covariate in a table of texts
+/// and one covariate in their own.
+fn trials_with(sizes: [&str; 3]) -> Bench {
+    let [first, again, of_texts] = sizes;
+    let table = format!("id,who,rt,sum\na,s1,900,{first}\na,s2,800,{again}\nb,s1,700,\n");
+    let texts = format!("id,pair,sum,deep\na,ab,{of_texts},1\nb,ab,5,2\n");
+    Bench::new(&[
+        (
+            "map.toml",
+            "task = \"t\"\nsource = \"s\"\ntexts = { file = \"texts.csv\", item = \"id\", cluster = \"pair\", \
+             covariates = { size = \"sum\", depth = \"deep\" } }\n[columns]\nitem = \"id\"\nsubject = \"who\"\n\
+             rt = \"rt\"\ncovariates = { size = \"sum\" }\n",
+        ),
+        ("table.csv", &table),
+        ("texts.csv", &texts),
+    ])
+}
+
+#[test]
+fn trials_and_texts_may_both_say_what_an_item_is() {
+    let norms = trials_with(["4", "", "4"]).import().expect("imported");
+    let told: Vec<(Option<&str>, f64, f64)> = norms
+        .items
+        .iter()
+        .map(|i| {
+            (
+                i.cluster.as_deref(),
+                i.covariates["size"],
+                i.covariates["depth"],
+            )
+        })
+        .collect();
+    assert_eq!(told, [(Some("ab"), 4.0, 1.0), (Some("ab"), 5.0, 2.0)]);
+    for (sizes, told) in [
+        (
+            ["4", "6", "4"],
+            "table.csv, line 3, column `sum`: `6` is not what the item has already",
+        ),
+        (
+            ["4", "4", "6"],
+            "texts.csv, line 2, column `sum`: `6` is not what the item has already",
+        ),
+        (
+            ["4", "much", "4"],
+            "table.csv, line 3, column `sum`: `much` is not a finite number",
+        ),
+    ] {
+        let error = trials_with(sizes).import().expect_err("refused");
+        assert!(error.starts_with(told), "{error}");
+    }
+}
+
+#[test]
 fn a_table_that_does_not_fit_its_map_is_refused_by_line() {
     let map = example("# A row an item");
     for (table, told) in [
@@ -239,6 +344,10 @@ fn a_map_that_contradicts_itself_is_refused() {
         (
             "task = \"t\"\nsource = \"s\"\nwindow = { low_ms = 9, high_ms = 1 }\n[columns]\nitem = \"i\"\n",
             "window of 9 to 1 ms",
+        ),
+        (
+            "task = \"t\"\nsource = \"s\"\n[columns]\nitem = \"i\"\ncovariates = { x_size = \"s\" }\n",
+            "a covariate is called \"x_size\"",
         ),
         (
             "task = \"t\"\nsource = \"s\"\n[columns]\nitem = \"i\"\nitems = \"x\"\n",

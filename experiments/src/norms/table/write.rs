@@ -1,11 +1,13 @@
 //! Writes imported norms in the schema that is read.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
 use super::Imported;
 use crate::norms::NormsError;
+use crate::norms::columns::{CLUSTER, MARK};
 use crate::norms::import::{ITEM_COLUMNS, TRIAL_COLUMNS};
 
 /// Decimals of a written number: a millionth is below what anybody measured.
@@ -37,38 +39,57 @@ pub(super) fn write(norms: &Imported, folder: &Path) -> Result<(), NormsError> {
 }
 
 fn items(norms: &Imported) -> String {
-    let mut text = format!("{}\n", ITEM_COLUMNS.join(","));
+    let clustered = norms.items.iter().any(|item| item.cluster.is_some());
+    let covariates: BTreeSet<&String> = norms
+        .items
+        .iter()
+        .flat_map(|item| item.covariates.keys())
+        .collect();
+    let mut text = String::new();
+    let columns = ITEM_COLUMNS.into_iter().map(str::to_owned);
+    let columns = columns
+        .chain(clustered.then(|| CLUSTER.to_owned()))
+        .chain(covariates.iter().map(|name| format!("{MARK}{name}")));
+    row(&mut text, columns);
     for item in &norms.items {
+        let fixed = [
+            item.task.clone(),
+            item.item_id.clone(),
+            item.prompt.clone(),
+            item.answer.clone(),
+            item.condition.clone().unwrap_or_default(),
+            number(item.n),
+            number(item.mean_rt_ms),
+            number(item.mean_log_rt),
+            number(item.accuracy),
+        ];
+        let cluster = clustered.then(|| item.cluster.clone().unwrap_or_default());
+        // In full: what a covariate is measured in, nobody knows here.
+        let covariates = covariates.iter().map(|name| {
+            let value = item.covariates.get(*name);
+            value.map_or_else(String::new, f64::to_string)
+        });
         row(
             &mut text,
-            [
-                &item.task,
-                &item.item_id,
-                &item.prompt,
-                &item.answer,
-                item.condition.as_deref().unwrap_or_default(),
-                &number(item.n),
-                &number(item.mean_rt_ms),
-                &number(item.mean_log_rt),
-                &number(item.accuracy),
-            ],
+            fixed.into_iter().chain(cluster).chain(covariates),
         );
     }
     text
 }
 
 fn trials(norms: &Imported) -> String {
-    let mut text = format!("{}\n", TRIAL_COLUMNS.join(","));
+    let mut text = String::new();
+    row(&mut text, TRIAL_COLUMNS.map(str::to_owned));
     for (task, trial) in &norms.trials {
         row(
             &mut text,
             [
-                task,
-                &trial.item_id,
-                &trial.subject,
-                &number(Some(trial.rt_ms)),
-                if trial.correct { "1" } else { "0" },
-                &trial.repeat.to_string(),
+                task.clone(),
+                trial.item_id.clone(),
+                trial.subject.clone(),
+                number(Some(trial.rt_ms)),
+                if trial.correct { "1" } else { "0" }.to_owned(),
+                trial.repeat.to_string(),
             ],
         );
     }
@@ -81,7 +102,7 @@ fn number(value: Option<f64>) -> String {
     })
 }
 
-fn row<const N: usize>(text: &mut String, fields: [&str; N]) {
+fn row(text: &mut String, fields: impl IntoIterator<Item = String>) {
     for (place, field) in fields.into_iter().enumerate() {
         if place > 0 {
             text.push(',');
@@ -90,7 +111,7 @@ fn row<const N: usize>(text: &mut String, fields: [&str; N]) {
             // Writing into a string cannot fail.
             let _ = write!(text, "\"{}\"", field.replace('"', "\"\""));
         } else {
-            text.push_str(field);
+            text.push_str(&field);
         }
     }
     text.push('\n');
