@@ -213,7 +213,7 @@ impl Evaluate {
             // Recordings say themselves which tasks they are of; those that no norms are
             // known for have accuracy and no alignment.
             let norms = match given {
-                Some(norms) => norms,
+                Some(norms) => tasks::completed(norms),
                 None => self.builtin_norms()?,
             };
             return Ok(Prepared {

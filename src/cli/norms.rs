@@ -26,7 +26,8 @@ pub(super) struct NormsVerb {
 enum What {
     /// Name the tasks that there are norms of: the built-in ones, and those of folders.
     List(List),
-    /// Say what norms hold: items, subjects, trials, window, reliability, times, source.
+    /// Say what norms hold: items, clusters, covariates, subjects, trials, window, reliability,
+    /// times, source.
     Describe(Describe),
     /// Name everything wrong or odd by file and line; exit code 2 where norms are refused.
     Check(Check),
@@ -129,6 +130,7 @@ impl List {
 impl Describe {
     fn execute(self) -> Result<()> {
         let norms = UserError::blame(Norms::read(&self.norms, &self.tasks).map_err(Into::into))?;
+        let norms = tasks::completed(norms);
         for task in describe(&norms) {
             print!("{}", plain::lines(&task.to_string()));
         }

@@ -6,9 +6,10 @@
 //! go on to 13, the other being at most 9, so that canonical wording occurs in
 //! training as well and counting up from the larger takes nine steps at most.
 
-use super::Notation;
 use super::problem::{EvaluationItem, Problem, Terms, Wording};
+use super::reading::{Reading, indicator};
 use super::space::problem;
+use super::{Notation, number_word};
 
 /// The larger operand goes up to this.
 const LARGEST_OPERAND: u32 = 13;
@@ -92,6 +93,47 @@ pub(super) fn evaluation_items(name: &'static str, write: Write) -> Vec<Evaluati
     items
 }
 
+/// What both tasks call their clusters after: they pose the same problems.
+pub(super) const FAMILY: &str = "addition";
+
+/// Reads `4 + 9 = 13` and `four + nine = thirteen`, with any spaces.
+///
+/// Covariates: `size`, the sum of the operands; `larger` and `smaller`, the
+/// operands; `tie`, whether they are equal; `truth`, whether the result shown
+/// is right.
+pub(super) fn read(text: &str) -> Option<Reading> {
+    let (expression, shown) = text.split_once('=')?;
+    let (left, right) = expression.split_once('+')?;
+    let terms = Terms {
+        left: number(left)?,
+        right: number(right)?,
+        presented: Some(number(shown)?),
+    };
+    let Terms { left, right, .. } = terms;
+    Some(Reading {
+        covariates: vec![
+            ("size", f64::from(terms.sum())),
+            ("larger", f64::from(left.max(right))),
+            ("smaller", f64::from(left.min(right))),
+            ("tie", indicator(left == right)),
+            ("truth", indicator(terms.truth()?)),
+        ],
+        problem: Some(format!("{left} + {right} = {}", terms.presented?)),
+    })
+}
+
+/// The largest operand that is read: two of them have a sum.
+const LARGEST_READ: u32 = u32::MAX / 2;
+
+/// The number that a text writes in digits or, below a hundred, in words.
+fn number(text: &str) -> Option<u32> {
+    let text = text.trim();
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return text.parse().ok().filter(|number| *number <= LARGEST_READ);
+    }
+    (0..100).find(|number| number_word(*number).eq_ignore_ascii_case(text))
+}
+
 fn condition_of(left: u32, right: u32, truth: bool) -> String {
     let tie = if left == right { "tie" } else { "nontie" };
     format!("{truth}/{tie}/sum={}", left + right)
@@ -139,6 +181,44 @@ fn foil(left: u32, right: u32) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sum_is_read_in_digits_and_in_words() {
+        let expected = Reading {
+            covariates: vec![
+                ("size", 13.0),
+                ("larger", 9.0),
+                ("smaller", 4.0),
+                ("tie", 0.0),
+                ("truth", 1.0),
+            ],
+            problem: Some("4 + 9 = 13".to_owned()),
+        };
+        for text in [
+            "4 + 9 = 13",
+            "4+9=13",
+            "four + nine = thirteen",
+            "Four+nine =Thirteen ",
+        ] {
+            assert_eq!(read(text), Some(expected.clone()), "{text}");
+        }
+        let tie = read("twenty-one + 21 = 41").unwrap();
+        assert_eq!(tie.covariates[3..], [("tie", 1.0), ("truth", 0.0)]);
+        for text in [
+            "",
+            "4 + 9",
+            "4 + 9 = what",
+            "13 = 4 + 9",
+            "4 + 9 + 1 = 14",
+            "4 + = 4",
+            "-4 + 9 = 5",
+            "4.5 + 9 = 13.5",
+            "4294967295 + 1 = 3",
+            "99999999999 + 1 = 3",
+        ] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn foils_are_false_and_as_far_off_as_peoples() {

@@ -3,6 +3,7 @@
 //! The pairs and the evaluation items are those of [`super::addition`].
 
 use super::problem::{EvaluationItem, Problem};
+use super::reading::Reading;
 use super::space::Space;
 use super::{Evaluated, Notation, Task, addition};
 
@@ -37,6 +38,14 @@ impl Evaluated for AdditionWord {
 
     fn evaluation_items(&self) -> Vec<EvaluationItem> {
         addition::evaluation_items(NAME, number_word)
+    }
+
+    fn read(&self, text: &str) -> Option<Reading> {
+        addition::read(text)
+    }
+
+    fn family(&self) -> &'static str {
+        addition::FAMILY
     }
 }
 

@@ -6,6 +6,7 @@
 //! of 9, so that canonical wording occurs in training as well.
 
 use super::problem::{EvaluationItem, Problem, Terms, Wording};
+use super::reading::{Reading, indicator};
 use super::space::{Space, problem};
 use super::{Evaluated, Notation, Task};
 
@@ -68,6 +69,34 @@ impl Evaluated for AlphabetArithmetic {
         }
         items
     }
+
+    /// Reads `A+3=D`, with any spaces. Covariates: `addend`; `letter`, the place
+    /// in the alphabet of the letter to count from, A being 1; `truth`, whether
+    /// the letter shown is right.
+    fn read(&self, text: &str) -> Option<Reading> {
+        let (expression, shown) = text.split_once('=')?;
+        let (left, right) = expression.split_once('+')?;
+        let addend = right.trim().parse().ok().filter(|n| *n <= LAST_LETTER)?;
+        let terms = Terms {
+            left: place(left)?,
+            right: addend,
+            presented: Some(place(shown)?),
+        };
+        Some(Reading {
+            covariates: vec![
+                ("addend", f64::from(addend)),
+                ("letter", f64::from(terms.left + 1)),
+                ("truth", indicator(terms.truth()?)),
+            ],
+            problem: None,
+        })
+    }
+}
+
+/// The place after A of the letter that a text is.
+fn place(text: &str) -> Option<u32> {
+    let text = text.trim();
+    (0..=LAST_LETTER).find(|number| letter(*number).eq_ignore_ascii_case(text))
 }
 
 fn condition(truth: bool, addend: u32) -> String {
@@ -132,4 +161,30 @@ fn all() -> Vec<Problem> {
         }
     }
     problems
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sum_of_letters_is_read() {
+        let task = AlphabetArithmetic::new();
+        let covariates = |text| task.read(text).map(|reading| reading.covariates);
+        let expected = |truth| vec![("addend", 3.0), ("letter", 2.0), ("truth", truth)];
+        assert_eq!(covariates("B+3=E"), Some(expected(1.0)));
+        assert_eq!(covariates("b + 3 = f"), Some(expected(0.0)));
+        for text in [
+            "",
+            "B+3",
+            "B+3= what",
+            "E = B+3",
+            "B+E=3",
+            "BB+3=E",
+            "B+-3=E",
+            "B+99=E",
+        ] {
+            assert_eq!(covariates(text), None, "{text}");
+        }
+    }
 }

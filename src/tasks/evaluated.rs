@@ -11,6 +11,7 @@ use experiments::norms::NormItem;
 
 use super::grading;
 use super::problem::EvaluationItem;
+use super::reading::Reading;
 use super::{game24::Game24, spatial_relations::SpatialRelations};
 use super::{sternberg::Sternberg, syllogisms::Syllogisms};
 
@@ -28,6 +29,18 @@ pub trait Evaluated: Debug + Send + Sync {
     /// they cannot be graded.
     fn expected(&self, item: &NormItem) -> String {
         item.answer.clone()
+    }
+
+    /// What the task reads in an item before anybody answers it, `text` being
+    /// the item's prompt or its name; `None` where it is neither of its making.
+    fn read(&self, _text: &str) -> Option<Reading> {
+        None
+    }
+
+    /// What clusters are called after: one name where tasks pose the same
+    /// problems.
+    fn family(&self) -> &'static str {
+        self.name()
     }
 
     /// Whether `completion` answers `expected`; see [`grading::grade`].

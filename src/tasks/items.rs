@@ -4,12 +4,15 @@
 //! Given norms come first. A task that is not among them is evaluated on the
 //! items of its rule with the built-in means of its conditions, unless models
 //! are trained on it: its norms were meant to be there, and condition means
-//! in place of item means would pass unseen.
+//! in place of item means would pass unseen. Either kind has what the task
+//! reads in an item ([`super::reading`]).
 
 use anyhow::{Result, bail, ensure};
 use experiments::norms::{NormItem, Norms, conditions};
 
-use super::{EvaluationItem, NAMES, TaskError, by_name, evaluated, evaluated_only, known};
+use super::reading::{cluster, completed, read};
+use super::{Evaluated, EvaluationItem, NAMES, TaskError};
+use super::{by_name, evaluated, evaluated_only, known};
 
 /// The items of the tasks called `names`, in that order, and their norms.
 ///
@@ -21,6 +24,7 @@ use super::{EvaluationItem, NAMES, TaskError, by_name, evaluated, evaluated_only
 /// assert!(norms.human_cost("sternberg", &items[0].item_id).is_some());
 /// ```
 pub fn items(names: &[String], given: Option<Norms>) -> Result<(Vec<EvaluationItem>, Norms)> {
+    let given = given.map(completed);
     let mut items = Vec::new();
     let mut built_in = Vec::new();
     let mut by_condition = Vec::new();
@@ -46,12 +50,12 @@ pub fn items(names: &[String], given: Option<Norms>) -> Result<(Vec<EvaluationIt
                 tasks.join(", ")
             );
         }
-        let of_task = by_rule(name)?;
+        let (of_task, norms) = by_rule(name)?;
         ensure!(
             !of_task.is_empty(),
             "the items of {name} come with their norms: give a folder that has them"
         );
-        built_in.extend(of_task.iter().map(built_in_norm));
+        built_in.extend(norms);
         by_condition.push(name.clone());
         items.extend(of_task);
     }
@@ -73,17 +77,24 @@ fn of_norms(item: &NormItem) -> EvaluationItem {
     }
 }
 
-fn by_rule(name: &str) -> Result<Vec<EvaluationItem>, TaskError> {
+/// The items of a task's rule, and each with the built-in times of its condition.
+fn by_rule(name: &str) -> Result<(Vec<EvaluationItem>, Vec<NormItem>), TaskError> {
+    let of = |task: &dyn Evaluated| {
+        let items = task.evaluation_items();
+        let norms = items.iter().map(|item| built_in_norm(task, item)).collect();
+        (items, norms)
+    };
     match evaluated_only(name) {
-        Some(task) => Ok(task.evaluation_items()),
-        None => Ok(by_name(name)?.evaluation_items()),
+        Some(task) => Ok(of(task)),
+        None => Ok(of(&*by_name(name)?)),
     }
 }
 
-/// The item with the built-in times of its condition, where there are any.
-fn built_in_norm(item: &EvaluationItem) -> NormItem {
+/// The item with the built-in times of its condition, where there are any: then
+/// all items of the condition are one cluster.
+fn built_in_norm(task: &dyn Evaluated, item: &EvaluationItem) -> NormItem {
     let condition = conditions::lookup(&item.task, &item.condition);
-    NormItem {
+    let mut norm = NormItem {
         task: item.task.clone(),
         item_id: item.item_id.clone(),
         prompt: item.prompt.clone(),
@@ -93,12 +104,21 @@ fn built_in_norm(item: &EvaluationItem) -> NormItem {
         mean_rt_ms: condition.map(|c| c.mean_rt_ms),
         mean_log_rt: condition.and_then(|c| c.mean_log_rt),
         accuracy: condition.and_then(|c| c.accuracy),
+        cluster: condition.map(|_| cluster(task, &item.condition)),
         ..NormItem::default()
-    }
+    };
+    let covariates = read(task, &norm).unwrap_or_default().covariates.into_iter();
+    norm.covariates = covariates
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
+    norm
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use super::super::EVALUATED_NAMES;
     use super::*;
 
     fn names(names: &[&str]) -> Vec<String> {
@@ -131,6 +151,58 @@ mod tests {
         assert_eq!(norms.items("sternberg").len(), 120);
         let untimed = norms.items("syllogisms").iter();
         assert!(untimed.clone().all(|item| item.human_cost().is_none()));
+    }
+
+    #[test]
+    fn items_of_a_condition_are_one_cluster_in_digits_and_in_words() {
+        let (_, norms) = items(&NAMES.map(str::to_owned), None).unwrap();
+        let cluster = |task, id| norms.item(task, id).unwrap().cluster.clone().unwrap();
+        let tie = "addition/true/tie/sum=10";
+        assert_eq!(cluster("addition_digit", "5 + 5 = 10"), tie);
+        assert_eq!(cluster("addition_word", "five + five = ten"), tie);
+        let addend = "alphabet_arithmetic/true/addend=3";
+        assert_eq!(cluster("alphabet_arithmetic", "A+3=D"), addend);
+        assert_eq!(cluster("alphabet_arithmetic", "H+3=K"), addend);
+        for (tasks, conditions) in [(&NAMES[..1], 10), (&NAMES[1..], 42)] {
+            let items = tasks.iter().flat_map(|task| norms.items(task));
+            let clusters: BTreeSet<_> = items.map(|item| item.cluster.clone().unwrap()).collect();
+            assert_eq!(clusters.len(), conditions, "{tasks:?}");
+        }
+    }
+
+    #[test]
+    fn every_covariate_of_every_task_is_known_of_every_item_and_varies() {
+        let with_items = |task: &&str| *task != "spatial_relations";
+        let tasks = NAMES.into_iter().chain(EVALUATED_NAMES).filter(with_items);
+        let tasks: Vec<String> = tasks.map(str::to_owned).collect();
+        let (_, norms) = items(&tasks, None).unwrap();
+        for (task, expected) in [
+            ("alphabet_arithmetic", &["addend", "letter", "truth"][..]),
+            (
+                "addition_digit",
+                &["larger", "size", "smaller", "tie", "truth"],
+            ),
+            (
+                "addition_word",
+                &["larger", "size", "smaller", "tie", "truth"],
+            ),
+            ("sternberg", &["present", "size"]),
+            ("syllogisms", &["figure", "negative", "particular", "truth"]),
+            ("game24", &["largest", "search", "solutions"]),
+        ] {
+            let of_task = norms.items(task);
+            for item in of_task {
+                let names: Vec<&String> = item.covariates.keys().collect();
+                assert_eq!(names, expected, "{item:?}");
+                // An item without a time shares none with another.
+                assert_eq!(item.cluster.is_some(), item.human_cost().is_some());
+            }
+            for name in expected {
+                let values = of_task.iter().map(|item| item.covariates[*name].to_bits());
+                let values: BTreeSet<u64> = values.collect();
+                assert!(values.len() > 1, "{name} of {task}: {values:?}");
+            }
+        }
     }
 
     #[test]

@@ -33,6 +33,7 @@ pub mod grading;
 mod items;
 mod mix;
 mod problem;
+mod reading;
 mod space;
 mod spatial_relations;
 mod sternberg;
@@ -48,6 +49,7 @@ pub use evaluated::{EVALUATED_NAMES, Evaluated, evaluated_only, grade};
 pub use items::items;
 pub use mix::{Mix, PROBLEM, Proportions};
 pub use problem::{EvaluationItem, Kind, Problem, Split, Terms, Wording, squeeze};
+pub use reading::{Reading, completed};
 pub use space::Space;
 
 /// How a task writes the numbers it counts, for whoever writes work out.

@@ -14,6 +14,7 @@
 use super::Evaluated;
 use super::grading;
 use super::problem::EvaluationItem;
+use super::reading::{Reading, indicator};
 
 /// The task's name.
 pub(super) const NAME: &str = "spatial_relations";
@@ -31,11 +32,50 @@ impl Evaluated for SpatialRelations {
         Vec::new()
     }
 
+    /// Reads the premises: the sentences that end with a full stop and name one
+    /// direction. Covariates: `premises`, how many; `diagonals`, how many of them
+    /// name a direction between two others (north-east); `opposed`, on how many
+    /// of the two axes the premises go both ways; `alike`, whether all name one
+    /// direction.
+    fn read(&self, text: &str) -> Option<Reading> {
+        let sentences = text.split_inclusive(['.', '?', '!']);
+        let premises: Vec<String> = sentences
+            .filter(|sentence| sentence.ends_with('.'))
+            .filter_map(direction)
+            .filter(|direction| direction != NOWHERE)
+            .collect();
+        let named = |part: &str| premises.iter().any(|direction| direction.contains(part));
+        let axes = [("north", "south"), ("east", "west")];
+        let opposed = axes
+            .iter()
+            .filter(|(one, other)| named(one) && named(other));
+        let is_diagonal = |direction: &&String| direction.len() > "north".len();
+        let first = premises.first()?;
+        Some(Reading {
+            covariates: vec![
+                ("premises", premises.len() as f64),
+                (
+                    "diagonals",
+                    premises.iter().filter(is_diagonal).count() as f64,
+                ),
+                ("opposed", opposed.count() as f64),
+                (
+                    "alike",
+                    indicator(premises.iter().all(|direction| direction == first)),
+                ),
+            ],
+            problem: None,
+        })
+    }
+
     fn grade(&self, expected: &str, completion: &str) -> bool {
         let answer = grading::answer(completion).and_then(|answer| direction(&answer));
         answer.is_some() && answer == direction(expected)
     }
 }
+
+/// Where C is where A is, there is no direction to name.
+const NOWHERE: &str = "same";
 
 /// The one direction that a text names, `None` where it names none or several.
 fn direction(text: &str) -> Option<String> {
@@ -48,8 +88,7 @@ fn direction(text: &str) -> Option<String> {
     {
         let is_main = matches!(word, "north" | "south");
         let is_side = matches!(word, "east" | "west");
-        // Where C is where A is, there is no direction to name.
-        let is_none = word == "same";
+        let is_none = word == NOWHERE;
         let is_whole = matches!(word, "northeast" | "northwest" | "southeast" | "southwest");
         match named.last_mut() {
             Some(last) if is_side && joins => last.push_str(word),
@@ -68,6 +107,37 @@ fn direction(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn premises_are_read_and_the_question_is_not() {
+        let covariates = |one: &str, other: &str| {
+            let text = format!(
+                "The school is {one} of the bank. The bank is {other} of the gym. \
+                 Where is the gym relative to the school?"
+            );
+            let covariates = SpatialRelations.read(&text).unwrap().covariates;
+            covariates
+                .into_iter()
+                .map(|(_, value)| value)
+                .collect::<Vec<_>>()
+        };
+        for (one, other, expected) in [
+            ("east", "east", [2.0, 0.0, 0.0, 1.0]),
+            ("east", "north-west", [2.0, 1.0, 1.0, 0.0]),
+            ("north-east", "south west", [2.0, 2.0, 2.0, 0.0]),
+            ("southeast", "South-East", [2.0, 2.0, 0.0, 1.0]),
+        ] {
+            assert_eq!(covariates(one, other), expected, "{one}, {other}");
+        }
+        for text in [
+            "",
+            "east+north",
+            "Where is the gym?",
+            "They are in the same place.",
+        ] {
+            assert_eq!(SpatialRelations.read(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn the_same_place_is_an_answer_too() {

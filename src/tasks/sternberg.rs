@@ -14,6 +14,7 @@ use rand::seq::SliceRandom;
 
 use super::Evaluated;
 use super::problem::EvaluationItem;
+use super::reading::{Reading, indicator};
 use crate::random::stream;
 
 /// The task's name.
@@ -65,6 +66,27 @@ impl Evaluated for Sternberg {
         }
         items
     }
+
+    /// Reads `3 7 1 : 7` and `The list 3 7 1 contains 7.` Covariates: `size`, the
+    /// digits of the list; `present`, whether the digit asked for is one of them.
+    fn read(&self, text: &str) -> Option<Reading> {
+        let text = text.trim();
+        let sentence = text.strip_prefix("The list ");
+        let (list, digit) = match sentence.and_then(|text| text.strip_suffix('.')) {
+            Some(sentence) => sentence.split_once(" contains ")?,
+            None => text.split_once(" : ")?,
+        };
+        let list: Vec<&str> = list.split_whitespace().collect();
+        let is_digit = |text: &&str| matches!(text.as_bytes(), [b'0'..=b'9']);
+        let all_digits = list.iter().chain([&digit]).all(is_digit);
+        (all_digits && !list.is_empty()).then(|| Reading {
+            covariates: vec![
+                ("size", list.len() as f64),
+                ("present", indicator(list.contains(&digit))),
+            ],
+            problem: None,
+        })
+    }
 }
 
 #[cfg(test)]
@@ -86,6 +108,35 @@ mod tests {
             assert_eq!(digits.len(), list.split(' ').count(), "{item:?}");
             assert_eq!(item.answer, digits.contains(digit).to_string(), "{item:?}");
             assert!(item.prompt.contains(list) && item.prompt.ends_with(&format!(" {digit}.")));
+        }
+    }
+
+    #[test]
+    fn a_list_is_read_in_its_prompt_and_in_its_name() {
+        for (text, size, present) in [
+            ("The list 3 7 1 contains 7.", 3.0, 1.0),
+            ("3 7 1 : 7", 3.0, 1.0),
+            ("The list 3 contains 7.", 1.0, 0.0),
+            ("3 : 7", 1.0, 0.0),
+        ] {
+            let covariates = Sternberg.read(text).unwrap().covariates;
+            assert_eq!(covariates, [("size", size), ("present", present)], "{text}");
+        }
+        for text in [
+            "",
+            "3 7 1",
+            "Was 7 in 3 7 1?",
+            "a b : a",
+            "3 12 : 3",
+            "The list  contains 7.",
+        ] {
+            assert_eq!(Sternberg.read(text), None, "{text}");
+        }
+        for item in Sternberg.evaluation_items() {
+            let of_prompt = Sternberg.read(&item.prompt);
+            assert_eq!(of_prompt, Sternberg.read(&item.item_id), "{item:?}");
+            let present = f64::from(u8::from(item.answer == "true"));
+            assert_eq!(of_prompt.unwrap().covariates[1], ("present", present));
         }
     }
 

@@ -18,6 +18,7 @@
 
 use super::Evaluated;
 use super::problem::EvaluationItem;
+use super::reading::{Reading, indicator};
 
 /// The task's name.
 pub(super) const NAME: &str = "syllogisms";
@@ -118,6 +119,19 @@ fn follows(premises: [Statement; 2], conclusion: Statement) -> bool {
         .all(|model| conclusion.holds(model))
 }
 
+/// The premises of a form: their moods, and the figure from 1.
+fn premises(moods: [Mood; 2], figure: usize) -> Option<[Statement; 2]> {
+    let [one, other] = moods;
+    let [first, second] = *FIGURES.get(figure.checked_sub(1)?)?;
+    Some(
+        [(one, first), (other, second)].map(|(mood, (first, second))| Statement {
+            mood,
+            first,
+            second,
+        }),
+    )
+}
+
 fn sentence(words: &str) -> String {
     let mut letters = words.chars();
     let first = letters.next().map(|letter| letter.to_ascii_uppercase());
@@ -133,15 +147,10 @@ impl Evaluated for Syllogisms {
         let mut items = Vec::new();
         for (one, one_letter) in MOODS {
             for (other, other_letter) in MOODS {
-                for (figure, terms) in (1..).zip(FIGURES) {
-                    let [premise, second] =
-                        [(one, terms[0]), (other, terms[1])].map(|(mood, (first, second))| {
-                            Statement {
-                                mood,
-                                first,
-                                second,
-                            }
-                        });
+                for figure in 1..=FIGURES.len() {
+                    let Some([premise, second]) = premises([one, other], figure) else {
+                        continue;
+                    };
                     let form = format!("{one_letter}{other_letter}{figure}");
                     for (mood, letter) in MOODS {
                         for (first, last) in [(A, C), (C, A)] {
@@ -171,6 +180,40 @@ impl Evaluated for Syllogisms {
             }
         }
         items
+    }
+
+    /// Reads `AE2:Oac`. Covariates: `figure`; `negative` and `particular`, how
+    /// many of the three statements say `no` or `not`, and how many `some`;
+    /// `truth`, whether the conclusion follows.
+    fn read(&self, text: &str) -> Option<Reading> {
+        let letters: Vec<char> = text.trim().chars().collect();
+        let [one, other, figure, ':', mood, first, last] = letters[..] else {
+            return None;
+        };
+        let named = |letter: char| MOODS.into_iter().find(|(_, name)| *name == letter);
+        let mood_of = |letter: char| named(letter).map(|(mood, _)| mood);
+        let term = |letter: char| LETTERS.into_iter().position(|name| name == letter);
+        let figure = figure.to_digit(10)?;
+        let premises = premises([mood_of(one)?, mood_of(other)?], figure as usize)?;
+        let conclusion = Statement {
+            mood: mood_of(mood)?,
+            first: term(first)?,
+            second: term(last)?,
+        };
+        let moods = premises.map(|premise| premise.mood);
+        let count = |of: [Mood; 2]| {
+            let moods = moods.iter().chain([&conclusion.mood]);
+            moods.filter(|mood| of.contains(mood)).count() as f64
+        };
+        Some(Reading {
+            covariates: vec![
+                ("figure", f64::from(figure)),
+                ("negative", count([Mood::No, Mood::SomeNot])),
+                ("particular", count([Mood::Some, Mood::SomeNot])),
+                ("truth", indicator(follows(premises, conclusion))),
+            ],
+            problem: None,
+        })
     }
 }
 
@@ -208,6 +251,34 @@ mod tests {
         assert_eq!(valid.count(), 48);
         let names: BTreeSet<&str> = items.iter().map(|item| item.item_id.as_str()).collect();
         assert_eq!(names.len(), items.len());
+    }
+
+    #[test]
+    fn an_item_is_read_by_its_name() {
+        let covariates = |text: &str| Syllogisms.read(text).map(|reading| reading.covariates);
+        let expected = |figure, negative, particular, truth| {
+            Some(vec![
+                ("figure", figure),
+                ("negative", negative),
+                ("particular", particular),
+                ("truth", truth),
+            ])
+        };
+        assert_eq!(covariates("AA1:Aac"), expected(1.0, 0.0, 0.0, 1.0));
+        assert_eq!(covariates("OE4:Iac"), expected(4.0, 2.0, 2.0, 0.0));
+        for text in [
+            "", "AA1", "AA0:Aac", "AA5:Aac", "AB1:Aac", "AA1:Aad", "AA1-Aac",
+        ] {
+            assert_eq!(covariates(text), None, "{text}");
+        }
+        for item in Syllogisms.evaluation_items() {
+            let truth = covariates(&item.item_id).unwrap()[3];
+            assert_eq!(
+                truth,
+                ("truth", indicator(item.answer == "true")),
+                "{item:?}"
+            );
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ use experiments::norms::NormItem;
 use super::Evaluated;
 use super::grading;
 use super::problem::EvaluationItem;
+use super::reading::Reading;
 use expression::Expression;
 
 /// The task's name.
@@ -41,7 +42,7 @@ impl Evaluated for Game24 {
             for b in a..=LARGEST {
                 for c in b..=LARGEST {
                     for d in c..=LARGEST {
-                        if solver::is_solvable([a, b, c, d]) {
+                        if solver::search([a, b, c, d]).is_some() {
                             let puzzle = format!("{a} {b} {c} {d}");
                             items.push(EvaluationItem {
                                 task: NAME.to_owned(),
@@ -64,8 +65,24 @@ impl Evaluated for Game24 {
         [&item.prompt, &item.item_id]
             .into_iter()
             .find_map(|text| numbers(text))
-            .filter(|numbers| solver::is_solvable(*numbers))
+            .filter(|numbers| solver::search(*numbers).is_some())
             .map_or_else(String::new, |[a, b, c, d]| format!("{a} {b} {c} {d}"))
+    }
+
+    /// Reads four numbers that make 24. Covariates: `largest`, the largest number;
+    /// `solutions`, how many there are; `search`, how many boards a search in a
+    /// fixed order meets until the first.
+    fn read(&self, text: &str) -> Option<Reading> {
+        let numbers = numbers(text)?;
+        let search = solver::search(numbers)?;
+        Some(Reading {
+            covariates: vec![
+                ("largest", f64::from(numbers.into_iter().max()?)),
+                ("solutions", solver::solutions(numbers) as f64),
+                ("search", f64::from(search)),
+            ],
+            problem: None,
+        })
     }
 
     fn grade(&self, expected: &str, completion: &str) -> bool {
@@ -150,6 +167,17 @@ mod tests {
             &long,
         ] {
             assert!(!Game24.grade("1 1 4 6", answer), "{answer}");
+        }
+    }
+
+    #[test]
+    fn a_puzzle_is_read_whatever_the_order_of_its_numbers() {
+        let covariates = |text| Game24.read(text).map(|reading| reading.covariates);
+        let found = covariates("3 3 8 8").unwrap();
+        assert_eq!(found[..2], [("largest", 8.0), ("solutions", 1.0)]);
+        assert_eq!(covariates("Use 8, 3, 8 and 3"), Some(found));
+        for text in ["", "3 8 8", "1 1 1 1", "3 3 8 8 8"] {
+            assert_eq!(covariates(text), None, "{text}");
         }
     }
 
