@@ -16,7 +16,7 @@ use crate::alignment::design::Design;
 use crate::alignment::fingerprint::{Agreement, Costs};
 use crate::alignment::inflation;
 use crate::alignment::predictors::Span;
-use crate::alignment::training::Training;
+use crate::alignment::training::{Training, UNLIMITED};
 use crate::alignment::within_task::{CURVE, Pairs};
 use crate::comparison::contrasts::{Trained, contrast};
 use crate::comparison::{Contrast, Measure, Verdict};
@@ -102,7 +102,7 @@ fn hold_contrasts(held: &mut Held, made: &Made<'_>) {
         let tasks: Vec<usize> = (0..made.design.tasks.len()).collect();
         let smallest = asked["sesoi"].as_f64();
         let found = contrast(made.design, made.trained, [&arm, &against], measure, &tasks, smallest);
-        if asked.get("undefined").is_some() {
+        if let Some(trainings) = asked.get("undefined").and_then(Value::as_array) {
             held.found.push(Deviation {
                 group: "undefined contrasts".to_owned(),
                 figure: format!("{arm} - {against} {measure:?}"),
@@ -111,9 +111,28 @@ fn hold_contrasts(held: &mut Held, made: &Made<'_>) {
                 deviation: if found.difference.value.is_none() { 0.0 } else { f64::INFINITY },
                 tolerance: 0.0,
             });
+            for (nth, training) in trainings.iter().enumerate() {
+                let nth = nth.to_string();
+                let path = ["contrasts", &place, "undefined", &nth, "0"];
+                held.relative("too unreliable", &path, unreliable(made, [&arm, &against], training));
+            }
             continue;
         }
         hold_contrast(held, &at, &found);
+    }
+}
+
+/// The seed of a training, where its r at unlimited samples is undefined on a task.
+fn unreliable(made: &Made<'_>, arms: [&str; 2], training: &Value) -> Result<f64, Undefined> {
+    let (seed, task) = (training[0].as_u64(), training[1].as_str());
+    let task = made.design.tasks.iter().position(|found| Some(found.name) == task);
+    let mut trainings = arms.iter().filter_map(|arm| made.trained.get(*arm)).flatten();
+    let found = task.is_some_and(|task| {
+        trainings.any(|t| t.model.seed == seed && t.whole(task, UNLIMITED).is_err())
+    });
+    match seed.filter(|_| found) {
+        Some(seed) => Ok(seed as f64),
+        None => Err(Undefined::Because("it is reliable enough".into())),
     }
 }
 
