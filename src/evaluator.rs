@@ -154,6 +154,7 @@ pub(crate) fn answers(
         traces.push(Trace {
             model: name.to_owned(),
             seed,
+            teacher: None,
             task: item.task.clone(),
             item_id: item.item_id.clone(),
             sample: (index % samples) as u32,

@@ -124,6 +124,7 @@ fn traces(design: &Design, norms: &Norms) -> Vec<Trace> {
                 traces.push(Trace {
                     model: card.name.clone(),
                     seed,
+                    teacher: None,
                     task: item.task.clone(),
                     item_id: item.item_id.clone(),
                     sample,

@@ -37,6 +37,7 @@ fn make(path: &Path, rows: u64) -> Result<(), Box<dyn Error>> {
         writer.push(Trace {
             model: format!("model-{model}"),
             seed: None,
+            teacher: None,
             task: format!("task-{}", cell / ITEMS),
             item_id: format!("item {} of task {}", cell % ITEMS, cell / ITEMS),
             sample: sample as u32,

@@ -38,6 +38,10 @@ pub struct Trace {
     /// Training seed; absent for a model that was trained once, elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
+    /// Training seed of the teacher that this training learned from, the same in
+    /// all records of a training; absent where there was none or it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub teacher: Option<u64>,
     /// Task name.
     pub task: String,
     /// Item name, unique within its task.
@@ -63,9 +67,10 @@ pub struct Trace {
 }
 
 /// The fields of a [`Trace`], as keys and as columns.
-const FIELDS: [&str; 12] = [
+const FIELDS: [&str; 13] = [
     "model",
     "seed",
+    "teacher",
     "task",
     "item_id",
     "sample",
@@ -119,6 +124,25 @@ pub enum RecordError {
         /// Its model, seed, task, item and sample.
         record: String,
     },
+    /// Two records of one training name different teachers.
+    #[error(
+        "{path}, {row}: model `{model}`, seed {seed}, names the teacher {found}, and {first} before: \
+         a training has one teacher; correct the rows, or give each training a seed of its own"
+    )]
+    Teachers {
+        /// The file.
+        path: PathBuf,
+        /// The later row.
+        row: String,
+        /// The training's model.
+        model: String,
+        /// Its seed, or "none".
+        seed: String,
+        /// The teacher that the row names, or "none".
+        found: String,
+        /// The one that an earlier row named, or "none".
+        first: String,
+    },
     /// Not one row of a file is a record.
     #[error("{path}: none of its {rows} rows is a record; the first: {first}")]
     NoRecords {
@@ -161,6 +185,7 @@ pub fn read(path: &Path) -> Result<Vec<Trace>, RecordError> {
         Ok(())
     })?;
     refuse_duplicates(path, unit, &traces)?;
+    refuse_teachers(path, unit, &traces)?;
     Ok(traces.into_iter().map(|(_, trace)| trace).collect())
 }
 
@@ -297,12 +322,47 @@ fn refuse_duplicates(
                 record: format!(
                     "model `{}`, seed {}, task `{}`, item `{}`, sample {}",
                     trace.model,
-                    trace.seed.map_or("none".into(), |seed| seed.to_string()),
+                    or_none(trace.seed),
                     trace.task,
                     trace.item_id,
                     trace.sample
                 ),
             });
+        }
+    }
+    Ok(())
+}
+
+/// A seed in words.
+fn or_none(seed: Option<u64>) -> String {
+    seed.map_or_else(|| "none".to_owned(), |seed| seed.to_string())
+}
+
+/// The error of a record that names another teacher than one of its training before.
+fn other_teacher(path: &Path, row: String, trace: &Trace, first: Option<u64>) -> RecordError {
+    RecordError::Teachers {
+        path: path.into(),
+        row,
+        model: trace.model.clone(),
+        seed: or_none(trace.seed),
+        found: or_none(trace.teacher),
+        first: or_none(first),
+    }
+}
+
+/// Refuses a training whose records name several teachers; `unit` is "line" or "row".
+fn refuse_teachers(path: &Path, unit: &str, traces: &[(usize, Trace)]) -> Result<(), RecordError> {
+    let mut teachers = HashMap::new();
+    for (number, trace) in traces {
+        let training = (trace.model.as_str(), trace.seed);
+        let first = *teachers.entry(training).or_insert(trace.teacher);
+        if first != trace.teacher {
+            return Err(other_teacher(
+                path,
+                format!("{unit} {number}"),
+                trace,
+                first,
+            ));
         }
     }
     Ok(())

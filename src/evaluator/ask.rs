@@ -200,6 +200,7 @@ fn line(name: &str, item: &EvaluationItem, sample: u32, reply: Reply) -> Line {
         trace: Trace {
             model: name.to_owned(),
             seed: None,
+            teacher: None,
             task: item.task.clone(),
             item_id: item.item_id.clone(),
             sample,

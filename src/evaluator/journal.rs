@@ -183,6 +183,7 @@ mod tests {
             trace: Trace {
                 model: "m".into(),
                 seed: None,
+                teacher: None,
                 task: "t".into(),
                 item_id: "i".into(),
                 sample,

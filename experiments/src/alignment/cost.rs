@@ -82,6 +82,8 @@ pub type TaskItems = BTreeMap<String, ItemMeans>;
 pub struct ModelItems {
     /// Training seed; `None` for a model without one.
     pub seed: Option<u64>,
+    /// Training seed of the teacher that it learned from, where the records name one.
+    pub teacher: Option<u64>,
     /// Its items, by task.
     pub tasks: BTreeMap<String, TaskItems>,
 }
@@ -176,6 +178,7 @@ pub fn items<'a>(traces: impl IntoIterator<Item = &'a Trace>, counting: Counting
         if seeds.last().is_none_or(|last| last.seed != seed) {
             seeds.push(ModelItems {
                 seed,
+                teacher: samples.first().and_then(|trace| trace.teacher),
                 ..ModelItems::default()
             });
         }

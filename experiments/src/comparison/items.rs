@@ -63,6 +63,7 @@ mod tests {
         let trace = |model: &str, id: &str, text: Option<&str>| Trace {
             model: model.into(),
             seed: Some(1),
+            teacher: None,
             task: "t".into(),
             item_id: id.into(),
             sample: 0,

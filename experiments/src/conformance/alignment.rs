@@ -31,6 +31,7 @@ impl Models<'_> {
     fn get(&self, name: &str) -> &ModelItems {
         static EMPTY: ModelItems = ModelItems {
             seed: None,
+            teacher: None,
             tasks: BTreeMap::new(),
         };
         self.items

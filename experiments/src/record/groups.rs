@@ -1,7 +1,7 @@
 //! Records of a Parquet table, one group of rows after another, so that a file
 //! far larger than memory is read in the room of its largest group.
 //!
-//! `seed`, `answer` and `completion` may be absent, as in JSONL. Whole numbers
+//! `seed`, `teacher`, `answer` and `completion` may be absent, as in JSONL. Whole numbers
 //! are read in whatever type their writer chose, also as names and answers.
 
 use std::fs::File;
@@ -49,9 +49,10 @@ impl Holds {
 }
 
 /// The columns of a record, what they hold, and whether a table must have them.
-const COLUMNS: [(&str, Holds, bool); 12] = [
+const COLUMNS: [(&str, Holds, bool); 13] = [
     ("model", Holds::Text, true),
     ("seed", Holds::Count, false),
+    ("teacher", Holds::Count, false),
     ("task", Holds::Text, true),
     ("item_id", Holds::Text, true),
     ("sample", Holds::Count, true),
@@ -124,10 +125,11 @@ impl Cells {
 }
 
 /// The next row of a group: the cells must all be moved, whatever is wrong with one.
-fn trace(cells: &mut [Cells; 12]) -> Result<Trace, String> {
+fn trace(cells: &mut [Cells; 13]) -> Result<Trace, String> {
     let [
         model,
         seed,
+        teacher,
         task,
         item_id,
         sample,
@@ -147,6 +149,7 @@ fn trace(cells: &mut [Cells; 12]) -> Result<Trace, String> {
     let (answer, completion) = (answer.text("answer"), completion.text("completion"));
     let (correct, truncated) = (correct.truth(), truncated.truth());
     let seed = seed.count::<u64>("seed");
+    let teacher = teacher.count::<u64>("teacher");
     let sample = sample.count::<u32>("sample");
     let prompt = prompt.count::<u32>("prompt_tokens");
     let reasoning = reasoning.count::<u32>("reasoning_tokens");
@@ -155,6 +158,7 @@ fn trace(cells: &mut [Cells; 12]) -> Result<Trace, String> {
     Ok(Trace {
         model: model?.ok_or_else(|| absent("model"))?,
         seed: seed?,
+        teacher: teacher?,
         task: task?.ok_or_else(|| absent("task"))?,
         item_id: item_id?.ok_or_else(|| absent("item_id"))?,
         sample: sample?.ok_or_else(|| absent("sample"))?,
@@ -222,7 +226,7 @@ fn cells(
     length: usize,
     group: &RowGroupMetadata,
     fields: &[Option<Field>],
-) -> Result<[Cells; 12], Refusal> {
+) -> Result<[Cells; 13], Refusal> {
     let fetch = |range: Range<usize>| {
         let mut file = file;
         // The range was held to the file's length.

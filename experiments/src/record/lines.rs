@@ -11,8 +11,9 @@ use super::{FIELDS, RecordError, Trace, io_error};
 use crate::text::{self, misnamed};
 
 /// The fields that are counts, refused below 0 by name.
-const COUNTS: [&str; 5] = [
+const COUNTS: [&str; 6] = [
     "seed",
+    "teacher",
     "sample",
     "prompt_tokens",
     "reasoning_tokens",
@@ -51,10 +52,11 @@ fn explain(line: &str, error: &serde_json::Error) -> String {
         return format!("not a JSON object ({error})");
     };
     let is_no_count = |name: &&str| {
+        let is_seed = matches!(*name, "seed" | "teacher");
         fields.get(*name).is_some_and(|v| {
             !(v.as_u64()
-                .is_some_and(|v| *name == "seed" || u32::try_from(v).is_ok())
-                || *name == "seed" && v.is_null())
+                .is_some_and(|v| is_seed || u32::try_from(v).is_ok())
+                || is_seed && v.is_null())
         })
     };
     match COUNTS.iter().find(|name| is_no_count(name)) {

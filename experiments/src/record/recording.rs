@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
-use super::{RecordError, Trace, each, unit};
+use super::{RecordError, Trace, each, other_teacher, unit};
 use crate::alignment::cost::{self, Counting, Items, ModelItems};
 
 /// Bytes of completions that are kept for reading side by side.
@@ -45,6 +45,7 @@ impl Row {
         Trace {
             model: String::new(),
             seed: None,
+            teacher: None,
             task: String::new(),
             item_id: String::new(),
             sample: self.sample,
@@ -116,6 +117,8 @@ pub struct Recording {
     item_ids: Names,
     cells: Vec<Cell>,
     numbers: HashMap<Cell, u32>,
+    /// The teacher of each training, by its model's number and its seed.
+    teachers: HashMap<(u32, Option<u64>), Option<u64>>,
     rows: Vec<Row>,
     settled: usize,
     duplicates: usize,
@@ -129,7 +132,8 @@ pub struct Recording {
 impl Recording {
     /// Takes in every record of a file; `copy` is handed each of them.
     ///
-    /// A file without a single record is refused.
+    /// A file without a single record is refused, and so are records of one
+    /// training that name different teachers.
     pub fn read(
         &mut self,
         path: &Path,
@@ -149,7 +153,7 @@ impl Recording {
             faults.of += 1;
             match trace {
                 Ok(trace) => {
-                    self.push(path, &trace)?;
+                    self.push(path, (unit, number), &trace)?;
                     copy(trace)?;
                 }
                 Err(detail) => {
@@ -177,14 +181,33 @@ impl Recording {
 
     /// Takes in records that are in memory.
     pub fn extend(&mut self, path: &Path, traces: &[Trace]) -> Result<(), RecordError> {
-        traces.iter().try_for_each(|trace| self.push(path, trace))?;
+        for (number, trace) in traces.iter().enumerate() {
+            self.push(path, ("record", number + 1), trace)?;
+        }
         self.settle();
         Ok(())
     }
 
-    fn push(&mut self, path: &Path, trace: &Trace) -> Result<(), RecordError> {
+    /// `row` is what a row is called, and its number from 1.
+    fn push(
+        &mut self,
+        path: &Path,
+        (unit, number): (&str, usize),
+        trace: &Trace,
+    ) -> Result<(), RecordError> {
+        let model = self.models.number(&trace.model);
+        let teacher = self.teachers.entry((model, trace.seed));
+        let first = *teacher.or_insert(trace.teacher);
+        if first != trace.teacher {
+            return Err(other_teacher(
+                path,
+                format!("{unit} {number}"),
+                trace,
+                first,
+            ));
+        }
         let cell = Cell {
-            model: self.models.number(&trace.model),
+            model,
             seed: trace.seed,
             task: self.tasks.number(&trace.task),
             item: self.item_ids.number(&trace.item_id),
@@ -269,6 +292,7 @@ impl Recording {
         let Some(&number) = self.models.numbers.get(model) else {
             return;
         };
+        self.teachers.retain(|(model, _), _| *model != number);
         let cells = &self.cells;
         self.rows
             .retain(|row| cells[row.cell() as usize].model != number);
@@ -289,14 +313,15 @@ impl Recording {
 
     /// Takes in another recording.
     pub fn absorb(&mut self, other: Self) -> Result<(), RecordError> {
-        for row in &other.rows {
+        for (index, row) in other.rows.iter().enumerate() {
             let cell = other.cells[row.cell() as usize];
             let mut trace = row.trace();
             other.models.of(cell.model).clone_into(&mut trace.model);
             other.tasks.of(cell.task).clone_into(&mut trace.task);
             other.item_ids.of(cell.item).clone_into(&mut trace.item_id);
             trace.seed = cell.seed;
-            self.push(Path::new("the other run"), &trace)?;
+            trace.teacher = other.teacher(cell.model, cell.seed);
+            self.push(Path::new("the other run"), ("record", index + 1), &trace)?;
         }
         self.duplicates += other.duplicates;
         self.first_duplicate = self.first_duplicate.take().or(other.first_duplicate);
@@ -305,6 +330,11 @@ impl Recording {
         self.shown.extend(other.shown);
         self.settle();
         Ok(())
+    }
+
+    /// The teacher of a training; `None` where it has none.
+    fn teacher(&self, model: u32, seed: Option<u64>) -> Option<u64> {
+        self.teachers.get(&(model, seed)).copied().flatten()
     }
 
     /// Models in the order in which they were met.
@@ -368,6 +398,7 @@ impl Recording {
                 .entry((cell.model, cell.seed))
                 .or_insert_with(|| ModelItems {
                     seed: cell.seed,
+                    teacher: self.teacher(cell.model, cell.seed),
                     ..ModelItems::default()
                 });
             model

@@ -31,12 +31,13 @@ fn frame(path: &Path, traces: &[Trace]) -> Result<DataFrame, RecordError> {
     let counts = |name: &str, of: fn(&Trace) -> u32| {
         Column::new(name.into(), traces.iter().map(of).collect::<Vec<u32>>())
     };
+    let seeds = |name: &str, of: fn(&Trace) -> Option<u64>| {
+        Column::new(name.into(), traces.iter().map(of).collect::<Vec<_>>())
+    };
     let columns = vec![
         texts("model", traces, |t| Some(&t.model)),
-        Column::new(
-            "seed".into(),
-            traces.iter().map(|t| t.seed).collect::<Vec<Option<u64>>>(),
-        ),
+        seeds("seed", |t| t.seed),
+        seeds("teacher", |t| t.teacher),
         texts("task", traces, |t| Some(&t.task)),
         texts("item_id", traces, |t| Some(&t.item_id)),
         counts("sample", |t| t.sample),

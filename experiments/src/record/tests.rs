@@ -8,6 +8,7 @@ fn trace(sample: u32) -> Trace {
     Trace {
         model: "grpo".into(),
         seed: Some(u64::MAX),
+        teacher: Some(11),
         task: "alphabet_arithmetic".into(),
         item_id: "A+3=D".into(),
         sample,
@@ -24,6 +25,7 @@ fn trace(sample: u32) -> Trace {
 fn some() -> Vec<Trace> {
     let bare = Trace {
         seed: None,
+        teacher: None,
         correct: None,
         answer: None,
         completion: None,
@@ -90,6 +92,43 @@ fn unknown_keys_and_empty_lines_are_passed_over() {
     assert_eq!(
         (traces.len(), traces[0].correct, traces[0].seed),
         (1, None, None)
+    );
+}
+
+#[test]
+fn a_training_has_one_teacher() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let of = |sample: u32, seed: u64, teacher: Option<u64>| Trace {
+        seed: Some(seed),
+        teacher,
+        ..trace(sample)
+    };
+    let sound = [of(0, 1, Some(11)), of(1, 1, Some(11)), of(0, 2, None)];
+    for (name, unit) in [("t.jsonl", "line"), ("t.parquet", "row")] {
+        let path = folder.path().join(name);
+        write(&path, &sound).expect("written");
+        assert_eq!(read(&path).expect("read"), sound, "{name}");
+        for (teacher, words) in [
+            (Some(12), "names the teacher 12, and 11 before"),
+            (None, "names the teacher none, and 11 before"),
+        ] {
+            let mut traces = sound.to_vec();
+            traces.push(of(2, 1, teacher));
+            write(&path, &traces).expect("written");
+            let read_all = read(&path).expect_err("refused").to_string();
+            let mut recording = Recording::default();
+            let compact = recording.read(&path, |_| Ok(()));
+            let compact = compact.expect_err("refused").to_string();
+            assert_eq!(read_all, compact);
+            let place = format!("{unit} 4: model `grpo`, seed 1, {words}");
+            assert!(read_all.contains(&place), "{place}: {read_all}");
+        }
+    }
+    let line = serde_json::to_string(&sound[0]).expect("JSON");
+    let message = error_of("t.jsonl", &line.replace("\"teacher\":11", "\"teacher\":-1"));
+    assert!(
+        message.contains("`teacher` is -1, not a count"),
+        "{message}"
     );
 }
 

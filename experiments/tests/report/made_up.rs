@@ -163,6 +163,7 @@ fn traces(cards: &[ArmCard], norms: &Norms, size: Size) -> Vec<Trace> {
                     traces.push(Trace {
                         model: card.name.clone(),
                         seed: Some(seed),
+                        teacher: None,
                         task: item.task.clone(),
                         item_id: item.item_id.clone(),
                         sample,

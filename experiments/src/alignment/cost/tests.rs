@@ -12,6 +12,7 @@ pub(crate) fn trace(
     Trace {
         model: model.into(),
         seed: None,
+        teacher: None,
         task: "t".into(),
         item_id: item.into(),
         sample,

@@ -46,6 +46,7 @@ fn compared(seeds: &[u64]) -> Comparison {
                 ] {
                     traces.push(Trace {
                         seed: Some(seed),
+                        teacher: None,
                         task: task.clone(),
                         correct: Some(right),
                         ..cost::tests::trace(model, &i.to_string(), 0, times * tokens, None)

@@ -8,6 +8,7 @@ fn trace(model: &str, item: u32, sample: u32, tokens: u32) -> Trace {
     Trace {
         model: model.into(),
         seed: (model == "seeded").then_some(7),
+        teacher: None,
         task: format!("task {}", item % 2),
         item_id: format!("item {item}"),
         sample,
@@ -79,6 +80,39 @@ fn only_what_is_compared_is_taken_and_the_rest_is_named() {
     assert!(note.ends_with("left out: seeded; task 0."), "{note}");
     let both = [tasks[0].clone(), "task 0".to_owned()];
     assert_eq!(recording.others(&["a", "b", "seeded"], &both), None);
+}
+
+#[test]
+fn teachers_go_with_their_trainings_from_file_to_file() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let of = |seed: u64, teacher: u64, item: u32| Trace {
+        seed: Some(seed),
+        teacher: Some(teacher),
+        ..trace("sft", item, 0, 5)
+    };
+    let recording = |name: &str, traces: &[Trace]| {
+        let path = folder.path().join(name);
+        write(&path, traces).expect("written");
+        read(&path)
+    };
+    let mut both = recording("one.parquet", &[of(1, 11, 0), of(1, 11, 1)]);
+    let other = recording("two.jsonl", &[of(2, 12, 0), of(2, 12, 1), of(1, 11, 1)]);
+    both.absorb(other).expect("the same teachers");
+    let tasks = ["task 0".to_owned(), "task 1".to_owned()];
+    let items = both.items(&["sft"], &tasks, false);
+    let teachers = items.models["sft"].iter();
+    let teachers: Vec<_> = teachers.map(|model| (model.seed, model.teacher)).collect();
+    assert_eq!(teachers, [(Some(1), Some(11)), (Some(2), Some(12))]);
+    assert_eq!(both.notes().len(), 1);
+    let third = recording("three.jsonl", &[of(2, 13, 3)]);
+    let error = both.absorb(third).expect_err("another teacher").to_string();
+    assert!(
+        error.contains("seed 2, names the teacher 13, and 12 before"),
+        "{error}"
+    );
+    both.forget("sft");
+    let again = recording("four.jsonl", &[of(2, 13, 3)]);
+    both.absorb(again).expect("nothing is left of the others");
 }
 
 #[test]

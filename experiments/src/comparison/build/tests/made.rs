@@ -77,6 +77,7 @@ pub(super) fn made() -> Made {
                         traces.push(Trace {
                             model: model.into(),
                             seed: Some(seed),
+                            teacher: None,
                             task: task.into(),
                             item_id: format!("item {i}"),
                             sample,
