@@ -184,6 +184,7 @@ fn time(design: &Design) {
         baseline: None,
         flaws: &[],
         recipes: Vec::new(),
+        questions: Vec::new(),
     });
     let seconds = started.elapsed().as_secs_f64();
     match found {

@@ -14,6 +14,7 @@ use rayon::prelude::*;
 use super::contrasts::Trained;
 use super::error::ComparisonError;
 use super::fairness::Flaw;
+use super::question::Asked;
 use super::recipe::Recipe;
 use super::{
     Comparison, ConstantAnswer, Curve, TrainingLog, arms, contrasts, fairness, further, matched,
@@ -68,6 +69,8 @@ pub struct Input<'a> {
     pub flaws: &'a [Flaw],
     /// How each arm was trained; empty for recorded models.
     pub recipes: Vec<Recipe>,
+    /// What is asked of the arms, and when it was.
+    pub questions: Vec<Asked>,
 }
 
 fn joined<T: AsRef<str>>(names: impl IntoIterator<Item = T>) -> String {

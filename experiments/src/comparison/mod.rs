@@ -11,6 +11,7 @@ pub mod further;
 pub mod items;
 pub mod matched;
 mod notes;
+pub mod question;
 pub mod recipe;
 mod sorted;
 mod training;
@@ -27,6 +28,7 @@ pub use error::ComparisonError;
 pub use fairness::{Condition, Fairness, Flaw};
 pub use further::Further;
 pub use matched::Matched;
+pub use question::{Asked, Question, When};
 pub use recipe::Recipe;
 pub use training::TrainingLog;
 

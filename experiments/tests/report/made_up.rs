@@ -72,6 +72,7 @@ pub(crate) fn made_up(size: Size) -> (Comparison, Vec<ItemCompletions>) {
         baseline: None,
         flaws: &[],
         recipes: Vec::new(),
+        questions: Vec::new(),
     });
     (found.unwrap(), item_completions(&traces, &norms, &tasks))
 }

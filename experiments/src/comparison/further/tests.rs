@@ -81,6 +81,7 @@ fn compared(seeds: &[u64]) -> Comparison {
         baseline: None,
         flaws: &[],
         recipes: Vec::new(),
+        questions: Vec::new(),
     })
     .expect("compared")
 }

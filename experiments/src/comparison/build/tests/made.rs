@@ -136,5 +136,6 @@ pub(super) fn input(made: &Made) -> Input<'_> {
         baseline: None,
         flaws: &[],
         recipes: Vec::new(),
+        questions: Vec::new(),
     }
 }
