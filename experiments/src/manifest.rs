@@ -8,6 +8,7 @@
 //! RUN/definition.toml                    the definition as it was given, overrides applied
 //! RUN/formats.json                       number formats that were measured, where it leaves any open
 //! RUN/inputs.json                        hashes of the files from outside, as the run began with them
+//! RUN/questions.json                     what was asked before the first stage, where anything was
 //! RUN/inputs/HASH/FILE                   copies of the rewards' files
 //! RUN/teacher/…                          the teacher's training and its traces.jsonl
 //! RUN/arms/ARM/seed-S/metrics.jsonl      one object a step: {"step":…, "seconds":…, "loss":…, …}
@@ -32,6 +33,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::alignment::cost::CutOff;
+use crate::comparison::Asked;
 
 /// What an arm is to the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -161,6 +163,9 @@ pub struct Manifest {
     /// What samples count for that the token cap cut off.
     #[serde(default, skip_serializing_if = "CutOff::is_cap")]
     pub cut_off: CutOff,
+    /// What is asked of the arms, and when it was.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub questions: Vec<Asked>,
     /// What a reader must know beyond what the records show: answers that are
     /// missing, rows that were no records.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -38,6 +38,10 @@ pub(super) struct Compare {
     /// published figures [default: as the run says].
     #[arg(long, value_enum)]
     cut_off: Option<CutOffChoice>,
+    /// Ask the questions of this file too: TOML, a [[question]] each, as in a
+    /// definition. They are marked as added after the run.
+    #[arg(long, value_name = "FILE")]
+    questions: Option<PathBuf>,
     /// Refuse, with exit code 2, where a condition of pairing does not hold.
     #[arg(long)]
     strict: bool,
@@ -113,6 +117,9 @@ impl Compare {
         let mut loaded = UserError::blame(together::read(&runs))?;
         if let Some(choice) = self.cut_off {
             loaded.manifest.cut_off = choice.into();
+        }
+        if let Some(path) = &self.questions {
+            UserError::blame(loaded.ask(path))?;
         }
         let comparison = loaded.compare_with(self.baseline.as_deref());
         let mut comparison = UserError::blame(comparison)?;

@@ -22,7 +22,7 @@ use crate::device::DeviceChoice;
 use crate::evaluator::EvaluationSettings;
 use crate::evaluator::ask::{self, Asking};
 use crate::evaluator::cards::Cards;
-use crate::evaluator::directory::{Directory, Evaluation};
+use crate::evaluator::directory::{Directory, Evaluation, Questions};
 use crate::evaluator::endpoint::Endpoint;
 use crate::evaluator::questions;
 use crate::files;
@@ -142,7 +142,13 @@ impl Evaluate {
         let choice = UserError::blame(self.settle_format(&prepared))?;
         let endpoint = UserError::blame(self.server.endpoint(&self.settings().sampling()))?;
         let identity = UserError::blame(self.identity(&prepared, endpoint.as_ref()))?;
-        let directory = Directory::claim(&self.out, identity, self.resume)?;
+        let questions = prepared.cards.question.as_slice();
+        let questions = if self.recordings.is_empty() {
+            Questions::OfAnswers(questions)
+        } else {
+            Questions::OfRecordings(questions)
+        };
+        let directory = Directory::claim(&self.out, identity, &questions, self.resume)?;
         if let Some(choice) = &choice {
             say!("answers in {choice}");
         }

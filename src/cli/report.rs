@@ -14,6 +14,10 @@ use crate::sweep;
 pub(super) struct Report {
     /// Run directory.
     run: PathBuf,
+    /// Ask the questions of this file too: TOML, a [[question]] each, as in a
+    /// definition. They are marked as added after the run.
+    #[arg(long, value_name = "FILE")]
+    questions: Option<PathBuf>,
 }
 
 impl Report {
@@ -25,7 +29,10 @@ impl Report {
                 self.run.display()
             ))
         );
-        let loaded = UserError::blame(Loaded::read(&self.run))?;
+        let mut loaded = UserError::blame(Loaded::read(&self.run))?;
+        if let Some(path) = &self.questions {
+            UserError::blame(loaded.ask(path))?;
+        }
         // What cannot be compared is the run's fault, a full disk is nobody's.
         let comparison = UserError::blame(loaded.compare())?;
         for path in loaded.write(&comparison, &self.run)? {

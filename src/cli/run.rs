@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use experiments::tables::plain;
+use experiments::comparison::Question;
+use experiments::tables::{layout, plain};
 use rewards::Registry;
 use tch::Device;
 
@@ -124,7 +125,7 @@ impl Run {
             .unwrap_or_else(|| Path::new("runs").join(&definition.experiment.name));
         let stop = Arc::new(AtomicBool::new(false));
         let is_first = ranks.is_first();
-        let request = Request {
+        let mut request = Request {
             definition,
             text,
             definition_folder: folder_of(&self.definition).to_owned(),
@@ -184,6 +185,19 @@ impl Run {
     }
 }
 
+/// A question, in words.
+fn describe_question(question: &Question) -> String {
+    format!(
+        "question {} (family {}): {} in {}, expected {}, smallest effect of interest {}",
+        question.name,
+        question.family,
+        question.contrast,
+        layout::measure_name(question.measure),
+        question.direction.word(),
+        question.smallest_effect
+    )
+}
+
 /// What a run would do, in words.
 fn describe(definition: &Definition, device: Device, out: &Path) -> String {
     let experiment = &definition.experiment;
@@ -231,6 +245,7 @@ fn describe(definition: &Definition, device: Device, out: &Path) -> String {
             ));
         }
     }
+    lines.extend(definition.question.iter().map(describe_question));
     lines.push(format!(
         "evaluation: {} samples an item at temperature {}",
         definition.evaluation.samples, definition.evaluation.temperature

@@ -141,7 +141,10 @@ fn show(survey: &Survey) -> Result<()> {
         );
     }
     if survey.state == State::Stopped {
-        println!("go on with it: qinglan run {folder}/definition.toml --out {folder} --resume");
+        // Paths in the copy that the run keeps start at the folder of the original.
+        println!(
+            "go on with it: qinglan run DEFINITION --out {folder} --resume, DEFINITION being the file that it was started with"
+        );
     }
     let mut table = blank(&["arm", "seed", "updates", "state"], 1..3);
     for part in &survey.parts {
@@ -234,7 +237,7 @@ fn removable(run: &Path) -> Result<Survey> {
 }
 
 /// Everything that a run leaves at the top of its directory.
-const WRITTEN: [&str; 16] = [
+const WRITTEN: [&str; 17] = [
     "arms",
     "comparison.csv",
     "comparison.json",
@@ -248,6 +251,7 @@ const WRITTEN: [&str; 16] = [
     "inputs.json",
     "items.json",
     "manifest.json",
+    "questions.json",
     "ranks",
     "report.html",
     "teacher",

@@ -100,7 +100,8 @@ impl Definition {
         for (name, arm) in &self.arm {
             self.check_arm(name, arm, rewards)?;
         }
-        self.check_chains()
+        self.check_chains()?;
+        self.check_questions()
     }
 
     fn check_base(&self, place: &str, base: &BaseSettings) -> Result<()> {

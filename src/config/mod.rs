@@ -6,6 +6,7 @@
 
 mod chain;
 mod check;
+mod models;
 mod overrides;
 mod teacher;
 
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use algorithms::{Algorithm, Grpo, LossType, Opd, ReinforcePlusPlus, Rft, Rloo, Sft};
 use anyhow::{Context, Result, bail};
+use experiments::comparison::Question;
 use experiments::manifest::Role;
 use indexmap::IndexMap;
 use rewards::{Registry, WeightedRewards};
@@ -55,6 +57,9 @@ pub struct Definition {
     pub training: TrainingSettings,
     /// The arms, in the order of the file.
     pub arm: IndexMap<String, ArmSettings>,
+    /// What is asked of the models, written before the run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub question: Vec<Question>,
 }
 
 /// `[experiment]`.

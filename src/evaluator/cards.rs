@@ -1,6 +1,7 @@
 //! Model cards: what each model is to the others, from a TOML or JSON file.
 //!
-//! TOML has a table for each model, and may say what the comparison is about:
+//! TOML has a table for each model, and may say what the comparison is about and
+//! what is asked of the models:
 //!
 //! ```toml
 //! title = "Three models"
@@ -11,6 +12,11 @@
 //! role = "student"
 //! base = "base"
 //! teacher = "teacher"
+//!
+//! [[question]]
+//! name = "negative transfer"
+//! contrast = "student - base"
+//! direction = "below"
 //! ```
 //!
 //! JSON is the same, or the list of models alone.
@@ -19,6 +25,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use experiments::alignment::cost::CutOff;
+use experiments::comparison::{Question, question};
 use experiments::manifest::{ArmCard, Role};
 use serde::Deserialize;
 
@@ -35,6 +42,9 @@ pub(crate) struct Cards {
     /// The models.
     #[serde(alias = "models")]
     pub(crate) model: Vec<ArmCard>,
+    /// What is asked of them.
+    #[serde(default, alias = "questions")]
+    pub(crate) question: Vec<Question>,
 }
 
 impl Cards {
@@ -53,6 +63,10 @@ impl Cards {
             _ => bail!("{}: cards are read from .toml and .json files", place()),
         };
         ensure!(!cards.model.is_empty(), "{}: it names no model", place());
+        let names: Vec<&str> = cards.model.iter().map(|card| card.name.as_str()).collect();
+        question::check(&cards.question, &names)
+            .map_err(anyhow::Error::msg)
+            .with_context(place)?;
         Ok(cards)
     }
 

@@ -2,7 +2,7 @@
 //! what is written at the end.
 //!
 //! ```text
-//! OUT/evaluation.json    what is asked of whom; written first
+//! OUT/evaluation.json    what is asked of whom, and of the comparison; written first
 //! OUT/traces.jsonl       the journal: each answer as it came, in no manifest
 //! OUT/troubles.jsonl     a server's failed tries, in no manifest
 //! OUT/missing.jsonl      questions without an answer, where there are any
@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use experiments::alignment::cost::CutOff;
-use experiments::comparison::Comparison;
+use experiments::comparison::{Asked, Comparison, Question, When, question};
 use experiments::manifest::{EvaluationCard, Manifest};
 use experiments::norms::Norms;
 use experiments::record::recording::Recording;
@@ -31,6 +31,7 @@ use super::troubles::Troubles;
 use crate::files;
 use crate::generation::Precision;
 use crate::runner::finish::{MANIFEST, TRACES, finish_evaluation};
+use crate::runner::preregistered::Preregistered;
 use crate::runner::{UserError, provenance};
 use crate::tasks::grading;
 
@@ -57,14 +58,40 @@ pub(crate) struct Directory {
     /// Where it is.
     pub(crate) path: PathBuf,
     identity: Value,
+    questions: Vec<Asked>,
 }
+
+/// What is asked of the comparison.
+pub(crate) enum Questions<'a> {
+    /// Of answers that this evaluation brings in.
+    OfAnswers(&'a [Question]),
+    /// Of answers that were there.
+    OfRecordings(&'a [Question]),
+}
+
+/// The key of `evaluation.json` that holds what was asked before the first answer;
+/// two evaluations that differ in it alone are one.
+const QUESTIONS: &str = "questions";
 
 impl Directory {
     /// Makes a directory this evaluation's, or refuses. One that was begun and
     /// came to nothing is begun anew.
-    pub(crate) fn claim(path: &Path, identity: Value, resume: bool) -> Result<Self> {
+    pub(crate) fn claim(
+        path: &Path,
+        identity: Value,
+        questions: &Questions<'_>,
+        resume: bool,
+    ) -> Result<Self> {
         let marker = path.join(IDENTITY);
-        let begin = || files::write_whole(&marker, &serde_json::to_vec_pretty(&identity)?);
+        let begin = || {
+            let mut marked = identity.clone();
+            if let Questions::OfAnswers(questions) = questions
+                && !questions.is_empty()
+            {
+                marked[QUESTIONS] = serde_json::to_value(Preregistered::now(questions)?)?;
+            }
+            files::write_whole(&marker, &serde_json::to_vec_pretty(&marked)?)
+        };
         if let Ok(there) = std::fs::read(&marker) {
             if is_empty(path)? {
                 files::remove_leftovers(path)?;
@@ -89,6 +116,7 @@ impl Directory {
             begin()?;
         }
         Ok(Self {
+            questions: asked(&marker, questions)?,
             path: path.to_owned(),
             identity,
         })
@@ -246,6 +274,7 @@ impl Directory {
             definition: self.identity.clone(),
             only_correct: evaluation.only_correct,
             cut_off: evaluation.cut_off,
+            questions: self.questions.clone(),
             notes,
             environment,
             files: BTreeMap::new(),
@@ -294,6 +323,31 @@ fn unmarked(traces: &[Trace]) -> Option<String> {
     ))
 }
 
+/// What is asked of the comparison, by what stands in `evaluation.json`.
+fn asked(marker: &Path, questions: &Questions<'_>) -> Result<Vec<Asked>> {
+    let now = match questions {
+        Questions::OfRecordings(questions) => return Ok(question::all(questions, When::Recorded)),
+        Questions::OfAnswers(questions) => questions,
+    };
+    let reading = || format!("reading {}", marker.display());
+    let bytes = std::fs::read(marker).with_context(reading)?;
+    let mut marked: Value = serde_json::from_slice(&bytes).with_context(reading)?;
+    let before = match marked[QUESTIONS].take() {
+        Value::Null => Vec::new(),
+        value => {
+            let before = serde_json::from_value(value).map_err(anyhow::Error::from);
+            let before = before.and_then(Preregistered::check).with_context(|| {
+                format!(
+                    "{}, {QUESTIONS}: it holds what was asked before the first answer; put it back as it was",
+                    marker.display()
+                )
+            });
+            UserError::blame(before)?.questions
+        }
+    };
+    Ok(question::asked(&before, now))
+}
+
 /// Whether nothing would be lost of an evaluation that was begun: none of its
 /// answers came, and it did not end.
 fn is_empty(path: &Path) -> Result<bool> {
@@ -303,7 +357,10 @@ fn is_empty(path: &Path) -> Result<bool> {
 /// Refuses to go on with what is there, unless it is the same and the user says
 /// so.
 fn go_on(path: &Path, there: &[u8], identity: &Value, resume: bool) -> Result<()> {
-    let there: Value = serde_json::from_slice(there).unwrap_or_default();
+    let mut there: Value = serde_json::from_slice(there).unwrap_or_default();
+    if let Some(there) = there.as_object_mut() {
+        there.remove(QUESTIONS);
+    }
     let differs = differing(&there, identity);
     if !differs.is_empty() {
         bail!(UserError(format!(

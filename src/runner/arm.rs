@@ -4,12 +4,12 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use experiments::manifest::{ArmRun, Role};
+use experiments::manifest::ArmRun;
 use experiments::record;
 
 use super::schedule::Done;
 use super::{Outcome, Run, base, identity, teacher};
-use crate::config::{ArmSettings, Definition, TeacherSettings};
+use crate::config::ArmSettings;
 use crate::demonstrations::Source;
 use crate::evaluator;
 use crate::files;
@@ -302,19 +302,4 @@ const HASHED_PROBLEMS: u64 = 1024;
 fn problem_order(run: &Run, settings: &ArmSettings, seed: u64, steps: u64) -> Option<String> {
     let count = settings.algorithm.build().problems_met(steps);
     (count > 0).then(|| ArmLab::problem_order(&run.mix, seed, HASHED_PROBLEMS))
-}
-
-/// Roles of all models of a run by name, in the order in which they are shown.
-pub(super) fn roles(definition: &Definition) -> Vec<(String, Role)> {
-    let mut roles = vec![("base".to_owned(), Role::Base)];
-    if definition
-        .teacher
-        .as_ref()
-        .is_some_and(TeacherSettings::is_model)
-    {
-        roles.push(("teacher".to_owned(), Role::Teacher));
-    }
-    let arms = definition.arm.iter();
-    roles.extend(arms.map(|(name, arm)| (name.clone(), arm.algorithm.role())));
-    roles
 }

@@ -100,6 +100,12 @@ impl Request {
             }
             return Ok(true);
         }
+        if self.out.exists() && !self.out.is_dir() {
+            bail!(UserError(format!(
+                "{} is a file; give a folder with --out",
+                self.out.display()
+            )));
+        }
         if !files::is_empty(&self.out) {
             bail!(UserError(format!(
                 "{} is not empty and holds no run; give another folder with --out",

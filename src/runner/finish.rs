@@ -12,6 +12,7 @@ use experiments::alignment::ceiling::Ceiling;
 use experiments::alignment::cost::{Counting, CutOff};
 use experiments::comparison::build::{Input, compare_items};
 use experiments::comparison::items::item_completions;
+use experiments::comparison::question;
 use experiments::comparison::{Comparison, Curve, Flaw, ItemCompletions, Recipe, TrainingLog};
 use experiments::manifest::{ArmCard, ArmRun, EvaluationCard, Manifest, Role};
 use experiments::norms::{NormItem, Norms};
@@ -22,7 +23,8 @@ use serde::{Deserialize, Serialize};
 
 use super::outcome::{again, folders};
 use super::pins::{PINS, Pins};
-use super::{Outcome, Run, UserError, arm, learning, partial, provenance};
+use super::preregistered::{Preregistered, QUESTIONS};
+use super::{Outcome, Run, UserError, learning, partial, provenance};
 use crate::config::Definition;
 use crate::files;
 
@@ -154,7 +156,7 @@ fn manifest(run: &Run) -> Result<Manifest> {
 /// The manifest of a run with the arms that are finished, and which are not; its
 /// environment is not known.
 pub(super) fn so_far(out: &Path, definition: &Definition) -> Result<(Manifest, Vec<String>)> {
-    let roles = arm::roles(definition);
+    let roles = definition.roles();
     let has = |name: &str| roles.iter().any(|(known, _)| known == name);
     let arms = roles
         .iter()
@@ -196,6 +198,11 @@ pub(super) fn so_far(out: &Path, definition: &Definition) -> Result<(Manifest, V
         own.extend(pins.copies(out));
         own.push(PathBuf::from(PINS));
     }
+    let before = Preregistered::read(out)?;
+    if before.is_some() {
+        own.push(PathBuf::from(QUESTIONS));
+    }
+    let before = before.map_or_else(Vec::new, |before| before.questions);
     for path in own {
         let hash = files::hash_file(&out.join(&path))?;
         hashes.insert(path.display().to_string(), hash);
@@ -221,6 +228,7 @@ pub(super) fn so_far(out: &Path, definition: &Definition) -> Result<(Manifest, V
         definition: serde_json::to_value(definition)?,
         only_correct: false,
         cut_off: CutOff::Cap,
+        questions: question::asked(&before, &definition.question),
         notes: definition
             .arm
             .iter()
@@ -415,6 +423,7 @@ impl Loaded {
             baseline,
             flaws: &self.flaws,
             recipes: self.recipes.clone(),
+            questions: manifest.questions.clone(),
         };
         let mut comparison = compare_items(input, &items)?;
         notes.append(&mut comparison.notes);

@@ -197,7 +197,7 @@ impl Request {
 
 /// Whether the training of an arm has begun in a run directory. Its base and its
 /// teacher may come from another job of a sweep.
-fn has_arms(out: &Path) -> bool {
+pub(super) fn has_arms(out: &Path) -> bool {
     let arms = out.join("arms").read_dir().into_iter().flatten().flatten();
     arms.into_iter().any(|arm| arm.file_name() != "base")
 }

@@ -23,6 +23,7 @@ mod outcome;
 mod outside;
 mod partial;
 pub(crate) mod pins;
+pub(crate) mod preregistered;
 pub mod provenance;
 mod ranks;
 pub mod schedule;
@@ -176,7 +177,8 @@ pub(crate) fn pins(definition: &Definition, definition_folder: &Path) -> Result<
 impl Request {
     /// Checks all there is to check without writing anything; says how each thing
     /// was found that the run needs from outside, in a line.
-    pub fn check(&self) -> Result<Vec<String>> {
+    pub fn check(&mut self) -> Result<Vec<String>> {
+        self.keep_stored_text();
         self.check_stored()?;
         // A server that is away is the user's to start.
         let (_, lines) = UserError::blame(self.look(Servers::Once, true))?;
@@ -204,6 +206,7 @@ impl Request {
     }
 
     fn go(mut self) -> Result<RunEnding> {
+        self.keep_stored_text();
         self.ranks.lead(|| self.check_stored())?;
         let looked = self.look(Servers::Patiently, false);
         // Who waits for a server is heard, and nothing has been begun.
@@ -217,6 +220,7 @@ impl Request {
             files::remove_leftovers(&self.out)?;
             outcome::check_finished(&self.out, &self.definition)?;
             self.pin()?;
+            self.preregister()?;
             self.began_with()
         })?;
         self.see_directory()?;

@@ -11,7 +11,6 @@ use anyhow::{Context, Result, bail, ensure};
 use experiments::manifest::{ArmRun, Manifest, Role};
 use serde::{Deserialize, Serialize};
 
-use super::arm::roles;
 use super::finish::{MANIFEST, read_json};
 use crate::config::Definition;
 use crate::files::{self, Hashes};
@@ -116,7 +115,7 @@ pub(super) fn folders(definition: &Definition) -> Vec<String> {
             .map(|seed| format!("arms/{name}/seed-{seed}"))
             .collect(),
     };
-    roles(definition).into_iter().flat_map(folders).collect()
+    definition.roles().into_iter().flat_map(folders).collect()
 }
 
 /// Checks what the finished stages of a run left, and against its manifest

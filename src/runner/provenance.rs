@@ -100,11 +100,30 @@ fn commit() -> Option<String> {
 
 /// Today's date in UTC, `2026-11-23`.
 pub fn today() -> String {
-    let seconds = SystemTime::now()
+    date(seconds())
+}
+
+/// The time now in UTC, `2026-11-23T09:30:05Z`.
+pub fn now() -> String {
+    time(seconds())
+}
+
+/// Seconds since 1970-01-01 in UTC.
+fn seconds() -> u64 {
+    SystemTime::now()
         .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs());
+        .map_or(0, |since| since.as_secs())
+}
+
+fn date(seconds: u64) -> String {
     let (year, month, day) = civil(seconds / 86_400);
     format!("{year:04}-{month:02}-{day:02}")
+}
+
+fn time(seconds: u64) -> String {
+    let (minutes, second) = (seconds / 60, seconds % 60);
+    let (hour, minute) = (minutes / 60 % 24, minutes % 60);
+    format!("{}T{hour:02}:{minute:02}:{second:02}Z", date(seconds))
 }
 
 /// Year, month and day of a day counted from 1970-01-01 (Gregorian).
@@ -140,6 +159,7 @@ mod tests {
         assert_eq!(civil(0), (1970, 1, 1));
         assert_eq!(civil(11_016), (2000, 2, 29));
         assert_eq!(civil(20_780), (2026, 11, 23));
+        assert_eq!(time(20_780 * 86_400 + 34_205), "2026-11-23T09:30:05Z");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use experiments::comparison::{Condition, Flaw};
+use experiments::comparison::{Condition, Flaw, question};
 use experiments::manifest::{ArmRun, Manifest, Role};
 use serde_json::Value;
 
@@ -151,7 +151,7 @@ fn one_of(run: &Path, several: bool) -> Result<Result<Loaded, String>> {
     Ok(loaded.map_err(|error| format!("{error:#}")))
 }
 
-/// The definition without the seeds.
+/// The definition without seeds and questions.
 fn seedless(manifest: &Manifest) -> Value {
     let mut definition = manifest.definition.clone();
     if let Some(experiment) = definition
@@ -159,6 +159,10 @@ fn seedless(manifest: &Manifest) -> Value {
         .and_then(Value::as_object_mut)
     {
         experiment.remove("seeds");
+    }
+    // What is asked of a training is nothing of it.
+    if let Some(definition) = definition.as_object_mut() {
+        definition.remove("question");
     }
     definition
 }
@@ -209,6 +213,8 @@ impl Loaded {
         self.manifest.seeds.extend(other.manifest.seeds);
         self.manifest.arm_runs.extend(other.manifest.arm_runs);
         self.manifest.notes.extend(other.manifest.notes);
+        let questions = question::of_both(&self.manifest.questions, &other.manifest.questions);
+        self.manifest.questions = questions;
         self.recording.absorb(other.recording)?;
         self.curves.extend(other.curves);
         self.training.extend(other.training);
@@ -218,6 +224,11 @@ impl Loaded {
 
     /// Puts a run's name before the names of its arms.
     fn prefix(&mut self, label: &str) {
+        let arms = self.manifest.arms.iter();
+        let arms: Vec<&str> = arms.map(|card| card.name.as_str()).collect();
+        for asked in &mut self.manifest.questions {
+            asked.prefix(label, &arms);
+        }
         let rename = |name: &mut String| *name = format!("{label}/{name}");
         for card in &mut self.manifest.arms {
             rename(&mut card.name);
@@ -264,6 +275,7 @@ impl Loaded {
         self.manifest.arms.extend(other.manifest.arms);
         self.manifest.arm_runs.extend(other.manifest.arm_runs);
         self.manifest.notes.extend(other.manifest.notes);
+        self.manifest.questions.extend(other.manifest.questions);
         self.recording.absorb(other.recording)?;
         self.curves.extend(other.curves);
         self.training.extend(other.training);

@@ -264,16 +264,27 @@ impl Asked {
 /// What was asked before, and what of `now` was not: a question that was changed
 /// or taken out stays as it was asked first, and a changed one is asked beside it.
 pub fn asked(before: &[Question], now: &[Question]) -> Vec<Asked> {
-    let with = |when: When| {
-        move |question: &Question| Asked {
-            question: question.clone(),
-            when,
-        }
-    };
-    let later = now.iter().filter(|question| !before.contains(question));
-    let mut asked: Vec<Asked> = before.iter().map(with(When::Before)).collect();
-    asked.extend(later.map(with(When::After)));
+    let mut asked = all(before, When::Before);
+    add(&mut asked, now);
     asked
+}
+
+/// Adds what was not asked so far.
+pub fn add(asked: &mut Vec<Asked>, later: &[Question]) {
+    let known = asked.iter().map(|asked| &asked.question);
+    let known: Vec<&Question> = known.collect();
+    let new: Vec<Question> = later
+        .iter()
+        .filter(|question| !known.contains(question))
+        .cloned()
+        .collect();
+    asked.extend(all(&new, When::After));
+}
+
+/// Questions that were all asked at one time.
+pub fn all(questions: &[Question], when: When) -> Vec<Asked> {
+    let questions = questions.iter().cloned();
+    questions.map(|question| Asked { question, when }).collect()
 }
 
 /// The questions of two runs of one definition as those of one: a question was
