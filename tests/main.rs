@@ -24,6 +24,7 @@ mod norms;
 mod outside;
 mod played;
 mod process;
+mod questions;
 mod requests;
 mod rewards;
 mod run;
