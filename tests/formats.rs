@@ -71,7 +71,7 @@ fn open_formats_are_measured_once_and_a_resumed_run_keeps_them() {
     assert_eq!(read_json(&bench.path("run/formats.json")), formats);
     bench.write("run/formats.json", "{\"evaluation\":");
     let damaged = bench.run("run", &resume);
-    assert_eq!(damaged.code, Some(1), "{}", damaged.stderr);
+    assert_eq!(damaged.code, Some(2), "{}", damaged.stderr);
     let says = "formats.json is damaged";
     assert!(damaged.stderr.contains(says), "{}", damaged.stderr);
 }

@@ -128,6 +128,25 @@ fn what_is_missing_or_contradictory_is_named() {
 }
 
 #[test]
+fn questions_are_asked_of_the_models_that_a_definition_makes() {
+    let asks = |contrast: &str| {
+        format!("\n[[question]]\nname = \"q\"\ncontrast = \"{contrast}\"\ndirection = \"below\"\n")
+    };
+    let definition = parse(&format!("{SMALL}{}", asks("sft - base"))).unwrap();
+    assert_eq!(definition.question.len(), 1);
+    // A recording is no model: nothing of it is evaluated.
+    let message = refusal(|text| [text, asks("sft - teacher")].concat());
+    assert!(
+        message.contains("no arm \"teacher\" (there are: base, sft, rl)"),
+        "{message}"
+    );
+    parse(&judged(&asks("opd - teacher"))).unwrap();
+    let message =
+        refusal(|text| [text, asks("sft - base").replace("direction", "directon")].concat());
+    assert!(message.contains("directon"), "{message}");
+}
+
+#[test]
 fn overrides_change_the_text_and_are_checked_like_it() {
     let changed = apply_overrides(
         SMALL,
@@ -245,6 +264,7 @@ fn every_definition_that_is_carried_reads() {
             continue;
         }
         let (definition, _) = Definition::read(&path, &[], &Registry::builtin()).unwrap();
+        assert!(definition.question.len() >= 3, "{name} asks too little");
         read.push(definition.experiment.name);
     }
     read.sort();

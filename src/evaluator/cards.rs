@@ -155,6 +155,23 @@ mod tests {
     }
 
     #[test]
+    fn questions_are_asked_of_models_with_a_card() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/definitions");
+        let paper = Cards::read(&folder.join("paper.toml")).unwrap();
+        let students = paper.model.iter();
+        let students = students.filter(|card| card.role == Role::Student).count();
+        assert_eq!(paper.question.len(), 2 * students);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cards.json");
+        let text = r#"{"models": [{"name": "s - t", "role": "student"}, {"name": "t", "role": "teacher"}],
+            "questions": [{"name": "q", "contrast": "CONTRAST", "direction": "above"}]}"#;
+        for (contrast, sound) in [("s - t - t", true), ("s - t - u", false)] {
+            std::fs::write(&path, text.replace("CONTRAST", contrast)).unwrap();
+            assert_eq!(Cards::read(&path).is_ok(), sound, "{contrast}");
+        }
+    }
+
+    #[test]
     fn what_is_not_compared_is_named() {
         let card = |name: &str, teacher: Option<&str>| ArmCard {
             name: name.into(),

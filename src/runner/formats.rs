@@ -45,12 +45,12 @@ impl Formats {
             return Ok(Self::default());
         }
         let bytes = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
-        serde_json::from_slice(&bytes).with_context(|| {
+        UserError::blame(serde_json::from_slice(&bytes).with_context(|| {
             format!(
-                "{} is damaged: it holds the number formats that the run began with",
+                "{} is damaged: it holds the number formats that the run began with; put it back as it was",
                 path.display()
             )
-        })
+        }))
     }
 
     /// What was chosen for what, in the words of [`Choice`].

@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use experiments::manifest::{ArmRun, Manifest, Role};
 use serde::{Deserialize, Serialize};
 
+use super::UserError;
 use super::finish::{MANIFEST, read_json};
 use crate::config::Definition;
 use crate::files::{self, Hashes};
@@ -63,9 +64,8 @@ impl Outcome {
                 );
                 Ok(outcome)
             });
-        outcome
-            .with_context(|| format!("{} is damaged; {}", path.display(), again(folder)))
-            .map(Some)
+        let damaged = || format!("{} is damaged; {}", path.display(), again(folder));
+        UserError::blame(outcome.with_context(damaged)).map(Some)
     }
 
     /// Writes the marker of a folder in which everything else lies.

@@ -58,9 +58,13 @@ impl Pins {
             return Ok(None);
         }
         let bytes = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
-        let pins = serde_json::from_slice(&bytes);
-        pins.with_context(|| format!("{} is damaged", path.display()))
-            .map(Some)
+        let pins = serde_json::from_slice(&bytes).with_context(|| {
+            format!(
+                "{} is damaged: it holds the hashes of the files that the run began with; put it back as it was",
+                path.display()
+            )
+        });
+        UserError::blame(pins).map(Some)
     }
 
     /// Writes them into a run directory.
