@@ -126,22 +126,16 @@ pub enum RecordError {
     },
     /// Two records of one training name different teachers.
     #[error(
-        "{path}, {row}: model `{model}`, seed {seed}, names the teacher {found}, and {first} before: \
-         a training has one teacher; correct the rows, or give each training a seed of its own"
+        "{path}, {row}: {detail}: a training has one teacher; \
+         correct the rows, or give each training a seed of its own"
     )]
     Teachers {
         /// The file.
         path: PathBuf,
         /// The later row.
         row: String,
-        /// The training's model.
-        model: String,
-        /// Its seed, or "none".
-        seed: String,
-        /// The teacher that the row names, or "none".
-        found: String,
-        /// The one that an earlier row named, or "none".
-        first: String,
+        /// The training, and the teachers that the two name.
+        detail: String,
     },
     /// Not one row of a file is a record.
     #[error("{path}: none of its {rows} rows is a record; the first: {first}")]
@@ -343,10 +337,13 @@ fn other_teacher(path: &Path, row: String, trace: &Trace, first: Option<u64>) ->
     RecordError::Teachers {
         path: path.into(),
         row,
-        model: trace.model.clone(),
-        seed: or_none(trace.seed),
-        found: or_none(trace.teacher),
-        first: or_none(first),
+        detail: format!(
+            "model `{}`, seed {}, names the teacher {}, and {} before",
+            trace.model,
+            or_none(trace.seed),
+            or_none(trace.teacher),
+            or_none(first)
+        ),
     }
 }
 
