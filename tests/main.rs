@@ -17,6 +17,7 @@ mod formats;
 mod human;
 mod kept;
 mod live;
+mod long;
 mod metrics;
 mod micro_batches;
 mod models;

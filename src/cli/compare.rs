@@ -1,4 +1,5 @@
-//! `qinglan compare`: the comparison of finished runs, on standard output.
+//! `qinglan compare`: the comparison of finished runs, on standard output, or
+//! their records as tables in a folder.
 
 use std::io::{IsTerminal, Write as _};
 use std::path::{Path, PathBuf};
@@ -9,6 +10,8 @@ use experiments::alignment::cost::CutOff;
 use experiments::comparison::{Comparison, Measure};
 use experiments::tables::layout::Document;
 use experiments::{report, tables};
+
+mod long;
 
 use super::color_on;
 use crate::runner::finish::Loaded;
@@ -21,7 +24,8 @@ pub(super) struct Compare {
     /// definition with other seeds become one run; arms of others are named RUN/ARM.
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
-    /// How to print it. csv and parquet have one row an estimate.
+    /// How to print it. csv and parquet have one row an estimate; long writes one row a
+    /// record, and a script in R that fits mixed models to them, into a folder.
     #[arg(long, value_enum, default_value = "terminal")]
     format: Format,
     /// Show these columns of each table alone, such as accuracy,alignment-r,p-holm;
@@ -45,6 +49,12 @@ pub(super) struct Compare {
     /// Refuse, with exit code 2, where a condition of pairing does not hold.
     #[arg(long)]
     strict: bool,
+    /// With --format long: the folder to write, new or empty.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// With --format long: norms with people's trials, which no run keeps.
+    #[arg(long, value_name = "DIR")]
+    norms: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -56,6 +66,7 @@ enum Format {
     Json,
     Html,
     Parquet,
+    Long,
 }
 
 /// `--cut-off`.
@@ -98,18 +109,32 @@ impl Order {
 }
 
 impl Compare {
-    pub(super) fn execute(self) -> Result<()> {
-        let fixed = matches!(self.format, Format::Json | Format::Html);
-        if fixed && !self.columns.is_empty() {
-            bail!(UserError(
-                "--columns is for tables; json and html hold the whole comparison".to_owned()
-            ));
+    /// Why these options do not go together; `None` where they do.
+    fn conflict(&self) -> Option<&'static str> {
+        let long = self.format == Format::Long;
+        let shaped = !self.columns.is_empty() || self.sort.is_some() || self.baseline.is_some();
+        if matches!(self.format, Format::Json | Format::Html) && !self.columns.is_empty() {
+            Some("--columns is for tables; json and html hold the whole comparison")
+        } else if self.format == Format::Parquet && std::io::stdout().is_terminal() {
+            Some("a Parquet table is no text for a terminal; write it to a file with > FILE")
+        } else if long && self.out.is_none() {
+            Some("--format long writes several files; say into which folder with --out DIR")
+        } else if !long && self.out.is_some() {
+            Some("--out is for --format long; other formats go to standard output, > FILE")
+        } else if !long && self.norms.is_some() {
+            Some("--norms is for --format long; other formats show the times that the run keeps")
+        } else if long && shaped {
+            Some(
+                "--columns, --sort and --baseline shape tables of figures; long has one row a record",
+            )
+        } else {
+            None
         }
-        if self.format == Format::Parquet && std::io::stdout().is_terminal() {
-            bail!(UserError(
-                "a Parquet table is no text for a terminal; write it to a file with > FILE"
-                    .to_owned()
-            ));
+    }
+
+    pub(super) fn execute(self) -> Result<()> {
+        if let Some(why) = self.conflict() {
+            bail!(UserError(why.to_owned()));
         }
         // A list is often written with a blank after its commas.
         let columns: Vec<String> = self.columns.iter().map(|c| c.trim().to_owned()).collect();
@@ -150,6 +175,10 @@ impl Compare {
             Format::Json => tables::json::render(&comparison)?.into_bytes(),
             Format::Html => report::html(&comparison, &loaded.shown()).into_bytes(),
             Format::Parquet => tables::parquet::render(&comparison, columns).map_err(UserError)?,
+            Format::Long => {
+                let out = self.out.as_deref().context("--out is missing")?;
+                return long::write(&loaded, self.norms.as_deref(), out);
+            }
         };
         write(&bytes)
     }

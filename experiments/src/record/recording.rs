@@ -10,6 +10,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
+mod samples;
+
+pub use samples::Sample;
+
 use super::{RecordError, Trace, each, other_teacher, unit};
 use crate::alignment::cost::{self, Counting, Items, ModelItems};
 

@@ -9,6 +9,7 @@ pub mod format;
 pub mod json;
 pub mod latex;
 pub mod layout;
+pub mod long;
 pub mod markdown;
 pub mod parquet;
 pub mod plain;
