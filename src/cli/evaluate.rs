@@ -16,8 +16,8 @@ use serde_json::{Value, json};
 use tch::Device;
 
 use self::server::ServerArguments;
-use super::compare::CutOffChoice;
 use super::Ending;
+use super::compare::CutOffChoice;
 use crate::device::DeviceChoice;
 use crate::evaluator::EvaluationSettings;
 use crate::evaluator::ask::{self, Asking};

@@ -342,9 +342,10 @@ impl Loaded {
             Norms::new(stored.items, manifest.evaluation.norms.clone()),
             |norms, (task, ceiling)| norms.with_ceiling(&task, ceiling),
         );
-        let norms = (stored.wrong_minus_right.into_iter()).fold(norms, |norms, (task, of_items)| {
-            norms.with_wrong_minus_right(&task, of_items)
-        });
+        let norms = (stored.wrong_minus_right.into_iter())
+            .fold(norms, |norms, (task, of_items)| {
+                norms.with_wrong_minus_right(&task, of_items)
+            });
         let mut recording = Recording::default();
         let mut read = |path: &Path| recording.read(path, |_| Ok(()));
         if manifest.arm_runs.is_empty() {

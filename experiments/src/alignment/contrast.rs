@@ -64,7 +64,11 @@ pub fn of_arm(
     let tasks = defined_tasks(design, &all, among, figure)?;
     let found = design.replicates(
         trainings.len(),
-        |without| trainings.iter().any(|t| t.concerns(design, &tasks, without)),
+        |without| {
+            trainings
+                .iter()
+                .any(|t| t.concerns(design, &tasks, without))
+        },
         |s, without| trainings[s].over_tasks(design, &tasks, figure, without),
     );
     let found = found.ok_or_else(|| Undefined::Because("no record".into()))?;
@@ -121,7 +125,8 @@ pub fn difference(
     };
     let all: Vec<&Training<'_>> = first.iter().chain(&second).copied().collect();
     let tasks = defined_tasks(design, &all, among, figure)?;
-    let value = |training: &Training<'_>, without| training.over_tasks(design, &tasks, figure, without);
+    let value =
+        |training: &Training<'_>, without| training.over_tasks(design, &tasks, figure, without);
     let mean_of = |trainings: &[&Training<'_>], without: Option<Without>| -> Option<f64> {
         let values: Option<Vec<f64>> = trainings.iter().map(|t| value(t, without)).collect();
         mean(&values?)
@@ -152,7 +157,9 @@ pub fn difference(
     };
     let by_task = |trainings: &[&Training<'_>]| -> Vec<f64> {
         let on = |&task: &usize| {
-            let of = trainings.iter().filter_map(|t| t.figure(&design.tasks[task], task, figure, None));
+            let of = trainings
+                .iter()
+                .filter_map(|t| t.figure(&design.tasks[task], task, figure, None));
             mean(&of.collect::<Vec<_>>())
         };
         tasks.iter().filter_map(on).collect()

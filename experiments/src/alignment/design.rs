@@ -53,7 +53,8 @@ pub struct TaskDesign<'n> {
 impl TaskDesign<'_> {
     /// Whether an item is there when a cluster is left out.
     pub fn keeps(&self, item: usize, without: Option<Without>) -> bool {
-        without.is_none_or(|left| left.stratum != self.stratum || left.cluster != self.cluster[item])
+        without
+            .is_none_or(|left| left.stratum != self.stratum || left.cluster != self.cluster[item])
     }
 }
 
@@ -92,7 +93,9 @@ impl<'n> Design<'n> {
         let keys: Vec<Vec<Key<'n>>> = (tasks.iter().zip(&ids).enumerate())
             .map(|(at, (task, ids))| {
                 let key = |id: &&'n str| {
-                    let named = norms.item(task, id).and_then(|item| item.cluster.as_deref());
+                    let named = norms
+                        .item(task, id)
+                        .and_then(|item| item.cluster.as_deref());
                     named.map_or(Key::Alone(at, id), Key::Named)
                 };
                 ids.iter().map(key).collect()
@@ -198,7 +201,10 @@ fn task_design<'n>(
     let of_norms: Vec<Option<&NormItem>> = ids.iter().map(|id| norms.item(task, id)).collect();
     TaskDesign {
         name: task,
-        human: of_norms.iter().map(|item| item.as_ref()?.human_cost()).collect(),
+        human: of_norms
+            .iter()
+            .map(|item| item.as_ref()?.human_cost())
+            .collect(),
         norms: of_norms,
         ids: ids.into_iter().collect(),
         answer: expected.iter().map(|e| Some(numbers[(*e)?])).collect(),
@@ -213,7 +219,9 @@ mod tests {
     use super::*;
     use crate::alignment::cost::ItemMeans;
 
-    fn design_of(items: &[(&str, &str, Option<&str>)]) -> (Vec<Vec<usize>>, Vec<usize>, Vec<Vec<usize>>) {
+    fn design_of(
+        items: &[(&str, &str, Option<&str>)],
+    ) -> (Vec<Vec<usize>>, Vec<usize>, Vec<Vec<usize>>) {
         let norms = items.iter().map(|(task, id, cluster)| NormItem {
             task: (*task).into(),
             item_id: (*id).into(),

@@ -147,28 +147,50 @@ mod tests {
         let norms = Norms::new(vec![NormItem::default()], String::new());
         let tasks = ["s".to_owned(), "t".to_owned()];
         let design = Design::new(&tasks, &norms, [&model]);
-        let x = [vec![1.0, 2.0, 4.0, 3.0, 7.0], vec![10.0, 30.0, 20.0, 25.0, 0.0]];
-        let y = [vec![2.0, 2.5, 3.0, 9.0, 1.0], vec![5.0, 1.0, 2.0, 2.5, 2.25]];
-        let costs = |of: &[Vec<f64>; 2]| of.iter().map(|v| v.iter().map(|v| Some(*v)).collect()).collect();
+        let x = [
+            vec![1.0, 2.0, 4.0, 3.0, 7.0],
+            vec![10.0, 30.0, 20.0, 25.0, 0.0],
+        ];
+        let y = [
+            vec![2.0, 2.5, 3.0, 9.0, 1.0],
+            vec![5.0, 1.0, 2.0, 2.5, 2.25],
+        ];
+        let costs = |of: &[Vec<f64>; 2]| {
+            of.iter()
+                .map(|v| v.iter().map(|v| Some(*v)).collect())
+                .collect()
+        };
         let shared = vec![vec![0, 1, 2, 3, 4], vec![0, 1, 2, 3]];
         let found = Agreement::new(&design, &shared, &costs(&x), &costs(&y));
         let print = |of: &[Vec<f64>; 2], skip: Option<usize>| -> Vec<f64> {
             let standardised = |(task, items): (usize, &Vec<usize>)| {
-                let kept = items.iter().filter(|item| task != 0 || Some(**item) != skip);
+                let kept = items
+                    .iter()
+                    .filter(|item| task != 0 || Some(**item) != skip);
                 let values: Vec<f64> = kept.map(|&item| of[task][item]).collect();
                 let centre = mean(&values).unwrap();
                 let squares: f64 = values.iter().map(|v| (v - centre).powi(2)).sum();
                 let sd = (squares / values.len() as f64).sqrt();
-                values.into_iter().map(move |v| (v - centre) / sd).collect::<Vec<_>>()
+                values
+                    .into_iter()
+                    .map(move |v| (v - centre) / sd)
+                    .collect::<Vec<_>>()
             };
             shared.iter().enumerate().flat_map(standardised).collect()
         };
         let whole = pearson(&print(&x, None), &print(&y, None)).unwrap();
         assert!((found.get(None).unwrap() - whole).abs() < 1e-12);
-        let left = Without { stratum: 0, cluster: 2 };
+        let left = Without {
+            stratum: 0,
+            cluster: 2,
+        };
         let without = pearson(&print(&x, Some(2)), &print(&y, Some(2))).unwrap();
         assert!((found.get(Some(left)).unwrap() - without).abs() < 1e-12);
         let flat = costs(&[vec![1.0; 5], vec![1.0; 5]]);
-        assert!(Agreement::new(&design, &shared, &flat, &costs(&y)).get(None).is_err());
+        assert!(
+            Agreement::new(&design, &shared, &flat, &costs(&y))
+                .get(None)
+                .is_err()
+        );
     }
 }

@@ -81,7 +81,8 @@ mod tests {
         // Sum AB within a task: true 5, a and b as they lie: sum (t + a)(t + b).
         let slope = by_instruments(&columns).expect("defined");
         let ab: f64 = product(&columns[1], &columns[2]);
-        let expected = (product(&columns[0], &columns[1]) + product(&columns[0], &columns[2])) / 2.0 / ab;
+        let expected =
+            (product(&columns[0], &columns[1]) + product(&columns[0], &columns[2])) / 2.0 / ab;
         assert!((slope - expected).abs() < 1e-12);
         let noisy = centred(items.into_iter().map(|(t, v)| (t, vec![v[0], v[1]])));
         assert!(least_squares(&noisy, "x").expect("defined") < 1.0);
@@ -92,7 +93,10 @@ mod tests {
     #[test]
     fn what_cannot_be_told_has_a_reason() {
         let flat = centred((0..4).map(|i| (0, vec![f64::from(i), 5.0])));
-        assert_eq!(least_squares(&flat, "human cost"), Err(Undefined::NoVariance("human cost")));
+        assert_eq!(
+            least_squares(&flat, "human cost"),
+            Err(Undefined::NoVariance("human cost"))
+        );
         let apart = centred([(0, vec![1.0, 1.0, -1.0]), (0, vec![2.0, -1.0, 1.0])]);
         assert!(by_instruments(&apart).is_err());
         assert!(by_instruments(&[]).is_err() && least_squares(&[], "x").is_err());

@@ -25,7 +25,9 @@ impl Span {
             let left = found.residuals(&found.residuals(&centred));
             let length = norm(&left);
             if length > 1e-9 * size && size > 1e-12 * norm(column) {
-                found.columns.push(left.iter().map(|v| v / length).collect());
+                found
+                    .columns
+                    .push(left.iter().map(|v| v / length).collect());
             }
         }
         found
@@ -74,7 +76,10 @@ impl Span {
             Ok(left)
         };
         let x = left(x, "model cost beyond the covariates")?;
-        let y = left(y, "human cost beyond the covariates, which explain it wholly")?;
+        let y = left(
+            y,
+            "human cost beyond the covariates, which explain it wholly",
+        )?;
         correlation::pearson(&x, &y)
     }
 }

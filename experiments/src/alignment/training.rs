@@ -106,7 +106,13 @@ impl<'m> Training<'m> {
     }
 
     /// A figure on a task, with all items or without some.
-    pub fn figure(&self, task: &TaskDesign<'_>, at: usize, figure: usize, without: Option<Without>) -> Option<f64> {
+    pub fn figure(
+        &self,
+        task: &TaskDesign<'_>,
+        at: usize,
+        figure: usize,
+        without: Option<Without>,
+    ) -> Option<f64> {
         let left_out = without
             .filter(|without| without.stratum == task.stratum)
             .and_then(|without| self.without[at][without.cluster].as_ref());
@@ -178,10 +184,7 @@ fn sums(task: &TaskDesign<'_>, cells: &[Option<&ItemMeans>], without: Option<Wit
 }
 
 /// All figures of a task, each with its reason where it is undefined.
-fn whole(
-    task: &TaskDesign<'_>,
-    cells: &[Option<&ItemMeans>],
-) -> [Result<f64, Undefined>; FIGURES] {
+fn whole(task: &TaskDesign<'_>, cells: &[Option<&ItemMeans>]) -> [Result<f64, Undefined>; FIGURES] {
     let sums = sums(task, cells, None);
     let pairs = &sums.pairs;
     let timed = |figure: Result<f64, Undefined>| {

@@ -127,9 +127,7 @@ impl Pairs {
     pub fn curve(&self) -> Result<[f64; CURVE.len()], Undefined> {
         let (r, reliability) = (self.pearson()?, self.reliability()?);
         if reliability <= 0.0 {
-            return Err(Undefined::Because(
-                "the reliability is not above 0".into(),
-            ));
+            return Err(Undefined::Because("the reliability is not above 0".into()));
         }
         let spread = correlation::variance(&self.cost, "model cost")?;
         let known: Vec<f64> = self.samples.iter().filter_map(|(v, _)| *v).collect();
@@ -189,11 +187,7 @@ mod tests {
     #[test]
     fn alignment_by_hand() {
         // Costs 1, 2, 3 against 1, 2, 4: x = -1, 0, 1, y = -4/3, -1/3, 5/3: 3 / sqrt(2 * 42/9).
-        let found = pairs(&[
-            (1.0, 1.0, 0.2, 4),
-            (2.0, 2.0, 0.4, 4),
-            (3.0, 4.0, 0.6, 4),
-        ]);
+        let found = pairs(&[(1.0, 1.0, 0.2, 4), (2.0, 2.0, 0.4, 4), (3.0, 4.0, 0.6, 4)]);
         let r = 0.981_980_506_061_965_7;
         assert!((found.pearson().expect("defined") - r).abs() < 1e-12);
         assert!((found.spearman().expect("defined") - 1.0).abs() < 1e-12);

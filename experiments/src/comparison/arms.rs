@@ -55,11 +55,7 @@ impl Estimate {
     }
 }
 
-fn points(
-    design: &Design<'_>,
-    at: usize,
-    trainings: &[Training<'_>],
-) -> Vec<ItemPoint> {
+fn points(design: &Design<'_>, at: usize, trainings: &[Training<'_>]) -> Vec<ItemPoint> {
     let task = &design.tasks[at];
     let point = |(item, id): (usize, &&str)| {
         let of: Vec<_> = trainings.iter().filter_map(|t| t.cells[at][item]).collect();
@@ -131,7 +127,9 @@ pub(super) fn figures(
     };
     // Samples, or items of one training or more, that a figure is over.
     let samples = |tasks: &[usize], of: fn(&crate::alignment::cost::ItemMeans) -> usize| -> usize {
-        let all = tasks.iter().flat_map(|&at| trainings.iter().map(move |t| (at, t)));
+        let all = tasks
+            .iter()
+            .flat_map(|&at| trainings.iter().map(move |t| (at, t)));
         all.flat_map(|(at, t)| t.items(design, at, None).map(move |(_, item)| of(item)))
             .sum()
     };

@@ -17,8 +17,8 @@ use super::fairness::Flaw;
 use super::question::Asked;
 use super::recipe::Recipe;
 use super::{
-    Comparison, ConstantAnswer, Curve, TrainingLog, arms, contrasts, fairness, further, matched,
-    notes,
+    Comparison, ConstantAnswer, Curve, TrainingLog, answer, arms, contrasts, fairness, further,
+    matched, notes,
 };
 use crate::alignment::accuracy::{constant_answers, expected_answer};
 use crate::alignment::cost::{self, Counting, Items};
@@ -190,7 +190,10 @@ pub fn compare(input: Input<'_>) -> Result<Comparison, ComparisonError> {
 /// read; the input's own traces are not looked at for any figure.
 pub fn compare_items(input: Input<'_>, items: &Items) -> Result<Comparison, ComparisonError> {
     validate(&input, items)?;
-    let named = input.arms.iter().filter_map(|arm| items.models.get(&arm.name));
+    let named = input
+        .arms
+        .iter()
+        .filter_map(|arm| items.models.get(&arm.name));
     let design = Design::new(input.tasks, input.norms, named.flatten());
     let trainings = |card: &ArmCard| -> Vec<Training<'_>> {
         let models = items.models[&card.name].iter();
@@ -205,7 +208,9 @@ pub fn compare_items(input: Input<'_>, items: &Items) -> Result<Comparison, Comp
     };
     let arms: Vec<_> = input.arms.par_iter().map(figures).collect();
     let (contrasts, task_contrasts) = contrasts::contrasts(&input, &design, &trained);
+    let answers = answer::answers(&input, &design, &trained);
     Ok(Comparison {
+        answers,
         constant_answers: constants(&input, items),
         notes: notes::notes(&input, items, &arms),
         matched: matched::matched(&input, &arms, &contrasts),

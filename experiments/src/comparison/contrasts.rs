@@ -144,7 +144,10 @@ pub(crate) fn contrast(
         _ => Some(share),
     };
     let n = items_of(design, first, second, tasks, measure);
-    let spread = found.as_ref().ok().and_then(|f| f.found.spread.as_ref().ok());
+    let spread = found
+        .as_ref()
+        .ok()
+        .and_then(|f| f.found.spread.as_ref().ok());
     let value = found.as_ref().map_or(f64::NAN, |found| found.found.value);
     let narrow = spread.map(|spread| spread.half_width(0.05));
     let decided = smallest.zip(found.as_ref().ok());
@@ -160,7 +163,10 @@ pub(crate) fn contrast(
         p: spread.map(|spread| spread.p(value)),
         p_equivalence: spread.zip(smallest).map(|(s, d)| s.p_equivalence(value, d)),
         smallest_effect: smallest,
-        effect: found.as_ref().ok().and_then(|found| effect(measure, &found.tasks)),
+        effect: found
+            .as_ref()
+            .ok()
+            .and_then(|found| effect(measure, &found.tasks)),
         verdict: decided.map_or(Verdict::Undefined, |(d, found)| verdict(&found.found, d)),
         scope: found.as_ref().map_or(Scope::default(), |found| found.scope),
     }

@@ -2,7 +2,6 @@
 
 use thiserror::Error;
 
-
 /// What makes a comparison impossible.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum ComparisonError {

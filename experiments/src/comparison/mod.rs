@@ -1,6 +1,7 @@
 //! A comparison: arms by measures, and contrasts between arms, each figure
 //! with its interval and what it is based on.
 
+mod answer;
 mod arms;
 pub mod build;
 mod chains;
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use crate::manifest::{Budget, EvaluationCard, Role};
 
 pub use crate::statistics::two_way::Components;
+pub use answer::Answer;
 pub use build::{Input, compare};
 pub use error::ComparisonError;
 pub use fairness::{Condition, Fairness, Flaw};
@@ -330,7 +332,10 @@ pub struct Comparison {
     pub evaluation: EvaluationCard,
     /// Arms, in the order of the definition.
     pub arms: Vec<ArmFigures>,
-    /// Contrasts, in the order in which they are read.
+    /// The questions that were asked, answered, in their order.
+    #[serde(default)]
+    pub answers: Vec<Answer>,
+    /// Contrasts, in the order in which they are read: exploratory, all of them.
     pub contrasts: Vec<Contrast>,
     /// The same by task.
     #[serde(default)]

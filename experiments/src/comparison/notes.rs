@@ -42,11 +42,7 @@ pub(super) fn counted(n: usize, what: &str) -> String {
 }
 
 /// All notes, the gravest first.
-pub(super) fn notes(
-    input: &Input<'_>,
-    items: &Items,
-    arms: &[ArmFigures],
-) -> Vec<String> {
+pub(super) fn notes(input: &Input<'_>, items: &Items, arms: &[ArmFigures]) -> Vec<String> {
     let mut notes = Vec::new();
     pairing::weights(input, &mut notes);
     training::unmoved(input, &mut notes);

@@ -104,21 +104,9 @@ impl From<Written> for Question {
             direction: written.direction,
             smallest_effect: written
                 .smallest_effect
-                .unwrap_or_else(|| smallest_effect(written.measure)),
+                .unwrap_or_else(|| written.measure.smallest_effect()),
             family: written.family.unwrap_or_else(|| FAMILY.to_owned()),
         }
-    }
-}
-
-/// The smallest effect of interest where nobody names another: 0.1 in r and
-/// elasticity, 0.05 in accuracy, a tenth of the subtrahend's tokens.
-pub fn smallest_effect(measure: Measure) -> f64 {
-    match measure {
-        Measure::Accuracy | Measure::BalancedAccuracy => 0.05,
-        Measure::Elasticity
-        | Measure::AlignmentUnlimited
-        | Measure::Alignment
-        | Measure::Tokens => 0.1,
     }
 }
 

@@ -114,15 +114,17 @@ fn hold_model(held: &mut Held, models: &Models<'_>, name: &str) {
         held.hold(
             &of_task("mean_tokens"),
             TOLERANCE,
-            task_tokens(model.task(task))
-                .ok_or_else(|| Undefined::Because("absent".into())),
+            task_tokens(model.task(task)).ok_or_else(|| Undefined::Because("absent".into())),
         );
         held.hold(&of_task("iei"), TOLERANCE, iei::iei(items()));
     }
     let (plain, fisher) = models.mean_r(name);
     held.hold(&["models", name, "mean_r"], TOLERANCE, plain);
     held.hold(&["models", name, "fisher_mean_r"], TOLERANCE, fisher);
-    let items = models.tasks.iter().flat_map(|task| model.task(task).values());
+    let items = models
+        .tasks
+        .iter()
+        .flat_map(|task| model.task(task).values());
     let differences = allocation::differences(items);
     held.hold(
         &["models", name, "allocation_items"],
@@ -158,9 +160,9 @@ fn hold_pairs(held: &mut Held, models: &Models<'_>, card: &ArmCard) {
     if let Some(base) = &card.base {
         held.hold(&["pairs", name, "transfer"], TOLERANCE, difference(base));
         let items = models.shared(name, base);
-        let tokens = items.iter().filter_map(|(_, _, own, of_base)| {
-            Some((of_base.tokens?, own.tokens?))
-        });
+        let tokens = items
+            .iter()
+            .filter_map(|(_, _, own, of_base)| Some((of_base.tokens?, own.tokens?)));
         let (x, y): (Vec<f64>, Vec<f64>) = tokens.unzip();
         held.hold_line(&["pairs", name, "inflation"], &ols(&x, &y));
         let of = |name: &str, task| iei::iei(models.get(name).task(task).values()).ok();
@@ -256,4 +258,3 @@ pub fn alignment(dir: &Path, norms_dir: &Path) -> Result<Vec<Deviation>, Conform
     held.rest();
     Ok(held.found)
 }
-

@@ -65,13 +65,20 @@ fn text(value: &Value, key: &str) -> String {
 fn hold_arms(held: &mut Held, made: &Made<'_>) {
     for (name, trainings) in made.trained {
         for training in trainings {
-            let seed = training.model.seed.map_or("none".to_owned(), |seed| seed.to_string());
+            let seed = training
+                .model
+                .seed
+                .map_or("none".to_owned(), |seed| seed.to_string());
             for task in &made.design.tasks {
                 let at = |figure| ["arms", name, &seed, task.name, figure];
                 let pairs = Pairs::of(task.name, training.model.task(task.name), made.norms);
                 held.relative("reliability", &at("reliability"), pairs.reliability());
                 held.relative("r", &at("r"), pairs.pearson());
-                held.relative("r at unlimited samples", &at("r_unlimited"), pairs.unlimited());
+                held.relative(
+                    "r at unlimited samples",
+                    &at("r_unlimited"),
+                    pairs.unlimited(),
+                );
                 held.relative("elasticity", &at("elasticity"), pairs.elasticity());
                 let curve = pairs.curve();
                 for (place, k) in CURVE.iter().enumerate() {
@@ -86,7 +93,10 @@ fn hold_arms(held: &mut Held, made: &Made<'_>) {
 
 /// Every contrast, with its variance by source, its intervals, tests and verdict.
 fn hold_contrasts(held: &mut Held, made: &Made<'_>) {
-    let asked = held.reference["contrasts"].as_array().cloned().unwrap_or_default();
+    let asked = held.reference["contrasts"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
     for (place, asked) in asked.iter().enumerate() {
         let place = place.to_string();
         let at = |figure| ["contrasts", &place, figure];
@@ -96,25 +106,41 @@ fn hold_contrasts(held: &mut Held, made: &Made<'_>) {
             _ => Measure::Alignment,
         };
         let (arm, against) = (text(asked, "a"), text(asked, "b"));
-        if !(made.trained.contains_key(arm.as_str()) && made.trained.contains_key(against.as_str())) {
+        if !(made.trained.contains_key(arm.as_str()) && made.trained.contains_key(against.as_str()))
+        {
             continue;
         }
         let tasks: Vec<usize> = (0..made.design.tasks.len()).collect();
         let smallest = asked["sesoi"].as_f64();
-        let found = contrast(made.design, made.trained, [&arm, &against], measure, &tasks, smallest);
+        let found = contrast(
+            made.design,
+            made.trained,
+            [&arm, &against],
+            measure,
+            &tasks,
+            smallest,
+        );
         if let Some(trainings) = asked.get("undefined").and_then(Value::as_array) {
             held.found.push(Deviation {
                 group: "undefined contrasts".to_owned(),
                 figure: format!("{arm} - {against} {measure:?}"),
                 expected: None,
                 got: found.difference.value,
-                deviation: if found.difference.value.is_none() { 0.0 } else { f64::INFINITY },
+                deviation: if found.difference.value.is_none() {
+                    0.0
+                } else {
+                    f64::INFINITY
+                },
                 tolerance: 0.0,
             });
             for (nth, training) in trainings.iter().enumerate() {
                 let nth = nth.to_string();
                 let path = ["contrasts", &place, "undefined", &nth, "0"];
-                held.relative("too unreliable", &path, unreliable(made, [&arm, &against], training));
+                held.relative(
+                    "too unreliable",
+                    &path,
+                    unreliable(made, [&arm, &against], training),
+                );
             }
             continue;
         }
@@ -125,8 +151,15 @@ fn hold_contrasts(held: &mut Held, made: &Made<'_>) {
 /// The seed of a training, where its r at unlimited samples is undefined on a task.
 fn unreliable(made: &Made<'_>, arms: [&str; 2], training: &Value) -> Result<f64, Undefined> {
     let (seed, task) = (training[0].as_u64(), training[1].as_str());
-    let task = made.design.tasks.iter().position(|found| Some(found.name) == task);
-    let mut trainings = arms.iter().filter_map(|arm| made.trained.get(*arm)).flatten();
+    let task = made
+        .design
+        .tasks
+        .iter()
+        .position(|found| Some(found.name) == task);
+    let mut trainings = arms
+        .iter()
+        .filter_map(|arm| made.trained.get(*arm))
+        .flatten();
     let found = task.is_some_and(|task| {
         trainings.any(|t| t.model.seed == seed && t.whole(task, UNLIMITED).is_err())
     });
@@ -152,7 +185,11 @@ fn hold_contrast<'p>(held: &mut Held, at: &dyn Fn(&'p str) -> [&'p str; 3], foun
         ("p", found.p),
         ("p_equivalence", found.p_equivalence),
     ] {
-        held.relative(&format!("contrast, {figure}"), &at(figure), value.ok_or_else(why));
+        held.relative(
+            &format!("contrast, {figure}"),
+            &at(figure),
+            value.ok_or_else(why),
+        );
     }
     for (figure, ends) in [
         ("ci95", [difference.low, difference.high]),
@@ -186,7 +223,10 @@ fn hold_inflation(held: &mut Held, made: &Made<'_>) {
             let Some(base) = bases.iter().find(|b| b.model.seed == training.model.seed) else {
                 continue;
             };
-            let seed = training.model.seed.map_or("none".to_owned(), |seed| seed.to_string());
+            let seed = training
+                .model
+                .seed
+                .map_or("none".to_owned(), |seed| seed.to_string());
             let at = |figure| ["inflation", name, &seed, figure];
             let columns = |of: &dyn Fn(usize, usize) -> Option<Vec<f64>>| {
                 let tasks = made.design.tasks.iter().enumerate();
@@ -199,7 +239,11 @@ fn hold_inflation(held: &mut Held, made: &Made<'_>) {
                 &columns(&|t, i| Some(vec![own(t, i)?, base.cells[t][i]?.tokens?])),
                 "the base's tokens",
             );
-            held.relative("inflation, least squares", &at("slope_least_squares"), slope);
+            held.relative(
+                "inflation, least squares",
+                &at("slope_least_squares"),
+                slope,
+            );
             if name != "base" {
                 let slope = inflation::by_instruments(&columns(&|t, i| {
                     let [even, odd] = base.cells[t][i]?.token_halves;
@@ -219,14 +263,25 @@ fn hold_inflation(held: &mut Held, made: &Made<'_>) {
 }
 
 fn keys(value: &Value) -> Vec<String> {
-    value.as_object().map(|map| map.keys().cloned().collect()).unwrap_or_default()
+    value
+        .as_object()
+        .map(|map| map.keys().cloned().collect())
+        .unwrap_or_default()
 }
 
 fn hold_similarity(held: &mut Held, made: &Made<'_>) {
     let design = made.design;
-    let every: Vec<Vec<usize>> = design.tasks.iter().map(|t| (0..t.ids.len()).collect()).collect();
+    let every: Vec<Vec<usize>> = design
+        .tasks
+        .iter()
+        .map(|t| (0..t.ids.len()).collect())
+        .collect();
     let costs = |of: &dyn Fn(usize, usize) -> Option<f64>| -> Costs {
-        let on = |at: usize| (0..design.tasks[at].ids.len()).map(|item| of(at, item)).collect();
+        let on = |at: usize| {
+            (0..design.tasks[at].ids.len())
+                .map(|item| of(at, item))
+                .collect()
+        };
         (0..design.tasks.len()).map(on).collect()
     };
     let half = |training: &Training<'_>, half: usize| {
@@ -262,7 +317,11 @@ fn hold_similarity(held: &mut Held, made: &Made<'_>) {
             let (even_b, odd_b) = (half(beside, 0), half(beside, 1));
             let across = both(cc(&even, &odd_b), cc(&odd, &even_b));
             let own = [cc(&even, &odd), cc(&even_b, &odd_b)];
-            held.relative("similarity across halves", &at("across_halves"), across.clone());
+            held.relative(
+                "similarity across halves",
+                &at("across_halves"),
+                across.clone(),
+            );
             for (side, own) in ["0", "1"].into_iter().zip(&own) {
                 let path = ["similarity", &pair, &place, "half_reliability", side];
                 held.relative("reliability of halves", &path, own.clone());
@@ -282,10 +341,16 @@ fn hold_similarity(held: &mut Held, made: &Made<'_>) {
 
 fn hold_trivial(held: &mut Held, made: &Made<'_>) {
     for (place, task) in made.design.tasks.iter().enumerate() {
-        let timed: Vec<usize> = (0..task.ids.len()).filter(|&i| task.human[i].is_some()).collect();
+        let timed: Vec<usize> = (0..task.ids.len())
+            .filter(|&i| task.human[i].is_some())
+            .collect();
         let human: Vec<f64> = timed.iter().filter_map(|&i| task.human[i]).collect();
-        let names: BTreeSet<&String> =
-            task.norms.iter().flatten().flat_map(|item| item.covariates.keys()).collect();
+        let names: BTreeSet<&String> = task
+            .norms
+            .iter()
+            .flatten()
+            .flat_map(|item| item.covariates.keys())
+            .collect();
         let column = |name: &String| -> Vec<f64> {
             let of = |&item: &usize| task.norms[item]?.covariates.get(name).copied();
             timed.iter().filter_map(of).collect()
@@ -297,18 +362,29 @@ fn hold_trivial(held: &mut Held, made: &Made<'_>) {
             held.relative("trivial predictors", &["trivial", task.name, &key], r);
         }
         let prompt = |&item: &usize| {
-            let all = made.trained.values().flatten().filter_map(|t| t.cells[place][item]);
+            let all = made
+                .trained
+                .values()
+                .flatten()
+                .filter_map(|t| t.cells[place][item]);
             mean(&all.map(|cell| cell.prompt_tokens.ln()).collect::<Vec<_>>())
         };
         let prompts: Vec<f64> = timed.iter().filter_map(prompt).collect();
         let path = ["trivial", task.name, "ln_prompt_tokens"];
-        held.relative("trivial predictors", &path, correlation::pearson(&prompts, &human));
+        held.relative(
+            "trivial predictors",
+            &path,
+            correlation::pearson(&prompts, &human),
+        );
         let span = Span::of(&columns);
         let path = ["trivial", task.name, "fitted"];
         held.relative("trivial predictors, fitted", &path, span.multiple_r(&human));
         for (name, trainings) in made.trained {
             for training in trainings {
-                let seed = training.model.seed.map_or("none".to_owned(), |s| s.to_string());
+                let seed = training
+                    .model
+                    .seed
+                    .map_or("none".to_owned(), |s| s.to_string());
                 let cost = |&item: &usize| training.cells[place][item]?.cost;
                 let costs: Vec<f64> = timed.iter().filter_map(cost).collect();
                 let path = ["trivial", task.name, "beyond", name, &seed];
@@ -341,7 +417,12 @@ pub fn statistics(dir: &Path) -> Result<Vec<Deviation>, ConformanceError> {
     }
     let cards: Vec<ArmCard> = load(&dir.join("models.json"))?;
     let traces = record::read(&dir.join("traces.jsonl"))?;
-    let tasks: Vec<String> = traces.iter().map(|trace| trace.task.clone()).collect::<BTreeSet<_>>().into_iter().collect();
+    let tasks: Vec<String> = traces
+        .iter()
+        .map(|trace| trace.task.clone())
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect();
     let items: Items = cost::items(&traces, Counting::default());
     let norms = Norms::read(dir, &tasks)?;
     let named = cards.iter().filter_map(|card| items.models.get(&card.name));
@@ -349,7 +430,10 @@ pub fn statistics(dir: &Path) -> Result<Vec<Deviation>, ConformanceError> {
     let trained: Trained<'_, '_> = (cards.iter())
         .filter_map(|card| {
             let models = items.models.get(&card.name)?.iter();
-            Some((card.name.as_str(), models.map(|model| Training::new(&design, model)).collect()))
+            Some((
+                card.name.as_str(),
+                models.map(|model| Training::new(&design, model)).collect(),
+            ))
         })
         .collect();
     let made = Made {

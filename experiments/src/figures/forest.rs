@@ -127,7 +127,9 @@ fn figure(measure: Measure, contrasts: &[&Contrast]) -> Figure {
 }
 
 fn table(measure: &str, contrasts: &[&Contrast]) -> String {
-    let mut table = Data::new("measure,arm,against,difference,low,high,n,p,p_equivalence,verdict,why_undefined");
+    let mut table = Data::new(
+        "measure,arm,against,difference,low,high,n,p,p_equivalence,verdict,why_undefined",
+    );
     for contrast in contrasts {
         let [difference, low, high, why] = data::estimate(&contrast.difference);
         table.row(&[

@@ -197,7 +197,11 @@ impl Norms {
 
     /// The same norms with people's allocation of time as computed before ([`Norms::wrong_minus_right`]).
     #[must_use]
-    pub fn with_wrong_minus_right(mut self, task: &str, differences: BTreeMap<String, f64>) -> Self {
+    pub fn with_wrong_minus_right(
+        mut self,
+        task: &str,
+        differences: BTreeMap<String, f64>,
+    ) -> Self {
         self.wrong_minus_right.insert(task.into(), differences);
         self
     }
@@ -277,7 +281,9 @@ fn wrong_minus_right(trials: &[Trial], window: Window) -> BTreeMap<String, f64> 
         *sum += trial.rt_ms.ln();
         *count += 1.0;
     }
-    let both = sums.into_iter().filter(|(_, [wrong, right])| wrong.1 > 0.0 && right.1 > 0.0);
+    let both = sums
+        .into_iter()
+        .filter(|(_, [wrong, right])| wrong.1 > 0.0 && right.1 > 0.0);
     both.map(|(id, [wrong, right])| (id.to_owned(), wrong.0 / wrong.1 - right.0 / right.1))
         .collect()
 }

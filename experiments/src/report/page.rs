@@ -198,7 +198,13 @@ fn further(
     gallery: &Gallery,
 ) -> String {
     let mut out = String::new();
-    for id in ["inflation", "inflation-published", "surface", "similarity", "across"] {
+    for id in [
+        "inflation",
+        "inflation-published",
+        "surface",
+        "similarity",
+        "across",
+    ] {
         if let Some(found) = document.tables.iter().find(|t| t.id == id) {
             let _ = writeln!(out, "<h3>{}</h3>", text(found.title));
             out.push_str(&markup::table(found, colors));

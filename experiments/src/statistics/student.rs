@@ -89,7 +89,11 @@ mod tests {
     fn tails_are_scipys() {
         // scipy.stats.t.sf(t, df), 1.16.
         for (t, df, tail) in TAILS {
-            assert!((above(t, df) / tail - 1.0).abs() < 1e-12, "{t} {df}: {} {tail}", above(t, df));
+            assert!(
+                (above(t, df) / tail - 1.0).abs() < 1e-12,
+                "{t} {df}: {} {tail}",
+                above(t, df)
+            );
         }
         assert!((above(-1.5, 4.0) + above(1.5, 4.0) - 1.0).abs() < 1e-15);
         assert!((above(0.0, 2.5) - 0.5).abs() < 1e-15);

@@ -226,7 +226,10 @@ mod tests {
         assert!((training - 1.0).abs() < 1e-12 && (items - 4.0 / 3.0).abs() < 1e-12);
         let residuals = [0.0f64, 0.0, -1.0, 1.0, 1.0, -1.0];
         let squares: f64 = residuals.iter().map(|r| r * r).sum();
-        assert!((interaction - squares / 12.0).abs() < 1e-12, "{interaction}");
+        assert!(
+            (interaction - squares / 12.0).abs() < 1e-12,
+            "{interaction}"
+        );
         let total = 1.0 + 4.0 / 3.0 - interaction;
         assert!((spread.se - total.sqrt()).abs() < 1e-12);
         let uncertain = 1.0 + (4.0f64 / 3.0).powi(2) / 2.0 + interaction.powi(2) / 2.0;

@@ -46,6 +46,15 @@ impl Quantity {
         }
     }
 
+    /// The same without a sign, for a size.
+    pub fn unsigned(self) -> Self {
+        match self {
+            Self::Signed => Self::Share,
+            Self::SignedAmount => Self::Amount,
+            other => other,
+        }
+    }
+
     fn signed(self) -> bool {
         matches!(self, Self::Signed | Self::SignedAmount)
     }

@@ -95,7 +95,12 @@ fn count(
     has: impl Fn(&ItemMeans) -> bool,
 ) -> usize {
     let Some(training) = training else { return 0 };
-    let of = |&at: &usize| training.items(design, at, None).filter(|(_, item)| has(item)).count();
+    let of = |&at: &usize| {
+        training
+            .items(design, at, None)
+            .filter(|(_, item)| has(item))
+            .count()
+    };
     tasks.iter().map(of).sum()
 }
 
@@ -106,9 +111,16 @@ fn of_arm(
     trainings: &[Training<'_>],
 ) -> FurtherArm {
     let tasks = all_tasks(design);
-    let evaluated = |at: &usize| trainings.iter().any(|t| t.items(design, *at, None).next().is_some());
-    let (cross_task, demonstrative) =
-        across(input, trainings, tasks.iter().filter(|at| evaluated(at)).count());
+    let evaluated = |at: &usize| {
+        trainings
+            .iter()
+            .any(|t| t.items(design, *at, None).next().is_some())
+    };
+    let (cross_task, demonstrative) = across(
+        input,
+        trainings,
+        tasks.iter().filter(|at| evaluated(at)).count(),
+    );
     let index = |at: usize| {
         let only = [at];
         TaskIndex {
@@ -118,7 +130,13 @@ fn of_arm(
                 trainings.len(),
                 count(design, trainings.first(), &only, |_| true),
                 concerns(design, trainings, &only),
-                |s, without| iei::iei(trainings[s].items(design, at, without).map(|(_, item)| item)),
+                |s, without| {
+                    iei::iei(
+                        trainings[s]
+                            .items(design, at, without)
+                            .map(|(_, item)| item),
+                    )
+                },
             ),
         }
     };
@@ -130,10 +148,15 @@ fn of_arm(
         allocation: figure(
             design,
             trainings.len(),
-            trainings.iter().map(|t| count(design, Some(t), &tasks, both)).sum(),
+            trainings
+                .iter()
+                .map(|t| count(design, Some(t), &tasks, both))
+                .sum(),
             concerns(design, trainings, &tasks),
             |s, without| {
-                let items = tasks.iter().flat_map(|&at| trainings[s].items(design, at, without));
+                let items = tasks
+                    .iter()
+                    .flat_map(|&at| trainings[s].items(design, at, without));
                 allocation::cohens_d(&allocation::differences(items.map(|(_, item)| item)))
             },
         ),
@@ -143,7 +166,8 @@ fn of_arm(
 
 /// Cross-task alignment of an arm as the paper reports it: means over trainings.
 fn across(input: &Input<'_>, trainings: &[Training<'_>], tasks: usize) -> (Estimate, bool) {
-    let of = |t: &Training<'_>| cross_task::cross_task(t.model, input.tasks, input.norms, input.seed);
+    let of =
+        |t: &Training<'_>| cross_task::cross_task(t.model, input.tasks, input.norms, input.seed);
     match trainings.iter().map(of).collect::<Result<Vec<_>, _>>() {
         Ok(found) => {
             let over = |of: fn(&cross_task::CrossTask) -> f64| {
@@ -158,7 +182,10 @@ fn across(input: &Input<'_>, trainings: &[Training<'_>], tasks: usize) -> (Estim
             };
             (estimate, found.iter().any(|c| c.demonstrative))
         }
-        Err(why) => (Estimate::undefined(why, tasks), tasks < cross_task::FEWEST_TASKS),
+        Err(why) => (
+            Estimate::undefined(why, tasks),
+            tasks < cross_task::FEWEST_TASKS,
+        ),
     }
 }
 
@@ -186,5 +213,10 @@ fn people(input: &Input<'_>, design: &Design<'_>) -> Vec<TaskIndex> {
             }),
         })
     };
-    design.tasks.iter().enumerate().filter_map(of_task).collect()
+    design
+        .tasks
+        .iter()
+        .enumerate()
+        .filter_map(of_task)
+        .collect()
 }

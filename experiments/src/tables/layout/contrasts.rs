@@ -1,20 +1,12 @@
 //! The tables of paired differences, over tasks and by task.
 
-use crate::comparison::{Comparison, Contrast, Measure};
+use crate::comparison::{Comparison, Contrast};
 
 use super::{
     Cell, Column, Footnotes, Row, Table, detail, fairness, format, measure_name, name_column,
     number_column,
 };
 use super::{Quantity, scope, task_names, verdict};
-
-/// How the size of a difference is written: without a sign.
-fn size_of(measure: Measure) -> Quantity {
-    match measure {
-        Measure::Tokens => Quantity::Amount,
-        _ => Quantity::Share,
-    }
-}
 
 /// Contrasts over tasks.
 pub(super) fn contrasts(comparison: &Comparison) -> Table {
@@ -97,7 +89,7 @@ fn cells(comparison: &Comparison, contrast: &Contrast, notes: &mut Footnotes) ->
         "a value lies at the end of its scale",
     );
     let smallest = or_why(
-        format::number(contrast.smallest_effect, size_of(contrast.measure)),
+        format::number(contrast.smallest_effect, quantity.unsigned()),
         contrast.smallest_effect.is_some(),
         "the other arm has no tokens",
     );

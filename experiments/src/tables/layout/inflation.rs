@@ -92,7 +92,10 @@ fn lines(found: &Inflation, notes: &mut Footnotes) -> [Row; 2] {
             notes.estimate(&line.r2, Quantity::Share),
         ],
     };
-    [row("tokens", &found.tokens), row("tokens / accuracy", &found.iei)]
+    [
+        row("tokens", &found.tokens),
+        row("tokens / accuracy", &found.iei),
+    ]
 }
 
 /// Each student's token counts beside its teacher's, and what became of its alignment.

@@ -37,7 +37,12 @@ pub(super) fn effort(
             levels: groups.iter().map(level).collect(),
         })
     };
-    design.tasks.iter().enumerate().filter_map(of_task).collect()
+    design
+        .tasks
+        .iter()
+        .enumerate()
+        .filter_map(of_task)
+        .collect()
 }
 
 /// An item with its level.
@@ -105,7 +110,10 @@ fn level_of(
         .filter_map(|(_, item)| task.ids.iter().position(|id| *id == item.item_id))
         .collect();
     let tokens = |(name, trainings): &(&str, &[Training<'_>])| {
-        ((*name).to_owned(), tokens_of(design, at, &places, trainings))
+        (
+            (*name).to_owned(),
+            tokens_of(design, at, &places, trainings),
+        )
     };
     EffortLevel {
         from: group.first().map_or(f64::NAN, |(level, _)| *level),
@@ -132,7 +140,9 @@ fn tokens_of(
     };
     let here = |without: Without| {
         without.stratum == task.stratum
-            && places.iter().any(|&item| task.cluster[item] == without.cluster)
+            && places
+                .iter()
+                .any(|&item| task.cluster[item] == without.cluster)
     };
     let n = trainings.first().map_or(0, |_| kept(0, None).len());
     let found = figure(design, trainings.len(), n, here, |s, without| {

@@ -18,7 +18,9 @@ type Arm<'a, 'm> = (&'a str, &'a [Training<'m>]);
 fn beside(arm: &[Training<'_>], against: &[Training<'_>]) -> Vec<(usize, Vec<usize>)> {
     match pairing(arm, against) {
         Pairing::Seeds(pairs) => pairs.into_iter().map(|(a, b)| (a, vec![b])).collect(),
-        Pairing::Apart => (0..arm.len()).map(|a| (a, (0..against.len()).collect())).collect(),
+        Pairing::Apart => (0..arm.len())
+            .map(|a| (a, (0..against.len()).collect()))
+            .collect(),
     }
 }
 
@@ -82,7 +84,9 @@ fn lines(
     line: impl Fn(&Training<'_>, &Training<'_>, Option<Without>) -> Result<Line, Undefined>,
 ) -> LineFigures {
     let of = |part: fn(&Line) -> f64| {
-        pair_figure(design, pair, |a, b, without| Ok(part(&line(a, b, without)?)))
+        pair_figure(design, pair, |a, b, without| {
+            Ok(part(&line(a, b, without)?))
+        })
     };
     LineFigures {
         slope: of(|l| l.slope),
@@ -123,12 +127,15 @@ pub(super) fn inflation_of(design: &Design<'_>, [arm, base]: [Arm<'_, '_>; 2]) -
         }),
         tokens: lines(design, pair, |a, b, without| {
             let items = shared(design, a, b, without);
-            let points = items.iter().filter_map(|i| Some((i.against.tokens?, i.arm.tokens?)));
+            let points = items
+                .iter()
+                .filter_map(|i| Some((i.against.tokens?, i.arm.tokens?)));
             let (x, y): (Vec<f64>, Vec<f64>) = points.unzip();
             ols(&x, &y)
         }),
         iei: lines(design, pair, |a, b, without| {
-            let of = |t: &Training<'_>, at| iei::iei(t.items(design, at, without).map(|(_, i)| i)).ok();
+            let of =
+                |t: &Training<'_>, at| iei::iei(t.items(design, at, without).map(|(_, i)| i)).ok();
             let points = (0..design.tasks.len()).filter_map(|at| Some((of(b, at)?, of(a, at)?)));
             let (x, y): (Vec<f64>, Vec<f64>) = points.unzip();
             ols(&x, &y)
@@ -154,7 +161,12 @@ fn tokens(
         Part::All => item.tokens,
         Part::Half(half) => item.token_halves[half],
     };
-    let on = |at| training.items(design, at, without).filter_map(|(_, i)| of(i)).collect();
+    let on = |at| {
+        training
+            .items(design, at, without)
+            .filter_map(|(_, i)| of(i))
+            .collect()
+    };
     (0..design.tasks.len()).map(on).collect()
 }
 

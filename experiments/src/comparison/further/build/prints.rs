@@ -22,7 +22,11 @@ struct Side<'a, 'm> {
 }
 
 fn costs(design: &Design<'_>, of: impl Fn(usize, usize) -> Option<f64>) -> Costs {
-    let on = |at: usize| (0..design.tasks[at].ids.len()).map(|item| of(at, item)).collect();
+    let on = |at: usize| {
+        (0..design.tasks[at].ids.len())
+            .map(|item| of(at, item))
+            .collect()
+    };
     (0..design.tasks.len()).map(on).collect()
 }
 
@@ -48,7 +52,9 @@ fn side<'a, 'm>(
     let halves: Vec<[Costs; 2]> = (trainings.iter())
         .map(|t| [0, 1].map(|half| costs(design, |at, item| t.cells[at][item]?.cost_halves[half])))
         .collect();
-    let own = halves.iter().map(|[a, b]| Agreement::new(design, shared, a, b));
+    let own = halves
+        .iter()
+        .map(|[a, b]| Agreement::new(design, shared, a, b));
     Side {
         own: own.collect(),
         trainings,
@@ -57,10 +63,7 @@ fn side<'a, 'm>(
 }
 
 /// The table of all arms and of people.
-pub(super) fn similarity(
-    design: &Design<'_>,
-    arms: &[(&str, &[Training<'_>])],
-) -> SimilarityTable {
+pub(super) fn similarity(design: &Design<'_>, arms: &[(&str, &[Training<'_>])]) -> SimilarityTable {
     let shared = shared(design, arms);
     let n: usize = shared.iter().map(Vec::len).sum();
     let mut sides: Vec<Side<'_, '_>> = (arms.iter())
@@ -87,7 +90,12 @@ pub(super) fn similarity(
             (0..of.clusters).map(cluster).collect()
         })
         .collect();
-    let table = Pairs { design, shared: &shared, here: &here, n };
+    let table = Pairs {
+        design,
+        shared: &shared,
+        here: &here,
+        n,
+    };
     let places: Vec<(usize, usize)> = (0..sides.len())
         .flat_map(|row| (row..sides.len()).map(move |column| (row, column)))
         .collect();
@@ -124,14 +132,18 @@ impl Pairs<'_> {
     /// Similarity across halves, and over the root of both sides' agreement with themselves.
     fn pair(&self, a: &Side<'_, '_>, b: &Side<'_, '_>, same: bool) -> [Estimate; 2] {
         let concerned = |without: Without| self.here[without.stratum][without.cluster];
-        let estimate = |units: usize, of: &dyn Fn(usize, Option<Without>) -> Result<f64, Undefined>| {
-            figure(self.design, units, self.n, concerned, of)
-        };
+        let estimate =
+            |units: usize, of: &dyn Fn(usize, Option<Without>) -> Result<f64, Undefined>| {
+                figure(self.design, units, self.n, concerned, of)
+            };
         if a.trainings.is_empty() {
             // People beside themselves.
             let one = || Estimate {
                 value: Some(1.0),
-                ..Estimate::undefined("no interval: people's halves are the noise ceiling's", self.n)
+                ..Estimate::undefined(
+                    "no interval: people's halves are the noise ceiling's",
+                    self.n,
+                )
             };
             return [one(), one()];
         }
@@ -156,7 +168,12 @@ impl Pairs<'_> {
         };
         let agreement = |x: usize, y: usize| {
             let of = |own: usize| {
-                Agreement::new(self.design, self.shared, &a.halves[x][own], &b.halves[y][1 - own])
+                Agreement::new(
+                    self.design,
+                    self.shared,
+                    &a.halves[x][own],
+                    &b.halves[y][1 - own],
+                )
             };
             [of(0), of(1)]
         };
@@ -185,8 +202,12 @@ impl Pairs<'_> {
             Ok(value(unit, other, without)? / (own * theirs).sqrt())
         };
         [
-            estimate(units.len(), &|unit, without| over(unit, &|y| value(unit, y, without))),
-            estimate(units.len(), &|unit, without| over(unit, &|y| free(unit, y, without))),
+            estimate(units.len(), &|unit, without| {
+                over(unit, &|y| value(unit, y, without))
+            }),
+            estimate(units.len(), &|unit, without| {
+                over(unit, &|y| free(unit, y, without))
+            }),
         ]
     }
 }

@@ -27,7 +27,9 @@ struct Task<'a> {
 pub(super) fn trivial(design: &Design<'_>, arms: &[(&str, &[Training<'_>])]) -> Vec<Trivial> {
     let timed = |(_, task): &(usize, &TaskDesign<'_>)| task.human.iter().any(Option::is_some);
     let tasks = design.tasks.iter().enumerate().filter(timed);
-    tasks.map(|(at, of)| of_task(design, arms, at, of)).collect()
+    tasks
+        .map(|(at, of)| of_task(design, arms, at, of))
+        .collect()
 }
 
 fn of_task(
@@ -40,8 +42,13 @@ fn of_task(
         .flat_map(|item| item.covariates.keys().map(String::as_str))
         .collect();
     let prompt = |item: usize| {
-        let cells = arms.iter().flat_map(|(_, t)| t.iter()).filter_map(|t| t.cells[at][item]);
-        let known = cells.map(|cell| cell.prompt_tokens).filter(|tokens| *tokens > 0.0);
+        let cells = arms
+            .iter()
+            .flat_map(|(_, t)| t.iter())
+            .filter_map(|t| t.cells[at][item]);
+        let known = cells
+            .map(|cell| cell.prompt_tokens)
+            .filter(|tokens| *tokens > 0.0);
         mean(&known.map(f64::ln).collect::<Vec<_>>())
     };
     let task = Task {
@@ -55,14 +62,25 @@ fn of_task(
         value,
     };
     let mut predictors: Vec<NamedFigure> = (task.names.iter())
-        .map(|name| named(name, task.predictor(design, name, |item| task.covariate(item, name))))
+        .map(|name| {
+            named(
+                name,
+                task.predictor(design, name, |item| task.covariate(item, name)),
+            )
+        })
         .collect();
-    predictors.push(named(PROMPT, task.predictor(design, PROMPT, |item| task.prompt[item])));
+    predictors.push(named(
+        PROMPT,
+        task.predictor(design, PROMPT, |item| task.prompt[item]),
+    ));
     Trivial {
         task: of.name.to_owned(),
         fitted: task.estimate(design, 1, |_, without| {
             let kept = task.complete(without, |_| Some(()));
-            let human: Vec<f64> = kept.iter().filter_map(|(item, ())| of.human[*item]).collect();
+            let human: Vec<f64> = kept
+                .iter()
+                .filter_map(|(item, ())| of.human[*item])
+                .collect();
             task.span(&kept.iter().map(|(item, ())| *item).collect::<Vec<_>>())
                 .multiple_r(&human)
         }),
@@ -87,7 +105,11 @@ impl Task<'_> {
     ) -> Vec<(usize, T)> {
         (0..self.of.ids.len())
             .filter(|&item| self.of.keeps(item, without) && self.of.human[item].is_some())
-            .filter(|&item| self.names.iter().all(|name| self.covariate(item, name).is_some()))
+            .filter(|&item| {
+                self.names
+                    .iter()
+                    .all(|name| self.covariate(item, name).is_some())
+            })
             .filter_map(|item| Some((item, of(item)?)))
             .collect()
     }
@@ -113,7 +135,13 @@ impl Task<'_> {
         let concerned = |without: Without| {
             without.stratum == self.of.stratum && here.contains(&without.cluster)
         };
-        figure(design, trainings, self.of.human.iter().flatten().count(), concerned, of)
+        figure(
+            design,
+            trainings,
+            self.of.human.iter().flatten().count(),
+            concerned,
+            of,
+        )
     }
 
     /// r of a predictor with human cost.
@@ -140,7 +168,10 @@ impl Task<'_> {
             let kept = self.complete(without, |item| trainings[s].cells[self.at][item]?.cost);
             let items: Vec<usize> = kept.iter().map(|(item, _)| *item).collect();
             let cost: Vec<f64> = kept.iter().map(|(_, cost)| *cost).collect();
-            let human: Vec<f64> = items.iter().filter_map(|&item| self.of.human[item]).collect();
+            let human: Vec<f64> = items
+                .iter()
+                .filter_map(|&item| self.of.human[item])
+                .collect();
             self.span(&items).partial(&cost, &human)
         })
     }
