@@ -180,7 +180,7 @@ fn time(design: &Design) {
         environment: BTreeMap::new(),
         draws: design.draws,
         seed: 0,
-        only_correct: false,
+        counting: Counting::default(),
         baseline: None,
         flaws: &[],
         recipes: Vec::new(),

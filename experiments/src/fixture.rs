@@ -8,9 +8,10 @@ mod fair;
 mod further;
 mod items;
 
+use crate::comparison::question::{Expected, Question, When};
 use crate::comparison::{
-    ArmFigures, Comparison, ConstantAnswer, Contrast, Curve, Direction, Estimate, ItemPoint,
-    Measure, TaskFigures,
+    Answer, ArmFigures, Asked, Components, Comparison, ConstantAnswer, Contrast, Curve, Estimate, ItemPoint,
+    Measure, Scope, TaskFigures, Verdict,
 };
 use crate::manifest::{Budget, EvaluationCard, Role};
 
@@ -21,19 +22,15 @@ fn e(value: f64, low: f64, high: f64, n: usize) -> Estimate {
         value: Some(value),
         low: Some(low),
         high: Some(high),
+        se: Some((high - low) / 4.2),
+        df: Some(11.3),
         n,
         why_undefined: None,
     }
 }
 
 fn undefined(why: &str, n: usize) -> Estimate {
-    Estimate {
-        value: None,
-        low: None,
-        high: None,
-        n,
-        why_undefined: Some(why.to_owned()),
-    }
+    Estimate::undefined(why, n)
 }
 
 /// `shift` tells the arms apart; `slope` 0 is an arm whose thinking never varies.
@@ -82,6 +79,16 @@ fn task(name: &str, items: usize, shift: f64, slope: f64, ceiling: Option<f64>) 
             8.9 + 9.0 * shift,
             items,
         ),
+        elasticity: e(0.5 * slope, 0.5 * slope - 0.11, 0.5 * slope + 0.12, items),
+        alignment_unlimited: alignment(0.36 + 0.4 * slope),
+        reliability: alignment(0.72),
+        curve: if flat {
+            Vec::new()
+        } else {
+            [(1, 0.6), (4, 0.85), (64, 0.99)]
+                .map(|(k, share)| (k, share * (0.36 + 0.4 * slope)))
+                .to_vec()
+        },
         alignment: alignment(0.3 + 0.4 * slope),
         spearman: alignment(0.28 + 0.4 * slope),
         partial: alignment(0.25 + 0.4 * slope),
@@ -101,6 +108,17 @@ fn arm(name: &str, role: Role, shift: f64, slope: f64) -> ArmFigures {
         accuracy: e(accuracy, accuracy - 0.024, accuracy + 0.021, 72),
         balanced_accuracy: e(accuracy - 0.02, accuracy - 0.045, accuracy + 0.002, 72),
         tokens: e(8.1 + 9.0 * shift, 7.7 + 9.0 * shift, 8.6 + 9.0 * shift, 18),
+        elasticity: e(0.5 * slope, 0.5 * slope - 0.07, 0.5 * slope + 0.08, 18),
+        alignment_unlimited: if slope == 0.0 {
+            undefined("no task has a defined alignment", 18)
+        } else {
+            e(r + 0.064, r - 0.011, r + 0.143, 18)
+        },
+        reliability: if slope == 0.0 {
+            undefined("no task has a defined alignment", 18)
+        } else {
+            e(0.713, 0.622, 0.794, 18)
+        },
         alignment: if slope == 0.0 {
             undefined("no task has a defined alignment", 18)
         } else {
@@ -129,31 +147,58 @@ fn arm(name: &str, role: Role, shift: f64, slope: f64) -> ArmFigures {
 }
 
 fn contrast(arm: &str, against: &str, measure: Measure, difference: Estimate) -> Contrast {
-    let direction = match (difference.low, difference.high) {
-        (Some(_), Some(high)) if high < 0.0 => Direction::Below,
-        (Some(low), Some(_)) if low > 0.0 => Direction::Above,
-        (Some(_), Some(_)) => Direction::Across,
-        _ => Direction::Undefined,
+    let verdict = match (difference.low, difference.high) {
+        (Some(_), Some(high)) if high < 0.0 => Verdict::Below,
+        (Some(low), Some(_)) if low > 0.0 => Verdict::Above,
+        (Some(low), Some(high)) if high - low < 0.09 => Verdict::Equivalent,
+        (Some(_), Some(_)) => Verdict::Unresolved,
+        _ => Verdict::Undefined,
     };
+    let decided = matches!(verdict, Verdict::Below | Verdict::Above);
+    let inner = |end: f64| difference.value.map(|d| d + 0.8 * (end - d));
     Contrast {
         arm: arm.to_owned(),
         against: against.to_owned(),
         measure,
         question: None,
-        p: difference
-            .value
-            .map(|d| if d.abs() < 0.1 { 0.2134 } else { 0.0002 }),
-        p_holm: difference
-            .value
-            .map(|d| if d.abs() < 0.1 { 0.6402 } else { 0.0008 }),
-        smallest: difference
-            .low
-            .zip(difference.high)
-            .map(|(low, high)| (high - low) * 0.7),
+        low90: difference.low.and_then(inner),
+        high90: difference.high.and_then(inner),
+        components: difference.value.map(|_| Components {
+            training: 0.0004,
+            training_against: 0.0,
+            items: 0.0007,
+            interaction: 0.0002,
+        }),
+        p: difference.value.map(|_| if decided { 0.0002 } else { 0.2134 }),
+        p_equivalence: (difference.value)
+            .map(|_| if verdict == Verdict::Equivalent { 0.0112 } else { 0.4021 }),
+        smallest_effect: Some(measure.smallest_effect()),
         effect: difference.value.map(|d| d * 1.25),
-        direction,
+        verdict,
+        scope: if against == "teacher" { Scope::ThisAgainst } else { Scope::Trainings },
         difference,
-        verdict: None,
+    }
+}
+
+fn answer(name: &str, direction: Expected, contrast: &Contrast, p_holm: Option<f64>) -> Answer {
+    let question = Question {
+        name: name.to_owned(),
+        contrast: format!("{} - {}", contrast.arm, contrast.against),
+        measure: contrast.measure,
+        direction,
+        smallest_effect: contrast.measure.smallest_effect(),
+        family: "main".to_owned(),
+    };
+    Answer {
+        asked: Asked {
+            question,
+            when: When::Before,
+        },
+        contrast: contrast.clone(),
+        p_holm,
+        p_equivalence_holm: contrast.p_equivalence.map(|p| (2.0 * p).min(1.0)),
+        family: 3,
+        verdict: contrast.verdict,
     }
 }
 
@@ -170,11 +215,10 @@ pub(crate) fn comparison() -> Comparison {
     let mut collapse = contrast(
         "sft",
         "teacher",
-        Measure::Alignment,
+        Measure::Elasticity,
         e(-0.162, -0.231, -0.094, 18),
     );
     collapse.question = Some("functional alignment collapse".to_owned());
-    collapse.verdict = Some("yes".to_owned());
     let mut transfer = contrast(
         "sft",
         "base",
@@ -182,7 +226,14 @@ pub(crate) fn comparison() -> Comparison {
         undefined("no task has a defined alignment", 18),
     );
     transfer.question = Some("negative transfer".to_owned());
-    transfer.verdict = Some("inconclusive".to_owned());
+    let mastery = contrast("grpo", "sft", Measure::Elasticity, e(0.1184, 0.0391, 0.1942, 18));
+    let like = contrast("grpo", "sft", Measure::Accuracy, e(0.021, -0.012, 0.054, 72));
+    let answers = vec![
+        answer("functional alignment collapse", Expected::Below, &collapse, Some(0.0006)),
+        answer("mimicry above mastery", Expected::Below, &mastery, Some(0.0012)),
+        answer("like accuracy", Expected::Equivalent, &like, Some(0.2134)),
+        answer("negative transfer", Expected::Below, &transfer, None),
+    ];
     Comparison {
         title: "Imitation & reinforcement from one base".to_owned(),
         hypothesis: "Reinforcement keeps reasoning length in step with human effort; imitation copies its length only."
@@ -202,12 +253,13 @@ pub(crate) fn comparison() -> Comparison {
         ],
         contrasts: vec![
             contrast("grpo", "base", Measure::Accuracy, e(0.2678, 0.2412, 0.2949, 72)),
-            contrast("grpo", "sft", Measure::Accuracy, e(0.021, -0.012, 0.054, 72)),
-            contrast("grpo", "sft", Measure::Alignment, e(0.1184, 0.0391, 0.1942, 18)),
+            like,
+            mastery,
             contrast("sft", "base", Measure::Tokens, e(9.02, 8.31, 9.77, 18)),
             transfer,
             collapse,
         ],
+        answers,
         task_contrasts: fair::task_contrasts(),
         fairness: fair::fairness(),
         matched: fair::matched(),
@@ -238,7 +290,6 @@ pub(crate) fn comparison() -> Comparison {
             curve("grpo", 1, "reward", 0.2, 0.8),
             curve("grpo", 2, "reward", 0.3, 0.9),
         ],
-        draws: 10_000,
         further: further::further(),
         environment: BTreeMap::from([
             ("device".to_owned(), "cpu".to_owned()),

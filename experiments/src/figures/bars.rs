@@ -250,7 +250,7 @@ mod tests {
                 low: Some(value - 0.1),
                 high: Some(value + 0.1),
                 n: 18,
-                why_undefined: None,
+                ..Estimate::default()
             };
         }
         let svg = figure(&comparison, Measure::Alignment).svg;

@@ -109,16 +109,13 @@ fn the_further_figures_are_the_same_in_every_file() {
         numbers.push(estimate(&found.tokens.slope, Quantity::Ratio));
         numbers.push(estimate(&found.tokens.intercept, Quantity::SignedAmount));
         numbers.push(estimate(&found.iei.slope, Quantity::Ratio));
-        numbers.push(estimate(&found.heterogeneity.slope, Quantity::Signed));
-        numbers.push(estimate(&found.heterogeneity.r2, Quantity::Share));
+        numbers.push(estimate(&found.slope, Quantity::Ratio));
+        numbers.push(estimate(&found.heterogeneity, Quantity::Signed));
     }
     for found in &further.surface {
         numbers.push(estimate(&found.relative_effort, Quantity::Ratio));
         numbers.push(estimate(&found.divergence, Quantity::Ratio));
-    }
-    for found in &further.paired {
-        numbers.push(estimate(&found.clustered, Quantity::Signed));
-        numbers.push(super::format::count(found.only_arm as u64));
+        numbers.push(estimate(&found.floor, Quantity::Ratio));
     }
     for (at, row) in further.similarity.matrix.iter().enumerate() {
         let under = row.iter().take(at);
@@ -151,6 +148,8 @@ fn any_estimate(rng: &mut impl rand::Rng) -> crate::comparison::Estimate {
         value: (kind > 0.1).then_some(value),
         low: (kind > 0.2).then_some(value - below),
         high: (kind > 0.2).then_some(value + above),
+        se: None,
+        df: None,
         n: 10,
         why_undefined: (kind <= 0.2).then(|| "made undefined".to_owned()),
     }

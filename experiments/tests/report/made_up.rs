@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use experiments::comparison::items::item_completions;
+use experiments::alignment::cost::Counting;
 use experiments::comparison::{Comparison, Curve, Input, ItemCompletions, compare};
 use experiments::manifest::{ArmCard, ArmRun, Budget, EvaluationCard, Role};
 use experiments::norms::{NormItem, Norms};
@@ -66,9 +67,8 @@ pub(crate) fn made_up(size: Size) -> (Comparison, Vec<ItemCompletions>) {
         curves: curves.collect(),
         training: &[],
         environment: BTreeMap::from([("processor".to_owned(), "made up".to_owned())]),
-        draws: 100,
         seed: 0,
-        only_correct: false,
+        counting: Counting::default(),
         baseline: None,
         flaws: &[],
         recipes: Vec::new(),

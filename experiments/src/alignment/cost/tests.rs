@@ -1,4 +1,4 @@
-//! Means over samples, order of the records, pooling over seeds, truncation.
+//! Means over samples, order of the records, truncation.
 
 use super::*;
 
@@ -26,6 +26,12 @@ pub(crate) fn trace(
     }
 }
 
+/// What was cut off counts nothing.
+const DROP: Counting = Counting {
+    only_correct: false,
+    cut_off: CutOff::Drop,
+};
+
 #[test]
 fn means_of_the_worked_example() {
     let mut traces = vec![
@@ -34,18 +40,27 @@ fn means_of_the_worked_example() {
         trace("m", "a", 2, 64, Some(false)),
     ];
     traces[2].truncated = true;
-    let found = items(&traces, false);
-    let item = &found.models["m"][0].task("t")["a"];
-    assert!((item.cost.expect("samples") - f64::midpoint(11f64.ln(), 13f64.ln())).abs() < 1e-15);
-    assert_eq!((item.tokens, item.right, item.graded), (Some(11.0), 1, 2));
+    let of = |counting| items(&traces, counting).models["m"][0].task("t")["a"].clone();
+    let item = of(Counting::default());
+    let ln = [11f64, 13.0, 65.0].map(f64::ln);
+    let cost = ln.iter().sum::<f64>() / 3.0;
+    assert!((item.cost.expect("samples") - cost).abs() < 1e-15);
+    let squares: f64 = ln.iter().map(|v| (v - cost).powi(2)).sum();
+    assert!((item.cost_variance.expect("samples") - squares / 2.0).abs() < 1e-15);
+    assert_eq!((item.counted, item.right, item.graded), (3, 1, 2));
     assert_eq!((item.truncated, item.samples), (1, 3));
-    assert_eq!(
-        (item.right_cost, item.wrong_cost),
-        (Some(11f64.ln()), Some(13f64.ln()))
-    );
-    let right = items(&traces, true);
-    assert_eq!(right.models["m"][0].task("t")["a"].tokens, Some(10.0));
-    assert_eq!(right.models["m"][0].task("t")["a"].graded, 2);
+    let [even, odd] = item.cost_halves.map(|half| half.expect("samples"));
+    assert!((even - f64::midpoint(ln[0], ln[2])).abs() < 1e-15 && (odd - ln[1]).abs() < 1e-15);
+    assert_eq!(item.token_halves, [Some(37.0), Some(12.0)]);
+    assert_eq!((item.right_cost, item.wrong_cost), (Some(ln[0]), Some(ln[1])));
+    let dropped = of(DROP);
+    assert_eq!((dropped.tokens, dropped.counted, dropped.truncated), (Some(11.0), 2, 1));
+    let right = of(Counting {
+        only_correct: true,
+        ..Counting::default()
+    });
+    assert_eq!((right.tokens, right.graded), (Some(10.0), 2));
+    assert_eq!((right.cost_variance, right.cost_halves[1]), (None, None));
 }
 
 #[test]
@@ -58,7 +73,7 @@ fn order_does_not_matter_and_duplicates_are_counted() {
         seed: Some(2),
         ..trace("m", "a", 0, 4, None)
     });
-    let forward = items(&traces, false);
+    let forward = items(&traces, Counting::default());
     assert_eq!(forward.duplicates, 0);
     assert_eq!(
         forward.models["m"]
@@ -69,43 +84,17 @@ fn order_does_not_matter_and_duplicates_are_counted() {
     );
     assert_eq!(forward.models["m"][0].task("t")["a"].graded, 0);
     traces.reverse();
-    assert_eq!(items(&traces, false), forward);
+    assert_eq!(items(&traces, Counting::default()), forward);
     traces.push(traces[0].clone());
-    let again = items(&traces, false);
+    let again = items(&traces, Counting::default());
     assert_eq!((again.duplicates, again.models), (1, forward.models));
-}
-
-#[test]
-fn pooling_averages_over_seeds() {
-    let traces = [
-        Trace {
-            seed: Some(1),
-            ..trace("m", "a", 0, 10, Some(true))
-        },
-        Trace {
-            seed: Some(2),
-            ..trace("m", "a", 0, 20, Some(false))
-        },
-        Trace {
-            seed: Some(2),
-            ..trace("m", "b", 0, 5, None)
-        },
-    ];
-    let found = items(&traces, false);
-    let pooled = pooled(&found.models["m"]);
-    let a = &pooled.task("t")["a"];
-    assert_eq!(
-        (a.tokens, a.right, a.graded, a.samples),
-        (Some(15.0), 1, 2, 2)
-    );
-    assert_eq!(pooled.task("t")["b"].tokens, Some(5.0));
 }
 
 #[test]
 fn an_item_of_truncated_samples_has_no_cost() {
     let mut cut = trace("m", "a", 0, 64, Some(false));
     cut.truncated = true;
-    let found = items([&cut], false);
+    let found = items([&cut], DROP);
     let task = found.models["m"][0].task("t");
     assert_eq!((task["a"].cost, task["a"].graded), (None, 0));
     assert_eq!(task_tokens(task), None);

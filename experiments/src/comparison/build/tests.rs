@@ -7,7 +7,9 @@ mod reference;
 mod refused;
 
 use super::*;
-use crate::comparison::{Contrast, Direction, Measure};
+use crate::comparison::question;
+use crate::alignment::training::MEASURES;
+use crate::comparison::{Contrast, Measure, Scope, Verdict};
 use crate::manifest::Role;
 use made::{input, made};
 
@@ -17,7 +19,7 @@ fn contrast<'a>(found: &'a Comparison, arm: &str, against: &str, measure: Measur
 }
 
 #[test]
-fn answers_that_are_all_alike_have_no_interval_from_draws() {
+fn answers_that_are_all_alike_have_no_interval() {
     let mut made = made();
     for trace in &mut made.traces {
         if trace.model == "teacher" {
@@ -30,15 +32,13 @@ fn answers_that_are_all_alike_have_no_interval_from_draws() {
     for share in [
         &teacher.accuracy,
         &teacher.balanced_accuracy,
+        &task.accuracy,
         &task.balanced_accuracy,
     ] {
         assert_eq!((share.value, share.low), (Some(1.0), None));
         let why = share.why_undefined.as_deref();
-        assert_eq!(why, Some("no interval: all answers graded alike"));
+        assert_eq!(why, Some("no interval: nothing varies between items or trainings"));
     }
-    // Wilson's needs no draws.
-    let (low, high) = (task.accuracy.low.expect("defined"), task.accuracy.high);
-    assert!(0.9 < low && low < 1.0 && high > Some(0.999));
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn the_known_structure_is_found() {
     let pairs: Vec<(&str, &str)> = found
         .contrasts
         .iter()
-        .step_by(4)
+        .step_by(MEASURES.len())
         .map(|c| (c.arm.as_str(), c.against.as_str()))
         .collect();
     assert_eq!(
@@ -60,28 +60,20 @@ fn the_known_structure_is_found() {
             ("grpo", "sft")
         ]
     );
-    let collapse = contrast(&found, "sft", "teacher", Measure::Alignment);
+    let collapse = contrast(&found, "sft", "teacher", Measure::Elasticity);
     assert_eq!(
         collapse.question.as_deref(),
         Some("functional alignment collapse")
     );
-    assert_eq!(
-        (collapse.verdict.as_deref(), collapse.direction),
-        (Some("yes"), Direction::Below)
-    );
+    // The teacher was trained once, and with the students' seed: one pair.
+    assert_eq!((collapse.verdict, collapse.scope), (Verdict::Below, Scope::ThisTraining));
     assert!(collapse.p.expect("defined") < 0.02 && collapse.difference.n == 80);
     let transfer = contrast(&found, "sft", "base", Measure::Alignment);
     assert_eq!(transfer.question.as_deref(), Some("negative transfer"));
     let accuracy = contrast(&found, "sft", "base", Measure::Accuracy);
-    assert_eq!(
-        (accuracy.question.as_deref(), accuracy.verdict.as_deref()),
-        (None, None)
-    );
-    assert_eq!(accuracy.direction, Direction::Above);
-    assert_eq!(
-        contrast(&found, "grpo", "base", Measure::Alignment).direction,
-        Direction::Above
-    );
+    assert_eq!((accuracy.question.as_deref(), accuracy.verdict), (None, Verdict::Above));
+    let mastery = contrast(&found, "grpo", "base", Measure::Elasticity);
+    assert_eq!((mastery.verdict, mastery.scope), (Verdict::Above, Scope::Trainings));
     // A quarter of the answers are "true".
     let constants: Vec<(&str, f64, f64)> = found
         .constant_answers
@@ -111,8 +103,8 @@ fn the_known_structure_is_found() {
         ),
         (40, 40, 160)
     );
-    // Only the number of tasks and the absent trials are to be told.
-    assert_eq!(found.notes.len(), 2, "{:#?}", found.notes);
+    // The teacher's one seed, two seeds, the number of tasks and the absent trials are to be told.
+    assert_eq!(found.notes.len(), 4, "{:#?}", found.notes);
 }
 
 #[test]
@@ -125,6 +117,9 @@ fn every_point_lies_in_its_interval_and_contrasts_are_differences_of_the_table()
                 &t.accuracy,
                 &t.balanced_accuracy,
                 &t.tokens,
+                &t.elasticity,
+                &t.alignment_unlimited,
+                &t.reliability,
                 &t.alignment,
                 &t.spearman,
                 &t.partial,
@@ -135,8 +130,10 @@ fn every_point_lies_in_its_interval_and_contrasts_are_differences_of_the_table()
             &arm.accuracy,
             &arm.balanced_accuracy,
             &arm.tokens,
+            &arm.elasticity,
+            &arm.alignment_unlimited,
+            &arm.reliability,
             &arm.alignment,
-            &arm.alignment_fisher,
         ];
         for e in all.into_iter().chain(of_tasks) {
             let (value, low, high) = (
@@ -155,8 +152,11 @@ fn every_point_lies_in_its_interval_and_contrasts_are_differences_of_the_table()
             .and_then(|a| of(a).value)
             .expect("a value")
     };
-    for contrast in &found.contrasts {
+    // Against the teacher only the seed that it shares is taken.
+    for contrast in found.contrasts.iter().filter(|c| c.against != "teacher") {
         let of: fn(&super::super::ArmFigures) -> &super::super::Estimate = match contrast.measure {
+            Measure::Elasticity => |a| &a.elasticity,
+            Measure::AlignmentUnlimited => |a| &a.alignment_unlimited,
             Measure::Alignment => |a| &a.alignment,
             Measure::Accuracy => |a| &a.accuracy,
             Measure::BalancedAccuracy => |a| &a.balanced_accuracy,
@@ -188,30 +188,54 @@ fn the_same_input_gives_the_same_bits_on_any_number_of_threads() {
 }
 
 #[test]
-fn the_contrasts_of_a_measure_are_one_family_and_each_says_what_it_could_have_shown() {
+fn no_p_contradicts_the_interval_or_the_verdict_beside_it() {
     let made = made();
     let found = compare(input(&made)).expect("compared");
-    for measure in crate::alignment::layout::MEASURES {
-        let family: Vec<&Contrast> = found
-            .contrasts
-            .iter()
-            .filter(|c| c.measure == measure)
-            .collect();
-        let smallest = family
-            .iter()
-            .filter_map(|c| Some((c.p?, c.p_holm?)))
-            .min_by(|a, b| a.0.total_cmp(&b.0));
-        let (p, corrected) = smallest.expect("defined");
-        assert!((corrected - (family.len() as f64 * p).min(1.0)).abs() < 1e-12);
-        for contrast in family {
-            let difference = &contrast.difference;
-            let (Some(low), Some(high)) = (difference.low, difference.high) else {
-                continue;
-            };
-            // 2.80 standard errors beside an interval of about twice 1.96.
-            let effect = contrast.smallest.expect("an interval has a standard error");
-            let ratio = effect / (high - low);
-            assert!(high <= low || (0.5..0.9).contains(&ratio), "{contrast:?}");
-        }
+    let by_task = found.task_contrasts.iter().map(|of| &of.contrast);
+    let mut seen = 0;
+    for c in found.contrasts.iter().chain(by_task) {
+        let (Some(low), Some(high), Some(p)) = (c.difference.low, c.difference.high, c.p) else {
+            continue;
+        };
+        let decided = low > 0.0 || high < 0.0;
+        assert_eq!(decided, p < 0.05, "{c:?}");
+        assert_eq!(decided, matches!(c.verdict, Verdict::Below | Verdict::Above), "{c:?}");
+        let (low, high) = (c.low90.expect("a low"), c.high90.expect("a high"));
+        let d = c.smallest_effect.expect("an effect");
+        assert_eq!(low > -d && high < d, c.p_equivalence.expect("a p") < 0.05, "{c:?}");
+        seen += 1;
     }
+    assert!(seen > 50, "{seen}");
+}
+
+#[test]
+fn questions_are_answered_with_their_family_and_their_smallest_effect() {
+    let made = made();
+    let question = |name: &str, contrast: &str, direction: &str, family: &str| {
+        let text = format!(
+            "name = \"{name}\"\ncontrast = \"{contrast}\"\ndirection = \"{direction}\"\nfamily = \"{family}\""
+        );
+        toml::from_str::<question::Question>(&text).expect("a question")
+    };
+    let asked = [
+        question("mastery", "grpo - base", "above", "main"),
+        question("opposite", "grpo - base", "below", "main"),
+        question("alone", "grpo - sft", "above", "other"),
+        question("elsewhere", "run/a - run/b", "above", "other"),
+    ];
+    let found = compare(Input {
+        questions: question::all(&asked, question::When::Before),
+        ..input(&made)
+    });
+    let answers = found.expect("compared").answers;
+    let told: Vec<(&str, &str, usize)> = (answers.iter())
+        .map(|a| (a.asked.question.name.as_str(), a.word(), a.family))
+        .collect();
+    assert_eq!(
+        told,
+        [("mastery", "yes", 2), ("opposite", "no (opposite)", 2), ("alone", "yes", 1)]
+    );
+    let (p, holm) = (answers[0].contrast.p.expect("a p"), answers[0].p_holm.expect("a p"));
+    assert!((holm - (2.0 * p).min(1.0)).abs() < 1e-15);
+    assert_eq!(answers[2].p_holm, answers[2].contrast.p);
 }

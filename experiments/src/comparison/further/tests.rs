@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::alignment::cost;
+use crate::alignment::cost::{self, Counting};
 use crate::comparison::{Comparison, Estimate, Further, Input, compare};
 use crate::manifest::{ArmCard, EvaluationCard, Role};
 use crate::norms::{NormItem, Norms};
@@ -75,9 +75,8 @@ fn compared(seeds: &[u64]) -> Comparison {
         curves: Vec::new(),
         training: &[],
         environment: BTreeMap::new(),
-        draws: 200,
         seed: 0,
-        only_correct: false,
+        counting: Counting::default(),
         baseline: None,
         flaws: &[],
         recipes: Vec::new(),
@@ -104,7 +103,11 @@ fn a_constant_multiplier_is_a_line_without_heterogeneity() {
     close(&sft.tokens.slope, 3.0);
     close(&sft.tokens.intercept, 0.0);
     close(&sft.tokens.r2, 1.0);
-    close(&sft.heterogeneity.slope, 0.0);
+    close(&sft.heterogeneity, 0.0);
+    close(&sft.least_squares, 3.0);
+    // One sample an item: there are no halves that could serve as instruments.
+    let why = sft.slope.why_undefined.as_deref().expect("a reason");
+    assert!(why.contains("even and of odd index"), "{why}");
     // Accuracy falls from 0.8 to 0.7: an index of tokens / 0.8 becomes 3 tokens / 0.7.
     close(&sft.iei.slope, 3.0 * 0.8 / 0.7);
     assert_eq!((sft.tokens.slope.n, sft.iei.slope.n), (40, 4));
@@ -114,29 +117,7 @@ fn a_constant_multiplier_is_a_line_without_heterogeneity() {
         ("sft", "base")
     );
     close(&surface.relative_effort, 3.0);
-    assert!(surface.divergence.value.expect("a value") > 0.5);
-}
-
-#[test]
-fn answers_are_paired_within_seeds() {
-    for seeds in [&[1][..], &[1, 2]] {
-        let found = compared(seeds).further;
-        let pair = found
-            .paired
-            .iter()
-            .find(|p| p.arm == "sft" && p.against == "base")
-            .expect("a contrast");
-        // Item 2 of each of the four tasks.
-        let lost = 4 * seeds.len();
-        assert_eq!(
-            (pair.only_arm, pair.only_against, pair.pairs),
-            (0, lost, 40 * seeds.len())
-        );
-        let p = 2.0 * 0.5f64.powi(lost as i32);
-        assert!((pair.mcnemar_p.expect("pairs") - p).abs() < 1e-12);
-        close(&pair.clustered, -0.1);
-        assert_eq!(pair.clustered.n, 40);
-    }
+    assert!(surface.divergence.value.is_none());
 }
 
 #[test]
@@ -149,14 +130,11 @@ fn arms_by_themselves() {
     // Task a: tokens 100 + mean(10 i) 45 + 7 mean(i % 3) 6.3, over an accuracy of 0.8.
     close(&base.iei[0].value, 151.3 / 0.8);
     let table = &found.similarity;
+    // One sample an item has no halves.
     assert_eq!(
         (table.names.join(" "), table.items),
-        ("base sft grpo human".into(), 40)
+        ("base sft grpo human".into(), 0)
     );
-    assert!(table.matrix[0][1].value.expect("a value") > 0.999);
-    let (ab, ba) = (&table.matrix[0][3], &table.matrix[3][0]);
-    assert_eq!(ab, ba);
-    assert!(ab.low < ab.value && ab.value < ab.high);
 }
 
 #[test]

@@ -53,9 +53,13 @@ fn a_recording_gives_the_item_means_of_its_records() {
         let path = folder.path().join(name);
         write(&path, &traces).expect("written");
         for only_correct in [false, true] {
-            let expected = cost::items(&traces, only_correct);
+            let counting = Counting {
+                only_correct,
+                ..Counting::default()
+            };
+            let expected = cost::items(&traces, counting);
             let recording = read(&path);
-            assert_eq!(recording.items(&all, &tasks, only_correct), expected);
+            assert_eq!(recording.items(&all, &tasks, counting), expected);
             assert_eq!((recording.len(), recording.samples()), (108, 4));
             let notes = recording.notes();
             assert_eq!(
@@ -73,7 +77,7 @@ fn only_what_is_compared_is_taken_and_the_rest_is_named() {
     write(&path, &some()).expect("written");
     let recording = read(&path);
     let tasks = ["task 1".to_owned()];
-    let items = recording.items(&["a", "b"], &tasks, false);
+    let items = recording.items(&["a", "b"], &tasks, Counting::default());
     assert_eq!(items.models.len(), 2);
     assert_eq!(items.models["a"][0].tasks.len(), 1);
     let note = recording.others(&["a", "b"], &tasks).expect("a note");
@@ -99,7 +103,7 @@ fn teachers_go_with_their_trainings_from_file_to_file() {
     let other = recording("two.jsonl", &[of(2, 12, 0), of(2, 12, 1), of(1, 11, 1)]);
     both.absorb(other).expect("the same teachers");
     let tasks = ["task 0".to_owned(), "task 1".to_owned()];
-    let items = both.items(&["sft"], &tasks, false);
+    let items = both.items(&["sft"], &tasks, Counting::default());
     let teachers = items.models["sft"].iter();
     let teachers: Vec<_> = teachers.map(|model| (model.seed, model.teacher)).collect();
     assert_eq!(teachers, [(Some(1), Some(11)), (Some(2), Some(12))]);
@@ -201,11 +205,11 @@ fn recordings_are_joined_under_new_names() {
     assert_eq!(one.models().len(), 6);
     assert!(one.shown().iter().any(|t| t.model == "two/seeded"));
     let tasks = ["task 0".to_owned(), "task 1".to_owned()];
-    let items = one.items(&["one/a", "two/a"], &tasks, false);
+    let items = one.items(&["one/a", "two/a"], &tasks, Counting::default());
     assert_eq!(items.models["one/a"], items.models["two/a"]);
     assert_eq!(
         items.models["one/a"],
-        cost::items(&some(), false).models["a"]
+        cost::items(&some(), Counting::default()).models["a"]
     );
 }
 
@@ -228,7 +232,7 @@ fn what_leaves_a_figure_undefined_is_named() {
         truncated: false,
         ..trace("constant", 9, 0, 9)
     });
-    let items = cost::items(&traces, false);
+    let items = cost::items(&traces, Counting::default());
     let tasks = ["task 0", "task 1", "small"].map(str::to_owned);
     let notes = peculiarities(&items, &tasks);
     assert!(notes[0].ends_with("is defined: cut."), "{notes:?}");

@@ -31,6 +31,7 @@ fn record(model: &str, item_id: &str, tokens: u32, correct: Option<bool>) -> Tra
     Trace {
         model: model.into(),
         seed: (model == "sft, late").then_some(3),
+        teacher: None,
         task: "sums".into(),
         item_id: item_id.into(),
         sample: 0,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::alignment::cost::Counting;
 use crate::comparison::build::Input;
 use crate::manifest::{ArmCard, ArmRun, Budget, EvaluationCard, Role};
 use crate::norms::{NormItem, Norms};
@@ -130,9 +131,8 @@ pub(super) fn input(made: &Made) -> Input<'_> {
         curves: Vec::new(),
         training: &[],
         environment: BTreeMap::new(),
-        draws: 200,
         seed: 11,
-        only_correct: false,
+        counting: Counting::default(),
         baseline: None,
         flaws: &[],
         recipes: Vec::new(),

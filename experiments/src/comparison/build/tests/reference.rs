@@ -4,6 +4,8 @@ use std::path::Path;
 
 use super::made::{Made, input};
 use super::*;
+use crate::alignment::cost::CutOff;
+use crate::comparison::Verdict;
 use crate::record;
 
 /// The comparison on the reference records holds the reference's own values.
@@ -30,7 +32,10 @@ fn reference_records_give_reference_values() {
     };
     let found = compare(Input {
         seeds: &[],
-        draws: 100,
+        counting: Counting {
+            cut_off: CutOff::Drop,
+            ..Counting::default()
+        },
         ..input(&made)
     })
     .expect("compared");
@@ -51,27 +56,23 @@ fn reference_records_give_reference_values() {
             close(&task.tokens, &of["mean_tokens"][&task.task]);
         }
     }
-    for c in found.contrasts.iter().filter(|c| c.question.is_some()) {
+    let named = |c: &&Contrast| c.question.is_some() && c.measure == Measure::Alignment;
+    for c in found.contrasts.iter().filter(named) {
         let figure = if c.question.as_deref() == Some("negative transfer") {
             "transfer"
         } else {
             "collapse"
         };
         close(&c.difference, &expected["pairs"][&c.arm][figure]);
-        assert_eq!(c.verdict.as_deref(), Some("yes"), "{c:?}");
+        assert_eq!(c.verdict, Verdict::Below, "{c:?}");
     }
     for found in &found.further.inflation {
         let of = &expected["pairs"][&found.arm];
         close(&found.tokens.slope, &of["inflation"]["slope"]);
         close(&found.iei.intercept, &of["iei_inflation"]["intercept"]);
-        close(&found.heterogeneity.r2, &of["heterogeneity"]["r2"]);
     }
     for found in &found.further.surface {
         let of = &expected["pairs"][&found.arm];
         close(&found.relative_effort, &of["relative_effort"]);
-        close(&found.divergence, &of["kl"]);
     }
-    let similarity = &found.further.similarity;
-    assert_eq!(similarity.items as u64, expected["rsa"]["items"]);
-    close(&similarity.matrix[0][14], &expected["rsa"]["matrix"][0][14]);
 }
