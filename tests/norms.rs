@@ -105,6 +105,7 @@ fn a_table_of_trials_becomes_norms_that_are_described_and_hold() {
     for part in [
         "tense\n",
         "3 (all with times, all with answers)",
+        "clusters     none: each item is its own",
         "subjects     2",
         "5, of which 4 count",
         "means of 2000 to 9000 ms",
