@@ -28,26 +28,32 @@ pub fn defined_tasks(
     };
     let on = |task: &usize| trainings.iter().all(|t| t.whole(*task, asked).is_ok());
     let tasks: Vec<usize> = among.iter().copied().filter(on).collect();
-    let mut why: Vec<String> = Vec::new();
     let looked_at: &[usize] = if tasks.is_empty() { among } else { &tasks };
+    let mut why: Vec<(String, &Undefined)> = Vec::new();
     for &task in looked_at {
         for training in trainings {
             if let Err(reason) = training.whole(task, figure) {
-                why.push(match training.model.seed {
-                    Some(seed) => format!("seed {seed}, {}: {reason}", design.tasks[task].name),
-                    None => format!("{}: {reason}", design.tasks[task].name),
-                });
+                let task = design.tasks[task].name;
+                let place = match training.model.seed {
+                    Some(seed) => format!("seed {seed}, {task}"),
+                    None => task.to_owned(),
+                };
+                why.push((place, reason));
             }
         }
     }
-    if tasks.is_empty() && why.is_empty() {
-        why.push("no record".into());
-    }
     match why.as_slice() {
+        [] if tasks.is_empty() => Err(Undefined::Because("no record".into())),
         [] => Ok(tasks),
-        [only] => Err(Undefined::Because(only.clone())),
-        [first, rest @ ..] => Err(Undefined::Because(format!(
-            "{first}, and so in {} more",
+        [(_, reason), rest @ ..]
+            if why.len() == looked_at.len() * trainings.len()
+                && rest.iter().all(|(_, other)| other == reason) =>
+        {
+            Err((*reason).clone())
+        }
+        [(place, reason)] => Err(Undefined::Because(format!("{place}: {reason}"))),
+        [(place, reason), rest @ ..] => Err(Undefined::Because(format!(
+            "{place}: {reason}, and so in {} more",
             rest.len()
         ))),
     }

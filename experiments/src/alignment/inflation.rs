@@ -70,22 +70,22 @@ mod tests {
 
     #[test]
     fn a_copy_of_the_base_gives_one_by_instruments_and_less_by_least_squares() {
-        // True means 1, 2, 3, 4 in two tasks; the halves err by -+1 in turn.
-        let items = (0..8).map(|i| {
-            let truth = f64::from(1 + i % 4) + f64::from(i / 4) * 100.0;
-            let [a, b] = [[1.0, 1.0], [-1.0, 1.0], [1.0, -1.0], [-1.0, -1.0]][i as usize % 4];
-            ((i / 4) as usize, vec![truth, truth + a, truth + b])
-        });
-        let items: Vec<_> = items.collect();
+        // True means 1, 2, 3, 4, four times in each of two tasks; the halves err by -+1, unlike
+        // the truth and unlike each other.
+        let errors = [[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]];
+        let items: Vec<(usize, Vec<f64>)> = (0..32usize)
+            .map(|i| {
+                let truth = (1 + i % 4) as f64 + (i / 16) as f64 * 100.0;
+                let [a, b] = errors[i / 4 % 4];
+                (i / 16, vec![truth, truth + a, truth + b])
+            })
+            .collect();
         let columns = centred(items.clone());
-        // Sum AB within a task: true 5, a and b as they lie: sum (t + a)(t + b).
-        let slope = by_instruments(&columns).expect("defined");
-        let ab: f64 = product(&columns[1], &columns[2]);
-        let expected =
-            (product(&columns[0], &columns[1]) + product(&columns[0], &columns[2])) / 2.0 / ab;
-        assert!((slope - expected).abs() < 1e-12);
+        assert!((by_instruments(&columns).expect("defined") - 1.0).abs() < 1e-12);
+        // In each task 20 of truth and 16 of noise: 20 / 36.
         let noisy = centred(items.into_iter().map(|(t, v)| (t, vec![v[0], v[1]])));
-        assert!(least_squares(&noisy, "x").expect("defined") < 1.0);
+        let slope = least_squares(&noisy, "x").expect("defined");
+        assert!((slope - 20.0 / 36.0).abs() < 1e-12);
         // A task's level is no inflation: centring took the hundred out.
         assert!(columns[0].iter().all(|v| v.abs() < 2.0));
     }

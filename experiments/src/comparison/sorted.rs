@@ -50,7 +50,7 @@ mod tests {
     #[test]
     fn the_largest_comes_first_and_the_undefined_last() {
         let mut comparison = fixture::comparison();
-        comparison.sort_by(Measure::Alignment);
+        comparison.sort_by(Measure::Elasticity);
         let names: Vec<&str> = comparison.arms.iter().map(|a| a.name.as_str()).collect();
         assert_eq!(names, ["teacher", "grpo", "sft", "base"]);
         let pairs: Vec<String> = comparison

@@ -104,7 +104,8 @@ mod tests {
         // scipy.stats.t.ppf(1 - tail, df), 1.16.
         for (tail, df, t) in QUANTILES {
             let found = quantile_above(tail, df);
-            assert!((found / t - 1.0).abs() < 1e-12, "{tail} {df}: {found} {t}");
+            // Logarithms of gamma at thousands of degrees of freedom cancel to some 1e-12.
+            assert!((found / t - 1.0).abs() < 1e-11, "{tail} {df}: {found} {t}");
         }
     }
 

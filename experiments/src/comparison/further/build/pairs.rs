@@ -113,6 +113,26 @@ pub(super) fn inflation_of(design: &Design<'_>, [arm, base]: [Arm<'_, '_>; 2]) -
         let (own, other) = (item.arm.tokens?, item.against.tokens?);
         (own > 0.0 && other > 0.0).then_some(vec![(own / other).ln(), item.human?])
     });
+    let index = |t: &Training<'_>, at, without| {
+        iei::iei(t.items(design, at, without).map(|(_, item)| item)).ok()
+    };
+    let indices = |a: &Training<'_>, b: &Training<'_>, without| -> Vec<(f64, f64)> {
+        (0..design.tasks.len())
+            .filter_map(|at| Some((index(b, at, without)?, index(a, at, without)?)))
+            .collect()
+    };
+    let mut over_tasks = lines(design, pair, |a, b, without| {
+        let (x, y): (Vec<f64>, Vec<f64>) = indices(a, b, without).into_iter().unzip();
+        ols(&x, &y)
+    });
+    // These points are tasks.
+    let tasks = match (arm.1.first(), base.1.first()) {
+        (Some(a), Some(b)) => indices(a, b, None).len(),
+        _ => 0,
+    };
+    for figure in [&mut over_tasks.slope, &mut over_tasks.intercept, &mut over_tasks.r2] {
+        figure.n = tasks;
+    }
     Inflation {
         arm: arm.0.into(),
         against: base.0.into(),
@@ -133,13 +153,7 @@ pub(super) fn inflation_of(design: &Design<'_>, [arm, base]: [Arm<'_, '_>; 2]) -
             let (x, y): (Vec<f64>, Vec<f64>) = points.unzip();
             ols(&x, &y)
         }),
-        iei: lines(design, pair, |a, b, without| {
-            let of =
-                |t: &Training<'_>, at| iei::iei(t.items(design, at, without).map(|(_, i)| i)).ok();
-            let points = (0..design.tasks.len()).filter_map(|at| Some((of(b, at)?, of(a, at)?)));
-            let (x, y): (Vec<f64>, Vec<f64>) = points.unzip();
-            ols(&x, &y)
-        }),
+        iei: over_tasks,
     }
 }
 
