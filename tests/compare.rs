@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 
+use crate::questions::question;
 use crate::support::{ARMS, Bench, TINY, finished, json as read_json};
 
 fn names(arms: &Value) -> Vec<&str> {
@@ -78,7 +79,12 @@ fn seeds_of_one_definition_that_ran_apart_are_one_run() {
     let finished = finished();
     let bench = Bench::new(TINY);
     bench.with_cache_of(finished);
-    for (out, seed) in [("one", "1"), ("two", "2")] {
+    for (out, seed, direction) in [("one", "1", "below"), ("two", "2", "above")] {
+        let questions = [
+            question("shared", "grpo - base", "above"),
+            question("turned", "sft - base", direction),
+        ];
+        bench.write("tiny.toml", &[TINY, &questions.concat()].concat());
         bench.run(out, &["--seeds", seed]).done();
     }
     let together = bench.qinglan(&["compare", "one", "two", "--strict", "--format", "json"]);
@@ -92,6 +98,26 @@ fn seeds_of_one_definition_that_ran_apart_are_one_run() {
         }
     }
     assert_eq!(together["contrasts"], whole["contrasts"]);
+    // A question is preregistered where every run began with it.
+    let answers = together["answers"].as_array().unwrap();
+    let asked: Vec<[&str; 3]> = answers
+        .iter()
+        .map(|answer| {
+            let asked = &answer["asked"];
+            let words = [
+                &asked["question"]["name"],
+                &asked["question"]["direction"],
+                &asked["when"],
+            ];
+            words.map(|word| word.as_str().unwrap())
+        })
+        .collect();
+    let expected = [
+        ["shared", "above", "before"],
+        ["turned", "below", "after"],
+        ["turned", "above", "after"],
+    ];
+    assert_eq!(asked, expected);
 }
 
 #[test]

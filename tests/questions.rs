@@ -9,7 +9,7 @@ use crate::played::{Reply, Server, evaluate, norms};
 use crate::support::{Bench, Ended, TINY, files_below, finished, json as read_json, text};
 
 /// One question of a definition or of a file of questions.
-fn question(name: &str, contrast: &str, direction: &str) -> String {
+pub(crate) fn question(name: &str, contrast: &str, direction: &str) -> String {
     format!("\n[[question]]\nname = {name:?}\ncontrast = {contrast:?}\ndirection = {direction:?}\n")
 }
 
@@ -86,6 +86,10 @@ fn what_was_asked_before_a_run_stays_and_what_is_added_is_said_to_be() {
         ["mastery", "above", "after"],
     ];
     assert_eq!(asked(&run), told);
+    let compared = bench.qinglan(&["compare", "run"]).done().joined();
+    for label in ["preregistered", "added after the run"] {
+        assert!(compared.contains(label), "{label}: {compared}");
+    }
     // A question that is taken out was asked all the same.
     bench.write("tiny.toml", &short());
     bench.run("run", &["--resume"]).done();
@@ -141,6 +145,47 @@ fn a_finished_run_is_asked_more_by_a_file() {
     }
     // The run itself says what it said.
     assert_eq!(asked(&bench.path("run")), Vec::<[String; 3]>::new());
+}
+
+#[test]
+fn runs_side_by_side_bring_their_questions_with_them() {
+    let bench = finished().copy();
+    let other = finished().copy();
+    std::fs::rename(other.path("run"), bench.path("other")).unwrap();
+    let text = [TINY, &question("transfer", "sft - base", "below")].concat();
+    bench.write("tiny.toml", &text);
+    bench.run("run", &["--resume"]).done();
+    let across = question("across", "run/grpo - other/grpo", "equivalent");
+    bench.write("more.toml", &across);
+    let told = bench.qinglan(&[
+        "compare",
+        "run",
+        "other",
+        "--questions",
+        "more.toml",
+        "--format",
+        "json",
+    ]);
+    let told: Value = serde_json::from_str(&told.done().stdout).unwrap();
+    let answers = told["answers"].as_array().unwrap();
+    let sides: Vec<_> = answers
+        .iter()
+        .map(|answer| (&answer["contrast"]["arm"], &answer["contrast"]["against"]))
+        .collect();
+    let (transfer, across) = (
+        (&json!("run/sft"), &json!("run/base")),
+        (&json!("run/grpo"), &json!("other/grpo")),
+    );
+    assert_eq!(sides, [transfer, across]);
+    // One whose arm is not there any more is not passed over in silence.
+    for seed in ["seed-1", "seed-2"] {
+        let traces = format!("run/arms/sft/{seed}/traces.parquet");
+        std::fs::remove_file(bench.path(&traces)).unwrap();
+    }
+    let told = bench.qinglan(&["compare", "run"]).done().joined();
+    let note =
+        "Questions about models that are not compared here have no answer: transfer (sft - base).";
+    assert!(told.contains(note), "{told}");
 }
 
 #[test]

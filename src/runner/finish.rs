@@ -406,6 +406,7 @@ impl Loaded {
         notes.extend(self.recording.notes());
         let mut last = recording::peculiarities(&items, &manifest.tasks);
         last.extend(self.recording.others(&arms, &manifest.tasks));
+        last.extend(self.unanswered());
         let input = Input {
             title: manifest.title.clone(),
             hypothesis: manifest.hypothesis.clone(),

@@ -143,6 +143,23 @@ impl Loaded {
         question::add(&mut self.manifest.questions, &questions);
         Ok(())
     }
+
+    /// The questions of models that are not compared, in a note: they were asked.
+    pub(super) fn unanswered(&self) -> Option<String> {
+        let arms = self.manifest.arms.iter();
+        let arms: Vec<&str> = arms.map(|card| card.name.as_str()).collect();
+        let asked = self.manifest.questions.iter().map(|asked| &asked.question);
+        let left: Vec<String> = asked
+            .filter(|question| question.sides(&arms).is_none())
+            .map(|question| format!("{} ({})", question.name, question.contrast))
+            .collect();
+        (!left.is_empty()).then(|| {
+            format!(
+                "Questions about models that are not compared here have no answer: {}.",
+                left.join("; ")
+            )
+        })
+    }
 }
 
 #[cfg(test)]
