@@ -125,6 +125,10 @@ fn a_run_that_is_not_finished_is_left_out_of_several_and_said_to_be() {
     let bench = finished().copy();
     let other = finished().copy();
     std::fs::remove_file(other.path("run/manifest.json")).unwrap();
+    // The copy of the definition in the run has lost the folder that its paths start at.
+    let shown = other.qinglan(&["runs", "show", "run"]).done().stdout;
+    let way_on = "qinglan run DEFINITION --out run --resume";
+    assert!(shown.contains(way_on), "{shown}");
     std::fs::rename(other.path("run"), bench.path("unfinished")).unwrap();
     let both = ["compare", "run", "unfinished", "--format", "json"];
     let told: Value = serde_json::from_str(&bench.qinglan(&both).done().stdout).unwrap();
