@@ -107,12 +107,12 @@ fn every_record_and_trial_is_written_and_lme4_finds_the_slopes_that_made_them() 
     assert_eq!(
         lines.next(),
         Some(
-            "arm,role,seed,base,teacher,task,item,cluster,h,x_size,sample,prompt_tokens,tokens,log_tokens,cut_off,right"
+            "arm,role,seed,base,teacher,teacher_seed,task,item,cluster,h,x_size,sample,prompt_tokens,tokens,log_tokens,cut_off,right"
         )
     );
     assert_eq!(lines.count(), 2 * 3 * 4 * ITEMS);
     let start = format!(
-        "\"sft, late\",student,2,base,,sums,\"5, it is\",pair 2,{},7,1,9,",
+        "\"sft, late\",student,2,base,,,sums,\"5, it is\",pair 2,{},7,1,9,",
         human_cost(5)
     );
     let row = samples.lines().find(|line| line.starts_with(&start));

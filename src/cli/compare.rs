@@ -112,7 +112,10 @@ impl Compare {
     /// Why these options do not go together; `None` where they do.
     fn conflict(&self) -> Option<&'static str> {
         let long = self.format == Format::Long;
-        let shaped = !self.columns.is_empty() || self.sort.is_some() || self.baseline.is_some();
+        let shaped = !self.columns.is_empty()
+            || self.sort.is_some()
+            || self.baseline.is_some()
+            || self.questions.is_some();
         if matches!(self.format, Format::Json | Format::Html) && !self.columns.is_empty() {
             Some("--columns is for tables; json and html hold the whole comparison")
         } else if self.format == Format::Parquet && std::io::stdout().is_terminal() {
@@ -125,7 +128,7 @@ impl Compare {
             Some("--norms is for --format long; other formats show the times that the run keeps")
         } else if long && shaped {
             Some(
-                "--columns, --sort and --baseline shape tables of figures; long has one row a record",
+                "--columns, --sort, --baseline and --questions are about figures; long has one row a record",
             )
         } else {
             None

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """The lab's elasticities beside lme4's, as Markdown.
 
-    beside.py EXPECTED LONG
+    beside.py COMPARISON LONG
 
-EXPECTED is the reference's expected.json (shared/fixtures/statistics), LONG a folder of
-`qinglan compare --format long` in which analysis.R was run.
+COMPARISON is what `qinglan compare RUN --format json` prints, LONG a folder of
+`qinglan compare RUN --format long` in which analysis.R was run.
 """
 
 import csv
@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from statistics import mean
 
-expected = json.loads(Path(sys.argv[1]).read_text())
+comparison = json.loads(Path(sys.argv[1]).read_text())
 folder = Path(sys.argv[2])
 
 # The spread of human cost within each task, by which a pooled slope weighs the tasks.
@@ -33,8 +33,8 @@ with open(folder / "lme4.csv", newline="", encoding="utf-8") as file:
 
 
 def pooled(tasks):
-    weights = [spread[task] for task in tasks]
-    slopes = [tasks[task]["elasticity"] for task in tasks]
+    weights = [spread[task["task"]] for task in tasks]
+    slopes = [task["elasticity"]["value"] for task in tasks]
     return sum(w * b for w, b in zip(weights, slopes)) / sum(weights)
 
 
@@ -43,24 +43,25 @@ def shown(value, low, high, sign=1):
     return f"{sign * float(value):+.3f} [{low:+.3f}, {high:+.3f}]"
 
 
-print("| arm | lab: mean over tasks | the same, tasks weighed by their spread of h | lme4 | SE without, with `(1 \\| item:arm)` |")
+print("| arm | lab: mean over tasks (SE) | the same, tasks weighed by their spread of h | lme4 | SE without, with `(1 \\| item:arm)` |")
 print("|---|---|---|---|---|")
-for arm, seeds in expected["arms"].items():
-    lab = mean(mean(task["elasticity"] for task in tasks.values()) for tasks in seeds.values())
-    weighed = mean(pooled(tasks) for tasks in seeds.values())
-    one, two = fits[arm, ""]
-    print(f"| {arm} | {lab:+.3f} | {weighed:+.3f} | {float(two['estimate']):+.3f} | {float(one['se']):.3f}, {float(two['se']):.3f} |")
+for arm in comparison["arms"]:
+    name, lab, weighed = arm["name"], arm["elasticity"], pooled(arm["tasks"])
+    one, two = fits[name, ""]
+    print(f"| {name} | {lab['value']:+.3f} ({lab['se']:.3f}) | {weighed:+.3f} | {float(two['estimate']):+.3f} | {float(one['se']):.3f}, {float(two['se']):.3f} |")
 
 print()
 print("| difference of elasticity | lab [95 %] | SE | df | lme4 [95 %] | SE | with `(1 \\| item:arm)` [95 %] | SE |")
 print("|---|---|---|---|---|---|---|---|")
-for of in expected["contrasts"]:
+for of in comparison["contrasts"]:
     if of["measure"] != "elasticity":
         continue
-    sign = 1 if (of["a"], of["b"]) in fits else -1
-    one, two = fits[(of["a"], of["b"]) if sign == 1 else (of["b"], of["a"])]
+    pair = (of["arm"], of["against"])
+    sign = 1 if pair in fits else -1
+    one, two = fits[pair if sign == 1 else pair[::-1]]
+    lab = of["difference"]
     print(
-        f"| {of['a']} - {of['b']} | {shown(of['estimate'], *of['ci95'])} | {of['se']:.3f} | {of['df']:.1f} "
+        f"| {' - '.join(pair)} | {shown(lab['value'], lab['low'], lab['high'])} | {lab['se']:.3f} | {lab['df']:.1f} "
         f"| {shown(one['estimate'], one['low'], one['high'], sign)} | {float(one['se']):.3f} "
         f"| {shown(two['estimate'], two['low'], two['high'], sign)} | {float(two['se']):.3f} |"
     )

@@ -25,7 +25,7 @@ pub const ANALYSIS: &str = include_str!("long/analysis.R");
 /// Writes `samples.csv`: a row for every record of these arms on these tasks.
 /// Gives the number of rows.
 ///
-/// The columns are arm, role, seed, base, teacher, task, item, cluster, h (human
+/// The columns are arm, role, seed, base, teacher, `teacher_seed`, task, item, cluster, h (human
 /// cost, ln ms), every covariate of the items as `x_NAME`, sample,
 /// `prompt_tokens`, tokens (of reasoning), `log_tokens` = ln(1 + tokens),
 /// `cut_off` and right (0 or 1; right is empty where the task could not grade).
@@ -35,8 +35,8 @@ pub const ANALYSIS: &str = include_str!("long/analysis.R");
 /// Worked example:
 ///
 /// ```csv
-/// arm,role,seed,base,teacher,task,item,cluster,h,x_size,sample,prompt_tokens,tokens,log_tokens,cut_off,right
-/// sft,student,1,base,teacher,sums,4 + 9,c1,7.5,13,0,6,14,2.70805020110221,0,1
+/// arm,role,seed,base,teacher,teacher_seed,task,item,cluster,h,x_size,sample,prompt_tokens,tokens,log_tokens,cut_off,right
+/// sft,student,1,base,teacher,11,sums,4 + 9,c1,7.5,13,0,6,14,2.70805020110221,0,1
 /// ```
 pub fn samples(
     out: &mut impl Write,
@@ -49,7 +49,10 @@ pub fn samples(
     let covariates: BTreeSet<&str> = of_tasks
         .flat_map(|item| item.covariates.keys().map(String::as_str))
         .collect();
-    write!(out, "arm,role,seed,base,teacher,task,item,cluster,h,")?;
+    write!(
+        out,
+        "arm,role,seed,base,teacher,teacher_seed,task,item,cluster,h,"
+    )?;
     for name in &covariates {
         write!(out, "{},", quote(&format!("x_{name}")))?;
     }
@@ -65,12 +68,13 @@ pub fn samples(
         let item = norms.item(record.task, record.item_id);
         write!(
             out,
-            "{},{},{},{},{},{},{},{},{},",
+            "{},{},{},{},{},{},{},{},{},{},",
             quote(&arm.name),
             role_name(arm.role),
-            record.seed.map_or(String::new(), |seed| seed.to_string()),
+            seed(record.seed),
             quote(arm.base.as_deref().unwrap_or_default()),
             quote(arm.teacher.as_deref().unwrap_or_default()),
+            seed(record.teacher),
             quote(record.task),
             quote(record.item_id),
             quote(cluster(item)),
@@ -141,6 +145,10 @@ pub fn trials(
 fn cluster(item: Option<&NormItem>) -> &str {
     item.and_then(|item| item.cluster.as_deref())
         .unwrap_or_default()
+}
+
+fn seed(seed: Option<u64>) -> String {
+    seed.map_or(String::new(), |seed| seed.to_string())
 }
 
 fn number(value: Option<f64>) -> String {

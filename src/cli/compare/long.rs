@@ -6,7 +6,8 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use experiments::norms::Norms;
+use experiments::alignment::cost::CutOff;
+use experiments::norms::{NormItem, Norms};
 use experiments::tables::{long, plain};
 
 use crate::files;
@@ -44,6 +45,9 @@ pub(super) fn write(loaded: &Loaded, people: Option<&Path>, out: &Path) -> Resul
     println!("{}: {rows} records", shown(SAMPLES));
     if loaded.manifest.only_correct {
         println!("  all of them; the run's own figures are over right answers alone");
+    }
+    if loaded.manifest.cut_off == CutOff::Drop {
+        println!("  all of them; the run's own figures leave out those that were cut off");
     }
     match people {
         Some(people) => {
@@ -97,7 +101,7 @@ fn read_people(loaded: &Loaded, folder: &Path) -> Result<Norms> {
 fn other_costs(loaded: &Loaded, people: &Norms) -> usize {
     let items = loaded.manifest.tasks.iter();
     let items = items.flat_map(|task| loaded.norms.items(task));
-    let differs = |item: &&experiments::norms::NormItem| {
+    let differs = |item: &&NormItem| {
         let theirs = people.human_cost(&item.task, &item.item_id);
         match (item.human_cost(), theirs) {
             (Some(own), Some(theirs)) => (own - theirs).abs() > SAME_COST,

@@ -4,14 +4,17 @@ use super::{GRADED, RIGHT, Recording, TRUNCATED};
 
 /// One sampled answer as a recording keeps it: without its text.
 ///
-/// Worked example: `{model: "grpo", seed: Some(1), task: "alphabet_arithmetic", item_id: "A+3=D",
-/// sample: 0, prompt_tokens: 6, reasoning_tokens: 14, correct: Some(true), truncated: false}`.
+/// Worked example: `{model: "grpo", seed: Some(1), teacher: None, task: "alphabet_arithmetic",
+/// item_id: "A+3=D", sample: 0, prompt_tokens: 6, reasoning_tokens: 14, correct: Some(true),
+/// truncated: false}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sample<'a> {
     /// Name of the model or arm.
     pub model: &'a str,
     /// Training seed; `None` for a model that was trained once, elsewhere.
     pub seed: Option<u64>,
+    /// Training seed of the teacher that this training learned from, where the record names it.
+    pub teacher: Option<u64>,
     /// Task name.
     pub task: &'a str,
     /// Item name, unique within its task.
@@ -37,6 +40,7 @@ impl Recording {
             Some(Sample {
                 model: self.models.of(cell.model),
                 seed: cell.seed,
+                teacher: self.teacher(cell.model, cell.seed),
                 task: self.tasks.of(cell.task),
                 item_id: self.item_ids.of(cell.item),
                 sample: row.sample,

@@ -4,7 +4,8 @@
 #
 # It needs R and lme4 (Debian: apt-get install r-cran-lme4) and nothing else. It reads
 # samples.csv and, where it is there, trials.csv; it prints its tables and writes
-# lme4.csv. It draws no random numbers.
+# lme4.csv to five digits. It draws no random numbers; lme4's searches end within about 1e-7
+# of each other from run to run.
 #
 # Model 1, tokens:  log_tokens ~ h * arm + (h | training) + (1 | item)
 #   h is an item's human cost, mean ln(ms), centred within its task; a training is one
@@ -129,7 +130,9 @@ describe <- function(fitted) {
     parts <- as.data.frame(VarCorr(fitted$model))
     parts <- parts[is.na(parts$var2), ]
     names <- ifelse(is.na(parts$var1), "residual", paste(parts$grp, parts$var1))
-    say("standard deviations: ", paste0(names, " ", signif(parts$sdcor, 3), collapse = ", "))
+    # What lme4 calls singular is 0, in whichever digit the search for it ended.
+    sd <- ifelse(parts$sdcor < 1e-4 * sigma(fitted$model), 0, signif(parts$sdcor, 3))
+    say("standard deviations: ", paste0(names, " ", sd, collapse = ", "))
   }
 }
 
@@ -270,5 +273,7 @@ if (file.exists(file.path(here, "trials.csv"))) {
   say("There is no trials.csv: the second model is not fitted. qinglan compare --format long --norms DIR writes it.")
 }
 if (!is.null(found)) {
+  numbers <- c("estimate", "se", "low", "high")
+  found[numbers] <- signif(found[numbers], 5)
   write.csv(found, file.path(here, "lme4.csv"), row.names = FALSE, na = "")
 }

@@ -31,7 +31,7 @@ fn record(model: &str, item_id: &str, tokens: u32, correct: Option<bool>) -> Tra
     Trace {
         model: model.into(),
         seed: (model == "sft, late").then_some(3),
-        teacher: None,
+        teacher: (model == "sft, late").then_some(11),
         task: "sums".into(),
         item_id: item_id.into(),
         sample: 0,
@@ -80,10 +80,10 @@ fn every_record_is_a_row_and_what_is_undefined_is_empty() {
     assert_eq!(rows, 3);
     let log = |tokens: f64| (1.0 + tokens).ln();
     let expected = format!(
-        "arm,role,seed,base,teacher,task,item,cluster,h,x_size,x_tie,sample,prompt_tokens,tokens,log_tokens,cut_off,right\n\
-         base,base,,,,sums,4 + 9,\"4,9\",7.5,13,,0,6,0,0,0,0\n\
-         \"sft, late\",student,3,base,\"the \"\"teacher\"\"\",sums,\"9, \"\"nine\"\"\",,,,1,0,6,200,{},1,\n\
-         \"sft, late\",student,3,base,\"the \"\"teacher\"\"\",sums,4 + 9,\"4,9\",7.5,13,,0,6,14,{},0,1\n",
+        "arm,role,seed,base,teacher,teacher_seed,task,item,cluster,h,x_size,x_tie,sample,prompt_tokens,tokens,log_tokens,cut_off,right\n\
+         base,base,,,,,sums,4 + 9,\"4,9\",7.5,13,,0,6,0,0,0,0\n\
+         \"sft, late\",student,3,base,\"the \"\"teacher\"\"\",11,sums,\"9, \"\"nine\"\"\",,,,1,0,6,200,{},1,\n\
+         \"sft, late\",student,3,base,\"the \"\"teacher\"\"\",11,sums,4 + 9,\"4,9\",7.5,13,,0,6,14,{},0,1\n",
         log(200.0),
         log(14.0)
     );
