@@ -116,6 +116,14 @@ pub struct ArmRun {
     /// What it spent itself, without the arm it started from; `None` for a
     /// model that was not trained in an arm.
     pub budget: Option<Budget>,
+    /// Wall-clock seconds of the pre-training that it began with, whichever run
+    /// did it; `None` where there was none, or an earlier version made the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pretraining_seconds: Option<f64>,
+    /// Wall-clock seconds of its evaluation; `None` where an earlier version made
+    /// the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evaluation_seconds: Option<f64>,
 }
 
 /// How every arm was evaluated.

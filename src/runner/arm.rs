@@ -2,6 +2,7 @@
 //! evaluated trace records.
 
 use std::path::Path;
+use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use experiments::manifest::ArmRun;
@@ -17,7 +18,8 @@ use crate::model::{Adapter, Decoder, Model, Stored, folder};
 use crate::sampler::Sampler;
 use crate::training::{ArmLab, CompletionLog, Ending, Job, Learner, Training, checkpoint, train};
 
-/// Lets a model answer the evaluation and writes its records.
+/// Lets a model answer the evaluation and writes its records; gives the seconds that
+/// the answers took.
 pub(super) fn write_evaluation(
     run: &Run,
     model: &Model,
@@ -25,7 +27,8 @@ pub(super) fn write_evaluation(
     seed: Option<u64>,
     key_seed: u64,
     at: &Path,
-) -> Result<()> {
+) -> Result<f64> {
+    let started = Instant::now();
     let records = evaluator::evaluate(
         model,
         &run.items,
@@ -35,10 +38,12 @@ pub(super) fn write_evaluation(
         key_seed,
         run.ranks(),
     )?;
+    let seconds = started.elapsed().as_secs_f64();
     run.write(|| {
         files::create_folder(at)?;
         Ok(record::write(&at.join("traces.parquet"), &records)?)
-    })
+    })?;
+    Ok(seconds)
 }
 
 /// The arm's job.
@@ -127,7 +132,7 @@ pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
     let adapted = model.decoder.adapter().is_some();
     let name_of_folder = if adapted { "adapter" } else { "model" };
     run.write(|| save_trained(&model, &at.join(name_of_folder)))?;
-    write_evaluation(run, &model, name, Some(seed), seed, &at)?;
+    let evaluation_seconds = write_evaluation(run, &model, name, Some(seed), seed, &at)?;
     progress.finish_and_clear();
     let arm_run = ArmRun {
         arm: name.to_owned(),
@@ -138,6 +143,8 @@ pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
         final_weights: model.decoder.trainable().hash(),
         problem_order: problem_order(run, settings, seed, training.steps),
         budget: Some(budget),
+        pretraining_seconds: None,
+        evaluation_seconds: Some(evaluation_seconds),
     };
     run.write(|| {
         Outcome::write(&at, arm_run)?;

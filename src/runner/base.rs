@@ -49,6 +49,20 @@ pub(super) struct Base {
     pub metrics: Option<PathBuf>,
 }
 
+impl Base {
+    /// Seconds of its pre-training, which the log's last line tells.
+    pub(super) fn pretraining_seconds(&self) -> Result<Option<f64>> {
+        let Some(metrics) = &self.metrics else {
+            return Ok(None);
+        };
+        let text = std::fs::read_to_string(metrics)
+            .with_context(|| format!("reading {}", metrics.display()))?;
+        let last = text.lines().next_back().unwrap_or_default();
+        let line = serde_json::from_str::<serde_json::Value>(last);
+        Ok(line.ok().and_then(|line| line.get("seconds")?.as_f64()))
+    }
+}
+
 /// Folder of models that were brought from elsewhere.
 pub fn models_folder() -> Result<PathBuf> {
     Ok(cache_folder()?.join("models"))
@@ -245,7 +259,8 @@ pub(super) fn evaluate(run: &Run, seed: u64) -> Result<Done> {
             std::fs::read(metrics).with_context(|| format!("reading {}", metrics.display()))?;
         files::write_whole(&at.join("pretraining.jsonl"), &metrics)
     })?;
-    super::arm::write_evaluation(run, &model, "base", Some(seed), seed, &at)?;
+    let evaluation_seconds =
+        super::arm::write_evaluation(run, &model, "base", Some(seed), seed, &at)?;
     let hash = model.decoder.weights().hash();
     let arm_run = ArmRun {
         arm: "base".to_owned(),
@@ -256,6 +271,8 @@ pub(super) fn evaluate(run: &Run, seed: u64) -> Result<Done> {
         final_weights: hash,
         problem_order: None,
         budget: None,
+        pretraining_seconds: run.write(|| base.pretraining_seconds())?,
+        evaluation_seconds: Some(evaluation_seconds),
     };
     run.write(|| Outcome::write(&at, arm_run))?;
     Ok(Done::Finished)

@@ -187,6 +187,8 @@ mod tests {
             final_weights: "4567".into(),
             problem_order: None,
             budget: None,
+            pretraining_seconds: Some(0.1),
+            evaluation_seconds: None,
         }
     }
 

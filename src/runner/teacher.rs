@@ -67,7 +67,7 @@ pub(super) fn make(run: &Run) -> Result<Done> {
     progress.set_message("traces");
     let traces = sample(run, settings, &model)?;
     run.write(|| demonstrations::write(&at.join(TRACES), &traces))?;
-    arm::write_evaluation(run, &model, "teacher", None, seed, &at)?;
+    let evaluation_seconds = arm::write_evaluation(run, &model, "teacher", None, seed, &at)?;
     progress.finish_and_clear();
     let arm_run = ArmRun {
         arm: "teacher".to_owned(),
@@ -78,6 +78,8 @@ pub(super) fn make(run: &Run) -> Result<Done> {
         final_weights: model.decoder.weights().hash(),
         problem_order: None,
         budget,
+        pretraining_seconds: run.write(|| base.pretraining_seconds())?,
+        evaluation_seconds: Some(evaluation_seconds),
     };
     run.write(|| {
         Outcome::write(&at, arm_run)?;

@@ -13,10 +13,7 @@ use super::contrasts::{Trained, contrast};
 use super::question::{Asked, Expected};
 use super::{Contrast, Verdict};
 use crate::alignment::design::Design;
-use crate::statistics::family::holm;
-
-/// Chance of a false finding that a family of questions may have.
-const LEVEL: f64 = 0.05;
+use crate::statistics::family::{LEVEL, holm};
 
 /// A question with its answer.
 ///

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::build::Input;
 use super::{Contrast, Estimate, Measure, Scope, TaskContrast, Verdict};
-use crate::alignment::contrast::{difference, effect, verdict};
+use crate::alignment::contrast::{Difference, difference, effect, verdict};
 use crate::alignment::design::Design;
 use crate::alignment::training::{MEASURES, Training, place};
 use crate::manifest::{ArmCard, Role};
@@ -138,10 +138,9 @@ pub(crate) fn contrast(
     let (first, second) = (&trained[arm], &trained[against]);
     let found = difference(design, first, second, tasks, place(measure));
     let share = smallest_effect.unwrap_or_else(|| measure.smallest_effect());
-    let smallest = match (measure, &found) {
-        (Measure::Tokens, Ok(found)) => mean(&found.tasks[1]).map(|tokens| share * tokens),
-        (Measure::Tokens, Err(_)) => None,
-        _ => Some(share),
+    let smallest = match &found {
+        Ok(found) => in_units(measure, share, found),
+        Err(_) => (measure != Measure::Tokens).then_some(share),
     };
     let n = items_of(design, first, second, tasks, measure);
     let spread = found
@@ -169,6 +168,14 @@ pub(crate) fn contrast(
             .and_then(|found| effect(measure, &found.tasks)),
         verdict: decided.map_or(Verdict::Undefined, |(d, found)| verdict(&found.found, d)),
         scope: found.as_ref().map_or(Scope::default(), |found| found.scope),
+    }
+}
+
+/// A smallest effect in the measure's unit: that of tokens is a share of the subtrahend's.
+pub(crate) fn in_units(measure: Measure, share: f64, found: &Difference) -> Option<f64> {
+    match measure {
+        Measure::Tokens => mean(&found.tasks[1]).map(|tokens| share * tokens),
+        _ => Some(share),
     }
 }
 

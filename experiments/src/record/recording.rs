@@ -376,6 +376,22 @@ impl Recording {
 
     /// Item means of the models and tasks named, as [`cost::items`] makes them.
     pub fn items(&self, models: &[&str], tasks: &[String], counting: Counting) -> Items {
+        self.items_of(models, tasks, counting, |_| true)
+    }
+
+    /// The same of the samples of even and of odd index, which share no chance.
+    pub fn halves(&self, models: &[&str], tasks: &[String], counting: Counting) -> [Items; 2] {
+        [0, 1].map(|half| self.items_of(models, tasks, counting, |sample| sample % 2 == half))
+    }
+
+    /// The same of the samples that `keeps` says to keep.
+    fn items_of(
+        &self,
+        models: &[&str],
+        tasks: &[String],
+        counting: Counting,
+        keeps: impl Fn(u32) -> bool,
+    ) -> Items {
         let of_models: Vec<bool> = self
             .models
             .list
@@ -398,7 +414,11 @@ impl Recording {
             if !of_models[cell.model as usize] || !of_tasks[cell.task as usize] {
                 continue;
             }
-            let traces: Vec<Trace> = rows.iter().map(|row| row.trace()).collect();
+            let kept = rows.iter().filter(|row| keeps(row.sample));
+            let traces: Vec<Trace> = kept.map(|row| row.trace()).collect();
+            if traces.is_empty() {
+                continue;
+            }
             let samples: Vec<&Trace> = traces.iter().collect();
             let model = seeds
                 .entry((cell.model, cell.seed))

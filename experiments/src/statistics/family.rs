@@ -3,6 +3,9 @@
 //! Holm's correction holds the chance of one false finding among a family of
 //! tests, whatever their dependence.
 
+/// Chance of a false finding that a family of questions may have.
+pub const LEVEL: f64 = 0.05;
+
 /// p values corrected for their number (Holm 1979), in the order given: the
 /// smallest times n, the next times n - 1, and so on, never below the one
 /// before and never above 1. Those that are undefined are not counted.

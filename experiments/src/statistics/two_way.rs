@@ -71,9 +71,31 @@ pub struct Spread {
     pub se: f64,
     /// Degrees of freedom.
     pub df: f64,
+    /// Degrees of freedom of the items' component alone.
+    pub items_df: f64,
 }
 
 impl Spread {
+    /// The uncertainty that these components make. `uncertain` is the sum of their squares, each
+    /// over its degrees of freedom.
+    pub(crate) fn of(components: Components, uncertain: f64, items_df: f64) -> Self {
+        let Components {
+            training,
+            training_against,
+            items,
+            interaction,
+        } = components;
+        let total = (training + training_against + items - interaction)
+            .max(items)
+            .max(interaction);
+        Self {
+            components,
+            se: total.sqrt(),
+            df: (total * total / uncertain).max(1.0),
+            items_df,
+        }
+    }
+
     /// Half the width of the interval that leaves `tail` out on either side.
     pub fn half_width(&self, tail: f64) -> f64 {
         student::quantile_above(tail, self.df) * self.se
@@ -114,7 +136,7 @@ fn spread(replicates: &Replicates, against: Option<Against>) -> Result<Spread, U
     let trainings = whole.len();
     // Sum of squared components over their degrees of freedom.
     let mut uncertain = 0.0;
-    let (mut items, mut interaction) = (0.0, 0.0);
+    let (mut items, mut interaction, mut items_uncertain) = (0.0, 0.0, 0.0);
     for clusters in strata.iter().filter(|clusters| !clusters.is_empty()) {
         let groups = clusters.len();
         if groups < 2 {
@@ -123,10 +145,9 @@ fn spread(replicates: &Replicates, against: Option<Against>) -> Result<Spread, U
             ));
         }
         let g = groups as f64;
-        let of_items = (g - 1.0) * (g - 1.0) / g
-            * variance(&clusters.iter().filter_map(|d| mean(d)).collect::<Vec<_>>());
+        let of_items = items_variance(clusters);
         items += of_items;
-        uncertain += of_items.powi(2) / (g - 1.0);
+        items_uncertain += of_items.powi(2) / (g - 1.0);
         if trainings > 1 {
             let of_both = residual_squares(whole, clusters)
                 / ((trainings - 1) as f64 * (g - 1.0) * trainings as f64 * g);
@@ -134,6 +155,7 @@ fn spread(replicates: &Replicates, against: Option<Against>) -> Result<Spread, U
             uncertain += of_both.powi(2) / ((trainings - 1) as f64 * (g - 1.0));
         }
     }
+    uncertain += items_uncertain;
     let mut training = 0.0;
     if trainings > 1 {
         training = variance(whole) / trainings as f64;
@@ -144,26 +166,34 @@ fn spread(replicates: &Replicates, against: Option<Against>) -> Result<Spread, U
         training_against = against.variance;
         uncertain += against.variance.powi(2) / (against.trainings - 1) as f64;
     }
-    let total = (training + training_against + items - interaction)
-        .max(items)
-        .max(interaction);
+    let components = Components {
+        training,
+        training_against,
+        items,
+        interaction,
+    };
+    let items_df = if items_uncertain > 0.0 {
+        items * items / items_uncertain
+    } else {
+        // Of a component that is 0.
+        strata.iter().map(|c| c.len().saturating_sub(1)).sum::<usize>() as f64
+    };
+    let found = Spread::of(components, uncertain, items_df);
     // Equal values whose sums were taken in another order differ in the last bit.
     let magnitude = whole.iter().fold(0.0, |m: f64, v| v.abs().max(m));
-    if total <= (1e-13 * magnitude).powi(2) {
+    if found.se <= 1e-13 * magnitude {
         return Err(Undefined::Because(
             "no interval: nothing varies between items or trainings".into(),
         ));
     }
-    Ok(Spread {
-        components: Components {
-            training,
-            training_against,
-            items,
-            interaction,
-        },
-        se: total.sqrt(),
-        df: (total * total / uncertain).max(1.0),
-    })
+    Ok(found)
+}
+
+/// `V_items` of one stratum, by cluster and training: of the mean over trainings.
+pub(crate) fn items_variance(clusters: &[Vec<f64>]) -> f64 {
+    let g = clusters.len() as f64;
+    let means: Vec<f64> = clusters.iter().filter_map(|d| mean(d)).collect();
+    (g - 1.0) * (g - 1.0) / g * variance(&means)
 }
 
 /// Sum of squares of pseudo-values after the means of trainings and of clusters are taken out.
@@ -279,6 +309,7 @@ mod tests {
             components: Components::default(),
             se: 0.05,
             df: 5.0,
+            items_df: 5.0,
         };
         assert!((spread.p(0.1) - 2.0 * 0.050_969_739_414_929_174).abs() < 1e-12);
         assert!((spread.half_width(0.025) / 0.05 - 2.570_581_835_636_314).abs() < 1e-9);

@@ -120,6 +120,8 @@ fn run(arm: &ArmCard, seed: u64) -> ArmRun {
             seconds: 15.0,
             peak_memory: Some(4e8),
         }),
+        pretraining_seconds: None,
+        evaluation_seconds: None,
     }
 }
 

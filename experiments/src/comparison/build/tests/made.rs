@@ -39,6 +39,8 @@ fn run(arm: &str, seed: u64, initial: &str, last: &str) -> ArmRun {
             trained_tokens: 100,
             ..Budget::default()
         }),
+        pretraining_seconds: None,
+        evaluation_seconds: None,
     }
 }
 
