@@ -6,7 +6,8 @@
 //!
 //! Flow: [`record`] and [`norms`] are read, [`alignment`] and [`statistics`]
 //! turn them into figures with intervals, [`comparison`] arranges them as arms
-//! and contrasts, [`tables`], [`figures`] and [`report`] show them. Beside it, [`completions`]
+//! and contrasts, [`tables`], [`figures`] and [`report`] show them; [`plan`] tells from a pilot how large an
+//! experiment must be. Beside it, [`completions`]
 //! keeps what a policy wrote while it was trained. [`text`] and [`dataset`] read the files of others.
 
 pub mod alignment;
@@ -18,6 +19,7 @@ pub mod figures;
 pub mod manifest;
 pub mod norms;
 pub mod panics;
+pub mod plan;
 pub mod record;
 pub mod report;
 pub mod statistics;

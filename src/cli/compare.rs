@@ -215,7 +215,8 @@ pub(super) fn print_comparison(comparison: &Comparison) -> Result<()> {
     write(tables::terminal::render(comparison, color).as_bytes())
 }
 
-fn write(bytes: &[u8]) -> Result<()> {
+/// Writes a result to standard output.
+pub(super) fn write(bytes: &[u8]) -> Result<()> {
     let mut out = std::io::stdout().lock();
     let written = out.write_all(bytes).and_then(|()| out.flush());
     written.context("standard output takes no more")

@@ -13,6 +13,7 @@ mod doctor;
 mod evaluate;
 mod model;
 mod norms;
+mod plan;
 mod report;
 mod rewards;
 mod run;
@@ -48,6 +49,8 @@ enum Verb {
     Sweep(sweep::Sweep),
     /// Ask models, a server, or recordings how they answer what people were timed on.
     Evaluate(evaluate::Evaluate),
+    /// Tell from a pilot how many seeds, items and samples a definition's questions need.
+    Plan(plan::Plan),
     /// Print the comparison of finished runs.
     Compare(compare::Compare),
     /// Write tables, figures and report of a finished run again.
@@ -121,6 +124,7 @@ pub fn main_with(registry: Registry) -> ExitCode {
         Verb::Run(run) => run.execute(registry),
         Verb::Sweep(sweep) => sweep.execute(&registry),
         Verb::Evaluate(evaluate) => evaluate.execute(),
+        Verb::Plan(plan) => plan.execute(&registry).map(|()| Ending::Done),
         Verb::Compare(compare) => compare.execute().map(|()| Ending::Done),
         Verb::Report(report) => report.execute().map(|()| Ending::Done),
         Verb::Rewards(rewards) => rewards.execute(&registry).map(|()| Ending::Done),

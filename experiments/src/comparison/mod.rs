@@ -174,6 +174,11 @@ impl Measure {
         }
     }
 
+    /// Whether it is a correlation, which sampling noise bends and not only blurs.
+    pub fn is_correlation(self) -> bool {
+        matches!(self, Self::AlignmentUnlimited | Self::Alignment)
+    }
+
     /// Whether it is about people's times.
     pub fn is_alignment(self) -> bool {
         matches!(

@@ -6,6 +6,7 @@
 //! never a NaN. All random draws are counter-based ([`draws`]): the same seed
 //! gives the same bits whatever the number of threads.
 
+pub mod chi_squared;
 pub mod correlation;
 pub mod draws;
 pub mod family;

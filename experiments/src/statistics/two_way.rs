@@ -176,7 +176,10 @@ fn spread(replicates: &Replicates, against: Option<Against>) -> Result<Spread, U
         items * items / items_uncertain
     } else {
         // Of a component that is 0.
-        strata.iter().map(|c| c.len().saturating_sub(1)).sum::<usize>() as f64
+        strata
+            .iter()
+            .map(|c| c.len().saturating_sub(1))
+            .sum::<usize>() as f64
     };
     let found = Spread::of(components, uncertain, items_df);
     // Equal values whose sums were taken in another order differ in the last bit.

@@ -22,6 +22,7 @@ mod fairness;
 mod footnotes;
 mod inflation;
 mod matched;
+pub mod plan;
 mod similarity;
 mod table;
 mod tasks;
