@@ -1,7 +1,6 @@
 //! How long two comparisons take: the paper's table (14 models, 425 items, 3
-//! samples an item, 10,000 draws of bootstrap and permutation), and ten runs of
-//! four arms and five seeds side by side (500 items, 4 samples, 2,000 draws),
-//! with their tables.
+//! samples an item), and ten runs of four arms and five seeds side by side (500
+//! items, 4 samples), with their tables.
 //!
 //! `cargo bench -p experiments` prints seconds and, on Linux, the peak of the
 //! resident memory. The traces are made up from a seed: the paper's have its
@@ -11,7 +10,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use experiments::comparison::build::DEFAULT_DRAWS;
+use experiments::alignment::cost::Counting;
 use experiments::comparison::{Input, compare};
 use experiments::manifest::{ArmCard, EvaluationCard, Role};
 use experiments::norms::{NormItem, Norms};
@@ -37,7 +36,6 @@ struct Design {
     tasks: &'static [(&'static str, usize)],
     seeds: Vec<u64>,
     samples: u32,
-    draws: u32,
 }
 
 fn card(name: String, role: Role, base: Option<String>, teacher: Option<String>) -> ArmCard {
@@ -178,7 +176,6 @@ fn time(design: &Design) {
         curves: Vec::new(),
         training: &[],
         environment: BTreeMap::new(),
-        draws: design.draws,
         seed: 0,
         counting: Counting::default(),
         baseline: None,
@@ -190,12 +187,11 @@ fn time(design: &Design) {
     match found {
         Ok(found) => {
             println!(
-                "{}: {} arms, {} contrasts, {} records, {} draws: {seconds:.2} s",
+                "{}: {} arms, {} contrasts, {} records: {seconds:.2} s",
                 design.name,
                 found.arms.len(),
                 found.contrasts.len(),
-                traces.len(),
-                design.draws
+                traces.len()
             );
             let started = Instant::now();
             let bytes = tables::markdown::render(&found).len() + tables::csv::render(&found).len();
@@ -218,7 +214,6 @@ fn main() {
         tasks: RUNS,
         seeds: (1..=5).collect(),
         samples: 4,
-        draws: DEFAULT_DRAWS,
     });
     time(&Design {
         name: "the paper's table",
@@ -226,6 +221,5 @@ fn main() {
         tasks: PAPER,
         seeds: Vec::new(),
         samples: 3,
-        draws: 10_000,
     });
 }

@@ -14,6 +14,7 @@ use std::error::Error;
 use std::path::Path;
 use std::time::Instant;
 
+use experiments::alignment::cost::Counting;
 use experiments::record::recording::Recording;
 use experiments::record::{Trace, Writer};
 use rand::{RngExt, SeedableRng};
@@ -66,7 +67,7 @@ fn read(path: &Path) -> Result<(), Box<dyn Error>> {
     );
     let models: Vec<String> = recording.models().to_vec();
     let models: Vec<&str> = models.iter().map(String::as_str).collect();
-    let items = recording.items(&models, recording.tasks(), false);
+    let items = recording.items(&models, recording.tasks(), Counting::default());
     let cells: usize = items
         .models
         .values()

@@ -1,4 +1,4 @@
-//! Noise ceiling (METRICS 4): how well people's times agree with themselves.
+//! Noise ceiling: how well people's times agree with themselves.
 //!
 //! The subjects are split at random into halves, 1000 times; each half gives
 //! every item a mean ln(ms); r is the mean of the halves' correlations over

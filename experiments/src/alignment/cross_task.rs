@@ -1,4 +1,4 @@
-//! Cross-task alignment (METRICS 5): whether tasks that take people longer take
+//! Cross-task alignment as the paper reports it: whether tasks that take people longer take
 //! the model more tokens.
 //!
 //! 1000 draws of one item a task, Pearson of (model cost, human cost) across the

@@ -27,6 +27,15 @@ impl Estimate {
         }
     }
 
+    /// The same with the interval cut to the values that the figure can have, which takes nothing
+    /// from what it covers.
+    #[must_use]
+    fn within(mut self, (least, most): (f64, f64)) -> Self {
+        self.low = self.low.map(|low| low.max(least));
+        self.high = self.high.map(|high| high.min(most));
+        self
+    }
+
     /// A figure with its 95 % interval, or the reason that one of the two is missing.
     pub fn of(found: Result<&TwoWay, &Undefined>, n: usize) -> Self {
         let found = match found {
@@ -114,6 +123,17 @@ fn curve(design: &Design<'_>, at: usize, trainings: &[Training<'_>]) -> Vec<(u32
     CURVE.into_iter().enumerate().filter_map(point).collect()
 }
 
+/// What values a figure can have.
+fn range(figure: usize) -> (f64, f64) {
+    match figure {
+        ACCURACY | BALANCED | CUT_OFF_WRONG => (0.0, 1.0),
+        ALIGNMENT | SPEARMAN | PARTIAL => (-1.0, 1.0),
+        RELIABILITY => (f64::NEG_INFINITY, 1.0),
+        TOKENS => (0.0, f64::INFINITY),
+        _ => (f64::NEG_INFINITY, f64::INFINITY),
+    }
+}
+
 /// Everything the comparison says of one arm.
 pub(super) fn figures(
     card: &ArmCard,
@@ -123,7 +143,8 @@ pub(super) fn figures(
     runs: &[ArmRun],
 ) -> ArmFigures {
     let figure = |tasks: &[usize], figure: usize, n: usize| {
-        Estimate::of(of_arm(design, trainings, tasks, figure).as_ref(), n)
+        let found = Estimate::of(of_arm(design, trainings, tasks, figure).as_ref(), n);
+        found.within(range(figure))
     };
     // Samples, or items of one training or more, that a figure is over.
     let samples = |tasks: &[usize], of: fn(&crate::alignment::cost::ItemMeans) -> usize| -> usize {
