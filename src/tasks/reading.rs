@@ -4,7 +4,7 @@
 //! An item has a cluster for one of two reasons. Items whose time is the mean
 //! of their condition (the built-in norms) share that one measurement, in
 //! digits and in words, so all items of a condition are one cluster. And the
-//! same problem in digits and in words, timed item by item, was solved by the
+//! same operands in digits and in words, timed item by item, were added by the
 //! same people in the same way but for the reading. An item without times, and
 //! one whose problem nobody else poses, is alone.
 //!
@@ -22,7 +22,7 @@ use super::{Evaluated, by_name, evaluated_only};
 ///
 /// Worked example: of `4 + 9 = 13` addition reads the covariates `larger` 9,
 /// `size` 13 (the sum of the operands), `smaller` 4, `tie` 0, `truth` 1, and
-/// the problem `4 + 9 = 13`, which `four + nine = thirteen` is as well.
+/// the problem `4 + 9`, which `four + nine = twelve` poses as well.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Reading {
     /// By name, what is known of the item before it is answered.
@@ -116,11 +116,10 @@ mod tests {
         ]);
         let cluster = |task, id| norms.item(task, id).unwrap().cluster.clone().unwrap();
         let digits = cluster("addition_digit", "4 + 9 = 13");
-        assert_eq!(digits, "addition/4 + 9 = 13");
+        assert_eq!(digits, "addition/4 + 9");
         assert_eq!(cluster("addition_word", "four + nine = thirteen"), digits);
-        for other in ["nine + four = thirteen", "four + nine = twelve"] {
-            assert_ne!(cluster("addition_word", other), digits);
-        }
+        assert_eq!(cluster("addition_word", "four + nine = twelve"), digits);
+        assert_ne!(cluster("addition_word", "nine + four = thirteen"), digits);
         assert_eq!(norms.source(), "made up");
     }
 
@@ -173,9 +172,9 @@ mod tests {
             clusters.collect::<BTreeSet<_>>()
         };
         let (digits, words) = (clusters("addition_digit"), clusters("addition_word"));
-        assert_eq!((digits.len(), words.len()), (119, 122));
-        // The others were shown with different results in digits and in words.
-        assert_eq!(digits.intersection(&words).count(), 54);
+        // Each pair of operands was shown with its sum and with another result.
+        assert_eq!((digits.len(), words.len()), (58, 61));
+        assert_eq!(digits.intersection(&words).count(), 55);
     }
 
     #[test]
