@@ -377,7 +377,7 @@ fn recordings_are_compared_by_their_cards_and_their_faults_are_named() {
         "1 evaluated item(s) have no human time and are in no alignment: sums/unknown.",
         "1 item(s) of sums with a human time were not evaluated: i9.",
         "No human times for lonely",
-        "Negative transfer (student - base, alignment)",
+        "negative transfer (student - base, elasticity)",
     ] {
         assert!(said.contains(part), "{part}: {said}");
     }
