@@ -154,7 +154,9 @@ fn every_format_of_compare_can_be_read() {
     let csv = print("csv");
     let mut lines = csv.lines();
     let header = lines.next().unwrap();
-    assert!(header.starts_with("kind,arm,against,task,measure,value,low,high,se,df,n,p,p_equivalence"));
+    assert!(
+        header.starts_with("kind,arm,against,task,measure,value,low,high,se,df,n,p,p_equivalence")
+    );
     for arm in ARMS {
         let row = format!("arm,{arm},,,accuracy,");
         assert!(lines.clone().any(|line| line.starts_with(&row)), "{arm}");

@@ -23,6 +23,7 @@ mod micro_batches;
 mod models;
 mod norms;
 mod outside;
+mod plan;
 mod played;
 mod process;
 mod questions;
