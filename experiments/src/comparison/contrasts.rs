@@ -95,7 +95,7 @@ fn hold_against<'a>(baseline: &'a str, arms: &'a [ArmCard], plan: &mut Vec<Plann
 }
 
 /// The arms of a comparison, each with its trainings.
-pub(crate) type Trained<'t, 'm> = BTreeMap<&'t str, Vec<Training<'m>>>;
+pub type Trained<'t, 'm> = BTreeMap<&'t str, Vec<Training<'m>>>;
 
 /// All of them, each in every measure: over tasks, and by task.
 pub(super) fn contrasts(
@@ -127,7 +127,7 @@ pub(super) fn contrasts(
 
 /// One contrast in one measure over some tasks. `smallest_effect` is in the measure's unit, of
 /// tokens a share of the subtrahend's; the measure's own where it is `None`.
-pub(crate) fn contrast(
+pub fn contrast(
     design: &Design<'_>,
     trained: &Trained<'_, '_>,
     [arm, against]: [&str; 2],

@@ -5,7 +5,7 @@ mod answer;
 mod arms;
 pub mod build;
 mod chains;
-pub(crate) mod contrasts;
+pub mod contrasts;
 mod error;
 pub mod fairness;
 pub mod further;

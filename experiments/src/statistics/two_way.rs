@@ -219,6 +219,9 @@ fn residual_squares(whole: &[f64], clusters: &[Vec<f64>]) -> f64 {
 }
 
 #[cfg(test)]
+mod coverage;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
