@@ -107,7 +107,10 @@ pub(crate) fn all() -> Vec<Scenario> {
             clusters: Clusters::Fours,
             seeds,
             tasks: 1,
-            ..usual("clusters", format!("10 of four items in one task, {seeds} seeds"))
+            ..usual(
+                "clusters",
+                format!("10 of four items in one task, {seeds} seeds"),
+            )
         });
     }
     all.push(Scenario {

@@ -60,10 +60,18 @@ impl Row {
         measure: usize,
         outcomes: &[Outcome],
     ) -> Self {
-        let all = |of: fn(&Outcome) -> Option<Found>| outcomes.iter().filter_map(of).collect();
-        let alike: Vec<Found> = all(|o| o.alike);
-        let beyond: Vec<Found> = all(|o| o.beyond);
-        let own: Vec<Found> = all(|o| o.own);
+        // What hardly ever exists is not shown: its few intervals are a choice of the odd ones.
+        let all = |of: fn(&Outcome) -> Option<Found>| {
+            let found: Vec<Found> = outcomes.iter().filter_map(of).collect();
+            if 2 * found.len() < outcomes.len() {
+                Vec::new()
+            } else {
+                found
+            }
+        };
+        let alike = all(|o| o.alike);
+        let beyond = all(|o| o.beyond);
+        let own = all(|o| o.own);
         let smallest = world.smallest(measure);
         let is = |arm: usize, truth: f64| {
             (world.difference(arm, measure) - truth).abs() < 1e-4 * smallest
@@ -109,60 +117,83 @@ impl Row {
     }
 }
 
-/// The range of a share over rows, marked where one lies outside.
-fn range<'a>(rows: impl Iterator<Item = &'a Row>, places: &[usize]) -> String {
-    let (mut low, mut high, mut mark) = (f64::INFINITY, f64::NEG_INFINITY, "");
-    for row in rows {
-        for &at in places {
-            let Some(share) = row.shares[at] else {
-                continue;
-            };
-            (low, high) = (share.min(low), share.max(high));
-            if row.is_outside(at) {
-                mark = "*";
-            }
-        }
-    }
-    if low > high {
-        return "-".into();
-    }
-    format!("{low:.1}-{high:.1}{mark}")
+/// The least and the most of some values.
+fn ends(values: impl Iterator<Item = f64>) -> Option<[f64; 2]> {
+    values.fold(None, |ends, value| {
+        let [low, high] = ends.unwrap_or([value, value]);
+        Some([value.min(low), value.max(high)])
+    })
+}
+
+fn range(values: impl Iterator<Item = f64>, places: usize) -> String {
+    ends(values).map_or("-".into(), |[low, high]| {
+        format!("{low:.places$}-{high:.places$}")
+    })
+}
+
+/// The range of shares over rows, marked where one lies outside its own.
+fn shares<'a>(rows: impl Iterator<Item = &'a Row> + Clone, places: &[usize]) -> String {
+    let outside = |row: &Row| places.iter().any(|&at| row.is_outside(at));
+    let mark = if rows.clone().any(outside) { "*" } else { "" };
+    let all = rows.flat_map(|row| places.iter().filter_map(|&at| row.shares[at]));
+    format!("{}{mark}", range(all, 1))
 }
 
 /// One line a family: the least and the most over its scenarios.
 pub(crate) fn families(rows: &[Row]) {
     println!(
-        "| scenarios | {} | one arm | p <= .05 at 0 | equivalent at d |",
+        "| scenarios | {} | one arm | p <= .05 at 0 | equivalent at d | df | width |",
         NAMES.join(" | ")
     );
-    println!("|{}", "---|".repeat(NAMES.len() + 4));
+    println!("|{}", "---|".repeat(NAMES.len() + 6));
     for of_family in rows.chunk_by(|a, b| a.family == b.family) {
+        let of = |measure: usize| of_family.iter().filter(move |row| row.measure == measure);
         let cells: Vec<String> = (0..MEASURES.len())
-            .map(|measure| range(of_family.iter().filter(|r| r.measure == measure), &[0, 1]))
-            .chain([2, 3, 4].map(|at| range(of_family.iter(), &[at])))
+            .map(|measure| shares(of(measure), &[0, 1]))
+            .chain([2, 3, 4].map(|at| shares(of_family.iter(), &[at])))
+            .chain([
+                range(of(0).filter_map(|row| row.df), 0),
+                range(of(0).filter_map(|row| row.width), 2),
+            ])
             .collect();
         println!("| {} | {} |", of_family[0].family, cells.join(" | "));
     }
 }
 
-/// Every share that lies outside its range.
+/// Every scenario with a share outside its range: the least or the most coverage of a measure,
+/// and beside it the share of p at or below .05.
 pub(crate) fn outside(rows: &[Row]) {
-    println!("| scenario | measure | what | % | average df | variance, estimated over true | mean error |");
-    println!("|---|---|---|---|---|---|---|");
-    for row in rows {
-        for (at, (what, _)) in JUDGED.iter().enumerate() {
-            if row.is_outside(at) {
-                println!(
-                    "| {}, {} | {} | {what} | {} | {} | {} | {} |",
-                    row.family,
-                    row.name,
-                    NAMES[row.measure],
-                    row.cell(at),
-                    number(row.df, 1),
-                    number(row.calibration, 2),
-                    number(row.error, 3)
-                );
+    println!(
+        "| scenario | too narrow: coverage (p <= .05) | too wide: coverage (p <= .05) | equivalent at d |"
+    );
+    println!("|---|---|---|---|");
+    for of_scenario in rows.chunk_by(|a, b| a.family == b.family && a.name == b.name) {
+        let mut cells: [Vec<String>; 3] = Default::default();
+        for row in of_scenario {
+            let name = NAMES[row.measure];
+            let covered = ends(row.shares[..3].iter().copied().flatten());
+            let Some([least, most]) = covered else {
+                continue;
+            };
+            let p = row.shares[3];
+            let beside = p.map_or(String::new(), |p| format!(" ({p:.1})"));
+            if least < JUDGED[0].1[0] || p.is_some_and(|p| p > JUDGED[3].1[1]) {
+                cells[0].push(format!("{name} {least:.1}{beside}"));
             }
+            if most > JUDGED[0].1[1] || p.is_some_and(|p| p < JUDGED[3].1[0]) {
+                cells[1].push(format!("{name} {most:.1}{beside}"));
+            }
+            if row.is_outside(4) {
+                cells[2].push(format!("{name} {}", number(row.shares[4], 1)));
+            }
+        }
+        if cells.iter().any(|cell| !cell.is_empty()) {
+            println!(
+                "| {}: {} | {} |",
+                of_scenario[0].family,
+                of_scenario[0].name,
+                cells.map(|cell| cell.join("; ")).join(" | ")
+            );
         }
     }
 }
@@ -177,7 +208,7 @@ pub(crate) fn every(rows: &[Row]) {
     for row in rows {
         let cells: Vec<String> = (0..JUDGED.len()).map(|at| row.cell(at)).collect();
         println!(
-            "| {}, {} | {} | {} | {} | {} | {} | {} | {:.1} |",
+            "| {}: {} | {} | {} | {} | {} | {} | {} | {:.1} |",
             row.family,
             row.name,
             NAMES[row.measure],

@@ -82,9 +82,8 @@ fn intervals_cover_whatever_the_source_of_chance() {
         ((0.3, 0.3, 0.3), 12),
         // Items.
         ((0.02, 1.0, 0.3), 5),
-        // Both together: without the subtraction the variance would be twice what it is.
-        ((0.0, 0.0, 1.0), 5),
-        ((0.0, 0.0, 1.0), 12),
+        // Both together: without the subtraction the variance would be nearly twice what it is.
+        ((0.0, 0.1, 1.0), 12),
         // A little of each.
         ((0.05, 0.3, 0.5), 5),
     ] {
