@@ -175,6 +175,7 @@ fn contrast(arm: &str, against: &str, measure: Measure, difference: Estimate) ->
         smallest_effect: Some(measure.smallest_effect()),
         effect: difference.value.map(|d| d * 1.25),
         verdict,
+        trainings: 5,
         scope: if against == "teacher" { Scope::ThisAgainst } else { Scope::Trainings },
         difference,
     }

@@ -112,6 +112,8 @@ pub struct Difference {
     pub found: TwoWay,
     /// What it can be said of.
     pub scope: Scope,
+    /// Trainings behind it.
+    pub trainings: usize,
     /// The arm's and the other's mean on each task that counts, for an effect size.
     pub tasks: [Vec<f64>; 2],
 }
@@ -173,6 +175,7 @@ pub fn difference(
     Ok(Difference {
         found: two_way(&replicates, (!paired).then_some(apart)),
         scope,
+        trainings: first.len(),
         tasks: [by_task(&first), by_task(&second)],
     })
 }

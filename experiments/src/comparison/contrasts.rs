@@ -167,6 +167,7 @@ pub fn contrast(
             .ok()
             .and_then(|found| effect(measure, &found.tasks)),
         verdict: decided.map_or(Verdict::Undefined, |(d, found)| verdict(&found.found, d)),
+        trainings: found.as_ref().map_or(0, |found| found.trainings),
         scope: found.as_ref().map_or(Scope::default(), |found| found.scope),
     }
 }

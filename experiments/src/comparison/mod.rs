@@ -255,6 +255,17 @@ pub struct Contrast {
     /// What it can be said of.
     #[serde(default)]
     pub scope: Scope,
+    /// Trainings behind it: pairs of a seed, or those of the first arm.
+    #[serde(default)]
+    pub trainings: usize,
+}
+
+impl Contrast {
+    /// Whether it rests on two trainings, which cannot decide: METHODOLOGY.md tells what their
+    /// intervals cover.
+    pub fn is_of_two(&self) -> bool {
+        self.trainings == 2
+    }
 }
 
 /// A contrast on one task alone; it answers no question by itself.
