@@ -11,7 +11,7 @@
 //!
 //! A is the variance between trainings, B between items, C0 of items by trainings and C1 of
 //! single samples (the variance components of two crossed random factors: Searle, Casella and
-//! McCulloch 1992, chapter 4). A pilot's components ([`crate::statistics::two_way`]) estimate
+//! `McCulloch` 1992, chapter 4). A pilot's components ([`crate::statistics::two_way`]) estimate
 //! `V_training` = A / S + C / (S G), `V_items` = B / G + C / (S G) and `V_interaction` =
 //! C / (S G), so
 //!

@@ -93,7 +93,7 @@ impl Pairs {
         Ok(mean(&all).unwrap_or_default())
     }
 
-    /// Share of the variance of the item means that is not sampling noise: 1 - mean(s_i^2 / k_i) /
+    /// Share of the variance of the item means that is not sampling noise: 1 - `mean(s_i^2` / `k_i`) /
     /// Var(m). Below 0 where noise alone would make the means differ more than they do.
     pub fn reliability(&self) -> Result<f64, Undefined> {
         let spread = correlation::variance(&self.cost, "model cost")?;

@@ -19,10 +19,10 @@ use super::{ArmFigures, Estimate, ItemPoint, TaskFigures, chains};
 
 impl Estimate {
     /// A figure that does not exist, with the reason.
-    pub fn undefined(why: impl ToString, n: usize) -> Self {
+    pub fn undefined(why: impl Into<String>, n: usize) -> Self {
         Self {
             n,
-            why_undefined: Some(why.to_string()),
+            why_undefined: Some(why.into()),
             ..Self::default()
         }
     }
@@ -40,7 +40,7 @@ impl Estimate {
     pub fn of(found: Result<&TwoWay, &Undefined>, n: usize) -> Self {
         let found = match found {
             Ok(found) => found,
-            Err(why) => return Self::undefined(why, n),
+            Err(why) => return Self::undefined(why.to_string(), n),
         };
         let value = Some(found.value);
         match &found.spread {
@@ -58,7 +58,7 @@ impl Estimate {
             }
             Err(why) => Self {
                 value,
-                ..Self::undefined(why, n)
+                ..Self::undefined(why.to_string(), n)
             },
         }
     }
@@ -208,7 +208,7 @@ pub(super) fn figures(
                 value: Some(value),
                 ..Estimate::undefined("no interval: a figure of the paper's", items)
             },
-            Err(why) => Estimate::undefined(why, items),
+            Err(why) => Estimate::undefined(why.to_string(), items),
         },
         truncated: samples(&all, |item| item.truncated),
         samples: samples(&all, |item| item.samples),

@@ -8,7 +8,7 @@
 //! - `V_training` = Var over trainings / S.
 //! - `V_items` deletes each cluster of items in all trainings at once: (G - 1) / G times the sum
 //!   of squares of the figure about its mean over deletions, summed over strata.
-//! - `V_interaction`, which both of these contain, from pseudo-values G d_s - (G - 1) d_s(-g):
+//! - `V_interaction`, which both of these contain, from pseudo-values G `d_s` - (G - 1) d_s(-g):
 //!   residuals after row and column means, sum of squares / ((S - 1)(G - 1) S G), summed over strata.
 //!
 //! Degrees of freedom by Satterthwaite 1946; interval, p and equivalence by Student's t. With

@@ -183,7 +183,7 @@ fn across(input: &Input<'_>, trainings: &[Training<'_>], tasks: usize) -> (Estim
             (estimate, found.iter().any(|c| c.demonstrative))
         }
         Err(why) => (
-            Estimate::undefined(why, tasks),
+            Estimate::undefined(why.to_string(), tasks),
             tasks < cross_task::FEWEST_TASKS,
         ),
     }

@@ -232,7 +232,11 @@ fn what_leaves_a_figure_undefined_is_named() {
         truncated: false,
         ..trace("constant", 9, 0, 9)
     });
-    let items = cost::items(&traces, Counting::default());
+    let dropping = Counting {
+        cut_off: cost::CutOff::Drop,
+        ..Counting::default()
+    };
+    let items = cost::items(&traces, dropping);
     let tasks = ["task 0", "task 1", "small"].map(str::to_owned);
     let notes = peculiarities(&items, &tasks);
     assert!(notes[0].ends_with("is defined: cut."), "{notes:?}");
