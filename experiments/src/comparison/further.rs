@@ -54,6 +54,10 @@ pub struct Trivial {
     pub beyond: Vec<NamedFigure>,
     /// Human cost of each item as the covariates predict it; empty where they are unknown.
     pub expected: BTreeMap<String, f64>,
+    /// Arm name to its cost of each item, mean over trainings, as the covariates predict it
+    /// by least squares over the same items; empty in a comparison of before it was taken.
+    #[serde(default)]
+    pub expected_costs: BTreeMap<String, BTreeMap<String, f64>>,
 }
 
 /// A figure with a name.

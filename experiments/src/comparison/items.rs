@@ -39,6 +39,9 @@ pub fn item_completions(traces: &[Trace], norms: &Norms, tasks: &[String]) -> Ve
                 prompt: item.prompt.clone(),
                 answer: item.answer.clone(),
                 human_ms: item.mean_rt_ms,
+                human_cost: item.human_cost(),
+                cluster: item.cluster.clone(),
+                covariates: item.covariates.clone(),
                 arms,
             })
         })
@@ -58,6 +61,8 @@ mod tests {
             prompt: format!("{id}?"),
             answer: "true".into(),
             mean_rt_ms: Some(1200.0),
+            cluster: Some("pair".into()),
+            covariates: BTreeMap::from([("size".to_owned(), 7.0)]),
             ..NormItem::default()
         };
         let trace = |model: &str, id: &str, text: Option<&str>| Trace {
@@ -85,6 +90,9 @@ mod tests {
         let shown = item_completions(&traces, &norms, &["t".to_owned()]);
         assert_eq!(shown.len(), 1);
         assert_eq!(shown[0].prompt, "b?");
+        assert_eq!(shown[0].human_cost, Some(1200.0_f64.ln()));
+        assert_eq!(shown[0].cluster.as_deref(), Some("pair"));
+        assert_eq!(shown[0].covariates["size"], 7.0);
         assert_eq!(shown[0].arms["sft"].len(), 2);
         assert_eq!(shown[0].arms["base"][0].text, "two");
     }

@@ -316,6 +316,12 @@ pub struct ItemCompletions {
     pub answer: String,
     /// Mean human time in milliseconds.
     pub human_ms: Option<f64>,
+    /// Human cost: mean ln(milliseconds).
+    pub human_cost: Option<f64>,
+    /// What makes it no evidence independent of other items, where anything does.
+    pub cluster: Option<String>,
+    /// What it says of itself before anybody answers it, by name.
+    pub covariates: BTreeMap<String, f64>,
     /// Arm name to its completions.
     pub arms: BTreeMap<String, Vec<ShownCompletion>>,
 }

@@ -32,8 +32,12 @@ fn compared(seeds: &[u64]) -> Comparison {
                 task: task.clone(),
                 item_id: i.to_string(),
                 answer: "true".into(),
-                // The first task alone has levels.
+                // The first task alone has levels, and says of its items which they are of.
                 condition: (at == 0).then(|| format!("true/half={}", i / 5)),
+                covariates: (at == 0)
+                    .then(|| ("half".to_owned(), f64::from(i / 5)))
+                    .into_iter()
+                    .collect(),
                 mean_log_rt: Some(human),
                 ..NormItem::default()
             });
@@ -176,4 +180,17 @@ fn effort_by_level_is_the_mean_over_the_items_of_a_level() {
     let hard = &found[0].levels[1].tokens;
     let times = hard["grpo"].value.expect("a value") / hard["base"].value.expect("a value");
     assert!((times - 3.0).abs() < 1e-9);
+}
+
+#[test]
+fn two_levels_predict_the_mean_of_each() {
+    let trivial = compared(&[1, 2]).further.trivial;
+    let tokens = |i: u32| f64::from(100 + 10 * i + 7 * (i % 3));
+    let costs = (5..10).map(|i| (3.0 * tokens(i)).ln_1p());
+    let found = &trivial[0].expected_costs["grpo"];
+    assert_eq!(found.len(), 10);
+    assert!((found["7"] - costs.sum::<f64>() / 5.0).abs() < 1e-9);
+    assert!((trivial[0].expected["2"] - 0.2).abs() < 1e-9);
+    // The other tasks say nothing of their items.
+    assert!(trivial[1].expected_costs["grpo"].is_empty());
 }

@@ -87,7 +87,10 @@ fn of_task(
         beyond: (arms.iter())
             .map(|(name, trainings)| named(name, task.beyond(design, trainings)))
             .collect(),
-        expected: task.expected(),
+        expected: task.expected(|item| of.human[item]),
+        expected_costs: (arms.iter())
+            .map(|(name, trainings)| ((*name).to_owned(), task.expected(task.cost(trainings))))
+            .collect(),
         predictors,
     }
 }
@@ -176,19 +179,27 @@ impl Task<'_> {
         })
     }
 
-    /// Human cost as the covariates predict it, by item.
-    fn expected(&self) -> BTreeMap<String, f64> {
-        let kept = self.complete(None, |item| self.of.human[item]);
+    /// An arm's cost of each item, mean over the trainings that have one.
+    fn cost<'t>(&'t self, trainings: &'t [Training<'_>]) -> impl Fn(usize) -> Option<f64> + 't {
+        |item| {
+            let cells = trainings.iter().filter_map(|t| t.cells[self.at][item]);
+            mean(&cells.filter_map(|cell| cell.cost).collect::<Vec<_>>())
+        }
+    }
+
+    /// What the covariates predict, by item, of values that items have.
+    fn expected(&self, of: impl Fn(usize) -> Option<f64>) -> BTreeMap<String, f64> {
+        let kept = self.complete(None, of);
         let items: Vec<usize> = kept.iter().map(|(item, _)| *item).collect();
-        let human: Vec<f64> = kept.iter().map(|(_, human)| *human).collect();
+        let values: Vec<f64> = kept.iter().map(|(_, value)| *value).collect();
         let span = self.span(&items);
         if span.is_empty() {
             return BTreeMap::new();
         }
-        let left = span.residuals(&human);
-        let of = |((&item, human), left): ((&usize, &f64), &f64)| {
-            (self.of.ids[item].to_owned(), human - left)
+        let left = span.residuals(&values);
+        let of = |((&item, value), left): ((&usize, &f64), &f64)| {
+            (self.of.ids[item].to_owned(), value - left)
         };
-        items.iter().zip(&human).zip(&left).map(of).collect()
+        items.iter().zip(&values).zip(&left).map(of).collect()
     }
 }
