@@ -12,7 +12,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use chromium::Chromium;
-use experiments::comparison::Comparison;
+use experiments::comparison::{Comparison, ItemCompletions};
 use experiments::figures;
 use experiments::report::write_all;
 use made_up::{Size, made_up};
@@ -115,6 +115,7 @@ fn a_browser_shows_everything_and_runs_nothing_of_a_model() {
     keyboard(&mut browser);
     every_view(&mut browser);
     hard_texts(&mut browser);
+    one_item(&mut browser, &comparison, &items);
     for width in [1280, 390] {
         for scheme in ["light", "dark"] {
             browser.look(width, scheme);
@@ -170,6 +171,78 @@ fn every_view(browser: &mut Chromium) {
          return seen; })()",
     );
     assert_eq!(items, 120);
+}
+
+/// An item's samples are drawn one by one and told as numbers; what the covariates predict of an
+/// arm is the comparison's own; and the list follows the order asked for.
+fn one_item(browser: &mut Chromium, comparison: &Comparison, items: &[ItemCompletions]) {
+    let samples: usize = items[7].arms.values().map(Vec::len).sum();
+    browser.value(
+        "(() => { const list = document.getElementById('item-list'); list.value = '7'; \
+         list.dispatchEvent(new Event('change')); })()",
+    );
+    let count = |what: &str| format!("document.querySelectorAll('#item {what}').length");
+    assert_eq!(browser.value(&count(".strip circle")), samples);
+    let cut_off = items[7].arms.values().flatten().filter(|c| c.truncated);
+    assert_eq!(browser.value(&count(".strip .cut")), cut_off.count());
+    browser.value("document.querySelector('#item .strips summary').click()");
+    let told = browser.value(
+        "new Promise((done) => setTimeout(() => done(document.querySelector('#item .strips dl').textContent), 50))",
+    );
+    assert_eq!(told.as_str().unwrap().matches(" tokens, ").count(), samples);
+    let factors = browser.value(
+        "[...document.querySelectorAll('#item .strips td:last-child')].map((td) => td.textContent).slice(0, 4)",
+    );
+    let factors = factors.as_array().unwrap();
+    assert_eq!(factors.len(), comparison.arms.len());
+    for (arm, shown) in comparison.arms.iter().zip(factors) {
+        let mut points = arm.tasks[0].points.iter();
+        let point = points.find(|p| p.item_id == items[7].item_id).unwrap();
+        let expected = comparison.further.trivial[0].expected_costs[&arm.name][&point.item_id];
+        let shown = shown.as_str().unwrap().trim_start_matches('\u{d7}');
+        let shown: f64 = shown.parse().unwrap();
+        assert!(
+            ((point.model_cost - expected).exp() - shown).abs() < 0.006,
+            "{shown}"
+        );
+    }
+    let facts = browser.value("document.querySelector('#item .facts').textContent");
+    let facts = facts.as_str().unwrap();
+    let size = items[7].covariates["size"];
+    for part in [
+        &format!("size {size}, tie 0"),
+        "sum 7",
+        "from size, tie alone",
+    ] {
+        assert!(facts.contains(part), "{part}: {facts}");
+    }
+    let order = browser.value(
+        "(() => { const order = document.getElementById('order'); \
+         order.selectedIndex = [...order.options].findIndex((o) => o.text.includes('longest')); \
+         order.dispatchEvent(new Event('change')); \
+         const all = [...document.getElementById('item-list').options].map((o) => Number(o.value)); \
+         order.selectedIndex = 0; order.dispatchEvent(new Event('change')); return all; })()",
+    );
+    let times: Vec<f64> = (order.as_array().unwrap().iter())
+        .map(|at| items[at.as_u64().unwrap() as usize].human_ms.unwrap())
+        .collect();
+    assert!(times.len() == items.len() && times.is_sorted_by(|a, b| a >= b));
+    // A task that knows nothing of its items predicts nothing, and says so.
+    let last = browser.value(
+        "(() => { const list = document.getElementById('item-list'); list.selectedIndex = list.length - 1; \
+         list.dispatchEvent(new Event('change')); return document.querySelector('#item .facts').textContent; })()",
+    );
+    assert!(
+        last.as_str()
+            .unwrap()
+            .contains("undefined: nothing is known"),
+        "{last}"
+    );
+    // Pictures are of one whose prediction is drawn.
+    browser.value(
+        "(() => { const list = document.getElementById('item-list'); list.value = '7'; \
+         list.dispatchEvent(new Event('change')); })()",
+    );
 }
 
 /// What a model wrote stands there letter by letter, in its own direction, and did nothing.

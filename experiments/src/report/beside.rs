@@ -43,6 +43,12 @@ pub(super) fn file(at: usize, item: &ItemCompletions, arms: &[&str]) -> File {
     if let Some(ms) = item.human_ms {
         let _ = writeln!(out, "human time: {ms:.0} ms on average");
     }
+    if let Some(cluster) = &item.cluster {
+        let _ = writeln!(out, "cluster: {cluster}");
+    }
+    for (name, value) in &item.covariates {
+        let _ = writeln!(out, "{name}: {value}");
+    }
     for arm in arms {
         for completion in item.arms.get(*arm).into_iter().flatten() {
             let seed = completion
@@ -54,7 +60,7 @@ pub(super) fn file(at: usize, item: &ItemCompletions, arms: &[&str]) -> File {
                 None => "not graded",
             };
             let cut_off = if completion.truncated {
-                ", truncated"
+                ", cut off"
             } else {
                 ""
             };
@@ -89,6 +95,7 @@ mod tests {
         for completion in item.arms.values().flatten() {
             assert!(file.content.contains(&completion.text));
         }
+        assert!(file.content.contains("cluster: A+3\naddend: 3\n"));
         let first = "=== base, seed 1, sample 0, wrong, 0 reasoning tokens ===\nfalse\n";
         assert!(file.content.contains(first), "{}", file.content);
     }

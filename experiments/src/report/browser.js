@@ -1,4 +1,4 @@
-// The item browser: filters, order, list, and one item's completions side by side.
+// The items: filters, order, list, and of one item what is known of it, its samples and its completions.
 // Text of models is only ever set as textContent, so that it is shown and never run.
 (() => {
   const browser = document.getElementById("browser");
@@ -16,6 +16,7 @@
   const before = byId("item-before");
   const after = byId("item-after");
   const shown = byId("item");
+  const said = byId("item-said");
   const files = [...document.querySelectorAll("#files a")];
   const whole = new Intl.NumberFormat("en");
   const count = (n, what) => `${whole.format(n)} ${what}${n === 1 ? "" : "s"}`;
@@ -45,15 +46,24 @@
     ["every arm right", (i) => has(i, true) && !has(i, false)],
     ["every arm wrong", (i) => has(i, false) && !has(i, true)],
     ["not graded", (i) => !has(i, true) && !has(i, false)],
-    ["some sample truncated", (i) => items[i].tallies.some((tally) => tally && tally[3] > 0)],
+    ["some sample cut off", (i) => items[i].tallies.some((tally) => tally && tally[3] > 0)],
     ["with completions in this page", (i) => items[i].kept !== null],
   ].filter(([, keep], n) => n === 0 || items.some((_, i) => keep(i)));
+  // Each order: its name, what it sorts by from the largest on, and how that reads in the list.
+  const ms = (value) => `${whole.format(Math.round(value))} ms`;
+  const apart = (place, words) => [(i) => items[i].apart[place], words];
+  const times = (v) => strips.factor(Math.exp(v));
+  const predictedTimes = (i) => (items[i].human[1] && items[i].human[2] ? items[i].human[1] / items[i].human[2] : null);
   const orders = [
-    ["as evaluated", null],
-    ["furthest apart in outcome", 0],
-    ["furthest apart in tokens", 1],
-    ["furthest from people", 2],
-  ].filter(([, by]) => by === null || items.some((item) => item.apart[by] !== null));
+    ["task, as evaluated", () => null, null],
+    ["human time, longest first", (i) => items[i].human[0] ?? items[i].human[1], ms],
+    ["human time, shortest first", (i) => -(items[i].human[0] ?? items[i].human[1] ?? NaN), (v) => ms(-v)],
+    ["people furthest from prediction", (i) => items[i].apart[3], (v, i) => strips.factor(predictedTimes(i))],
+    ["arms furthest from prediction", ...apart(4, times)],
+    ["arms furthest apart in tokens", ...apart(1, times)],
+    ["arms furthest apart in outcome", ...apart(0, (v) => v.toFixed(2))],
+    ["arms furthest from people", ...apart(2, (v) => `${v.toFixed(2)} SD`)],
+  ].filter(([, by], n) => n === 0 || items.some((_, i) => Number.isFinite(by(i))));
 
   const option = (value, text) => {
     const made = element("option", text);
@@ -61,7 +71,7 @@
     return made;
   };
   const offer = (select, names) => names.forEach((name, i) => select.append(option(i, name)));
-  offer(task, ["all tasks", ...tasks]);
+  offer(task, ["all tasks", ...tasks.map(({ name }) => name)]);
   offer(outcome, outcomes.map(([name]) => name));
   offer(right, ["no matter", ...arms.map((arm) => arm.name)]);
   offer(wrong, ["no matter", ...arms.map((arm) => arm.name)]);
@@ -72,7 +82,7 @@
   const searched = [];
   const holds = (i, query) => {
     const item = items[i];
-    searched[i] ??= [item.id, item.prompt, item.answer, ...(item.kept ?? []).flat().map((c) => text(c[4]))].join("\n").toLowerCase();
+    searched[i] ??= [item.id, item.prompt, item.answer, item.cluster ?? "", ...(item.kept ?? []).flat().map((c) => text(c[4]))].join("\n").toLowerCase();
     return searched[i].includes(query);
   };
 
@@ -86,11 +96,11 @@
     return `${of(true)}\u2713 ${of(false)}\u2717`;
   };
   // Isolated, so that a prompt from right to left leaves the marks where they are.
-  const label = (i) => `${marks(i)}  \u2068${short(oneLine(items[i].prompt) || items[i].id, 48)}\u2069`;
+  const label = (i, value) => `${marks(i)}${value} \u2068${short(oneLine(items[i].prompt) || items[i].id, 48)}\u2069`;
 
   const fill = () => {
     const keep = outcomes[chosen(outcome)][1];
-    const by = orders[chosen(order)][1];
+    const [, by, shows] = orders[chosen(order)];
     const query = words.value.trim().toLowerCase();
     const last = list.value;
     const found = [...items.keys()].filter(
@@ -102,11 +112,13 @@
         (query === "" || holds(i, query)),
     );
     // Undefined comes last; what is equally far keeps its order.
-    if (by !== null) found.sort((a, b) => (items[b].apart[by] ?? -1) - (items[a].apart[by] ?? -1));
-    list.replaceChildren(...found.map((i) => option(i, label(i))));
+    const key = (i) => (Number.isFinite(by(i)) ? by(i) : -Infinity);
+    const value = (i) => (shows !== null && Number.isFinite(by(i)) ? ` ${shows(by(i), i)} \u00b7` : " ");
+    if (shows !== null) found.sort((a, b) => (key(a) === key(b) ? 0 : key(b) - key(a)));
+    list.replaceChildren(...found.map((i) => option(i, label(i, value(i)))));
     const legend = arms.length <= FEW ? `; marks: ${arms.map((arm) => arm.name).join(", ")}` : "; marks: arms right and wrong";
     total.textContent = `${whole.format(found.length)} of ${count(items.length, "item")}${legend}`;
-    const again = found.includes(Number(last)) && last !== "" && by === null;
+    const again = found.includes(Number(last)) && last !== "" && shows === null;
     list.value = again ? last : String(found[0] ?? "");
     show();
   };
@@ -120,7 +132,7 @@
     const made = element("div", undefined, "completion");
     const line = element("p");
     line.append(element("span", ...GRADES[grade % 3]));
-    if (grade >= 3) line.append(" \u00b7 ", element("span", "truncated", "mark-cut"));
+    if (grade >= 3) line.append(" \u00b7 ", element("span", "cut off", "mark-cut"));
     line.append(` \u00b7 ${count(tokens, "token")}`);
     if (seed !== null) line.append(` \u00b7 seed ${seed}`);
     line.append(` \u00b7 sample ${sample}`);
@@ -148,13 +160,8 @@
       made.append(element("p", "no completion", "tally"));
       return made;
     }
-    const [good, graded, samples, cut, tokens] = tally;
-    const facts = [
-      graded > 0 ? `${good} of ${graded} right` : "not graded",
-      `${tokens.toFixed(1)} tokens on average`,
-      cut > 0 ? `${cut} truncated` : "",
-      kept.length < samples ? `${kept.length} of ${samples} shown` : "",
-    ];
+    const [, , samples, cut] = tally;
+    const facts = [`${kept.length} of ${count(samples, "sample")} here`, cut > 0 ? `${cut} cut off` : ""];
     made.append(element("p", facts.filter((fact) => fact !== "").join(" \u00b7 "), "tally"));
     made.append(...kept.map(completion));
     return made;
@@ -180,25 +187,41 @@
     shown.replaceChildren();
     if (at < 0) {
       shown.append(element("p", "No item fits these filters."));
+      said.textContent = "No item fits these filters.";
       return;
     }
     const i = Number(list.value);
     const item = items[i];
+    const of = tasks[item.task];
     const facts = element("dl", undefined, "facts");
     const fact = (name, words) => facts.append(element("dt", name), foreign("dd", words));
-    fact("task", tasks[item.task]);
+    fact("task", of.name);
     fact("right answer", item.answer);
-    fact("human time", item.human === null ? "not known" : `${whole.format(Math.round(item.human))} ms on average`);
+    const [time, typical, expected] = item.human;
+    fact("people", time === null ? (typical === null ? "no time is known" : `${ms(typical)}, e to their mean ln`) : `${ms(time)} on average`);
+    const known = of.covariates.map((name, n) => [name, item.covariates[n]]).filter(([, value]) => value !== null);
+    if (known.length > 0) fact("covariates", known.map(([name, value]) => `${name} ${Number(value.toFixed(3))}`).join(", "));
+    const fit = of.fitted === null ? "" : ` (multiple r in this task ${of.fitted})`;
+    if (expected !== null && typical !== null) {
+      const compared = `people\u2019s ${ms(typical)}, e to their mean ln, are ${strips.factor(typical / expected)} that`;
+      fact("predicted", `${ms(expected)} from ${of.covariates.join(", ")} alone${fit}; ${compared}`);
+    } else {
+      const why = known.length === 0 ? "nothing is known of the item beforehand" : "a time or a covariate is missing, or none varies";
+      fact("predicted", `undefined: ${why}`);
+    }
+    fact("cluster", item.cluster ?? "the item alone");
     const [outcomes, tokens, people] = item.apart;
-    if (outcomes !== null) fact("apart in outcome", outcomes.toFixed(2));
-    if (tokens !== null) fact("apart in tokens", `by a factor of ${Math.exp(tokens).toFixed(2)}`);
+    if (outcomes !== null) fact("arms apart", `by ${outcomes.toFixed(2)} in outcome${tokens === null ? "" : `, by a factor of ${Math.exp(tokens).toFixed(2)} in tokens`}`);
     if (people !== null) fact("far from people", `by ${people.toFixed(2)} standard deviations`);
     const answers = element("div", undefined, "answers");
     arms.forEach((arm, n) => {
       const kept = item.kept === null ? [] : (item.kept[n] ?? []);
       answers.append(column(arm, item.tallies[n], kept));
     });
-    shown.append(foreign("h3", item.id), foreign("pre", item.prompt), facts, file(i), answers);
+    const strip = strips.figure(arms, item, of.covariates.length > 0);
+    shown.append(foreign("h3", item.id), foreign("pre", item.prompt), facts, ...(strip ? [strip] : []), file(i), answers);
+    const graded = verdicts[i].filter((v) => v !== null);
+    said.textContent = `${item.id}: right in ${graded.filter((v) => v).length} of ${count(graded.length, "arm")}`;
   };
 
   const step = (by) => {

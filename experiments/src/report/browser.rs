@@ -1,4 +1,4 @@
-//! The section of the item browser: what it shows in words, its controls, and
+//! The section of the item explorer: what it shows in words, its controls, and
 //! the list of files. What fills it is in the data block; see [`super::data`].
 
 use std::fmt::Write as _;
@@ -17,23 +17,31 @@ const CONTROLS: &str = "<form class=\"filters\" id=\"filters\">\
      <label>Wrong in <select id=\"filter-wrong\"></select></label>\
      <label>Order <select id=\"order\"></select></label>\
      <label>Text <input type=\"search\" id=\"filter-text\" autocomplete=\"off\" dir=\"auto\" \
-     placeholder=\"in item or completion\"></label>\
+     placeholder=\"in item, cluster or completion\"></label>\
      </form>\n\
      <div class=\"browse\">\n\
      <div class=\"chooser\"><label for=\"item-list\" id=\"item-count\" aria-live=\"polite\"></label>\
      <select id=\"item-list\" size=\"16\"></select>\
      <p class=\"steps\"><button type=\"button\" id=\"item-before\">Previous</button> \
      <button type=\"button\" id=\"item-after\">Next</button></p></div>\n\
-     <article id=\"item\" aria-live=\"polite\"></article>\n</div>\n";
+     <article id=\"item\"></article>\n</div>\n\
+     <p class=\"said\" id=\"item-said\" role=\"status\"></p>\n";
 
-/// How the browser counts and sorts.
+/// How the explorer counts and sorts.
 const DEFINITIONS: &str = "<details class=\"definitions\"><summary>Definitions</summary><dl>\
      <dt>right</dt><dd>An arm counts as right on an item when more than half of its graded samples are right, over all \
      seeds.</dd>\
-     <dt>tokens</dt><dd>Reasoning tokens; their mean is over all samples.</dd>\
+     <dt>tokens</dt><dd>Reasoning tokens; their mean is over all samples, those that were cut off with the tokens they \
+     had.</dd>\
+     <dt>covariates</dt><dd>What an item says of itself before anybody answers it, such as its size.</dd>\
+     <dt>predicted</dt><dd>People\u{2019}s mean ln time, or an arm\u{2019}s mean ln(1 + tokens), as the covariates of the task\u{2019}s \
+     items predict it together by least squares. The factor is e to what is left: above 1 where people, or the arm, \
+     took more than items of such covariates do for them.</dd>\
+     <dt>furthest from prediction</dt><dd>The size of what is left; of arms its mean over them.</dd>\
+     <dt>cluster</dt><dd>Items that share it are no evidence independent of each other.</dd>\
      <dt>apart in outcome</dt><dd>The largest share of right samples of an arm less the smallest.</dd>\
-     <dt>apart in tokens</dt><dd>The largest of the arms\u{2019} mean ln(1 + tokens) less the smallest, truncated \
-     samples left out; shown as the factor that it stands for.</dd>\
+     <dt>apart in tokens</dt><dd>The largest of the arms\u{2019} mean ln(1 + tokens) less the smallest; shown as the \
+     factor that it stands for.</dd>\
      <dt>far from people</dt><dd>Mean over arms of the distance between the item\u{2019}s model cost and its human \
      cost, each as standard deviations from the mean of its task.</dd>\
      </dl></details>\n";
@@ -43,7 +51,10 @@ pub(super) fn section(choice: &Choice<'_>, beside: bool) -> String {
     if choice.items.is_empty() {
         return "<p>No completions were kept.</p>\n".to_owned();
     }
-    let mut out = String::from("<p>Every arm\u{2019}s answers to an item side by side.</p>\n");
+    let mut out = String::from(
+        "<p>What people and every arm spent on an item, what its covariates alone predict, and the answers side by \
+         side.</p>\n",
+    );
     if !choice.whole {
         let _ = writeln!(out, "<p>{}</p>", text(&left_out(choice, beside)));
     }
@@ -82,13 +93,19 @@ fn left_out(choice: &Choice<'_>, beside: bool) -> String {
     let all: usize = tallies.map(|tally| tally.samples).sum();
     let kept = choice.items.iter().filter_map(|item| item.kept.as_ref());
     let shown: usize = kept.clone().flatten().map(Vec::len).sum();
+    let drawn = choice.items.iter().filter(|item| item.samples.is_some());
+    let strips = match drawn.count() {
+        n if n == choice.items.len() => String::new(),
+        n => format!(" Single samples are drawn of {} items.", count(n as u64)),
+    };
     let rest = if beside {
         "All completions of an item are in a text file in the folder completions beside this page, to which the item links."
     } else {
         "The others are in the trace records of the runs."
     };
     format!(
-        "Of {} completions {} stand in this page, on {} of {} items; counts and filters are over all of them. {RULE} {rest}",
+        "Of {} completions {} stand in this page, on {} of {} items; counts, filters and order are over all of them.{strips} \
+         {RULE} {rest}",
         count(all as u64),
         count(shown as u64),
         count(kept.count() as u64),

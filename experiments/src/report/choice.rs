@@ -1,13 +1,15 @@
-//! What of the completions stands in the page, and how its items are ordered.
+//! What of the items' samples and completions stands in the page.
 //!
 //! Every item stands there with the counts of every arm, over all its samples.
-//! Of the completions themselves a page has room for some; which ones is a
-//! rule, [`RULE`], that the page repeats. Apart from that this computes how far
-//! the arms are apart on an item, by which the browser sorts, and no statistic.
+//! Of single samples, and of completions, a page has room for some; which ones is a
+//! rule, [`RULE`], that the page repeats.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
-use crate::comparison::{Comparison, ItemCompletions, ItemPoint, ShownCompletion};
+use crate::comparison::{Comparison, ItemCompletions, ShownCompletion};
+
+use super::distance::{Apart, Cost, Known};
+use super::samples::{self, Run};
 
 /// How completions are chosen where not all of them fit, in words.
 pub(super) const RULE: &str = "Chosen by turns: from each task one item on which the arms differ, one that no arm gets \
@@ -23,23 +25,11 @@ pub(super) struct Tally {
     pub(super) right: usize,
     pub(super) graded: usize,
     pub(super) samples: usize,
-    pub(super) truncated: usize,
+    pub(super) cut_off: usize,
     /// Mean reasoning tokens.
     pub(super) tokens: f64,
-}
-
-/// How far the arms are apart on an item; `None` where that is undefined.
-///
-/// Worked example: right in 4 of 4 samples and in 1 of 4, 12 tokens and 24 each time:
-/// `{outcomes: Some(0.75), tokens: Some(ln(25 / 13) = 0.65), people: None}`.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Apart {
-    /// Largest less smallest share of right samples.
-    pub(super) outcomes: Option<f64>,
-    /// Largest less smallest mean ln(1 + reasoning tokens), truncated samples left out.
-    pub(super) tokens: Option<f64>,
-    /// Mean over arms of |z(model cost) - z(human cost)|, both within the task.
-    pub(super) people: Option<f64>,
+    /// `None` where people have no time for the item.
+    pub(super) cost: Option<Cost>,
 }
 
 /// Which arms are right on an item, by more than half of their graded samples.
@@ -57,11 +47,15 @@ pub(super) struct Item<'a> {
     /// By arm; `None` where it has no completion of the item.
     pub(super) tallies: Vec<Option<Tally>>,
     pub(super) apart: Apart,
+    /// Human cost as the covariates predict it.
+    pub(super) expected: Option<f64>,
+    /// By arm, its single samples; `None` where the page has no room for them.
+    pub(super) samples: Option<Vec<Vec<Run>>>,
     /// By arm, the completions that stand in the page; `None` where the item has none there.
     pub(super) kept: Option<Vec<Vec<&'a ShownCompletion>>>,
 }
 
-/// The items in their given order, with what `room` bytes hold of their completions.
+/// The items in their given order, with what a page has room for.
 pub(super) struct Choice<'a> {
     /// Names of the arms, in the order of the tallies.
     pub(super) arms: Vec<&'a str>,
@@ -71,48 +65,59 @@ pub(super) struct Choice<'a> {
 }
 
 impl<'a> Choice<'a> {
-    pub(super) fn of(
-        comparison: &'a Comparison,
-        items: &'a [ItemCompletions],
-        room: usize,
-    ) -> Self {
+    /// The items with their counts alone.
+    pub(super) fn of(comparison: &'a Comparison, items: &'a [ItemCompletions]) -> Self {
         let arms = arm_names(comparison, items);
-        let people = from_people(comparison);
-        let items: Vec<Item<'_>> = items
-            .iter()
-            .map(|item| {
-                let of = |arm: &&str| item.arms.get(*arm).map_or(&[][..], Vec::as_slice);
-                let samples: Vec<&[ShownCompletion]> = arms.iter().map(of).collect();
-                let tallies: Vec<Option<Tally>> = samples.iter().map(|of| tally(of)).collect();
-                let people = people.get(&(item.task.as_str(), item.item_id.as_str()));
-                Item {
-                    of: item,
-                    apart: Apart {
-                        outcomes: spread(tallies.iter().flatten().filter_map(Tally::share)),
-                        tokens: spread(samples.iter().filter_map(|of| cost(of))),
-                        people: people.copied(),
-                    },
-                    tallies,
-                    kept: None,
-                }
-            })
-            .collect();
-        let mut choice = Self {
-            arms,
-            items,
-            whole: true,
+        let known = Known::of(comparison);
+        let of_item = |item: &'a ItemCompletions| {
+            let of = |arm: &&str| item.arms.get(*arm).map_or(&[][..], Vec::as_slice);
+            let samples: Vec<&[ShownCompletion]> = arms.iter().map(of).collect();
+            let tallies = arms.iter().zip(&samples);
+            Item {
+                of: item,
+                tallies: tallies
+                    .map(|(arm, samples)| tally(samples, known.cost(arm, item)))
+                    .collect(),
+                apart: known.apart(item, &arms, &samples),
+                expected: known.expected(item),
+                samples: None,
+                kept: None,
+            }
         };
-        let all = 0..choice.items.len();
-        if choice.fill(all.collect(), usize::MAX, room) {
-            return choice;
+        Self {
+            items: items.iter().map(of_item).collect(),
+            arms,
+            whole: false,
         }
-        for item in &mut choice.items {
-            item.kept = None;
+    }
+
+    /// Adds single samples, item by item as the rule takes them, until the next has no room;
+    /// the bytes that they take.
+    pub(super) fn add_samples(&mut self, room: usize) -> usize {
+        let mut used = 0;
+        for at in self.turns() {
+            let item = &mut self.items[at];
+            let of = |arm: &&str| item.of.arms.get(*arm).map_or(&[][..], Vec::as_slice);
+            let runs: Vec<Vec<Run>> = self.arms.iter().map(|a| samples::runs(of(a))).collect();
+            let bytes: usize = runs.iter().map(|runs| samples::bytes(runs)).sum();
+            if used + bytes > room {
+                break;
+            }
+            used += bytes;
+            item.samples = Some(runs);
         }
-        choice.whole = false;
-        let turns = choice.turns();
-        choice.fill(turns, ENDS, room);
-        choice
+        used
+    }
+
+    /// Adds all completions, or where these have no room, some by the rule.
+    pub(super) fn add_completions(&mut self, room: usize) {
+        self.whole = self.fill((0..self.items.len()).collect(), usize::MAX, room);
+        if !self.whole {
+            for item in &mut self.items {
+                item.kept = None;
+            }
+            self.fill(self.turns(), ENDS, room);
+        }
     }
 
     /// Keeps completions of the items in this order until the next one has no
@@ -236,7 +241,7 @@ fn arm_names<'a>(comparison: &'a Comparison, items: &'a [ItemCompletions]) -> Ve
     names
 }
 
-fn tally(samples: &[ShownCompletion]) -> Option<Tally> {
+fn tally(samples: &[ShownCompletion], cost: Option<Cost>) -> Option<Tally> {
     if samples.is_empty() {
         return None;
     }
@@ -246,8 +251,9 @@ fn tally(samples: &[ShownCompletion]) -> Option<Tally> {
         right: count(|c| c.correct == Some(true)),
         graded: count(|c| c.correct.is_some()),
         samples: samples.len(),
-        truncated: count(|c| c.truncated),
+        cut_off: count(|c| c.truncated),
         tokens: tokens / samples.len() as f64,
+        cost,
     })
 }
 
@@ -271,54 +277,6 @@ impl Item<'_> {
     }
 }
 
-/// Mean ln(1 + reasoning tokens) of the samples that ended by themselves.
-fn cost(samples: &[ShownCompletion]) -> Option<f64> {
-    let ended = samples.iter().filter(|c| !c.truncated);
-    let costs: Vec<f64> = ended
-        .map(|c| f64::from(c.reasoning_tokens).ln_1p())
-        .collect();
-    crate::statistics::mean(&costs)
-}
-
-/// Largest less smallest of at least two values.
-fn spread(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let values: Vec<f64> = values.collect();
-    let largest = values.iter().copied().reduce(f64::max)?;
-    let smallest = values.iter().copied().reduce(f64::min)?;
-    (values.len() > 1).then_some(largest - smallest)
-}
-
-/// Mean over arms of how many standard deviations lie between an item's place
-/// among the items of its task for the arm, and its place there for people.
-fn from_people(comparison: &Comparison) -> HashMap<(&str, &str), f64> {
-    let mut sums: HashMap<(&str, &str), (f64, u32)> = HashMap::new();
-    for task in comparison.arms.iter().flat_map(|arm| &arm.tasks) {
-        let finite = |p: &&ItemPoint| p.human_cost.is_finite() && p.model_cost.is_finite();
-        let points: Vec<&ItemPoint> = task.points.iter().filter(finite).collect();
-        let human = standard(&points.iter().map(|p| p.human_cost).collect::<Vec<_>>());
-        let model = standard(&points.iter().map(|p| p.model_cost).collect::<Vec<_>>());
-        // An arm that spends the same on every item has no place to compare.
-        let (Some(human), Some(model)) = (human, model) else {
-            continue;
-        };
-        for ((point, h), m) in points.iter().zip(human).zip(model) {
-            let sum = sums.entry((&task.task, &point.item_id)).or_default();
-            *sum = (sum.0 + (m - h).abs(), sum.1 + 1);
-        }
-    }
-    let mean = |(key, (sum, n)): ((_, _), (f64, u32))| (key, sum / f64::from(n));
-    sums.into_iter().map(mean).collect()
-}
-
-/// The values less their mean, in population standard deviations.
-fn standard(values: &[f64]) -> Option<Vec<f64>> {
-    let mean = crate::statistics::mean(values)?;
-    let squares = values.iter().map(|v| (v - mean).powi(2));
-    let deviation = (squares.sum::<f64>() / values.len() as f64).sqrt();
-    let varies = deviation > f64::EPSILON * mean.abs();
-    varies.then(|| values.iter().map(|v| (v - mean) / deviation).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -337,6 +295,16 @@ mod tests {
         }
     }
 
+    fn chosen<'a>(
+        comparison: &'a Comparison,
+        items: &'a [ItemCompletions],
+        room: usize,
+    ) -> Choice<'a> {
+        let mut choice = Choice::of(comparison, items);
+        choice.add_completions(room);
+        choice
+    }
+
     /// An item on which arms are right in so many of four samples.
     fn item(task: &str, id: usize, right: &[(&str, usize)]) -> ItemCompletions {
         let of = |right: usize| -> Vec<ShownCompletion> {
@@ -350,6 +318,9 @@ mod tests {
             prompt: String::new(),
             answer: String::new(),
             human_ms: None,
+            human_cost: None,
+            cluster: None,
+            covariates: BTreeMap::new(),
             arms: right
                 .iter()
                 .map(|(arm, n)| ((*arm).to_owned(), of(*n)))
@@ -360,7 +331,7 @@ mod tests {
     #[test]
     fn all_completions_stand_there_while_there_is_room() {
         let (comparison, items) = (fixture::comparison(), fixture::items());
-        let choice = Choice::of(&comparison, &items, 1 << 20);
+        let choice = chosen(&comparison, &items, 1 << 20);
         assert!(choice.whole);
         let kept: usize = choice
             .items
@@ -369,7 +340,7 @@ mod tests {
             .map(Vec::len)
             .sum();
         assert_eq!(kept, 4);
-        assert!(!Choice::of(&comparison, &items, 100).whole);
+        assert!(!chosen(&comparison, &items, 100).whole);
     }
 
     #[test]
@@ -382,10 +353,10 @@ mod tests {
             item("b", 3, &[("sft", 0), ("grpo", 0)]),
             item("b", 4, &[("sft", 4), ("grpo", 1)]),
         ];
-        let mut choice = Choice::of(&comparison, &items, 1 << 20);
+        let mut choice = chosen(&comparison, &items, 1 << 20);
         assert_eq!(choice.turns(), [2, 4, 3, 0, 1]);
         // One item costs eight short texts; of each arm two samples are kept here.
-        choice = Choice::of(&comparison, &items, 130);
+        choice = chosen(&comparison, &items, 130);
         let kept: Vec<bool> = choice
             .items
             .iter()
@@ -417,44 +388,19 @@ mod tests {
     }
 
     #[test]
-    fn how_far_arms_are_apart() {
+    fn single_samples_stand_there_by_turns_until_there_is_no_room() {
         let comparison = fixture::comparison();
-        let mut items = [item("a", 0, &[("sft", 1), ("grpo", 4)])];
-        for completion in items[0].arms.get_mut("grpo").unwrap() {
-            completion.reasoning_tokens = 24;
-        }
-        let apart = Choice::of(&comparison, &items, 1 << 20).items[0].apart;
-        assert_eq!(apart.outcomes, Some(0.75));
-        assert!((apart.tokens.unwrap() - (25.0_f64 / 13.0).ln()).abs() < 1e-12);
-        assert_eq!(apart.people, None);
-        // One arm is apart from nobody.
-        items[0].arms = BTreeMap::from([("sft".to_owned(), items[0].arms["sft"].clone())]);
-        let apart = Choice::of(&comparison, &items, 1 << 20).items[0].apart;
-        assert_eq!((apart.outcomes, apart.tokens), (None, None));
-    }
-
-    #[test]
-    fn the_distance_from_people_is_that_of_places_within_a_task() {
-        let mut comparison = fixture::comparison();
-        comparison.arms.truncate(1);
-        let task = &mut comparison.arms[0].tasks[0];
-        let point = |id: &str, human, model| ItemPoint {
-            item_id: id.to_owned(),
-            human_cost: human,
-            model_cost: model,
-            tokens: 0.0,
-            accuracy: None,
-        };
-        task.points = vec![point("x", 1.0, 7.0), point("y", 3.0, 9.0)];
-        let name = task.task.clone();
-        let far =
-            |comparison: &Comparison| from_people(comparison).get(&(name.as_str(), "x")).copied();
-        assert_eq!(far(&comparison), Some(0.0));
-        comparison.arms[0].tasks[0].points[0].model_cost = 11.0;
-        assert_eq!(far(&comparison), Some(2.0));
-        // An arm that never varies has no place.
-        comparison.arms[0].tasks[0].points[0].model_cost = 9.0;
-        assert_eq!(far(&comparison), None);
+        let items = [
+            item("a", 0, &[("sft", 4), ("grpo", 4)]),
+            item("a", 1, &[("sft", 1), ("grpo", 3)]),
+        ];
+        let mut choice = Choice::of(&comparison, &items);
+        let used = choice.add_samples(1 << 20);
+        assert!(choice.items.iter().all(|item| item.samples.is_some()));
+        choice = Choice::of(&comparison, &items);
+        assert!(choice.add_samples(used - 1) <= used / 2);
+        let there: Vec<bool> = choice.items.iter().map(|i| i.samples.is_some()).collect();
+        assert_eq!(there, [false, true]);
     }
 
     #[test]

@@ -1,15 +1,16 @@
-//! The first screen: what was found in words, the arms, and in the margin what
-//! was expected and what a reader must know before believing the figures.
+//! The first screen: the answers to what was asked, before anything else; in the margin what
+//! was expected and what a reader must know before believing the figures; the arms; and what
+//! else came out, which is exploratory.
 
 use std::fmt::Write as _;
 
 use crate::comparison::Comparison;
-use crate::tables::layout::Document;
+use crate::tables::layout::{Document, capitalized};
 
 use super::markup::{escape, prose, text};
 use super::summary;
 
-/// Findings shown before the rest is folded away.
+/// Answers, and findings, shown before the rest is folded away.
 const FINDINGS: usize = 8;
 
 /// Notes shown before the rest is folded away.
@@ -17,27 +18,32 @@ const NOTES: usize = 5;
 
 /// What holds for any run, whoever wrote its definition.
 const STANDING: &str = "Evaluation items enter no training and no validation; how a shipped definition was tuned is \
-     told in METHODOLOGY.md. The figures are printed as they fell. Each statement reaches as far as its 95 % interval, \
-     for these items and these seeds, and no further.";
+     told in METHODOLOGY.md. The figures are printed as they fell. Each statement reaches as far as its 95 % interval: to \
+     trainings and items like these, or where it says so, to these trainings alone.";
 
 /// What holds for an evaluation of models that were trained elsewhere.
 const STANDING_ELSEWHERE: &str = "Whether the models met these items before is not known here. The figures are printed as \
-     they fell. Each statement reaches as far as its 95 % interval, for these items, and no further.";
+     they fell. Each statement reaches as far as its 95 % interval, for these models on items like these, and no further.";
 
-/// What was found, in sentences.
-pub(super) fn findings(comparison: &Comparison) -> String {
-    let found = summary::findings(comparison);
-    let sentences: Vec<String> = found
-        .iter()
-        .map(|finding| {
-            let mut sentence = prose(&finding.text);
-            if let Some(answer) = &finding.answer {
-                let _ = write!(sentence, " <strong>{}</strong>", text(answer));
-            }
-            sentence
-        })
+/// What was asked and how it came out, a sentence a question.
+pub(super) fn answers(comparison: &Comparison, document: &Document) -> String {
+    let sentences: Vec<String> = (document.answers.iter())
+        .map(|sentence| marked(comparison, sentence))
         .collect();
-    let mut out = list(" class=\"summary\"", &sentences, "statements", FINDINGS);
+    let mut out = String::new();
+    if comparison.answers.is_empty() {
+        out.push_str(
+            "<p>No question was asked of these arms, so all of this is exploratory.</p>\n",
+        );
+    }
+    if !sentences.is_empty() {
+        out.push_str(&list(
+            " class=\"answers-list\"",
+            &sentences,
+            "answers",
+            FINDINGS,
+        ));
+    }
     // An evaluation trains nothing, so it cannot speak for what its models were trained on.
     let standing = if comparison.arms.iter().all(|arm| arm.budget.is_none()) {
         STANDING_ELSEWHERE
@@ -46,6 +52,40 @@ pub(super) fn findings(comparison: &Comparison) -> String {
     };
     let _ = writeln!(out, "<p class=\"standing\">{standing}</p>");
     out
+}
+
+/// A sentence with its answer set off.
+fn marked(comparison: &Comparison, sentence: &str) -> String {
+    let parts = comparison.answers.iter().find_map(|answer| {
+        let name = capitalized(&answer.asked.question.name);
+        let rest = sentence.strip_prefix(&format!("{name} ("))?;
+        let word = answer.word();
+        let before = format!("; {}): ", answer.asked.when.words());
+        let at = rest.find(&format!("{before}{word}"))? + before.len();
+        let (lead, rest) = rest.split_at(at);
+        Some((name, lead, word, rest.strip_prefix(word)?))
+    });
+    parts.map_or_else(
+        || prose(sentence),
+        |(name, lead, word, rest)| {
+            let lead = prose(&format!("{name} ({lead}"));
+            format!("{lead}<strong>{}</strong>{}", escape(word), prose(rest))
+        },
+    )
+}
+
+/// What else the contrasts say.
+pub(super) fn exploratory(comparison: &Comparison) -> String {
+    let found: Vec<String> = (summary::findings(comparison).iter())
+        .map(|sentence| prose(sentence))
+        .collect();
+    if found.is_empty() {
+        return String::new();
+    }
+    format!(
+        "<p>Differences that no question asked for. Their p values are not corrected for their number.</p>\n{}",
+        list(" class=\"summary\"", &found, "statements", FINDINGS)
+    )
 }
 
 /// The hypothesis and the notes.
@@ -91,14 +131,46 @@ fn list(class: &str, entries: &[String], what: &str, shown: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::comparison::When;
     use crate::fixture;
+    use crate::tables::layout;
+
+    fn first(comparison: &Comparison) -> String {
+        answers(comparison, &layout::document(comparison))
+    }
 
     #[test]
-    fn the_answers_to_named_questions_stand_out() {
-        let page = findings(&fixture::comparison());
-        assert!(page.contains("<strong>Functional alignment collapse: yes.</strong>"));
-        assert!(page.contains("<strong>Negative transfer: undefined.</strong>"));
-        assert_eq!(page.matches("<strong>").count(), 2);
+    fn every_question_is_answered_and_the_unexpected_stands_first() {
+        let mut comparison = fixture::comparison();
+        comparison.answers[0].asked.when = When::After;
+        let page = first(&comparison);
+        let words: Vec<&str> = (page.split("<strong>").skip(1))
+            .filter_map(|rest| rest.split_once("</strong>").map(|(word, _)| word))
+            .collect();
+        assert_eq!(words.len(), comparison.answers.len());
+        assert!(words[0].starts_with("no ("), "{words:?}");
+        let unexpected = words.iter().position(|word| *word == "yes");
+        assert!(unexpected.is_none_or(|at| at > 0));
+        assert!(page.contains("; added after the run): <strong>yes</strong>. The difference is"));
+        assert!(page.contains("; preregistered): <strong>undefined</strong>, no task has"));
+    }
+
+    #[test]
+    fn without_a_question_everything_is_said_to_be_exploratory() {
+        let mut comparison = fixture::comparison();
+        assert!(!first(&comparison).contains("exploratory"));
+        comparison.answers.clear();
+        let page = first(&comparison);
+        assert!(page.starts_with("<p>No question was asked of these arms"));
+        assert!(page.contains("functional alignment collapse"));
+        comparison.contrasts.clear();
+        assert!(!first(&comparison).contains("<ul"));
+    }
+
+    #[test]
+    fn what_nobody_asked_is_not_corrected_and_says_so() {
+        let page = exploratory(&fixture::comparison());
+        assert!(page.contains("not corrected") && page.contains("grpo has higher accuracy"));
     }
 
     #[test]
@@ -106,10 +178,10 @@ mod tests {
         assert!(STANDING.contains("Evaluation items enter no training and no validation"));
         assert!(STANDING.contains("METHODOLOGY") && !STANDING.contains("Nothing was tuned"));
         let mut elsewhere = fixture::comparison();
-        assert!(findings(&elsewhere).contains("enter no training"));
+        assert!(first(&elsewhere).contains("enter no training"));
         for arm in &mut elsewhere.arms {
             arm.budget = None;
         }
-        assert!(!findings(&elsewhere).contains("enter no training"));
+        assert!(!first(&elsewhere).contains("enter no training"));
     }
 }

@@ -1,9 +1,9 @@
 //! The report: one HTML file that needs nothing else, and the writing of every
 //! file that shows a comparison.
 //!
-//! The page is made here, whole; its script only filters and shows items, so
-//! tables and figures are there without it. It deliberately loads nothing from
-//! anywhere, draws no chart of its own and computes no statistic.
+//! The page is made here, whole; its script only filters and shows items, with a
+//! strip of their samples, so tables and figures are there without it. It loads
+//! nothing from anywhere and computes no statistic.
 
 use crate::comparison::{Comparison, ItemCompletions};
 
@@ -11,10 +11,12 @@ mod beside;
 mod browser;
 mod choice;
 mod data;
+mod distance;
 mod gallery;
 mod lead;
 mod markup;
 mod page;
+mod samples;
 mod summary;
 mod svg;
 mod write;
@@ -24,7 +26,11 @@ pub use write::{WriteError, write_all};
 
 /// How a report looks, for pages that are to look the same.
 pub const STYLE: &str = include_str!("report.css");
-const SCRIPT: &str = concat!(include_str!("report.js"), include_str!("browser.js"));
+const SCRIPT: &str = concat!(
+    include_str!("report.js"),
+    include_str!("strips.js"),
+    include_str!("browser.js")
+);
 
 /// The report as one self-contained HTML document, with nothing beside it.
 ///
@@ -85,7 +91,7 @@ mod tests {
             let expected = if word == "http://" { allowed } else { 0 };
             // The second item's completion holds `src=` as text inside the data.
             let (comparison, items) = (fixture::comparison(), fixture::items());
-            let choice = choice::Choice::of(&comparison, &items, 1 << 20);
+            let choice = page::body(&comparison, &items, false).choice;
             let in_data = data::json(&comparison, &choice).matches(word).count();
             assert_eq!(page.matches(word).count(), expected + in_data, "{word}");
         }
@@ -148,6 +154,7 @@ mod tests {
             "id=\"findings\"",
             "id=\"notes-title\"",
             "id=\"arms\"",
+            "id=\"exploratory\"",
             "id=\"effort\"",
             "id=\"contrasts\"",
             "id=\"task-alignment\"",
@@ -188,6 +195,17 @@ mod tests {
     }
 
     #[test]
+    fn contrasts_by_task_that_would_fill_the_page_are_left_to_the_tables() {
+        let mut comparison = fixture::comparison();
+        let said = "comparison.csv and comparison.json hold them all";
+        assert!(!html(&comparison, &[]).contains(said));
+        let all = std::iter::repeat_n(comparison.task_contrasts.clone(), 400);
+        comparison.task_contrasts = all.flatten().collect();
+        let page = html(&comparison, &[]);
+        assert!(page.contains(said) && !page.contains("id=\"task-contrasts\""));
+    }
+
+    #[test]
     fn every_anchor_has_its_target_and_every_id_is_unique() {
         let page = page();
         let values = |attribute: &str| -> Vec<String> {
@@ -216,6 +234,7 @@ mod tests {
         bare.arms[0].seeds.clear();
         bare.arms[0].budget = None;
         bare.contrasts.clear();
+        bare.answers.clear();
         bare.constant_answers.clear();
         bare.curves.clear();
         bare.notes.clear();
@@ -228,6 +247,7 @@ mod tests {
         let page = html(&bare, &[]);
         assert!(page.contains("There is no contrast to report."));
         assert!(page.contains("No completions were kept"));
+        assert!(page.contains("so all of this is exploratory"));
         let left_out = "nothing to show: Tokens and human time, By task, Learning curves, Further measures, Budgets, \
                         Constant answers.";
         assert!(page.contains(left_out), "{page}");

@@ -29,11 +29,17 @@ const BESIDE_THE_MARGIN: usize = 3;
 /// Bytes that a page is to have, so that it opens at once anywhere.
 const SIZE: usize = 4200 << 10;
 
+/// Bytes of single samples in the page: at least, however much else there is, and at most.
+const SAMPLES: (usize, usize) = (128 << 10, 1024 << 10);
+
 /// Bytes of completions in the page: at least, however much else there is, and at most.
 const COMPLETIONS: (usize, usize) = (256 << 10, 1536 << 10);
 
+/// Bytes of a folded table, at most.
+const FOLDED: usize = 192 << 10;
+
 /// Bytes of an arm's counts for an item.
-const TALLY: usize = 20;
+const TALLY: usize = 40;
 
 /// A page's body and what belongs to it.
 pub(super) struct Body<'a> {
@@ -76,7 +82,7 @@ pub(super) fn body<'a>(
                 + &table(&document, "task-alignment", &colors)
                 + &folded(
                     "The contrasts on each task alone",
-                    &table(&document, "task-contrasts", &colors),
+                    &short(table(&document, "task-contrasts", &colors)),
                 ),
         ),
         (
@@ -101,19 +107,27 @@ pub(super) fn body<'a>(
             "Constant answers",
             table(&document, "constant-answers", &colors),
         ),
-        ("items", "Completions", String::new()),
+        ("items", "Items", String::new()),
         ("method", "Method", method(comparison, &document)),
     ];
     let lead = vec![
-        ("findings", "What came out", lead::findings(comparison)),
+        ("findings", "Answers", lead::answers(comparison, &document)),
         ("arms-section", "Arms", table(&document, "arms", &colors)),
+        (
+            "exploratory",
+            "What else came out",
+            lead::exploratory(comparison),
+        ),
     ];
     // Completions have the room that everything else leaves.
     let used: usize = sections.iter().chain(&lead).map(|s| s.2.len()).sum();
     let used = used + super::STYLE.len() + super::SCRIPT.len();
     let used = used + items.len() * comparison.arms.len() * TALLY;
+    let mut choice = Choice::of(comparison, items);
+    let room = SIZE.saturating_sub(used + COMPLETIONS.0);
+    let used = used + choice.add_samples(room.clamp(SAMPLES.0, SAMPLES.1));
     let room = SIZE.saturating_sub(used);
-    let choice = Choice::of(comparison, items, room.clamp(COMPLETIONS.0, COMPLETIONS.1));
+    choice.add_completions(room.clamp(COMPLETIONS.0, COMPLETIONS.1));
     let mut files = gallery.into_files();
     if beside && !choice.whole {
         let all = items.iter().enumerate();
@@ -298,6 +312,14 @@ fn folded(summary: &str, content: &str) -> String {
     format!("<details class=\"more\"><summary>{summary}</summary>\n{content}</details>\n")
 }
 
+/// A table that few read, or where the rest of it is: one of very many rows would fill the page.
+fn short(table: String) -> String {
+    if table.len() <= FOLDED {
+        return table;
+    }
+    "<p>There are too many of them for this page; comparison.csv and comparison.json hold them all.</p>\n".to_owned()
+}
+
 fn table(document: &Document, id: &str, colors: &Palette) -> String {
     let table = document.tables.iter().find(|t| t.id == id);
     table.map_or(String::new(), |t| markup::table(t, colors))
@@ -307,11 +329,12 @@ fn method(comparison: &Comparison, document: &Document) -> String {
     let mut out = String::new();
     let _ = writeln!(out, "<p>{}</p>", text(&document.method.join(" ")));
     out.push_str(
-        "<p>The cost of an item for a model is the mean over samples of ln(1 + reasoning tokens), truncated samples left \
-         out; its cost for people is the mean ln of the response time in milliseconds. Alignment is their Pearson \
-         correlation over the items of a task; a model\u{2019}s alignment is the plain mean over the tasks where it is \
-         defined. Fewer than three items, or no variance on one side, leave it undefined, which is never shown as \
-         0.</p>\n",
+        "<p>The cost of an item for a model is the mean over samples of ln(1 + reasoning tokens), where a sample that the \
+         cap cut off counts with the tokens it had unless a note says otherwise; its cost for people is the mean ln of \
+         the response time in milliseconds. Elasticity is the slope of the one on the other over the items of a task, r \
+         their Pearson correlation, and r at unlimited samples that correlation over the root of its reliability. A \
+         figure of an arm is the mean over its trainings of the plain mean over tasks. Fewer than three items, or no \
+         variance on one side, leave it undefined, which is never shown as 0.</p>\n",
     );
     let mut rows: Vec<(&str, &str)> = vec![("evaluation items", &comparison.evaluation.items)];
     rows.extend(

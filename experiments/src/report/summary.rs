@@ -1,23 +1,17 @@
-//! The findings in words, made from the contrasts.
+//! What the contrasts say beside the questions that were asked, in words.
 //!
-//! A sentence claims a direction only where the whole interval lies on one
-//! side; elsewhere it says inconclusive, or undefined and why. It deliberately
-//! knows nothing of the hypothesis: whether that held is for the reader.
+//! A sentence claims a direction only where the whole interval lies on one side of 0, and
+//! equivalence only with the p of that. It knows nothing of the hypothesis, and leaves
+//! out what the answers to the questions say already.
 
-use crate::comparison::{ArmFigures, Comparison, Contrast, Estimate, Measure, Verdict};
+use std::collections::BTreeSet;
+
+use crate::comparison::{ArmFigures, Comparison, Contrast, Measure, Verdict};
 use crate::tables::format::{self, Quantity};
-use crate::tables::layout::{best_constant, capitalized, measure_name, task_names, verdict};
+use crate::tables::layout::{self, best_constant, measure_name, task_names};
 
-/// One finding: a sentence as plain text, and the answer to a named question in it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Finding {
-    pub(super) text: String,
-    pub(super) answer: Option<String>,
-}
-
-/// The summary: an entry for each pair of arms that was compared, then what
-/// must be known of single arms.
-pub(super) fn findings(comparison: &Comparison) -> Vec<Finding> {
+/// A sentence for each pair of arms, then what must be known of single arms.
+pub(super) fn findings(comparison: &Comparison) -> Vec<String> {
     let mut pairs: Vec<(&str, &str)> = Vec::new();
     for c in &comparison.contrasts {
         if !pairs.contains(&(&c.arm, &c.against)) {
@@ -29,25 +23,42 @@ pub(super) fn findings(comparison: &Comparison) -> Vec<Finding> {
         let contrasts: Vec<&Contrast> = all
             .filter(|c| c.arm == arm && c.against == against)
             .collect();
-        pair(arm, against, &contrasts)
+        let left = (contrasts.iter().copied()).filter(|c| adds(comparison, &contrasts, c));
+        pair(arm, against, &left.collect::<Vec<_>>())
     };
-    let plain = |text| Finding { text, answer: None };
-    let mut out: Vec<Finding> = spread(comparison).map(plain).into_iter().collect();
-    if pairs.is_empty() {
-        out.push(plain("There is no contrast to report.".to_owned()));
+    let mut out: Vec<String> = pairs.iter().filter_map(of_pair).collect();
+    if comparison.contrasts.is_empty() {
+        out.push("There is no contrast to report.".to_owned());
     }
-    out.extend(pairs.iter().map(of_pair));
-    let mut alone: Vec<String> = comparison
-        .arms
-        .iter()
-        .filter_map(undefined_alignment)
-        .collect();
     if let Some(constant) = best_constant(comparison, Measure::BalancedAccuracy) {
         let arms = comparison.arms.iter();
-        alone.extend(arms.filter_map(|arm| not_above(arm, constant)));
+        out.extend(arms.filter_map(|arm| not_above(arm, constant)));
     }
-    out.extend(alone.into_iter().map(plain));
     out
+}
+
+/// Whether a contrast of a pair says what nothing else of the first screen does.
+fn adds(comparison: &Comparison, of_pair: &[&Contrast], contrast: &Contrast) -> bool {
+    let verdict = |measure| {
+        let of = of_pair.iter().find(|c| c.measure == measure);
+        of.map(|c| c.verdict)
+    };
+    let answered = if comparison.answers.is_empty() {
+        contrast.question.is_some()
+    } else {
+        comparison.answers.iter().any(|answer| {
+            let other = &answer.contrast;
+            (&other.arm, &other.against, other.measure)
+                == (&contrast.arm, &contrast.against, contrast.measure)
+        })
+    };
+    let repeats = match contrast.measure {
+        // The noise of few samples bends it; where it is corrected for that, this is no evidence.
+        Measure::Alignment => verdict(Measure::AlignmentUnlimited).is_some(),
+        Measure::BalancedAccuracy => verdict(Measure::Accuracy) == Some(contrast.verdict),
+        _ => false,
+    };
+    !answered && !repeats
 }
 
 /// What was compared, in a sentence.
@@ -71,7 +82,13 @@ pub(super) fn scope(comparison: &Comparison) -> String {
     } else {
         format!("{}: {}", number_of(tasks.len(), "task"), tasks.join(", "))
     };
-    format!("{} on {tasks}.", number_of(comparison.arms.len(), "arm"))
+    let seeds = comparison.arms.iter().flat_map(|arm| &arm.seeds);
+    let seeds = match seeds.collect::<BTreeSet<_>>().len() {
+        0 => String::new(),
+        n => format!(" of {}", number_of(n, "seed")),
+    };
+    let arms = number_of(comparison.arms.len(), "arm");
+    format!("{arms}{seeds} on {tasks}.")
 }
 
 fn number_of(n: usize, what: &str) -> String {
@@ -79,22 +96,14 @@ fn number_of(n: usize, what: &str) -> String {
     format!("{} {what}{s}", format::count(n as u64))
 }
 
-/// What was found between two arms, the measures in the order of the contrasts.
-fn pair(arm: &str, against: &str, contrasts: &[&Contrast]) -> Finding {
-    let direction = |measure| {
-        let of = contrasts.iter().find(|c| c.measure == measure);
-        of.map(|c| c.verdict)
-    };
-    // Where balanced accuracy says what accuracy says, the table of contrasts is place enough for it.
-    let twice = direction(Measure::Accuracy) == direction(Measure::BalancedAccuracy);
-    let said = contrasts
-        .iter()
-        .filter(|c| !(twice && c.measure == Measure::BalancedAccuracy));
+/// What was found between two arms, the measures in the order of the contrasts; `None` of no
+/// contrast.
+fn pair(arm: &str, against: &str, contrasts: &[&Contrast]) -> Option<String> {
     let mut found = Vec::new();
     let mut alike = Vec::new();
     let mut open = Vec::new();
     let mut undefined = Vec::new();
-    for contrast in said {
+    for contrast in contrasts {
         match contrast.verdict {
             Verdict::Above | Verdict::Below => found.push(claim(contrast)),
             Verdict::Equivalent => alike.push(claim(contrast)),
@@ -130,17 +139,11 @@ fn pair(arm: &str, against: &str, contrasts: &[&Contrast]) -> Finding {
         };
         parts.push(subject + &listed(&undefined));
     }
-    let answers: Vec<String> = contrasts
+    let scope = contrasts
         .iter()
-        .filter_map(|c| {
-            c.question.as_ref()?;
-            Some(format!("{}.", capitalized(&verdict(c))))
-        })
-        .collect();
-    Finding {
-        text: format!("{}.", parts.join("; ")),
-        answer: (!answers.is_empty()).then(|| answers.join(" ")),
-    }
+        .find_map(|contrast| layout::scope(contrast));
+    let scope = scope.map_or(String::new(), |scope| format!("; {scope}"));
+    (!parts.is_empty()).then(|| format!("{}{scope}.", parts.join("; ")))
 }
 
 /// `a, b and c`
@@ -152,7 +155,8 @@ fn listed(parts: &[String]) -> String {
     }
 }
 
-/// `higher accuracy (+0.27 [0.24, 0.29], p < 0.001)`; without a direction where none is shown.
+/// `higher accuracy (+0.27 [0.24, 0.29], p < 0.001)`; without a direction where none is shown,
+/// and with the p of the test that was passed.
 fn claim(contrast: &Contrast) -> String {
     let measure = measure_name(contrast.measure);
     let quantity = Quantity::of_difference(contrast.measure);
@@ -164,51 +168,17 @@ fn claim(contrast: &Contrast) -> String {
     match contrast.verdict {
         Verdict::Above => format!("{more} {measure} ({figures})"),
         Verdict::Below => format!("{less} {measure} ({figures})"),
-        Verdict::Equivalent | Verdict::Unresolved => format!("{measure} ({figures})"),
+        Verdict::Equivalent => {
+            let smallest = format::number(contrast.smallest_effect, quantity.unsigned());
+            let figures = format::with_p(&contrast.difference, quantity, contrast.p_equivalence);
+            format!("{measure} (within {smallest} of 0: {figures})")
+        }
+        Verdict::Unresolved => format!("{measure} ({figures})"),
         Verdict::Undefined => {
             let why = contrast.difference.why_undefined.as_deref();
             format!("{measure} ({})", why.unwrap_or("it has no interval"))
         }
     }
-}
-
-/// `Accuracy runs from 0.56 (base) to 0.91 (teacher); ...`: where the arms lie, before what tells
-/// them apart.
-fn spread(comparison: &Comparison) -> Option<String> {
-    type Of = fn(&ArmFigures) -> &Estimate;
-    let measures: [(&str, Quantity, Of); 3] = [
-        ("accuracy", Quantity::Share, |arm| &arm.accuracy),
-        ("elasticity", Quantity::Signed, |arm| &arm.elasticity),
-        ("reasoning tokens", Quantity::Amount, |arm| &arm.tokens),
-    ];
-    let mut parts = Vec::new();
-    for (name, quantity, of) in measures {
-        let arms = comparison.arms.iter();
-        let values = arms.filter_map(|arm| Some((of(arm).value?, arm.name.as_str())));
-        let mut values: Vec<(f64, &str)> = values.collect();
-        values.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let [(low, least), .., (high, most)] = values.as_slice() else {
-            continue;
-        };
-        let [low, high] = [*low, *high].map(|v| format::number(Some(v), quantity));
-        let verb = if parts.is_empty() { " runs" } else { "" };
-        parts.push(format!(
-            "{name}{verb} from {low} ({least}) to {high} ({most})"
-        ));
-    }
-    (!parts.is_empty()).then(|| format!("{}.", capitalized(&parts.join(", "))))
-}
-
-fn undefined_alignment(arm: &ArmFigures) -> Option<String> {
-    if arm.alignment.value.is_some() {
-        return None;
-    }
-    let why = arm.alignment.why_undefined.as_deref();
-    Some(format!(
-        "The alignment of {} is undefined: {}.",
-        arm.name,
-        why.unwrap_or("no reason was recorded")
-    ))
 }
 
 /// An accuracy whose interval holds what a constant answer scores is worth a sentence.
@@ -235,38 +205,42 @@ fn not_above(arm: &ArmFigures, constant: f64) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::comparison::Scope;
     use crate::fixture;
 
     #[test]
-    fn claims_follow_the_intervals() {
-        let findings = findings(&fixture::comparison());
-        let texts: Vec<&str> = findings.iter().map(|f| f.text.as_str()).collect();
+    fn what_no_question_asked_is_said_with_the_p_of_its_verdict() {
+        let mut comparison = fixture::comparison();
         assert_eq!(
-            texts,
+            findings(&comparison),
             [
-                "Accuracy runs from 0.58 (base) to 0.88 (teacher), alignment with human time from +0.66 (sft) to +0.82 \
-                 (teacher), reasoning tokens from 8.1 (base) to 18.9 (teacher).",
                 "grpo has higher accuracy (+0.27 [0.24, 0.29], p < 0.001) than base.",
-                "grpo has higher alignment with human time (+0.12 [0.04, 0.19], p < 0.001) than sft; inconclusive in \
-                 accuracy (+0.02 [-0.01, 0.05], p = 0.213).",
-                "sft has more reasoning tokens (+9.0 [8.3, 9.8], p < 0.001) than base; undefined in alignment with human \
-                 time (no task has a defined alignment).",
-                "sft has lower alignment with human time (-0.16 [-0.23, -0.09], p < 0.001) than teacher.",
-                "The alignment of base is undefined: no task has a defined alignment.",
+                "sft has more reasoning tokens (+9.0 [8.3, 9.8], p < 0.001) than base.",
             ]
         );
-        let answers: Vec<Option<&str>> = findings.iter().map(|f| f.answer.as_deref()).collect();
+        // Nothing was asked: what has a name of its own stands among the answers all the same.
+        comparison.answers.clear();
         assert_eq!(
-            answers,
-            [
-                None,
-                None,
-                None,
-                Some("Negative transfer: undefined."),
-                Some("Functional alignment collapse: yes."),
-                None
-            ]
+            findings(&comparison)[1],
+            "grpo has higher elasticity (+0.12 [0.04, 0.19], p < 0.001) than sft; equivalent in accuracy (within 0.05 \
+             of 0: +0.02 [-0.01, 0.05], p = 0.011)."
         );
+        assert_eq!(findings(&comparison).len(), 3);
+        comparison.contrasts[2].scope = Scope::ThisTraining;
+        assert!(findings(&comparison)[1].ends_with("; for this training alone."));
+    }
+
+    #[test]
+    fn observed_r_is_no_evidence_beside_the_corrected_one() {
+        let mut comparison = fixture::comparison();
+        let mut observed = comparison.contrasts[0].clone();
+        observed.measure = Measure::Alignment;
+        comparison.contrasts.push(observed.clone());
+        assert!(findings(&comparison)[0].contains("higher alignment r"));
+        observed.measure = Measure::AlignmentUnlimited;
+        comparison.contrasts.push(observed);
+        assert!(!findings(&comparison)[0].contains("alignment r"));
+        assert!(findings(&comparison)[0].contains("r at unlimited samples"));
     }
 
     #[test]
@@ -294,7 +268,7 @@ mod tests {
         let mut balanced = comparison.contrasts[0].clone();
         balanced.measure = Measure::BalancedAccuracy;
         comparison.contrasts.push(balanced);
-        let told = |comparison: &Comparison| findings(comparison)[1].text.contains("balanced");
+        let told = |comparison: &Comparison| findings(comparison)[0].contains("balanced");
         assert!(!told(&comparison));
         comparison.contrasts.last_mut().unwrap().verdict = Verdict::Unresolved;
         assert!(told(&comparison));
@@ -304,8 +278,7 @@ mod tests {
     fn an_arm_at_the_level_of_a_constant_answer_is_named() {
         let mut comparison = fixture::comparison();
         comparison.arms[0].balanced_accuracy.low = Some(0.48);
-        let all: Vec<String> = findings(&comparison).into_iter().map(|f| f.text).collect();
-        let all = all.join("\n");
+        let all = findings(&comparison).join("\n");
         assert!(all.contains(
             "balanced accuracy of base, 0.56 [0.48, 0.58], is not told apart from the 0.50"
         ));
@@ -316,7 +289,7 @@ mod tests {
     fn scope_counts() {
         assert_eq!(
             scope(&fixture::comparison()),
-            "4 arms on 2 tasks: alphabet_arithmetic (10 items), mental_addition (8 items)."
+            "4 arms of 2 seeds on 2 tasks: alphabet_arithmetic (10 items), mental_addition (8 items)."
         );
     }
 }

@@ -3,9 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use experiments::comparison::items::item_completions;
 use experiments::alignment::cost::Counting;
-use experiments::comparison::{Comparison, Curve, Input, ItemCompletions, compare};
+use experiments::comparison::items::item_completions;
+use experiments::comparison::question::Expected;
+use experiments::comparison::{
+    Asked, Comparison, Curve, Input, ItemCompletions, Measure, Question, When, compare,
+};
 use experiments::manifest::{ArmCard, ArmRun, Budget, EvaluationCard, Role};
 use experiments::norms::{NormItem, Norms};
 use experiments::record::Trace;
@@ -40,7 +43,10 @@ pub(crate) fn made_up(size: Size) -> (Comparison, Vec<ItemCompletions>) {
     let norms = norms(size);
     let traces = traces(&arms, &norms, size);
     // What is compared need not be all of it: the page is as long either way.
-    let compared: Vec<Trace> = traces.iter().filter(|t| t.sample == 0).cloned().collect();
+    let compared: Vec<Trace> = (traces.iter())
+        .filter(|t| t.sample == 0 || size.runs == 1)
+        .cloned()
+        .collect();
     let tasks = TASKS.map(str::to_owned);
     let seeds: Vec<u64> = (1..=size.seeds).collect();
     let curves = arms.iter().flat_map(|arm| curves(&arm.name, size));
@@ -72,9 +78,38 @@ pub(crate) fn made_up(size: Size) -> (Comparison, Vec<ItemCompletions>) {
         baseline: None,
         flaws: &[],
         recipes: Vec::new(),
-        questions: Vec::new(),
+        questions: questions(),
     });
     (found.unwrap(), item_completions(&traces, &norms, &tasks))
+}
+
+/// Asked of a single run's arms, one before it and one after.
+fn questions() -> Vec<Asked> {
+    let ask = |name: &str, contrast: &str, measure, when| Asked {
+        question: Question {
+            name: name.to_owned(),
+            contrast: contrast.to_owned(),
+            measure,
+            direction: Expected::Below,
+            smallest_effect: 0.1,
+            family: "main".to_owned(),
+        },
+        when,
+    };
+    vec![
+        ask(
+            "negative transfer",
+            "sft - base",
+            Measure::Elasticity,
+            When::Before,
+        ),
+        ask(
+            "fewer tokens <b>",
+            "grpo - sft",
+            Measure::Tokens,
+            When::After,
+        ),
+    ]
 }
 
 fn cards(size: Size) -> Vec<ArmCard> {
@@ -140,6 +175,14 @@ fn norms(size: Size) -> Norms {
         }
         .into(),
         mean_rt_ms: Some(900.0 + (at * 37 % 101) as f64),
+        cluster: task.starts_with("addition").then(|| format!("sum {at}")),
+        covariates: match *task {
+            "relations" => BTreeMap::new(),
+            _ => BTreeMap::from([
+                ("size".to_owned(), (at + at * 7 % 13) as f64),
+                ("tie".to_owned(), f64::from(u8::from(at.is_multiple_of(5)))),
+            ]),
+        },
         ..NormItem::default()
     };
     let all = TASKS
