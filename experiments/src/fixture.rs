@@ -10,8 +10,8 @@ mod items;
 
 use crate::comparison::question::{Expected, Question, When};
 use crate::comparison::{
-    Answer, ArmFigures, Asked, Components, Comparison, ConstantAnswer, Contrast, Curve, Estimate, ItemPoint,
-    Measure, Scope, TaskFigures, Verdict,
+    Answer, ArmFigures, Asked, Comparison, Components, ConstantAnswer, Contrast, Curve, Estimate,
+    ItemPoint, Measure, Scope, TaskFigures, Verdict,
 };
 use crate::manifest::{Budget, EvaluationCard, Role};
 
@@ -169,14 +169,25 @@ fn contrast(arm: &str, against: &str, measure: Measure, difference: Estimate) ->
             items: 0.0007,
             interaction: 0.0002,
         }),
-        p: difference.value.map(|_| if decided { 0.0002 } else { 0.2134 }),
-        p_equivalence: (difference.value)
-            .map(|_| if verdict == Verdict::Equivalent { 0.0112 } else { 0.4021 }),
+        p: difference
+            .value
+            .map(|_| if decided { 0.0002 } else { 0.2134 }),
+        p_equivalence: (difference.value).map(|_| {
+            if verdict == Verdict::Equivalent {
+                0.0112
+            } else {
+                0.4021
+            }
+        }),
         smallest_effect: Some(measure.smallest_effect()),
         effect: difference.value.map(|d| d * 1.25),
         verdict,
         trainings: 5,
-        scope: if against == "teacher" { Scope::ThisAgainst } else { Scope::Trainings },
+        scope: if against == "teacher" {
+            Scope::ThisAgainst
+        } else {
+            Scope::Trainings
+        },
         difference,
     }
 }
@@ -227,11 +238,31 @@ pub(crate) fn comparison() -> Comparison {
         undefined("no task has a defined alignment", 18),
     );
     transfer.question = Some("negative transfer".to_owned());
-    let mastery = contrast("grpo", "sft", Measure::Elasticity, e(0.1184, 0.0391, 0.1942, 18));
-    let like = contrast("grpo", "sft", Measure::Accuracy, e(0.021, -0.012, 0.054, 72));
+    let mastery = contrast(
+        "grpo",
+        "sft",
+        Measure::Elasticity,
+        e(0.1184, 0.0391, 0.1942, 18),
+    );
+    let like = contrast(
+        "grpo",
+        "sft",
+        Measure::Accuracy,
+        e(0.021, -0.012, 0.054, 72),
+    );
     let answers = vec![
-        answer("functional alignment collapse", Expected::Below, &collapse, Some(0.0006)),
-        answer("mimicry above mastery", Expected::Below, &mastery, Some(0.0012)),
+        answer(
+            "functional alignment collapse",
+            Expected::Below,
+            &collapse,
+            Some(0.0006),
+        ),
+        answer(
+            "mimicry above mastery",
+            Expected::Below,
+            &mastery,
+            Some(0.0012),
+        ),
         answer("like accuracy", Expected::Equivalent, &like, Some(0.2134)),
         answer("negative transfer", Expected::Below, &transfer, None),
     ];

@@ -84,7 +84,9 @@ impl Agreement {
             for (cluster, x, y) in pairs {
                 whole[at].add(x - mx, y - my);
                 let of_cluster = &mut clusters[task.stratum][cluster];
-                if let Some((_, moments)) = of_cluster.last_mut().filter(|(task, _)| *task == at) { moments.add(x - mx, y - my) } else {
+                if let Some((_, moments)) = of_cluster.last_mut().filter(|(task, _)| *task == at) {
+                    moments.add(x - mx, y - my)
+                } else {
                     of_cluster.push((at, Moments::default()));
                     if let Some((_, moments)) = of_cluster.last_mut() {
                         moments.add(x - mx, y - my);

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::{ConformanceError, Deviation, Held, TOLERANCE, load, look};
 use crate::alignment::allocation;
 use crate::alignment::cost::{self, Counting, Items};
-use crate::alignment::design::Design;
+use crate::alignment::design::{Design, TaskDesign};
 use crate::alignment::fingerprint::{Agreement, Costs};
 use crate::alignment::inflation;
 use crate::alignment::predictors::Span;
@@ -211,6 +211,19 @@ fn hold_contrast<'p>(held: &mut Held, at: &dyn Fn(&'p str) -> [&'p str; 3], foun
     held.words("contrast, verdict", &at("verdict"), verdict);
 }
 
+/// Values of all items, centred within task.
+fn columns<const N: usize>(
+    made: &Made<'_>,
+    of: &dyn Fn(usize, usize) -> Option<[f64; N]>,
+) -> [Vec<f64>; N] {
+    let on = |(task, design): (usize, &TaskDesign<'_>)| {
+        let items = (0..design.ids.len()).filter_map(|item| Some((task, of(task, item)?)));
+        items.collect::<Vec<_>>()
+    };
+    let tasks = made.design.tasks.iter().enumerate();
+    inflation::centred(&tasks.flat_map(on).collect::<Vec<_>>())
+}
+
 /// Slopes of each arm's tokens on the base's.
 fn hold_inflation(held: &mut Held, made: &Made<'_>) {
     let arms: Vec<String> = keys(&held.reference["inflation"]);
@@ -228,15 +241,9 @@ fn hold_inflation(held: &mut Held, made: &Made<'_>) {
                 .seed
                 .map_or("none".to_owned(), |seed| seed.to_string());
             let at = |figure| ["inflation", name, &seed, figure];
-            let columns = |of: &dyn Fn(usize, usize) -> Option<Vec<f64>>| {
-                let tasks = made.design.tasks.iter().enumerate();
-                inflation::centred(tasks.flat_map(|(task, design)| {
-                    (0..design.ids.len()).filter_map(move |item| Some((task, of(task, item)?)))
-                }))
-            };
             let own = |task: usize, item: usize| training.cells[task][item]?.tokens;
             let slope = inflation::least_squares(
-                &columns(&|t, i| Some(vec![own(t, i)?, base.cells[t][i]?.tokens?])),
+                &columns(made, &|t, i| Some([own(t, i)?, base.cells[t][i]?.tokens?])),
                 "the base's tokens",
             );
             held.relative(
@@ -245,16 +252,16 @@ fn hold_inflation(held: &mut Held, made: &Made<'_>) {
                 slope,
             );
             if name != "base" {
-                let slope = inflation::by_instruments(&columns(&|t, i| {
+                let slope = inflation::by_instruments(&columns(made, &|t, i| {
                     let [even, odd] = base.cells[t][i]?.token_halves;
-                    Some(vec![own(t, i)?, even?, odd?])
+                    Some([own(t, i)?, even?, odd?])
                 }));
                 held.relative("inflation, instruments", &at("slope_instrument"), slope);
             }
-            let ratios = columns(&|t, i| {
+            let ratios = columns(made, &|t, i| {
                 let (own, other) = (training.cells[t][i]?.tokens?, base.cells[t][i]?.tokens?);
                 let human = made.design.tasks[t].human[i]?;
-                (own > 0.0 && other > 0.0).then(|| vec![(own / other).ln(), human])
+                (own > 0.0 && other > 0.0).then(|| [(own / other).ln(), human])
             });
             let slope = inflation::least_squares(&ratios, "human cost");
             held.relative("heterogeneity", &at("heterogeneity"), slope);

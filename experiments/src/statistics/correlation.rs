@@ -51,28 +51,31 @@ pub fn pearson(x: &[f64], y: &[f64]) -> Result<f64, Undefined> {
 ///
 /// Worked example: `[10, 20, 20, 30]` has the ranks `[1, 2.5, 2.5, 4]`.
 pub fn average_ranks(values: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_unstable_by(|&a, &b| values[a].total_cmp(&values[b]));
     let mut ranks = vec![0.0; values.len()];
     let mut before = 0;
-    for run in runs(values) {
+    for run in order.chunk_by(|&a, &b| nearly(values[a], values[b])) {
         let shared = before as f64 + (run.len() + 1) as f64 / 2.0;
         before += run.len();
-        for at in run {
+        for &at in run {
             ranks[at] = shared;
         }
     }
     ranks
 }
 
-/// Places of the values in ascending order, equal ones together. Values that differ by rounding
-/// alone are equal: sums in another order give another last bit.
+/// Whether two values differ by rounding alone: sums in another order give another last bit.
+fn nearly(a: f64, b: f64) -> bool {
+    (a - b).abs() <= 1e-13 * a.abs().max(b.abs())
+}
+
+/// Places of the values in ascending order, equal ones together.
 pub(crate) fn runs(values: &[f64]) -> Vec<Vec<usize>> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
-    let near = |&a: &usize, &b: &usize| {
-        let (a, b) = (values[a], values[b]);
-        (a - b).abs() <= 1e-13 * a.abs().max(b.abs())
-    };
-    order.chunk_by(near).map(<[usize]>::to_vec).collect()
+    let runs = order.chunk_by(|&a, &b| nearly(values[a], values[b]));
+    runs.map(<[usize]>::to_vec).collect()
 }
 
 /// Slope of the least-squares line of `y` on `x`: Cov(x, y) / Var(x).

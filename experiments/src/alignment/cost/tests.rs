@@ -52,9 +52,15 @@ fn means_of_the_worked_example() {
     let [even, odd] = item.cost_halves.map(|half| half.expect("samples"));
     assert!((even - f64::midpoint(ln[0], ln[2])).abs() < 1e-15 && (odd - ln[1]).abs() < 1e-15);
     assert_eq!(item.token_halves, [Some(37.0), Some(12.0)]);
-    assert_eq!((item.right_cost, item.wrong_cost), (Some(ln[0]), Some(ln[1])));
+    assert_eq!(
+        (item.right_cost, item.wrong_cost),
+        (Some(ln[0]), Some(ln[1]))
+    );
     let dropped = of(DROP);
-    assert_eq!((dropped.tokens, dropped.counted, dropped.truncated), (Some(11.0), 2, 1));
+    assert_eq!(
+        (dropped.tokens, dropped.counted, dropped.truncated),
+        (Some(11.0), 2, 1)
+    );
     let right = of(Counting {
         only_correct: true,
         ..Counting::default()

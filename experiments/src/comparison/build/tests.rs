@@ -7,8 +7,8 @@ mod reference;
 mod refused;
 
 use super::*;
-use crate::comparison::question;
 use crate::alignment::training::MEASURES;
+use crate::comparison::question;
 use crate::comparison::{Contrast, Measure, Scope, Verdict};
 use crate::manifest::Role;
 use made::{input, made};
@@ -37,7 +37,10 @@ fn answers_that_are_all_alike_have_no_interval() {
     ] {
         assert_eq!((share.value, share.low), (Some(1.0), None));
         let why = share.why_undefined.as_deref();
-        assert_eq!(why, Some("no interval: nothing varies between items or trainings"));
+        assert_eq!(
+            why,
+            Some("no interval: nothing varies between items or trainings")
+        );
     }
 }
 
@@ -66,14 +69,23 @@ fn the_known_structure_is_found() {
         Some("functional alignment collapse")
     );
     // The teacher was trained once, and with the students' seed: one pair.
-    assert_eq!((collapse.verdict, collapse.scope), (Verdict::Below, Scope::ThisTraining));
+    assert_eq!(
+        (collapse.verdict, collapse.scope),
+        (Verdict::Below, Scope::ThisTraining)
+    );
     assert!(collapse.p.expect("defined") < 0.02 && collapse.difference.n == 80);
     let transfer = contrast(&found, "sft", "base", Measure::Alignment);
     assert_eq!(transfer.question.as_deref(), Some("negative transfer"));
     let accuracy = contrast(&found, "sft", "base", Measure::Accuracy);
-    assert_eq!((accuracy.question.as_deref(), accuracy.verdict), (None, Verdict::Above));
+    assert_eq!(
+        (accuracy.question.as_deref(), accuracy.verdict),
+        (None, Verdict::Above)
+    );
     let mastery = contrast(&found, "grpo", "base", Measure::Elasticity);
-    assert_eq!((mastery.verdict, mastery.scope), (Verdict::Above, Scope::Trainings));
+    assert_eq!(
+        (mastery.verdict, mastery.scope),
+        (Verdict::Above, Scope::Trainings)
+    );
     // A quarter of the answers are "true".
     let constants: Vec<(&str, f64, f64)> = found
         .constant_answers
@@ -152,9 +164,7 @@ fn every_point_lies_in_its_interval_and_contrasts_are_differences_of_the_table()
     };
     // Against the teacher only the seed that it shares is taken.
     // The student's samples are too few for r at unlimited samples.
-    let whole = |c: &&Contrast| {
-        c.against != "teacher" && c.measure != Measure::AlignmentUnlimited
-    };
+    let whole = |c: &&Contrast| c.against != "teacher" && c.measure != Measure::AlignmentUnlimited;
     for contrast in found.contrasts.iter().filter(whole) {
         let of: fn(&super::super::ArmFigures) -> &super::super::Estimate = match contrast.measure {
             Measure::Elasticity => |a| &a.elasticity,
@@ -201,10 +211,18 @@ fn no_p_contradicts_the_interval_or_the_verdict_beside_it() {
         };
         let decided = low > 0.0 || high < 0.0;
         assert_eq!(decided, p < 0.05, "{c:?}");
-        assert_eq!(decided, matches!(c.verdict, Verdict::Below | Verdict::Above), "{c:?}");
+        assert_eq!(
+            decided,
+            matches!(c.verdict, Verdict::Below | Verdict::Above),
+            "{c:?}"
+        );
         let (low, high) = (c.low90.expect("a low"), c.high90.expect("a high"));
         let d = c.smallest_effect.expect("an effect");
-        assert_eq!(low > -d && high < d, c.p_equivalence.expect("a p") < 0.05, "{c:?}");
+        assert_eq!(
+            low > -d && high < d,
+            c.p_equivalence.expect("a p") < 0.05,
+            "{c:?}"
+        );
         seen += 1;
     }
     assert!(seen > 50, "{seen}");
@@ -235,9 +253,16 @@ fn questions_are_answered_with_their_family_and_their_smallest_effect() {
         .collect();
     assert_eq!(
         told,
-        [("mastery", "yes", 2), ("opposite", "no (opposite)", 2), ("alone", "yes", 1)]
+        [
+            ("mastery", "yes", 2),
+            ("opposite", "no (opposite)", 2),
+            ("alone", "yes", 1)
+        ]
     );
-    let (p, holm) = (answers[0].contrast.p.expect("a p"), answers[0].p_holm.expect("a p"));
+    let (p, holm) = (
+        answers[0].contrast.p.expect("a p"),
+        answers[0].p_holm.expect("a p"),
+    );
     assert!((holm - (2.0 * p).min(1.0)).abs() < 1e-15);
     assert_eq!(answers[2].p_holm, answers[2].contrast.p);
 }

@@ -5,6 +5,8 @@ mod pairs;
 mod prints;
 mod trivial;
 
+use rayon::prelude::*;
+
 use super::{Further, FurtherArm, TaskIndex};
 use crate::alignment::cost::ItemMeans;
 use crate::alignment::design::{Design, Without};
@@ -31,25 +33,29 @@ pub(in crate::comparison) fn further(
         .filter(|arm| matches!(arm.role, Role::Student | Role::Rl));
     let from_base = learned.filter_map(|arm| {
         let base = base_of(arm, input.arms)?;
-        let pair = [(arm.name.as_str(), of(&arm.name)?), (base, of(base)?)];
-        Some(inflation_of(design, pair))
+        Some([(arm.name.as_str(), of(&arm.name)?), (base, of(base)?)])
     });
+    let from_base: Vec<_> = from_base.collect();
     let students = input.arms.iter().filter(|arm| arm.role == Role::Student);
     let from_teacher = students.filter_map(|arm| {
         let teacher = arm.teacher.as_deref()?;
-        let pair = [(arm.name.as_str(), of(&arm.name)?), (teacher, of(teacher)?)];
-        Some(surface(design, pair))
+        Some([(arm.name.as_str(), of(&arm.name)?), (teacher, of(teacher)?)])
     });
+    let from_teacher: Vec<_> = from_teacher.collect();
     let named: Vec<(&str, &[Training<'_>])> = (input.arms.iter())
         .filter_map(|arm| Some((arm.name.as_str(), of(&arm.name)?)))
         .collect();
     Further {
-        arms: (named.iter())
+        arms: (named.par_iter())
             .map(|(name, trainings)| of_arm(input, design, name, trainings))
             .collect(),
         people: people(input, design),
-        inflation: from_base.collect(),
-        surface: from_teacher.collect(),
+        inflation: (from_base.par_iter())
+            .map(|pair| inflation_of(design, *pair))
+            .collect(),
+        surface: (from_teacher.par_iter())
+            .map(|pair| surface(design, *pair))
+            .collect(),
         similarity: prints::similarity(design, &named),
         trivial: trivial::trivial(design, &named),
         effort: levels::effort(input, design, &named),

@@ -1,5 +1,8 @@
 //! Figures of an arm beside another: inflation on its base, likeness to its teacher.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use super::{all_tasks, figure};
 use crate::alignment::contrast::{Pairing, pairing};
 use crate::alignment::cost::ItemMeans;
@@ -78,14 +81,20 @@ fn pair_figure(
     })
 }
 
+/// A line's three figures; the line of each pair and cluster is drawn once.
 fn lines(
     design: &Design<'_>,
     pair: [&[Training<'_>]; 2],
     line: impl Fn(&Training<'_>, &Training<'_>, Option<Without>) -> Result<Line, Undefined>,
 ) -> LineFigures {
+    let drawn = RefCell::new(HashMap::new());
     let of = |part: fn(&Line) -> f64| {
         pair_figure(design, pair, |a, b, without| {
-            Ok(part(&line(a, b, without)?))
+            let place = without.map(|left| (left.stratum, left.cluster));
+            let key = (a.model.seed, b.model.seed, place);
+            let mut drawn = drawn.borrow_mut();
+            let line = drawn.entry(key).or_insert_with(|| line(a, b, without));
+            line.as_ref().map(part).map_err(Clone::clone)
         })
     };
     LineFigures {
@@ -95,23 +104,31 @@ fn lines(
     }
 }
 
+/// Values of the items that two trainings share, centred within task.
+fn columns<const N: usize>(
+    design: &Design<'_>,
+    of: fn(&Shared<'_>) -> Option<[f64; N]>,
+) -> impl Fn(&Training<'_>, &Training<'_>, Option<Without>) -> [Vec<f64>; N] {
+    move |a, b, without| {
+        let items = shared(design, a, b, without);
+        let values = items.iter().filter_map(|item| Some((item.task, of(item)?)));
+        inflation::centred(&values.collect::<Vec<_>>())
+    }
+}
+
 /// An arm's tokens on its base's.
 pub(super) fn inflation_of(design: &Design<'_>, [arm, base]: [Arm<'_, '_>; 2]) -> Inflation {
     let pair = [arm.1, base.1];
-    let centred = |of: fn(&Shared<'_>) -> Option<Vec<f64>>| {
-        move |a: &Training<'_>, b: &Training<'_>, without| {
-            let items = shared(design, a, b, without);
-            inflation::centred(items.iter().filter_map(|item| Some((item.task, of(item)?))))
-        }
-    };
-    let halves = centred(|item| {
+    let halves = columns(design, |item| {
         let [even, odd] = item.against.token_halves;
-        Some(vec![item.arm.tokens?, even?, odd?])
+        Some([item.arm.tokens?, even?, odd?])
     });
-    let means = centred(|item| Some(vec![item.arm.tokens?, item.against.tokens?]));
-    let ratios = centred(|item| {
+    let means = columns(design, |item| {
+        Some([item.arm.tokens?, item.against.tokens?])
+    });
+    let ratios = columns(design, |item| {
         let (own, other) = (item.arm.tokens?, item.against.tokens?);
-        (own > 0.0 && other > 0.0).then_some(vec![(own / other).ln(), item.human?])
+        (own > 0.0 && other > 0.0).then_some([(own / other).ln(), item.human?])
     });
     let index = |t: &Training<'_>, at, without| {
         iei::iei(t.items(design, at, without).map(|(_, item)| item)).ok()
@@ -130,7 +147,11 @@ pub(super) fn inflation_of(design: &Design<'_>, [arm, base]: [Arm<'_, '_>; 2]) -
         (Some(a), Some(b)) => indices(a, b, None).len(),
         _ => 0,
     };
-    for figure in [&mut over_tasks.slope, &mut over_tasks.intercept, &mut over_tasks.r2] {
+    for figure in [
+        &mut over_tasks.slope,
+        &mut over_tasks.intercept,
+        &mut over_tasks.r2,
+    ] {
         figure.n = tasks;
     }
     Inflation {

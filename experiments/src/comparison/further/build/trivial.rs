@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rayon::prelude::*;
+
 use super::figure;
 use crate::alignment::design::{Design, TaskDesign, Without};
 use crate::alignment::predictors::Span;
@@ -21,6 +23,13 @@ struct Task<'a> {
     names: Vec<&'a str>,
     /// Mean ln(prompt tokens) over the arms, by item.
     prompt: Vec<Option<f64>>,
+    /// Covariates in the order of the names, of the items that have all and that people have a time
+    /// for; `None` of the others.
+    covariates: Vec<Option<Vec<f64>>>,
+    /// What the covariates of these items span, with all of them and without each cluster: asked
+    /// for by every training.
+    whole: Span,
+    without: Vec<Span>,
 }
 
 /// The predictors of every task that people have times for.
@@ -51,12 +60,27 @@ fn of_task(
             .filter(|tokens| *tokens > 0.0);
         mean(&known.map(f64::ln).collect::<Vec<_>>())
     };
-    let task = Task {
+    let names: Vec<&str> = names.into_iter().collect();
+    let covariates = |item: usize| -> Option<Vec<f64>> {
+        of.human[item]?;
+        let known = &of.norms[item]?.covariates;
+        names.iter().map(|name| known.get(*name).copied()).collect()
+    };
+    let mut task = Task {
         at,
         of,
-        names: names.into_iter().collect(),
         prompt: (0..of.ids.len()).map(prompt).collect(),
+        covariates: (0..of.ids.len()).map(covariates).collect(),
+        names,
+        whole: Span::of(&[]),
+        without: Vec::new(),
     };
+    let span = |without| task.span(&task.complete(without));
+    let (stratum, clusters) = (of.stratum, design.strata[of.stratum].clusters);
+    let without = (0..clusters)
+        .into_par_iter()
+        .map(|cluster| span(Some(Without { stratum, cluster })));
+    (task.whole, task.without) = (span(None), without.collect());
     let named = |name: &str, value: Estimate| NamedFigure {
         name: name.to_owned(),
         value,
@@ -76,15 +100,11 @@ fn of_task(
     Trivial {
         task: of.name.to_owned(),
         fitted: task.estimate(design, 1, |_, without| {
-            let kept = task.complete(without, |_| Some(()));
-            let human: Vec<f64> = kept
-                .iter()
-                .filter_map(|(item, ())| of.human[*item])
-                .collect();
-            task.span(&kept.iter().map(|(item, ())| *item).collect::<Vec<_>>())
-                .multiple_r(&human)
+            let kept = task.complete(without);
+            let human: Vec<f64> = kept.iter().filter_map(|&item| of.human[item]).collect();
+            task.spanned(without).multiple_r(&human)
         }),
-        beyond: (arms.iter())
+        beyond: (arms.par_iter())
             .map(|(name, trainings)| named(name, task.beyond(design, trainings)))
             .collect(),
         expected: task.expected(|item| of.human[item]),
@@ -100,29 +120,29 @@ impl Task<'_> {
         self.of.norms[item]?.covariates.get(name).copied()
     }
 
-    /// Items that people have a time for, with every covariate and with what is asked for.
-    fn complete<T>(
-        &self,
-        without: Option<Without>,
-        of: impl Fn(usize) -> Option<T>,
-    ) -> Vec<(usize, T)> {
+    /// Items that people have a time for, with every covariate.
+    fn complete(&self, without: Option<Without>) -> Vec<usize> {
         (0..self.of.ids.len())
-            .filter(|&item| self.of.keeps(item, without) && self.of.human[item].is_some())
-            .filter(|&item| {
-                self.names
-                    .iter()
-                    .all(|name| self.covariate(item, name).is_some())
-            })
-            .filter_map(|item| Some((item, of(item)?)))
+            .filter(|&item| self.of.keeps(item, without) && self.covariates[item].is_some())
             .collect()
     }
 
     fn span(&self, items: &[usize]) -> Span {
-        let column = |name: &&str| {
-            let values = items.iter().filter_map(|&item| self.covariate(item, name));
+        let column = |name: usize| {
+            let values = items
+                .iter()
+                .filter_map(|&item| Some(self.covariates[item].as_ref()?[name]));
             values.collect::<Vec<f64>>()
         };
-        Span::of(&self.names.iter().map(column).collect::<Vec<_>>())
+        Span::of(&(0..self.names.len()).map(column).collect::<Vec<_>>())
+    }
+
+    /// What all complete items span, with all or without a cluster.
+    fn spanned(&self, without: Option<Without>) -> &Span {
+        match without.filter(|without| without.stratum == self.of.stratum) {
+            Some(without) => &self.without[without.cluster],
+            None => &self.whole,
+        }
     }
 
     fn estimate(
@@ -168,14 +188,21 @@ impl Task<'_> {
     /// An arm's partial r with human cost, given all covariates.
     fn beyond(&self, design: &Design<'_>, trainings: &[Training<'_>]) -> Estimate {
         self.estimate(design, trainings.len(), |s, without| {
-            let kept = self.complete(without, |item| trainings[s].cells[self.at][item]?.cost);
-            let items: Vec<usize> = kept.iter().map(|(item, _)| *item).collect();
-            let cost: Vec<f64> = kept.iter().map(|(_, cost)| *cost).collect();
+            let complete = self.complete(without);
+            let cost = |item: &usize| trainings[s].cells[self.at][*item]?.cost;
+            let items: Vec<usize> = (complete.iter().copied())
+                .filter(|item| cost(item).is_some())
+                .collect();
+            let costs: Vec<f64> = items.iter().filter_map(cost).collect();
             let human: Vec<f64> = items
                 .iter()
                 .filter_map(|&item| self.of.human[item])
                 .collect();
-            self.span(&items).partial(&cost, &human)
+            if items.len() == complete.len() {
+                self.spanned(without).partial(&costs, &human)
+            } else {
+                self.span(&items).partial(&costs, &human)
+            }
         })
     }
 
@@ -189,9 +216,11 @@ impl Task<'_> {
 
     /// What the covariates predict, by item, of values that items have.
     fn expected(&self, of: impl Fn(usize) -> Option<f64>) -> BTreeMap<String, f64> {
-        let kept = self.complete(None, of);
-        let items: Vec<usize> = kept.iter().map(|(item, _)| *item).collect();
-        let values: Vec<f64> = kept.iter().map(|(_, value)| *value).collect();
+        let kept = self
+            .complete(None)
+            .into_iter()
+            .filter_map(|item| Some((item, of(item)?)));
+        let (items, values): (Vec<usize>, Vec<f64>) = kept.unzip();
         let span = self.span(&items);
         if span.is_empty() {
             return BTreeMap::new();
