@@ -85,9 +85,16 @@ fn task(name: &str, items: usize, shift: f64, slope: f64, ceiling: Option<f64>) 
         curve: if flat {
             Vec::new()
         } else {
-            [(1, 0.6), (4, 0.85), (64, 0.99)]
-                .map(|(k, share)| (k, share * (0.36 + 0.4 * slope)))
-                .to_vec()
+            [
+                (1, 0.6),
+                (2, 0.74),
+                (4, 0.85),
+                (8, 0.91),
+                (16, 0.95),
+                (64, 0.99),
+            ]
+            .map(|(k, share)| (k, share * (0.36 + 0.4 * slope)))
+            .to_vec()
         },
         alignment: alignment(0.3 + 0.4 * slope),
         spearman: alignment(0.28 + 0.4 * slope),
@@ -214,6 +221,23 @@ fn answer(name: &str, direction: Expected, contrast: &Contrast, p_holm: Option<f
     }
 }
 
+fn constant_answers() -> Vec<ConstantAnswer> {
+    vec![
+        ConstantAnswer {
+            task: "alphabet_arithmetic".to_owned(),
+            answer: "false".to_owned(),
+            accuracy: 0.62,
+            balanced_accuracy: 0.5,
+        },
+        ConstantAnswer {
+            task: "mental_addition".to_owned(),
+            answer: "true".to_owned(),
+            accuracy: 0.53,
+            balanced_accuracy: 0.5,
+        },
+    ]
+}
+
 /// The comparison.
 pub(crate) fn comparison() -> Comparison {
     let curve = |arm: &str, seed: u64, metric: &str, from: f64, to: f64| Curve {
@@ -296,20 +320,7 @@ pub(crate) fn comparison() -> Comparison {
         fairness: fair::fairness(),
         matched: fair::matched(),
         recipes: fair::recipes(),
-        constant_answers: vec![
-            ConstantAnswer {
-                task: "alphabet_arithmetic".to_owned(),
-                answer: "false".to_owned(),
-                accuracy: 0.62,
-                balanced_accuracy: 0.5,
-            },
-            ConstantAnswer {
-                task: "mental_addition".to_owned(),
-                answer: "true".to_owned(),
-                accuracy: 0.53,
-                balanced_accuracy: 0.5,
-            },
-        ],
+        constant_answers: constant_answers(),
         notes: vec![
             "Two tasks only: means over tasks are demonstrative.".to_owned(),
             "1.2 % of the samples of sft & grpo reached the cap | counted as <truncated>.".to_owned(),

@@ -28,7 +28,7 @@ pub(super) struct Compare {
     /// record, and a script in R that fits mixed models to them, into a folder.
     #[arg(long, value_enum, default_value = "terminal")]
     format: Format,
-    /// Show these columns of each table alone, such as accuracy,alignment-r,p-holm;
+    /// Show these columns of each table alone, such as elasticity,reliability,p-holm;
     /// of csv and parquet the columns by their names.
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     columns: Vec<String>,

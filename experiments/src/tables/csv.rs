@@ -65,8 +65,19 @@ mod tests {
             .unwrap();
         assert_eq!(
             line,
-            "arm,base,,,alignment,,,,18,,,,,,,undefined,no task has a defined alignment"
+            "arm,base,,,alignment,,,,,,18,,,,,,undefined,no task has a defined alignment,,,,,,,,"
         );
+    }
+
+    #[test]
+    fn a_question_has_a_row_with_its_corrected_p() {
+        let text = with_columns(
+            &fixture::comparison(),
+            &["kind", "question", "answer", "p", "p_holm"].map(String::from),
+        );
+        let text = text.unwrap();
+        let line = "question,0.0002,functional alignment collapse,yes,0.0006";
+        assert!(text.lines().any(|l| l == line), "{text}");
     }
 
     #[test]

@@ -47,6 +47,7 @@ impl Quantity {
     }
 
     /// The same without a sign, for a size.
+    #[must_use]
     pub fn unsigned(self) -> Self {
         match self {
             Self::Signed => Self::Share,

@@ -43,6 +43,7 @@ pub fn of(document: &Document) -> String {
 }
 
 fn front(out: &mut String, document: &Document) {
+    list(out, "Questions", &document.answers);
     if !document.hypothesis.is_empty() {
         let _ = write!(
             out,
@@ -53,15 +54,18 @@ fn front(out: &mut String, document: &Document) {
     if !document.method.is_empty() {
         let _ = writeln!(out, "\\noindent {}", escape(&document.method.join(" ")));
     }
-    for (title, entries) in [("Questions", &document.answers), ("Notes", &document.notes)] {
-        if !entries.is_empty() {
-            let _ = writeln!(out, "\n\\noindent {title}:\n\\begin{{itemize}}");
-            for entry in entries {
-                let _ = writeln!(out, "\\item {}", escape(entry));
-            }
-            out.push_str("\\end{itemize}\n");
-        }
+    list(out, "Notes", &document.notes);
+}
+
+fn list(out: &mut String, title: &str, entries: &[String]) {
+    if entries.is_empty() {
+        return;
     }
+    let _ = writeln!(out, "\n\\noindent {title}:\n\\begin{{itemize}}");
+    for entry in entries {
+        let _ = writeln!(out, "\\item {}", escape(entry));
+    }
+    out.push_str("\\end{itemize}\n");
 }
 
 /// A float cannot break across pages, so a long table becomes several.

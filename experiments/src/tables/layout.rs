@@ -2,8 +2,8 @@
 //!
 //! The exporters decide how a table looks, never what it says: titles,
 //! captions, definitions, footnotes and the text of each cell are made here.
-//! Deliberately computes no statistic; the one quotient it shows is r over the
-//! noise ceiling.
+//! It computes no statistic but quotients with the noise ceiling, and means over tasks
+//! of what has no interval.
 
 use crate::comparison::{
     ArmFigures, Comparison, ConstantAnswer, Contrast, Measure, Scope, Verdict,
@@ -13,7 +13,7 @@ use crate::manifest::Role;
 use super::format::{self, Quantity};
 use footnotes::Footnotes;
 
-mod across;
+mod allocation;
 mod answers;
 mod arms;
 mod columns;
@@ -23,12 +23,15 @@ mod footnotes;
 mod inflation;
 mod matched;
 pub mod plan;
+mod predictors;
+mod published;
 mod similarity;
 mod table;
 mod tasks;
 
+pub use predictors::predictor_means;
 pub use table::{Cell, Column, Document, Row, Table};
-pub(super) use tasks::share_of_ceiling;
+pub(super) use tasks::{elasticity_over_ceiling, unlimited_over_ceiling};
 
 use table::{ARM, detail, name_column, number_column};
 
@@ -36,20 +39,23 @@ use table::{ARM, detail, name_column, number_column};
 pub fn document(comparison: &Comparison) -> Document {
     let tables = [
         arms::measures(comparison),
+        answers::questions(comparison),
         contrasts::contrasts(comparison),
         fairness::fairness(comparison),
-        tasks::answers(comparison),
         tasks::alignment(comparison),
+        predictors::predictors(comparison),
+        tasks::answers(comparison),
         contrasts::by_task(comparison),
         tasks::constant_answers(comparison),
         matched::recipes(comparison),
         arms::budgets(comparison),
         matched::matched(comparison),
         inflation::inflation(comparison),
-        inflation::as_published(comparison),
         inflation::surface(comparison),
         similarity::similarity(comparison),
-        across::across(comparison),
+        allocation::allocation(comparison),
+        published::arms(comparison),
+        published::inflation(comparison),
     ];
     let document = Document {
         title: comparison.title.clone(),
@@ -100,7 +106,7 @@ pub fn measure_name(measure: Measure) -> &'static str {
     match measure {
         Measure::Elasticity => "elasticity",
         Measure::AlignmentUnlimited => "r at unlimited samples",
-        Measure::Alignment => "alignment r",
+        Measure::Alignment => "observed r",
         Measure::Accuracy => "accuracy",
         Measure::BalancedAccuracy => "balanced accuracy",
         Measure::Tokens => "reasoning tokens",
@@ -118,27 +124,34 @@ pub fn role_name(role: Role) -> &'static str {
     }
 }
 
-/// What a contrast's intervals say against the smallest effect of interest. A named question is
-/// answered by yes, by one of the two kinds of no, or not at all.
+/// What a contrast's intervals say against the smallest effect of interest: `above 0`, or of one
+/// that has a name `negative transfer: no (opposite)`.
 pub fn verdict(contrast: &Contrast) -> String {
-    let Some(question) = &contrast.question else {
-        let said = match contrast.verdict {
-            Verdict::Below => "below 0",
-            Verdict::Above => "above 0",
-            Verdict::Equivalent => "equivalent",
-            Verdict::Unresolved => "unresolved",
-            Verdict::Undefined => format::UNDEFINED,
-        };
-        return said.to_owned();
-    };
-    let said = match contrast.verdict {
-        Verdict::Below => "yes",
-        Verdict::Above => "no (opposite)",
-        Verdict::Equivalent => "no (equivalent)",
-        Verdict::Unresolved => "unresolved",
-        Verdict::Undefined => format::UNDEFINED,
-    };
-    format!("{question}: {said}")
+    let said = verdict_word(contrast);
+    match &contrast.question {
+        Some(question) => format!("{question}: {said}"),
+        None => said.to_owned(),
+    }
+}
+
+/// The same without its name. What has a name is said to lie below 0, so that it is yes, one of
+/// the two kinds of no, or unresolved.
+pub fn verdict_word(contrast: &Contrast) -> &'static str {
+    match (contrast.question.is_some(), contrast.verdict) {
+        (false, Verdict::Below) => "below 0",
+        (false, Verdict::Above) => "above 0",
+        (false, Verdict::Equivalent) => "equivalent",
+        (true, Verdict::Below) => "yes",
+        (true, Verdict::Above) => "no (opposite)",
+        (true, Verdict::Equivalent) => "no (equivalent)",
+        (_, Verdict::Unresolved) => "unresolved",
+        (_, Verdict::Undefined) => format::UNDEFINED,
+    }
+}
+
+/// Whether a question asks of a contrast, or of the same the other way round.
+pub fn is_asked(comparison: &Comparison, contrast: &Contrast) -> bool {
+    answers::asked_of(comparison, contrast).next().is_some()
 }
 
 /// What a contrast can be said of, where that is less than trainings like these: `for this
@@ -172,8 +185,8 @@ fn method(comparison: &Comparison) -> Vec<String> {
         )
     }];
     lines.push(
-        "Intervals are 95 % intervals over trainings and items: a two-way jackknife with Student's t. They are not \
-         corrected for the number of contrasts."
+        "Intervals are 95 % intervals over trainings and items: a two-way jackknife with Student's t, without a \
+         correction for their number."
             .to_owned(),
     );
     if !card.norms.is_empty() {
@@ -223,7 +236,7 @@ mod tests {
     fn an_undefined_alignment_shows_as_undefined_with_its_reason() {
         let tables = document(&fixture::comparison()).tables;
         let alignment = tables.iter().find(|t| t.id == "task-alignment").unwrap();
-        let cell = &alignment.rows[0].cells[1];
+        let cell = &alignment.rows[0].cells[4];
         assert_eq!(cell.text, "undefined");
         assert_eq!(
             alignment.footnotes[0],
@@ -242,13 +255,18 @@ mod tests {
         };
         let mut comparison = fixture::comparison();
         assert_eq!(
-            headers(&comparison)[1..4],
-            ["alignment r", "r / ceiling", "ceiling"]
+            headers(&comparison)[8..12],
+            [
+                "r(64)",
+                "r / ceiling",
+                "elasticity / ceiling\u{b2}",
+                "ceiling"
+            ]
         );
         for task in comparison.arms.iter_mut().flat_map(|arm| &mut arm.tasks) {
             task.ceiling = None;
         }
-        assert_eq!(headers(&comparison)[1..3], ["alignment r", "Spearman"]);
+        assert_eq!(headers(&comparison)[8..10], ["r(64)", "Spearman"]);
     }
 
     #[test]
@@ -259,14 +277,23 @@ mod tests {
             tables.iter().map(|table| table.id).collect()
         };
         assert_eq!(
-            ids(&comparison)[10..],
-            ["inflation", "surface", "similarity", "across"]
+            ids(&comparison)[12..],
+            [
+                "inflation",
+                "surface",
+                "similarity",
+                "allocation",
+                "published",
+                "inflation-published"
+            ]
         );
         comparison.further = crate::comparison::Further::default();
-        assert_eq!(ids(&comparison).last(), Some(&"matched"));
+        assert_eq!(ids(&comparison)[10..], ["matched", "published"]);
         let tables = document(&comparison).tables;
+        let of_tasks = tables.iter().find(|table| table.id == "task-answers");
         assert!(
-            tables[3]
+            of_tasks
+                .unwrap()
                 .columns
                 .iter()
                 .all(|c| c.header != "tokens / accuracy")
@@ -278,8 +305,8 @@ mod tests {
         let mut comparison = fixture::comparison();
         let marked = |comparison: &Comparison| {
             let tables = document(comparison).tables;
-            let across = tables.into_iter().find(|t| t.id == "across").unwrap();
-            let mark = across.rows[3].cells[1].mark.clone()?;
+            let across = tables.into_iter().find(|t| t.id == "published").unwrap();
+            let mark = across.rows[3].cells[4].mark.clone()?;
             across
                 .footnotes
                 .into_iter()
@@ -305,6 +332,7 @@ mod tests {
     fn an_empty_comparison_has_no_tables() {
         let mut empty = fixture::comparison();
         empty.arms.clear();
+        empty.answers.clear();
         empty.contrasts.clear();
         empty.task_contrasts.clear();
         empty.fairness.clear();

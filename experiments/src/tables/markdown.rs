@@ -17,24 +17,18 @@ pub fn render(comparison: &Comparison) -> String {
 /// A document as one Markdown file.
 pub fn of(document: &Document) -> String {
     let mut out = format!("# {}\n", escape(&document.title));
-    if !document.hypothesis.is_empty() {
-        let _ = write!(
-            out,
-            "\nHypothesis, as written before the run: {}\n",
-            escape(&document.hypothesis)
-        );
+    list(&mut out, "Questions", &document.answers);
+    let method = document.method.join(" ");
+    let lead = "Hypothesis, as written before the run: ";
+    if !document.hypothesis.is_empty() || !method.is_empty() {
+        out.push_str("\n## Method\n");
     }
-    if !document.method.is_empty() {
-        let _ = write!(out, "\n{}\n", escape(&document.method.join(" ")));
-    }
-    for (title, entries) in [("Questions", &document.answers), ("Notes", &document.notes)] {
-        if !entries.is_empty() {
-            let _ = write!(out, "\n## {title}\n\n");
-            for entry in entries {
-                let _ = writeln!(out, "- {}", escape(entry));
-            }
+    for (lead, text) in [(lead, &document.hypothesis), ("", &method)] {
+        if !text.is_empty() {
+            let _ = write!(out, "\n{lead}{}\n", escape(text));
         }
     }
+    list(&mut out, "Notes", &document.notes);
     for table in &document.tables {
         let _ = write!(
             out,
@@ -55,6 +49,16 @@ pub fn of(document: &Document) -> String {
         }
     }
     out
+}
+
+fn list(out: &mut String, title: &str, entries: &[String]) {
+    if entries.is_empty() {
+        return;
+    }
+    let _ = write!(out, "\n## {title}\n\n");
+    for entry in entries {
+        let _ = writeln!(out, "- {}", escape(entry));
+    }
 }
 
 fn grid(table: &Table) -> String {

@@ -57,6 +57,9 @@ fn the_same_number_in_every_format() {
     let shown = |c: &crate::comparison::Comparison| -> Vec<String> {
         let arms = c.arms.iter().flat_map(|arm| {
             [
+                estimate(&arm.elasticity, Quantity::Signed),
+                estimate(&arm.alignment_unlimited, Quantity::Signed),
+                estimate(&arm.reliability, Quantity::Share),
                 estimate(&arm.accuracy, Quantity::Share),
                 estimate(&arm.balanced_accuracy, Quantity::Share),
                 estimate(&arm.tokens, Quantity::Amount),
@@ -68,16 +71,22 @@ fn the_same_number_in_every_format() {
                 estimate(&task.accuracy, Quantity::Share),
                 estimate(&task.accuracy_truncated_wrong, Quantity::Share),
                 estimate(&task.tokens, Quantity::Amount),
+                estimate(&task.elasticity, Quantity::Signed),
+                estimate(&task.alignment_unlimited, Quantity::Signed),
+                estimate(&task.reliability, Quantity::Share),
                 estimate(&task.alignment, Quantity::Signed),
-                estimate(&task.spearman, Quantity::Signed),
-                estimate(&task.partial, Quantity::Signed),
             ]
         });
-        let contrasts = c
-            .contrasts
-            .iter()
-            .map(|c| estimate(&c.difference, Quantity::of_difference(c.measure)));
-        arms.chain(tasks).chain(contrasts).collect()
+        let asked = c.answers.iter().map(|answer| &answer.contrast);
+        let contrasts = c.contrasts.iter().chain(asked);
+        let contrasts =
+            contrasts.map(|c| estimate(&c.difference, Quantity::of_difference(c.measure)));
+        let predictors = c.further.trivial.iter().flat_map(|task| {
+            let all = task.predictors.iter().chain(&task.beyond);
+            all.map(|found| estimate(&found.value, Quantity::Signed))
+        });
+        let all = arms.chain(tasks).chain(contrasts).chain(predictors);
+        all.collect()
     };
     let numbers = shown(&comparison);
     assert_eq!(numbers, shown(&json));
@@ -120,6 +129,17 @@ fn the_further_figures_are_the_same_in_every_file() {
     for (at, row) in further.similarity.matrix.iter().enumerate() {
         let under = row.iter().take(at);
         numbers.extend(under.map(|value| estimate(value, Quantity::Signed)));
+    }
+    for (at, row) in further.similarity.corrected.iter().enumerate() {
+        let above = row.iter().skip(at + 1);
+        numbers.extend(above.map(|value| estimate(value, Quantity::Signed)));
+    }
+    let people = further.people.iter();
+    numbers.extend(people.map(|found| estimate(&found.value, Quantity::Signed)));
+    let tasks = comparison.arms.iter().flat_map(|arm| &arm.tasks);
+    for task in tasks {
+        numbers.push(estimate(&task.spearman, Quantity::Signed));
+        numbers.push(estimate(&task.partial, Quantity::Signed));
     }
     assert!(numbers.len() > 35 && numbers.iter().any(|n| n == "undefined"));
     let texts = [
@@ -176,6 +196,20 @@ fn any_number_is_rounded_alike_in_every_format() {
         for contrast in &mut comparison.contrasts {
             contrast.difference = any_estimate(&mut rng);
             contrast.effect = contrast.difference.value;
+        }
+        for answer in &mut comparison.answers {
+            // What is asked stands among the questions alone.
+            let same = |c: &&crate::comparison::Contrast| {
+                (&c.arm, &c.against, c.measure)
+                    == (
+                        &answer.contrast.arm,
+                        &answer.contrast.against,
+                        answer.contrast.measure,
+                    )
+            };
+            if let Some(found) = comparison.contrasts.iter().find(same) {
+                answer.contrast = found.clone();
+            }
         }
         let csv = super::csv::render(&comparison);
         let texts = [

@@ -1,21 +1,30 @@
 //! The tables for a terminal of 80 columns.
 //!
-//! Intervals stand on a line of their own under their value, and columns that
-//! are details are left out and named. Whether to colour is the caller's
+//! Intervals stand on a line of their own under their value, columns that have no
+//! room stand in a second block of the same rows, and columns that are details are
+//! left out and named. Whether to colour is the caller's
 //! decision (`NO_COLOR`, not a terminal): nothing here looks at the environment.
 
 use std::fmt::Write as _;
 
-use unicode_width::UnicodeWidthStr as _;
+use unicode_width::UnicodeWidthStr;
 
 use comfy_table::{Attribute, CellAlignment, ContentArrangement, TableComponent, presets};
 
 use super::format;
-use super::layout::{self, Cell, Column, Document, Table};
+use super::layout::{self, Cell, Column, Document, Row, Table};
 use crate::comparison::Comparison;
 
 /// Columns that a line may fill.
 const WIDTH: u16 = 80;
+/// Blanks after a column.
+const GAP: usize = 2;
+/// Width that a column of text asks for at most; it can break.
+const TEXT: usize = 14;
+/// The same for the column that names the rows.
+const NAME: usize = 26;
+/// Width that a heading may take whatever stands under it.
+const HEADER: usize = 12;
 
 /// The tables as text, in colour where `color` is true.
 pub fn render(comparison: &Comparison, color: bool) -> String {
@@ -28,12 +37,6 @@ pub fn of(document: &Document, color: bool) -> String {
     for line in broken("", &document.title) {
         heading(&mut out, &line, color);
     }
-    if !document.hypothesis.is_empty() {
-        out.push('\n');
-        paragraph(&mut out, "Hypothesis: ", &document.hypothesis);
-    }
-    out.push('\n');
-    paragraph(&mut out, "", &document.method.join(" "));
     if !document.answers.is_empty() {
         out.push('\n');
         heading(&mut out, "Questions", color);
@@ -41,6 +44,12 @@ pub fn of(document: &Document, color: bool) -> String {
     for answer in &document.answers {
         paragraph(&mut out, "- ", answer);
     }
+    if !document.hypothesis.is_empty() {
+        out.push('\n');
+        paragraph(&mut out, "Hypothesis: ", &document.hypothesis);
+    }
+    out.push('\n');
+    paragraph(&mut out, "", &document.method.join(" "));
     if !document.notes.is_empty() {
         out.push('\n');
     }
@@ -75,7 +84,7 @@ pub fn of(document: &Document, color: bool) -> String {
         }
     }
     let aside = document.tables.iter().filter(|t| t.aside);
-    let aside: Vec<String> = aside.map(|t| t.title.to_lowercase()).collect();
+    let aside: Vec<String> = aside.map(|t| within_a_sentence(t.title)).collect();
     if !aside.is_empty() {
         let text = format!(
             "Left to the report and the other formats: {}.",
@@ -85,6 +94,13 @@ pub fn of(document: &Document, color: bool) -> String {
         paragraph(&mut out, "", &text);
     }
     out
+}
+
+/// A title as it stands within a sentence; names in it keep their capitals.
+fn within_a_sentence(title: &str) -> String {
+    let mut chars = title.chars();
+    let first = chars.next().map(|c| c.to_lowercase().to_string());
+    first.unwrap_or_default() + chars.as_str()
 }
 
 /// The groups in order of appearance; one `None` for a table without groups.
@@ -99,13 +115,59 @@ fn groups(table: &Table) -> Vec<Option<&str>> {
     groups
 }
 
+/// The rows of a group, in blocks one under the other where the columns are too many for a line;
+/// each block begins with the column that names the rows.
 fn grid(table: &Table, group: Option<&str>, color: bool) -> String {
-    let shown: Vec<(usize, &Column)> = table
-        .columns
+    let of_group = |row: &&Row| row.group.as_deref() == group;
+    let rows: Vec<&Row> = table.rows.iter().filter(of_group).collect();
+    let blocks: Vec<String> = blocks(table)
         .iter()
-        .enumerate()
-        .filter(|(_, column)| !column.detail)
+        .map(|columns| block(&rows, columns, color))
         .collect();
+    blocks.join("\n")
+}
+
+/// Columns with their places in a row.
+type Placed<'t> = (usize, &'t Column);
+
+/// The columns that are shown, divided so that no number has to break.
+///
+/// All rows decide, so that every group of a table is divided alike.
+fn blocks(table: &Table) -> Vec<Vec<Placed<'_>>> {
+    let mut shown = (table.columns.iter().enumerate()).filter(|(_, column)| !column.detail);
+    let Some(first) = shown.next() else {
+        return Vec::new();
+    };
+    let needed = |placed: &Placed<'_>| {
+        let rows: Vec<&Row> = table.rows.iter().collect();
+        let body = widest(&rows, placed.0);
+        let header = stacked(&placed.1.header, body);
+        let header = header.lines().map(UnicodeWidthStr::width).max();
+        let body = if placed.1.numeric {
+            body
+        } else {
+            body.min(TEXT)
+        };
+        GAP + body.max(header.unwrap_or(0))
+    };
+    // The last column of a line has no gap after it.
+    let room = (usize::from(WIDTH) + GAP).saturating_sub(needed(&first).min(NAME));
+    let (mut blocks, mut left) = (vec![vec![first]], room);
+    for column in shown {
+        let width = needed(&column);
+        if width > left && blocks.last().is_some_and(|block| block.len() > 1) {
+            blocks.push(vec![first]);
+            left = room;
+        }
+        left = left.saturating_sub(width);
+        if let Some(block) = blocks.last_mut() {
+            block.push(column);
+        }
+    }
+    blocks
+}
+
+fn block(rows: &[&Row], columns: &[Placed<'_>], color: bool) -> String {
     let mut grid = comfy_table::Table::new();
     grid.load_preset(presets::NOTHING)
         .set_style(TableComponent::HeaderLines, '─')
@@ -116,28 +178,49 @@ fn grid(table: &Table, group: Option<&str>, color: bool) -> String {
     } else {
         grid.force_no_tty();
     }
-    grid.set_header(
-        shown
-            .iter()
-            .map(|(_, column)| styled(column.header.to_string(), column, color)),
-    );
-    for row in table
-        .rows
-        .iter()
-        .filter(|row| row.group.as_deref() == group)
-    {
-        grid.add_row(
-            shown
-                .iter()
-                .map(|(i, column)| styled(lines(&row.cells[*i]), column, false)),
-        );
+    let header = |(at, column): &Placed<'_>| {
+        styled(stacked(&column.header, widest(rows, *at)), column, color)
+    };
+    grid.set_header(columns.iter().map(header));
+    for row in rows {
+        let cells = columns.iter();
+        grid.add_row(cells.map(|(at, column)| styled(lines(&row.cells[*at]), column, false)));
     }
-    for column in grid.column_iter_mut() {
-        column.set_padding((0, 2));
+    let last = columns.len().saturating_sub(1);
+    for (at, column) in grid.column_iter_mut().enumerate() {
+        column.set_padding((0, if at == last { 0 } else { GAP as u16 }));
     }
     let mut out = String::new();
     for line in grid.lines() {
         let _ = writeln!(out, "{}", line.trim_end());
+    }
+    out
+}
+
+/// Width of the widest cell of a column.
+fn widest(rows: &[&Row], at: usize) -> usize {
+    let cells = rows.iter().map(|row| lines(&row.cells[at]));
+    let width = |text: String| text.lines().map(UnicodeWidthStr::width).max();
+    cells.filter_map(width).max().unwrap_or(0)
+}
+
+/// A heading broken at its blanks: no wider than what stands under it, its longest word, or what
+/// few words need.
+fn stacked(header: &str, widest: usize) -> String {
+    let longest = header.split(' ').map(UnicodeWidthStr::width).max();
+    let most = widest.max(longest.unwrap_or(0)).max(HEADER);
+    let mut out = String::new();
+    let mut line = 0;
+    for word in header.split(' ') {
+        if line > 0 && line + 1 + word.width() > most {
+            out.push('\n');
+            line = 0;
+        } else if line > 0 {
+            out.push(' ');
+            line += 1;
+        }
+        out.push_str(word);
+        line += word.width();
     }
     out
 }
@@ -224,6 +307,24 @@ mod tests {
         for line in text.lines() {
             assert!(line.chars().count() <= 80, "{line}");
         }
+    }
+
+    #[test]
+    fn columns_that_have_no_room_stand_in_a_second_block_of_the_same_rows() {
+        let document = layout::document(&fixture::comparison());
+        let arms = &document.tables[0];
+        let headers = |block: &[Placed<'_>]| -> Vec<String> {
+            block
+                .iter()
+                .map(|(_, column)| column.header.to_string())
+                .collect()
+        };
+        let found = blocks(arms);
+        assert_eq!(found.len(), 2);
+        assert!(found.iter().all(|block| headers(block)[0] == "arm"));
+        let shown: usize = found.iter().map(|block| block.len() - 1).sum();
+        let all = arms.columns.iter().filter(|column| !column.detail);
+        assert_eq!(shown, all.count() - 1);
     }
 
     #[test]

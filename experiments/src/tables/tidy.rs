@@ -4,7 +4,7 @@
 //! Deliberately holds neither notes nor captions, which are no observations:
 //! `comparison.md` and the report have them.
 
-use crate::comparison::{ArmFigures, Comparison, Contrast, Estimate, Measure, Verdict};
+use crate::comparison::{ArmFigures, Comparison, Contrast, Estimate, Measure, Scope, Verdict};
 
 use super::format::{self, Quantity};
 use super::layout;
@@ -34,6 +34,18 @@ pub(super) struct Row<'a> {
     pub(super) effect_size: Option<f64>,
     pub(super) smallest_effect: Option<f64>,
     pub(super) verdict: &'a str,
+    /// What it can be said of, where that is less than trainings like these.
+    pub(super) scope: &'a str,
+    /// Of a question: its name, when it was asked, the answer, and the corrected p values.
+    pub(super) question: &'a str,
+    pub(super) asked: &'a str,
+    pub(super) answer: &'a str,
+    pub(super) p_holm: Option<f64>,
+    pub(super) p_equivalence_holm: Option<f64>,
+    /// Trainings behind a difference.
+    pub(super) trainings: Option<usize>,
+    /// Samples an item that a correlation would be observed with.
+    pub(super) samples: Option<usize>,
     pub(super) shown: String,
     pub(super) why_undefined: &'a str,
 }
@@ -49,7 +61,7 @@ pub(super) enum Column {
 }
 
 /// The columns by name, in their order.
-pub(super) static COLUMNS: [(&str, Column); 18] = [
+pub(super) static COLUMNS: [(&str, Column); 26] = [
     ("kind", Column::Text(|row| row.kind)),
     ("arm", Column::Text(|row| row.arm)),
     ("against", Column::Text(|row| row.against)),
@@ -68,6 +80,17 @@ pub(super) static COLUMNS: [(&str, Column); 18] = [
     ("verdict", Column::Text(|row| row.verdict)),
     ("shown", Column::Text(|row| &row.shown)),
     ("why_undefined", Column::Text(|row| row.why_undefined)),
+    ("scope", Column::Text(|row| row.scope)),
+    ("question", Column::Text(|row| row.question)),
+    ("asked", Column::Text(|row| row.asked)),
+    ("answer", Column::Text(|row| row.answer)),
+    ("p_holm", Column::Number(|row| row.p_holm)),
+    (
+        "p_equivalence_holm",
+        Column::Number(|row| row.p_equivalence_holm),
+    ),
+    ("trainings", Column::Count(|row| row.trainings)),
+    ("samples", Column::Count(|row| row.samples)),
 ];
 
 /// The columns of those names, in the order of [`COLUMNS`]; all where none is
@@ -90,6 +113,18 @@ pub(super) fn rows(comparison: &Comparison) -> Vec<Row<'_>> {
     let mut rows = Vec::new();
     for arm in &comparison.arms {
         of_arm(&mut rows, arm);
+    }
+    for answer in &comparison.answers {
+        rows.push(Row {
+            kind: "question",
+            question: &answer.asked.question.name,
+            asked: answer.asked.when.words(),
+            answer: answer.word(),
+            p_holm: answer.p_holm,
+            p_equivalence_holm: answer.p_equivalence_holm,
+            verdict: verdict(answer.verdict),
+            ..of_contrast(&answer.contrast)
+        });
     }
     for contrast in &comparison.contrasts {
         rows.push(of_contrast(contrast));
@@ -128,6 +163,8 @@ fn of_contrast(contrast: &Contrast) -> Row<'_> {
         effect_size: contrast.effect,
         smallest_effect: contrast.smallest_effect,
         verdict: verdict(contrast.verdict),
+        scope: scope(contrast.scope),
+        trainings: Some(contrast.trainings),
         ..Row::of(
             &contrast.arm,
             measure(contrast.measure),
@@ -198,19 +235,39 @@ fn of_arm<'a>(rows: &mut Vec<Row<'a>>, arm: &'a ArmFigures) {
                 shown: format::number(Some(ceiling), Quantity::Share),
                 ..Row::default()
             });
-            let share = layout::share_of_ceiling(task);
-            rows.push(Row {
+            let of_ceiling = [
+                (
+                    "alignment_unlimited_over_ceiling",
+                    layout::unlimited_over_ceiling(task),
+                    &task.alignment_unlimited,
+                ),
+                (
+                    "elasticity_over_ceiling_squared",
+                    layout::elasticity_over_ceiling(task),
+                    &task.elasticity,
+                ),
+            ];
+            rows.extend(of_ceiling.map(|(measure, value, of)| Row {
                 kind: "task",
                 arm: &arm.name,
                 task: &task.task,
-                measure: "alignment_over_ceiling",
-                value: share,
-                n: Some(task.alignment.n),
-                shown: format::number(share, Quantity::Signed),
-                why_undefined: task.alignment.why_undefined.as_deref().unwrap_or_default(),
+                measure,
+                value,
+                n: Some(of.n),
+                shown: format::number(value, Quantity::Signed),
+                why_undefined: of.why_undefined.as_deref().unwrap_or_default(),
                 ..Row::default()
-            });
+            }));
         }
+        let curve = task.curve.iter();
+        rows.extend(curve.map(|(k, r)| Row {
+            kind: "task",
+            arm: &arm.name,
+            task: &task.task,
+            samples: Some(*k as usize),
+            n: Some(task.alignment.n),
+            ..Row::of_number("alignment_at_samples", Some(*r), Quantity::Signed)
+        }));
     }
 }
 
@@ -254,6 +311,14 @@ fn verdict(verdict: Verdict) -> &'static str {
         Verdict::Equivalent => "equivalent",
         Verdict::Unresolved => "unresolved",
         Verdict::Undefined => "undefined",
+    }
+}
+
+fn scope(scope: Scope) -> &'static str {
+    match scope {
+        Scope::Trainings => "",
+        Scope::ThisAgainst => "this_against",
+        Scope::ThisTraining => "this_training",
     }
 }
 

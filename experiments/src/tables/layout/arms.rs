@@ -28,7 +28,6 @@ pub(super) fn measures(comparison: &Comparison) -> Table {
                 notes.estimate(&arm.accuracy, Quantity::Share),
                 notes.estimate(&arm.balanced_accuracy, Quantity::Share),
                 notes.estimate(&arm.tokens, Quantity::Amount),
-                notes.estimate(&arm.alignment_fisher, Quantity::Signed),
                 format!(
                     "{} of {}",
                     format::count(arm.truncated as u64),
@@ -41,8 +40,9 @@ pub(super) fn measures(comparison: &Comparison) -> Table {
     Table {
         id: "arms",
         title: "Arms",
-        caption: "Means over trainings and tasks, with 95 % intervals over both trainings and items. Elasticity is the primary \
-                  outcome."
+        caption: "Means over trainings and tasks, with 95 % intervals over trainings and items. Elasticity is the primary \
+                  outcome, r at unlimited samples the second. The observed r depends on the number of samples: read it \
+                  with the reliability beside it."
             .to_owned(),
         grouped_by: None,
         columns: vec![
@@ -56,22 +56,26 @@ pub(super) fn measures(comparison: &Comparison) -> Table {
             number_column(
                 "elasticity",
                 "By how many per cent spending rises where people take one per cent longer: Cov(c, h) / Var(h) of c, the \
-                 mean ln(1 + reasoning tokens), and h, the human mean ln(RT), over items. Noise does not bend it.",
+                 mean ln(1 + reasoning tokens), and h, the human mean ln(RT), over items. Sampling noise does not bend it.",
             ),
             number_column(
                 "r at unlimited samples",
-                "r over the square root of its reliability: what r would be with unlimited samples an item.",
+                "Observed r over the square root of its reliability, mean over tasks: what r would be with unlimited samples \
+                 an item. Undefined below a reliability of 0.10.",
             ),
             number_column(
                 "reliability",
-                "Share of the variance of item means that is not sampling noise.",
+                "Share of the variance of the items' mean costs that is not sampling noise, mean over tasks.",
             ),
             number_column(
-                "r",
+                "observed r",
                 "Mean over tasks of the Pearson correlations of c and h, as observed with these samples. Noise pulls it \
                  towards 0.",
             ),
-            number_column("accuracy", "Share of samples that are right, mean over tasks."),
+            number_column(
+                "accuracy",
+                "Share of right samples among those that came to an end, mean over tasks.",
+            ),
             number_column(
                 "balanced accuracy",
                 "Mean over the expected answers of the accuracy on each, mean over tasks. With two possible answers a \
@@ -81,10 +85,6 @@ pub(super) fn measures(comparison: &Comparison) -> Table {
                 "reasoning tokens",
                 "Mean over items of the items' mean reasoning tokens, mean over tasks.",
             ),
-            detail(number_column(
-                "Fisher-z mean r",
-                "As Hu et al. report beside r: the same correlations averaged as Fisher z and transformed back.",
-            )),
             number_column("cut off", "Samples that the token cap cut off, of all samples."),
         ],
         rows,

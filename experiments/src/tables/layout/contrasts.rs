@@ -6,14 +6,41 @@ use super::{
     Cell, Column, Footnotes, Row, Table, detail, fairness, format, measure_name, name_column,
     number_column,
 };
-use super::{Quantity, scope, task_names, verdict};
+use super::{Quantity, is_asked, scope, task_names, verdict};
 
-/// Contrasts over tasks.
+/// Questions that are named in a caption; of more it says how many.
+const NAMES: usize = 6;
+
+/// How a verdict is come by.
+const RULE: &str = "A difference lies below or above 0 where its 95 % interval leaves 0 out, else is equivalent where its \
+     90 % interval lies within the smallest effect of interest, else is unresolved. Interval, p and verdict are of one \
+     test, and none is corrected for the number of contrasts.";
+
+/// What stands in the table.
+const OTHERS: &str = "Every other difference stands here and is exploratory.";
+
+/// Which differences are questions, and so not exploratory.
+fn asked_before(comparison: &Comparison) -> String {
+    let names: Vec<&str> = (comparison.answers.iter())
+        .map(|answer| answer.asked.question.name.as_str())
+        .collect();
+    match names.as_slice() {
+        [] => "No question was asked, so every difference between arms is exploratory.".to_owned(),
+        [only] => format!("The question, {only}, is answered above. {OTHERS}"),
+        [first @ .., last] if names.len() <= NAMES => format!(
+            "The questions ({} and {last}) are answered above. {OTHERS}",
+            first.join(", ")
+        ),
+        _ => format!("The {} questions are answered above. {OTHERS}", names.len()),
+    }
+}
+
+/// Contrasts over tasks, but for those that a question asks of.
 pub(super) fn contrasts(comparison: &Comparison) -> Table {
     let mut notes = Footnotes::default();
-    let rows = comparison
-        .contrasts
-        .iter()
+    let contrasts = comparison.contrasts.iter();
+    let rows = contrasts
+        .filter(|contrast| !is_asked(comparison, contrast))
         .map(|contrast| Row {
             group: None,
             cells: cells(comparison, contrast, &mut notes),
@@ -21,11 +48,8 @@ pub(super) fn contrasts(comparison: &Comparison) -> Table {
         .collect();
     Table {
         id: "contrasts",
-        title: "Contrasts",
-        caption: "Differences between arms over the same items, each with its verdict against the smallest effect of \
-                  interest: below or above 0 where the 95 % interval leaves 0 out, else equivalent where the 90 % \
-                  interval lies within that effect, else unresolved. Interval, p and verdict are of one test."
-            .to_owned(),
+        title: "Contrasts, exploratory",
+        caption: format!("{} {RULE}", asked_before(comparison)),
         grouped_by: None,
         columns: columns(),
         rows,
@@ -53,8 +77,9 @@ pub(super) fn by_task(comparison: &Comparison) -> Table {
     }
     Table {
         id: "task-contrasts",
-        title: "Contrasts by task",
-        caption: "The same differences on each task alone; no question is answered by one task."
+        title: "Contrasts by task, exploratory",
+        caption: "The same differences on each task alone, those in what was asked among them: exploratory, since no \
+                  question is answered by one task."
             .to_owned(),
         grouped_by: Some("task"),
         columns: columns(),
@@ -108,6 +133,7 @@ fn cells(comparison: &Comparison, contrast: &Contrast, notes: &mut Footnotes) ->
         effect,
         smallest,
         said.into(),
+        format::count(contrast.trainings as u64).into(),
         format::count(contrast.difference.n as u64).into(),
     ]
 }
@@ -134,7 +160,7 @@ fn columns() -> Vec<Column> {
         detail(number_column(
             "smallest effect",
             "The smallest effect of interest: 0.10 in elasticity and r, 0.05 in accuracies, 10 % of the second arm's \
-             tokens, unless a question names another.",
+             tokens.",
         )),
         name_column(
             "verdict",
@@ -142,6 +168,10 @@ fn columns() -> Vec<Column> {
              (a student against its teacher) are yes below 0, no (opposite) above 0, no (equivalent) where the \
              difference is too small to matter.",
         ),
+        detail(number_column(
+            "trainings",
+            "Trainings behind the difference.",
+        )),
         detail(number_column("n", "Items behind the difference.")),
     ]
 }

@@ -1,10 +1,10 @@
 //! What training did to an arm's tokens, and how like its teacher a student looks.
 
-use crate::comparison::further::{Inflation, LineFigures};
-use crate::comparison::{Comparison, Measure};
+use crate::comparison::further::Inflation;
+use crate::comparison::{Answer, Comparison, Contrast, Measure, Verdict};
 
-use super::{ARM, Footnotes, Quantity, Row, Table, detail, format};
-use super::{name_column, number_column, verdict};
+use super::{ARM, Footnotes, Quantity, Row, Table, answers::asked_of, detail, format};
+use super::{name_column, number_column, verdict_word};
 
 /// Each trained arm's tokens on its base's.
 pub(super) fn inflation(comparison: &Comparison) -> Table {
@@ -50,52 +50,21 @@ pub(super) fn inflation(comparison: &Comparison) -> Table {
     }
 }
 
-/// The same as the paper reports it, over all items or tasks at once.
-pub(super) fn as_published(comparison: &Comparison) -> Table {
-    let mut notes = Footnotes::default();
-    let rows = comparison
-        .further
-        .inflation
-        .iter()
-        .flat_map(|found| lines(found, &mut notes))
-        .collect();
-    Table {
-        id: "inflation-published",
-        title: "Token inflation as Hu et al. report it",
-        caption: "The paper's lines, for the reproduction: by least squares over all items at once, so that differences \
-                  between tasks and noise in the base's means enter the slope."
-            .to_owned(),
-        grouped_by: Some("arms"),
-        columns: vec![
-            name_column(
-                "line",
-                "tokens: the arm's reasoning tokens on the base's, over items. tokens / accuracy: the arm's inverse \
-                 efficiency index (a task's mean tokens over its accuracy) on the base's, over tasks.",
-            ),
-            number_column("slope", "Change in the first for one unit of the second."),
-            number_column("intercept", "The first where the second is 0."),
-            number_column("R\u{b2}", "Share of the first's variance that the line explains."),
-        ],
-        rows,
-        footnotes: notes.0,
-        aside: true,
-    }
-}
-
-fn lines(found: &Inflation, notes: &mut Footnotes) -> [Row; 2] {
-    let mut row = |name: &str, line: &LineFigures| Row {
-        group: Some(format!("{} on {}", found.arm, found.against)),
-        cells: vec![
-            name.into(),
-            notes.estimate(&line.slope, Quantity::Ratio),
-            notes.estimate(&line.intercept, Quantity::SignedAmount),
-            notes.estimate(&line.r2, Quantity::Share),
-        ],
-    };
-    [
-        row("tokens", &found.tokens),
-        row("tokens / accuracy", &found.iei),
-    ]
+/// The answer to the question that was asked of a contrast, else what its own test says.
+fn collapsed(comparison: &Comparison, contrast: &Contrast) -> String {
+    let same = |answer: &&Answer| answer.contrast.arm == contrast.arm;
+    let asked = asked_of(comparison, contrast).find(same);
+    let said = asked.map_or_else(
+        || verdict_word(contrast),
+        |answer| match answer.verdict {
+            Verdict::Below => "yes",
+            Verdict::Above => "no (opposite)",
+            Verdict::Equivalent => "no (equivalent)",
+            Verdict::Unresolved => "unresolved",
+            Verdict::Undefined => format::UNDEFINED,
+        },
+    );
+    said.to_owned()
 }
 
 /// Each student's token counts beside its teacher's, and what became of its alignment.
@@ -111,9 +80,13 @@ pub(super) fn surface(comparison: &Comparison) -> Table {
             });
             let (difference, answer) = collapse.map_or_else(
                 || (format::UNDEFINED.into(), format::UNDEFINED.to_owned()),
-                |c| (notes.estimate(&c.difference, Quantity::Signed), verdict(c)),
+                |c| {
+                    (
+                        notes.estimate(&c.difference, Quantity::Signed),
+                        collapsed(comparison, c),
+                    )
+                },
             );
-            let answer = answer.rsplit(": ").next().unwrap_or_default().to_owned();
             Row {
                 group: None,
                 cells: vec![
@@ -153,12 +126,13 @@ pub(super) fn surface(comparison: &Comparison) -> Table {
                 "The same of the teacher's even samples against its odd ones, which is what equal distributions give.",
             ),
             number_column(
-                "elasticity",
-                "Student minus teacher, as among the contrasts.",
+                "difference in elasticity",
+                "Student minus teacher, with its 95 % interval over trainings and items.",
             ),
             name_column(
                 "collapse",
-                "Functional alignment collapse, as among the contrasts.",
+                "Functional alignment collapse: whether the student lies below, as answered where it was asked, else as among the \
+                 contrasts.",
             ),
         ],
         rows,

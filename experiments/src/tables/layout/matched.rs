@@ -40,7 +40,7 @@ pub(super) fn matched(comparison: &Comparison) -> Table {
         id: "matched",
         title: "Matched budgets",
         caption: "What the first arm spent over what the second spent, and what is known of the two at equal budget. \
-                  Nothing is interpolated: an alignment that no run evaluated at that budget is undefined."
+                  Nothing is interpolated: an elasticity that no run evaluated at that budget is undefined."
             .to_owned(),
         grouped_by: None,
         columns: vec![
@@ -50,8 +50,8 @@ pub(super) fn matched(comparison: &Comparison) -> Table {
             number_column("FLOPs", "Ratio of floating-point operations."),
             detail(number_column("seconds", "Ratio of wall-clock seconds.")),
             number_column(
-                "alignment at matched FLOPs",
-                "The difference in alignment where the FLOPs of the two lie within 10 % of each other, else undefined.",
+                "elasticity at matched FLOPs",
+                "The difference in elasticity where the FLOPs of the two lie within 10 % of each other, else undefined.",
             ),
             detail(number_column(
                 "at tokens",

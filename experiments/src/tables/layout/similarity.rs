@@ -6,42 +6,49 @@ use crate::comparison::{Comparison, Estimate};
 
 use super::{Cell, Column, Footnotes, Quantity, Row, Table, format, name_column};
 
-/// Every arm, and people, with every other.
-///
-/// The matrix is symmetric and 1 on its diagonal, so only what lies under it is shown.
+/// Every arm, and people, with every other: observed below the diagonal, free of noise above it.
 pub(super) fn similarity(comparison: &Comparison) -> Table {
     let found = &comparison.further.similarity;
     let mut notes = Footnotes::default();
-    let last = found.names.len().saturating_sub(1);
     let mut columns = vec![name_column(
         "model",
         "An arm, or the people behind the human times.",
     )];
-    columns.extend(found.names.iter().take(last).map(|name| Column {
+    columns.extend(found.names.iter().map(|name| Column {
         header: Cow::Owned(name.clone()),
-        definition: "Pearson correlation with this fingerprint, with Fisher's 95 % interval.",
+        definition: "Pearson correlation with this fingerprint, with its 95 % interval over trainings and items.",
         numeric: true,
         detail: false,
     }));
-    let rows = found.names.iter().zip(&found.matrix).enumerate().skip(1);
-    let rows = rows.map(|(at, (name, values))| {
+    let cells = |(at, name): (usize, &String)| {
         let mut cells = vec![Cell::from(name.as_str())];
-        cells.extend(
-            values
-                .iter()
-                .take(at)
-                .map(|value| shaded(value, &mut notes)),
-        );
-        cells.resize(last + 1, Cell::default());
+        for column in 0..found.names.len() {
+            let of = if column > at {
+                &found.corrected
+            } else {
+                &found.matrix
+            };
+            let value = of.get(at).and_then(|row| row.get(column));
+            cells.push(value.map_or_else(Cell::default, |value| shaded(value, &mut notes)));
+        }
         Row { group: None, cells }
-    });
+    };
+    // One fingerprint has nothing to be like.
+    let names = found
+        .names
+        .iter()
+        .enumerate()
+        .filter(|_| found.names.len() > 1);
     Table {
-        rows: rows.collect(),
+        rows: names.map(cells).collect(),
         id: "similarity",
         title: "Similarity of fingerprints",
         caption: format!(
             "How alike the arms, and people, spread their effort over {} items that all arms share. A fingerprint is \
-             the cost of each item, standardized within its task (population standard deviation).",
+             the cost of each item, standardized within its task. Below the diagonal stands the correlation of one's \
+             even samples with the other's odd ones, training by training; on it, how well the halves of one arm agree; \
+             above it, the correlation over the square root of both agreements, free of sampling noise. People's own \
+             noise stays in.",
             format::count(found.items as u64)
         ),
         grouped_by: None,
@@ -64,13 +71,15 @@ mod tests {
     use crate::fixture;
 
     #[test]
-    fn the_triangle_holds_each_pair_once() {
+    fn the_observed_stands_below_the_diagonal_and_the_corrected_above() {
         let comparison = fixture::comparison();
         let table = similarity(&comparison);
-        let names = &comparison.further.similarity.names;
-        let shown = table.rows.iter().flat_map(|row| &row.cells[1..]);
-        let pairs = shown.filter(|cell| !cell.text.is_empty()).count();
-        assert_eq!(pairs, names.len() * (names.len() - 1) / 2);
+        let found = &comparison.further.similarity;
+        let shown = |row: usize, column: usize| table.rows[row].cells[column + 1].text.clone();
+        let written = |value: &Estimate| format::estimate(value, Quantity::Signed);
+        assert_eq!(shown(2, 1), written(&found.matrix[2][1]));
+        assert_eq!(shown(1, 2), written(&found.corrected[1][2]));
+        assert_ne!(shown(2, 1), shown(1, 2));
         let human = table.rows.last().unwrap();
         assert_eq!(human.cells[0].text, "human");
         // The base never varies, so nothing is known of its likeness to people.

@@ -59,11 +59,11 @@ fn answer_columns() -> Vec<Column> {
         number_column("items", "Evaluated items that have a human time."),
         number_column(
             "accuracy",
-            "Share of samples that are right, truncated ones left out.",
+            "Share of right samples among those that came to an end.",
         ),
         number_column(
-            "truncated as wrong",
-            "Accuracy with truncated samples counted as wrong.",
+            "cut off as wrong",
+            "Accuracy with samples that the token cap cut off counted as wrong.",
         ),
         number_column(
             "balanced accuracy",
@@ -76,19 +76,27 @@ fn answer_columns() -> Vec<Column> {
     ]
 }
 
+/// Numbers of samples whose r a table shows.
+const SAMPLES: [u32; 4] = [1, 4, 16, 64];
+
 /// Alignment of each arm with people on each task.
 ///
-/// The two columns of the ceiling stand there only where some task has one; a note says where none has.
+/// The columns of the ceiling stand there only where some task has one; a note says where none has.
 pub(super) fn alignment(comparison: &Comparison) -> Table {
     let mut notes = Footnotes::default();
     let ceilings = by_task(comparison).any(|(_, task)| task.ceiling.is_some());
     let rows = by_task(comparison)
         .map(|(arm, task)| {
-            let r = notes.estimate(&task.alignment, Quantity::Signed);
-            let mut cells = vec![arm.name.as_str().into(), r];
+            let mut cells = vec![
+                arm.name.as_str().into(),
+                notes.estimate(&task.elasticity, Quantity::Signed),
+                notes.estimate(&task.alignment_unlimited, Quantity::Signed),
+                notes.estimate(&task.reliability, Quantity::Share),
+                notes.estimate(&task.alignment, Quantity::Signed),
+            ];
+            cells.extend(SAMPLES.map(|k| at_samples(task, k, &mut notes)));
             if ceilings {
-                let of = over_ceiling(task, cells[1].mark.clone(), &mut notes);
-                cells.extend(of);
+                cells.extend(over_ceiling(task, &mut notes));
             }
             cells.push(notes.estimate(&task.spearman, Quantity::Signed));
             cells.push(notes.estimate(&task.partial, Quantity::Signed));
@@ -101,7 +109,9 @@ pub(super) fn alignment(comparison: &Comparison) -> Table {
     Table {
         id: "task-alignment",
         title: "Alignment by task",
-        caption: "How far each arm's reasoning length follows human time over the items of a task."
+        caption: "How far each arm's reasoning length follows human time over the items of a task: the elasticity, what r \
+                  would be with unlimited samples, and the r observed with its reliability. r(k) is what would be observed \
+                  with k samples an item; two arms are alike in it only at like noise."
             .to_owned(),
         grouped_by: Some("task"),
         columns: alignment_columns(ceilings),
@@ -111,18 +121,58 @@ pub(super) fn alignment(comparison: &Comparison) -> Table {
     }
 }
 
+/// r(k), or why there is none.
+fn at_samples(task: &TaskFigures, k: u32, notes: &mut Footnotes) -> Cell {
+    let value = task.curve.iter().find(|(at, _)| *at == k).map(|(_, r)| *r);
+    let why = task.alignment.why_undefined.as_deref();
+    let why = why.or(task.reliability.why_undefined.as_deref());
+    Cell {
+        mark: value.is_none().then(|| {
+            notes.mark(Some(
+                why.unwrap_or("the reliability of one training is not above 0"),
+            ))
+        }),
+        ..format::number(value, Quantity::Signed).into()
+    }
+}
+
 fn alignment_columns(ceilings: bool) -> Vec<Column> {
+    let at = |header, definition| number_column(header, definition);
     let mut columns = vec![
         ARM,
         number_column(
-            "alignment r",
-            "Pearson correlation of the model's mean ln(1 + reasoning tokens) and the human mean ln(RT) over items.",
+            "elasticity",
+            "By how many per cent spending rises where people take one per cent longer: Cov(c, h) / Var(h) of c, the mean \
+             ln(1 + reasoning tokens), and h, the human mean ln(RT), over items.",
         ),
+        number_column(
+            "r at unlimited samples",
+            "Observed r over the square root of its reliability; undefined below a reliability of 0.10.",
+        ),
+        number_column(
+            "reliability",
+            "Share of the variance of the items' mean costs that is not sampling noise.",
+        ),
+        number_column(
+            "observed r",
+            "Pearson correlation of c and h over items, as observed with these samples.",
+        ),
+        at(
+            "r(1)",
+            "r as it would be observed with one sample an item; mean over trainings.",
+        ),
+        at("r(4)", "The same with 4."),
+        at("r(16)", "The same with 16."),
+        at("r(64)", "The same with 64."),
     ];
     if ceilings {
         columns.push(number_column(
             "r / ceiling",
-            "Alignment divided by the noise ceiling.",
+            "r at unlimited samples over the noise ceiling: what r would be without people's noise either.",
+        ));
+        columns.push(number_column(
+            "elasticity / ceiling\u{b2}",
+            "The elasticity over the square of the noise ceiling, which is how far people's noise pulls it towards 0.",
         ));
         columns.push(number_column(
             "ceiling",
@@ -130,19 +180,19 @@ fn alignment_columns(ceilings: bool) -> Vec<Column> {
              over subjects.",
         ));
     }
-    columns.push(number_column(
+    columns.push(detail(number_column(
         "Spearman",
-        "Rank correlation of the same two costs.",
-    ));
-    columns.push(number_column(
+        "Rank correlation of c and h, as observed.",
+    )));
+    columns.push(detail(number_column(
         "partial r",
-        "Pearson correlation of the same two costs with ln(prompt tokens) held constant.",
-    ));
+        "Pearson correlation of c and h with ln(prompt tokens) held constant, as observed.",
+    )));
     columns
 }
 
-/// r over the ceiling, and the ceiling itself; where one is missing, why.
-fn over_ceiling(task: &TaskFigures, mark_of_r: Option<String>, notes: &mut Footnotes) -> [Cell; 2] {
+/// r over the ceiling, elasticity over its square, and the ceiling itself; where one is missing, why.
+fn over_ceiling(task: &TaskFigures, notes: &mut Footnotes) -> [Cell; 3] {
     let mut ceiling = Cell::from(format::number(task.ceiling, Quantity::Share));
     if task.ceiling.is_none() {
         ceiling.mark = Some(notes.mark(Some(
@@ -152,17 +202,22 @@ fn over_ceiling(task: &TaskFigures, mark_of_r: Option<String>, notes: &mut Footn
     if task.ceiling.is_some_and(|c| c <= 0.0) {
         ceiling.mark = Some(notes.mark(Some("nothing can be divided by a noise ceiling of 0")));
     }
-    let mut over = Cell::from(format::number(share_of_ceiling(task), Quantity::Signed));
-    if over.text == format::UNDEFINED {
-        let missing = task
-            .alignment
-            .value
-            .is_none()
-            .then_some(mark_of_r)
-            .flatten();
-        over.mark = missing.or_else(|| ceiling.mark.clone());
-    }
-    [over, ceiling]
+    let mut over = |value: Option<f64>, of: &Estimate| {
+        let mut cell = Cell::from(format::number(value, Quantity::Signed));
+        if cell.text == format::UNDEFINED {
+            let why = of
+                .value
+                .is_none()
+                .then(|| notes.mark(of.why_undefined.as_deref()));
+            cell.mark = why.or_else(|| ceiling.mark.clone());
+        }
+        cell
+    };
+    [
+        over(unlimited_over_ceiling(task), &task.alignment_unlimited),
+        over(elasticity_over_ceiling(task), &task.elasticity),
+        ceiling,
+    ]
 }
 
 /// What answering always the same scores.
@@ -201,10 +256,16 @@ pub(super) fn constant_answers(comparison: &Comparison) -> Table {
     }
 }
 
-/// r over the ceiling, where both are defined.
-pub(in crate::tables) fn share_of_ceiling(task: &TaskFigures) -> Option<f64> {
+/// r at unlimited samples over the ceiling, where both are defined.
+pub(in crate::tables) fn unlimited_over_ceiling(task: &TaskFigures) -> Option<f64> {
     let ceiling = task.ceiling.filter(|c| *c > 0.0)?;
-    Some(task.alignment.value? / ceiling)
+    Some(task.alignment_unlimited.value? / ceiling)
+}
+
+/// Elasticity over the square of the ceiling, where both are defined.
+pub(in crate::tables) fn elasticity_over_ceiling(task: &TaskFigures) -> Option<f64> {
+    let ceiling = task.ceiling.filter(|c| *c > 0.0)?;
+    Some(task.elasticity.value? / ceiling.powi(2))
 }
 
 /// The inverse efficiency index of an arm on a task.

@@ -51,7 +51,7 @@ pub(super) fn rows<'a>(rows: &mut Vec<Row<'a>>, comparison: &'a Comparison) {
             share("validation_accuracy_against", pair.accuracy_against),
             Row::of(
                 &pair.arm,
-                "alignment_at_matched_flops",
+                "elasticity_at_matched_flops",
                 &pair.alignment,
                 Quantity::Signed,
             ),
