@@ -18,7 +18,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 START, END = "<!-- results -->", "<!-- end of results -->"
-PICTURES = ["bars-alignment.svg", "bars-accuracy.svg"]
+PICTURES = ["bars-elasticity.svg", "r-by-samples.svg"]
 
 
 def section(markdown: str, title: str) -> str:

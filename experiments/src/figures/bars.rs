@@ -1,7 +1,10 @@
-//! Accuracy, balanced accuracy and alignment by arm, with interval whiskers.
+//! Elasticity, r at unlimited samples, accuracy and balanced accuracy by arm, with
+//! interval whiskers.
 //!
 //! The bars lie, so that arm names can be read at any width. An undefined
-//! value has no bar: the word stands in its place.
+//! value has no bar: the word stands in its place. What is had without any model
+//! is a line through all bars: what constant answers score, and how far
+//! people's times follow from what an item looks like.
 
 use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
@@ -15,11 +18,15 @@ use crate::tables::format::{self, Quantity};
 use crate::tables::layout;
 
 const WIDTH: u32 = 360;
-const TOP: i32 = 44;
+const TOP: i32 = 30;
 const ROW: i32 = 30;
 const BOTTOM: i32 = 26;
 /// Room for the value in words, right of the plot.
-const VALUES: i32 = 118;
+const VALUES: i32 = 130;
+/// Height of a line of the legend.
+const LINE: i32 = 16;
+/// Dashes and gaps that tell the lines apart, in pixels of the page; the last is as good as whole.
+const DASHES: [canvas::Dash; 3] = [(7, 4), (2, 3), (400, 1)];
 
 /// One figure a measure; none where there are no arms.
 pub fn figures(comparison: &Comparison) -> Vec<Figure> {
@@ -27,9 +34,10 @@ pub fn figures(comparison: &Comparison) -> Vec<Figure> {
         return Vec::new();
     }
     [
+        Measure::Elasticity,
+        Measure::AlignmentUnlimited,
         Measure::Accuracy,
         Measure::BalancedAccuracy,
-        Measure::Alignment,
     ]
     .map(|measure| figure(comparison, measure))
     .into()
@@ -39,8 +47,8 @@ fn figure(comparison: &Comparison, measure: Measure) -> Figure {
     let colors = Palette::of(comparison);
     let arms = &comparison.arms;
     let name = layout::measure_name(measure);
-    let reference = layout::best_constant(comparison, measure);
-    let definition = definition(measure, reference.is_some());
+    let references = references(comparison, measure);
+    let definition = definition(measure, &references);
     let stem = stem(&["bars", &name.replace(' ', "_")]);
     let values: Vec<String> = arms
         .iter()
@@ -49,23 +57,17 @@ fn figure(comparison: &Comparison, measure: Measure) -> Figure {
             format!("{} {shown}", arm.name)
         })
         .collect();
-    let title = capitalized(name);
+    let title = heading(name);
     let description = format!("{definition} {}.", values.join("; "));
     let label = Label {
         title: &format!("{title} by arm"),
         description: &description,
     };
-    let lows = arms
-        .iter()
-        .filter_map(|arm| estimate(arm, measure).low.or(estimate(arm, measure).value));
-    let low = match measure {
-        Measure::Alignment => (lows.fold(0.0, f64::min) * 4.0).floor() / 4.0,
-        _ => 0.0,
-    };
     let rows = arms.len() as f64;
+    let (low, high) = ends(arms, measure, &references);
     let x = Axis {
-        range: (low, 1.0),
-        ticks: ticks::linear(low, 1.0, 5),
+        range: (low, high),
+        ticks: ticks::linear(low, high, 5),
         name: String::new(),
     };
     let y = Axis {
@@ -79,25 +81,27 @@ fn figure(comparison: &Comparison, measure: Measure) -> Figure {
         .max()
         .unwrap_or(0);
     let left = (14 + 7 * longest.min(16) as i32).max(44);
-    let height = (TOP + ROW * arms.len() as i32 + BOTTOM) as u32;
+    // A legend of its own line each, under the title.
+    let top = TOP + LINE * references.len() as i32;
+    let height = (top + ROW * arms.len() as i32 + BOTTOM) as u32;
     let svg = canvas::svg((WIDTH, height), &label, |area| {
         canvas::text(area, &title, &canvas::bold(13.0), (2, 14), HPos::Left)?;
-        let mut chart = canvas::chart(area, &Margins(TOP, VALUES, BOTTOM, left), &x, &y)?;
-        if let Some(at) = reference {
-            let text = format!(
-                "best constant answer {}",
-                format::number(Some(at), Quantity::Share)
-            );
-            let place = chart.backend_coord(&(at, 0.0)).0 / SCALE;
-            let style = canvas::font(11.0, MUTED);
-            canvas::text(area, &text, &style, (place.max(72), TOP - 10), HPos::Center)?;
+        let mut chart = canvas::chart(area, &Margins(top, VALUES, BOTTOM, left), &x, &y)?;
+        for ((name, at), (dash, y)) in references.iter().zip(DASHES.into_iter().zip(0..)) {
+            let y = TOP + 3 + LINE * y;
+            let style = MUTED.stroke_width(3 * SCALE as u32 / 2);
+            canvas::dashes(area, (2, y), style, Some(dash))?;
+            let shown = format::number(Some(*at), Quantity::of(measure));
+            let text = canvas::shorten(&format!("{name} {shown}"), 48);
+            canvas::text(area, &text, &canvas::font(11.0, MUTED), (30, y), HPos::Left)?;
         }
         for (i, arm) in arms.iter().enumerate() {
             let value = estimate(arm, measure);
             let middle = i as f64 + 0.5;
-            row_text(area, arm, value, Quantity::of(measure), (i as i32, left))?;
+            let place = (left, top + ROW * i as i32 + ROW / 2);
+            row_text(area, arm, value, Quantity::of(measure), place)?;
             if let Some(v) = value.value.filter(|v| v.is_finite()) {
-                let corners = [(low.max(0.0), middle - 0.3), (v, middle + 0.3)];
+                let corners = [(0.0, middle - 0.3), (v, middle + 0.3)];
                 let bar = Rectangle::new(corners, colors.color(&arm.name).filled());
                 chart.draw_series([bar])?;
             }
@@ -110,10 +114,14 @@ fn figure(comparison: &Comparison, measure: Measure) -> Figure {
                 )?;
             }
         }
-        if let Some(at) = reference {
-            let line = MUTED.stroke_width(SCALE as u32);
-            let ends = [(at, 0.0), (at, rows)];
-            chart.draw_series(DashedLineSeries::new(ends, 4 * SCALE, 3 * SCALE, line))?;
+        if low < 0.0 {
+            let zero = [(0.0, 0.0), (0.0, rows)];
+            chart.draw_series(LineSeries::new(zero, MUTED.stroke_width(SCALE as u32)))?;
+        }
+        for ((_, at), (dash, gap)) in references.iter().zip(DASHES) {
+            let line = MUTED.stroke_width(3 * SCALE as u32 / 2);
+            let ends = [(*at, 0.0), (*at, rows)];
+            chart.draw_series(DashedLineSeries::new(ends, dash * SCALE, gap * SCALE, line))?;
         }
         Ok(())
     });
@@ -122,27 +130,70 @@ fn figure(comparison: &Comparison, measure: Measure) -> Figure {
         title: format!("{title} by arm"),
         definition,
         svg,
-        csv: table(arms, measure, reference),
+        csv: table(arms, measure, &references),
     }
 }
 
-fn table(arms: &[ArmFigures], measure: Measure, reference: Option<f64>) -> String {
+/// What is had without any model: its name and value.
+type Reference = (String, f64);
+
+/// What arms are read against, as many as there are dashes.
+fn references(comparison: &Comparison, measure: Measure) -> Vec<Reference> {
+    let mut found = match measure {
+        Measure::AlignmentUnlimited => layout::predictor_means(comparison),
+        _ => layout::best_constant(comparison, measure)
+            .map(|at| ("best constant answer".to_owned(), at))
+            .into_iter()
+            .collect(),
+    };
+    // Of many covariates the last stand for all: prompt length, and all of them fitted.
+    let more = found.len().saturating_sub(DASHES.len());
+    found.drain(..more);
+    found
+}
+
+/// The ends of the axis: 0 and 1, and further where a value lies beyond.
+fn ends(arms: &[ArmFigures], measure: Measure, references: &[Reference]) -> (f64, f64) {
+    let of_arms = arms.iter().flat_map(|arm| {
+        let found = estimate(arm, measure);
+        [found.low, found.value, found.high].into_iter().flatten()
+    });
+    let all: Vec<f64> = of_arms
+        .chain(references.iter().map(|(_, at)| *at))
+        .filter(|v| v.is_finite())
+        .collect();
+    let quarter = |v: f64| (v * 4.0).round() / 4.0;
+    let low = all.iter().copied().fold(0.0, f64::min);
+    let high = all.iter().copied().fold(0.0, f64::max);
+    match measure {
+        Measure::Accuracy | Measure::BalancedAccuracy => (0.0, 1.0),
+        _ => (
+            quarter(low - 0.124).min(0.0),
+            quarter(high + 0.124).max(0.25),
+        ),
+    }
+}
+
+fn table(arms: &[ArmFigures], measure: Measure, references: &[Reference]) -> String {
     let name = layout::measure_name(measure);
-    let mut table = Data::new("measure,arm,value,low,high,n,best_constant_answer,why_undefined");
+    let mut table = Data::new("measure,kind,name,value,low,high,n,why_undefined");
     for arm in arms {
         let estimate = estimate(arm, measure);
         let [value, low, high, why] = data::estimate(estimate);
-        let constant = data::number(reference);
         table.row(&[
             &name,
+            &"arm",
             &arm.name,
             &value,
             &low,
             &high,
             &estimate.n,
-            &constant,
             &why,
         ]);
+    }
+    for (of, at) in references {
+        let at = data::number(Some(*at));
+        table.row(&[&name, &"without a model", of, &at, &"", &"", &"", &""]);
     }
     table.csv()
 }
@@ -152,9 +203,8 @@ fn row_text(
     arm: &ArmFigures,
     value: &Estimate,
     quantity: Quantity,
-    (row, left): (i32, i32),
+    (left, y): (i32, i32),
 ) -> Drawn {
-    let y = TOP + ROW * row + ROW / 2;
     let name = canvas::shorten(&arm.name, 16);
     canvas::text(
         area,
@@ -179,9 +229,9 @@ fn estimate(arm: &ArmFigures, measure: Measure) -> &Estimate {
     }
 }
 
-fn definition(measure: Measure, reference: bool) -> String {
+fn definition(measure: Measure, references: &[Reference]) -> String {
     let mut text = match measure {
-        Measure::Accuracy => "Share of right samples, mean over tasks, samples that were cut off left out.",
+        Measure::Accuracy => "Share of right samples among those that came to an end, mean over tasks.",
         Measure::BalancedAccuracy => {
             "Mean over the expected answers of the accuracy on each, mean over tasks."
         }
@@ -193,25 +243,34 @@ fn definition(measure: Measure, reference: bool) -> String {
             "r over the square root of its reliability, which is what it would be with unlimited samples; mean over tasks."
         }
         Measure::Alignment => {
-            "Mean over tasks of the Pearson correlation between ln(1 + reasoning tokens) and human mean ln(RT) over items."
+            "Mean over tasks of the Pearson correlation between ln(1 + reasoning tokens) and human mean ln(RT) over items, \
+             as observed."
         }
         Measure::Tokens => "Mean reasoning tokens, mean over tasks.",
     }
     .to_owned();
-    text.push_str(" Whiskers are 95 % intervals.");
-    if reference {
-        text.push_str(
-            " The dashed line is what the best constant answer of each task scores without any model, mean over tasks.",
-        );
+    text.push_str(" Whiskers are 95 % intervals over trainings and items.");
+    if references.is_empty() {
+        return text;
     }
+    text.push_str(match measure {
+        Measure::AlignmentUnlimited => {
+            " Lines through the bars are what follows people's times without any model, mean over tasks: covariates that every task \
+             has, the length of the prompt, and all covariates fitted to these items. An arm that does not lie above \
+             prompt length has shown nothing that length does not."
+        }
+        _ => " The dashed line is what the best constant answer of each task scores without any model, mean over tasks.",
+    });
     text
 }
 
-fn capitalized(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map_or(String::new(), |first| {
-        first.to_uppercase().collect::<String>() + chars.as_str()
-    })
+/// A measure's name at the beginning of a title; r is never a capital.
+fn heading(name: &str) -> String {
+    if name.starts_with("r ") {
+        name.to_owned()
+    } else {
+        layout::capitalized(name)
+    }
 }
 
 #[cfg(test)]
@@ -242,10 +301,10 @@ mod tests {
     }
 
     #[test]
-    fn a_negative_alignment_has_a_bar_left_of_zero() {
+    fn a_negative_elasticity_has_a_bar_left_of_zero() {
         let mut comparison = fixture::comparison();
         for (arm, value) in [(2, 0.4), (3, -0.2)] {
-            comparison.arms[arm].alignment = Estimate {
+            comparison.arms[arm].elasticity = Estimate {
                 value: Some(value),
                 low: Some(value - 0.1),
                 high: Some(value + 0.1),
@@ -253,7 +312,7 @@ mod tests {
                 ..Estimate::default()
             };
         }
-        let svg = figure(&comparison, Measure::Alignment).svg;
+        let svg = figure(&comparison, Measure::Elasticity).svg;
         let positive = bar_widths(&svg, "#D55E00")[0];
         let negative = bar_widths(&svg, "#0072B2")[0];
         assert!(
@@ -265,18 +324,34 @@ mod tests {
     #[test]
     fn the_data_are_the_estimates_unrounded() {
         let comparison = fixture::comparison();
-        let rows = data::parse(&figure(&comparison, Measure::Alignment).csv);
-        assert_eq!(rows.len(), 1 + comparison.arms.len());
-        assert_eq!(rows[1][1..6], ["base", "", "", "", "18"]);
+        let rows = data::parse(&figure(&comparison, Measure::AlignmentUnlimited).csv);
+        // One predictor is defined on both tasks.
+        assert_eq!(rows.len(), 1 + comparison.arms.len() + 1);
+        assert_eq!(rows[1][2..7], ["base", "", "", "", "18"]);
         assert_eq!(rows[1][7], "no task has a defined alignment");
-        let grpo: f64 = rows[4][2].parse().unwrap();
-        assert_eq!(Some(grpo), comparison.arms[3].alignment.value);
+        let grpo: f64 = rows[4][3].parse().unwrap();
+        assert_eq!(Some(grpo), comparison.arms[3].alignment_unlimited.value);
+        assert_eq!(rows[5][1..3], ["without a model", "all covariates, fitted"]);
     }
 
     #[test]
     fn an_undefined_value_has_a_word_and_no_bar() {
-        let svg = figure(&fixture::comparison(), Measure::Alignment).svg;
+        let svg = figure(&fixture::comparison(), Measure::AlignmentUnlimited).svg;
         assert!(bar_widths(&svg, "#878787").is_empty());
         assert!(svg.contains("undefined"));
+    }
+
+    #[test]
+    fn a_predictor_is_a_dashed_line_with_its_name() {
+        let mut comparison = fixture::comparison();
+        let svg = |comparison: &Comparison| figure(comparison, Measure::AlignmentUnlimited).svg;
+        assert!(svg(&comparison).contains("all covariates, fitted +0.60"));
+        comparison.further.trivial.clear();
+        assert!(!svg(&comparison).contains("fitted"));
+        assert!(
+            !figure(&comparison, Measure::AlignmentUnlimited)
+                .definition
+                .contains("Lines through")
+        );
     }
 }

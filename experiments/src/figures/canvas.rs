@@ -170,6 +170,25 @@ pub(super) fn text(
     Ok(())
 }
 
+/// Length of a dash and of the gap after it, in pixels of the page.
+pub(super) type Dash = (i32, i32);
+
+/// A sample of a line for a legend, 22 pixels long, whole or dashed.
+pub(super) fn dashes(
+    area: &Area<'_>,
+    (x, y): (i32, i32),
+    style: ShapeStyle,
+    dash: Option<Dash>,
+) -> Drawn {
+    let (dash, gap) = dash.unwrap_or((22, 0));
+    for from in (0..22).step_by((dash + gap) as usize) {
+        let to = (from + dash).min(22);
+        let ends = [from, to].map(|at| ((x + at) * SCALE, y * SCALE));
+        area.draw(&PathElement::new(ends, style))?;
+    }
+    Ok(())
+}
+
 /// Shortens a name that has no room, at its end.
 pub(super) fn shorten(name: &str, most: usize) -> String {
     if name.chars().count() <= most {

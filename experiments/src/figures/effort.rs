@@ -25,7 +25,7 @@ const LEFT: i32 = 56;
 
 /// How to read the figures.
 pub const EXPLANATION: &str = "Above, people's mean time on the items of a level, on a logarithmic axis; below, each arm's mean reasoning \
-     tokens on them, with 95 % intervals that resample items within the level. Arms stand side by side within a level. \
+     tokens on them, with 95 % intervals over trainings and the items of the level. Arms stand side by side within a level. \
      A level is the number at the end of an item's condition; very many levels are joined with their neighbours.";
 
 /// One figure a task that has levels.

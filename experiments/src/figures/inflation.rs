@@ -1,8 +1,9 @@
 //! What training did to the length of thinking: an arm's tokens against its
 //! base's, item by item, a figure for each arm.
 //!
-//! The line, its slope and R^2 are the comparison's. The constant multiplier is
-//! the ratio of the means of the points drawn: what the arm would spend if it
+//! The slope is the comparison's: within tasks, by split halves of the base, so that noise in the
+//! base's means does not flatten it. It has a line a task, through the task's mean. The constant
+//! multiplier is the ratio of the means of the points drawn: what the arm would spend if it
 //! thought longer by the same factor everywhere.
 
 use std::collections::HashMap;
@@ -22,10 +23,11 @@ const SIZE: (u32, u32) = (360, 330);
 const TOP: i32 = 66;
 
 /// How to read the figures.
-pub const EXPLANATION: &str = "Each point is an item: an arm's mean reasoning tokens against its base's. The solid line is the \
-     least-squares fit; the dashed one goes through 0 with the ratio of the two means over the points, a constant \
-     multiplier; on the dotted one the arm spends what its base spends. A constant multiplier alone leaves alignment as \
-     it was.";
+pub const EXPLANATION: &str = "Each point is an item: an arm's mean reasoning tokens against its base's. The solid lines, one a task \
+     through the task's mean, have the slope within tasks, with its 95 % interval over trainings and items; the base's \
+     even and odd samples are instruments for each other, so that a copy of the base gives 1 however noisy it is. The \
+     dashed line goes through 0 with the ratio of the two means over the points, a constant multiplier; on the dotted \
+     one the arm spends what its base spends. A constant multiplier alone leaves alignment as it was.";
 
 /// A figure for each arm that has a base, in the order of the comparison.
 pub fn figures(comparison: &Comparison) -> Vec<Figure> {
@@ -81,18 +83,17 @@ fn multiplier(points: &[Point<'_>]) -> Option<f64> {
 }
 
 fn figure(found: &Inflation, points: &[Point<'_>], color: RGBColor) -> Figure {
-    let line = &found.tokens;
     let title = format!("Tokens of {} against {}", found.arm, found.against);
-    let fit = line.slope.value.zip(line.intercept.value);
-    let shown = match fit {
+    let slope = found.slope.value.filter(|slope| slope.is_finite());
+    let shown = match slope {
         Some(_) => format!(
-            "slope {}, R\u{b2} {}",
-            format::estimate(&line.slope, Quantity::Ratio),
-            format::estimate(&line.r2, Quantity::Share)
+            "slope within tasks {}",
+            format::estimate(&found.slope, Quantity::Ratio)
         ),
         None => format!(
-            "no line: {}",
-            line.slope
+            "no slope: {}",
+            found
+                .slope
                 .why_undefined
                 .as_deref()
                 .unwrap_or(format::UNDEFINED)
@@ -106,19 +107,13 @@ fn figure(found: &Inflation, points: &[Point<'_>], color: RGBColor) -> Figure {
         ),
         None => "no multiplier: the base spends nothing".to_owned(),
     };
-    let mut definition = format!(
+    let definition = format!(
         "{} items. {EXPLANATION}",
         format::count(points.len() as u64)
     );
-    if fit.is_some() && line.slope.n != points.len() {
-        let all = format::count(line.slope.n as u64);
-        definition += " The fit is over ";
-        definition += &all;
-        definition += " items; those without a human time have no point.";
-    }
     let label = Label {
         title: &title,
-        description: &format!("{definition} Fit: {shown}. Dashed: {constant}."),
+        description: &format!("{definition} Solid: {shown}. Dashed: {constant}."),
     };
     let high = |values: &mut dyn Iterator<Item = f64>| values.fold(1.0, f64::max) * 1.05;
     let x = high(&mut points.iter().map(|p| p.base));
@@ -149,7 +144,8 @@ fn figure(found: &Inflation, points: &[Point<'_>], color: RGBColor) -> Figure {
         if let Some(ends) = times.and_then(|times| within(times, 0.0, x, y)) {
             chart.draw_series(dashed(ends, DASHED, strong))?;
         }
-        if let Some(ends) = fit.and_then(|(slope, at_zero)| within(slope, at_zero, x, y)) {
+        let lines = slope.into_iter().flat_map(|slope| lines(points, slope));
+        for ends in lines {
             chart.draw_series(LineSeries::new(ends, strong))?;
         }
         Ok(())
@@ -164,14 +160,12 @@ fn figure(found: &Inflation, points: &[Point<'_>], color: RGBColor) -> Figure {
 }
 
 type Ends = [(f64, f64); 2];
-/// Length of a dash and of the gap after it, in pixels of the page.
-type Dash = (i32, i32);
-const DASHED: Dash = (7, 4);
-const DOTTED: Dash = (2, 3);
+const DASHED: canvas::Dash = (7, 4);
+const DOTTED: canvas::Dash = (2, 3);
 
 fn dashed(
     ends: Ends,
-    (dash, gap): Dash,
+    (dash, gap): canvas::Dash,
     style: ShapeStyle,
 ) -> DashedLineSeries<std::array::IntoIter<(f64, f64), 2>, i32> {
     DashedLineSeries::new(ends, dash * SCALE, gap * SCALE, style)
@@ -182,15 +176,10 @@ fn key(
     area: &Area<'_>,
     (x, y): (i32, i32),
     style: ShapeStyle,
-    dash: Option<Dash>,
+    dash: Option<canvas::Dash>,
     text: &str,
 ) -> Drawn {
-    let (dash, gap) = dash.unwrap_or((22, 0));
-    for from in (0..22).step_by((dash + gap) as usize) {
-        let to = (from + dash).min(22);
-        let ends = [from, to].map(|at| ((x + at) * SCALE, y * SCALE));
-        area.draw(&PathElement::new(ends, style))?;
-    }
+    canvas::dashes(area, (x, y), style, dash)?;
     canvas::text(
         area,
         text,
@@ -198,6 +187,26 @@ fn key(
         (x + 28, y),
         HPos::Left,
     )
+}
+
+/// A line of a slope for each task, through the task's mean from its least base to its most, as far
+/// as the arm's tokens are not below 0.
+fn lines(points: &[Point<'_>], slope: f64) -> Vec<Ends> {
+    let mut tasks: Vec<&str> = points.iter().map(|p| p.task).collect();
+    tasks.dedup();
+    let of_task = |task: &str| {
+        let here: Vec<&Point<'_>> = points.iter().filter(|p| p.task == task).collect();
+        let n = here.len() as f64;
+        let x = here.iter().map(|p| p.base).sum::<f64>() / n;
+        let y = here.iter().map(|p| p.arm).sum::<f64>() / n;
+        let (least, most) = canvas::range(here.iter().map(|p| p.base), 0.0);
+        let top = here.iter().map(|p| p.arm).fold(0.0, f64::max);
+        within(slope, y - slope * x, most, top).map(|[from, to]| {
+            let kept = |(at, _): (f64, f64)| at.clamp(least, most);
+            [kept(from), kept(to)].map(|at| (at, y + slope * (at - x)))
+        })
+    };
+    tasks.into_iter().filter_map(of_task).collect()
 }
 
 /// The part of a line that lies in the plot from (0, 0) to (`right`, `top`).
@@ -238,8 +247,9 @@ mod tests {
         assert!(
             found[0]
                 .svg
-                .contains("slope 2.40 [2.10, 2.80], R\u{b2} 0.21 [0.11, 0.33]")
+                .contains("slope within tasks 2.55 [2.20, 2.90]")
         );
+        assert!(!found[0].svg.contains("2.40"));
         let rows = data::parse(&found[0].csv);
         assert_eq!(rows.len(), 1 + 18);
         let of = |arm: usize| comparison.arms[arm].tasks[0].points[3].tokens.to_string();
@@ -249,11 +259,31 @@ mod tests {
     #[test]
     fn a_line_that_is_not_there_is_said_and_not_drawn() {
         let mut comparison = fixture::comparison();
-        let line = &mut comparison.further.inflation[0].tokens;
-        line.slope.value = None;
-        line.slope.why_undefined = Some("no variance in base tokens".to_owned());
+        let slope = &mut comparison.further.inflation[0].slope;
+        slope.value = None;
+        slope.why_undefined = Some("no variance in base tokens".to_owned());
         let svg = &figures(&comparison)[0].svg;
-        assert!(svg.contains("no line: no variance in base tokens"));
+        assert!(svg.contains("no slope: no variance in base tokens"));
+    }
+
+    #[test]
+    fn each_task_has_a_line_of_the_slope_through_its_mean() {
+        let point = |task, base, arm| Point {
+            task,
+            item_id: "a",
+            base,
+            arm,
+        };
+        let points = [
+            point("t", 1.0, 3.0),
+            point("t", 3.0, 7.0),
+            point("u", 2.0, 10.0),
+            point("u", 4.0, 12.0),
+        ];
+        let found = lines(&points, 2.0);
+        assert_eq!(found[0], [(1.0, 3.0), (3.0, 7.0)]);
+        // The second is cut at its highest point.
+        assert_eq!(found[1], [(2.0, 9.0), (3.5, 12.0)]);
     }
 
     #[test]

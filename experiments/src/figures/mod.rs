@@ -1,4 +1,4 @@
-//! Figures as SVG: bars, differences, scatter and learning curves.
+//! Figures as SVG: bars, r by samples, differences, scatter and learning curves.
 //!
 //! Each figure is a small SVG of its own, so that a page can lay many of them
 //! out and reflow them; none draws a grid of panels. Colours come from
@@ -23,6 +23,7 @@ mod metrics;
 pub mod palette;
 pub mod pareto;
 pub mod rewards;
+pub mod samples;
 pub mod scatter;
 pub mod similarity;
 mod ticks;
@@ -45,6 +46,7 @@ pub struct Figure {
 /// Every figure of a comparison, each with a file name of its own.
 pub fn all(comparison: &Comparison) -> Vec<Figure> {
     let mut figures = bars::figures(comparison);
+    figures.extend(samples::figure(comparison));
     figures.extend(forest::figures(comparison));
     figures.extend(
         scatter::figures(comparison)
@@ -117,9 +119,9 @@ mod tests {
     #[test]
     fn every_figure_is_labelled_and_well_formed() {
         let figures = all(&fixture::comparison());
-        // Three bar charts, three measures with contrasts, two tasks of four arms, two metrics,
-        // a task with levels, two arms with a base, and three of their own.
-        assert_eq!(figures.len(), 3 + 3 + 8 + 2 + 1 + 2 + 3);
+        // Four bar charts, r by samples, four measures with contrasts, two tasks of four arms, two
+        // metrics, a task with levels, two arms with a base, and three of their own.
+        assert_eq!(figures.len(), 4 + 1 + 4 + 8 + 2 + 1 + 2 + 3);
         for figure in figures {
             let svg = &figure.svg;
             assert!(svg.starts_with("<svg "), "{}", figure.stem);
@@ -163,7 +165,8 @@ mod tests {
                 || figure.stem.starts_with("bars")
                 || figure.stem.starts_with("curve")
                 || figure.stem.starts_with("effort")
-                || ["allocation", "accuracy-tokens"].contains(&figure.stem.as_str());
+                || ["allocation", "accuracy-tokens", "r-by-samples"]
+                    .contains(&figure.stem.as_str());
             assert_eq!(figure.svg.contains(&grpo), shows, "{}", figure.stem);
         }
     }

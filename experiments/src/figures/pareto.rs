@@ -20,7 +20,7 @@ const RIGHT: i32 = 14;
 /// More arms than this are named only where no other dominates them.
 const NAMED: usize = 8;
 
-const DEFINITION: &str = "Each arm's accuracy and its mean reasoning tokens, both means over tasks, with their 95 % intervals. The \
+const DEFINITION: &str = "Each arm's accuracy and its mean reasoning tokens, both means over tasks, with their 95 % intervals over trainings and items. The \
      line joins the arms that no other dominates: none is at least as accurate with no more tokens and better in one. It \
      goes by the point values alone. A name that has no room beside its mark is in the data.";
 

@@ -18,8 +18,9 @@ const SIZE: (u32, u32) = (276, 264);
 
 /// How to read the panels, for the text beside them.
 pub const EXPLANATION: &str = "Each point is an item: the mean human time against the mean number of reasoning tokens, \
-    both on logarithmic axes (mean ln ms, mean ln(1 + tokens)). r is their Pearson correlation with its 95 % interval; \
-    the line is the least-squares fit, left out where r is undefined. The noise ceiling is the highest r that the spread \
+    both on logarithmic axes (mean ln ms, mean ln(1 + tokens)). r is their Pearson correlation as observed, with its 95 % interval over \
+    trainings and items, mean over trainings; its reliability is the share of the spread of the arm's points that is no \
+    sampling noise; the line is the least-squares fit, left out where r is undefined. The noise ceiling is the highest r that the spread \
     between people allows, unknown where their single trials are not at hand. Panels of one task share their axes.";
 
 /// The panels of one task.
@@ -81,7 +82,14 @@ fn panel(arm: &ArmFigures, task: &TaskFigures, (x, y): Ranges, color: RGBColor) 
     } else {
         format!(" r: {why}.")
     };
-    let ceiling = ceiling(task);
+    let ceiling = match task.reliability.value {
+        Some(_) => format!(
+            "reliability {}, {}",
+            format::number(task.reliability.value, Quantity::Share),
+            ceiling(task)
+        ),
+        None => ceiling(task),
+    };
     let definition = format!(
         "{} items. {EXPLANATION}{reason} Here: {ceiling}.",
         points.len()
@@ -207,7 +215,11 @@ mod tests {
             let line = panel.svg.contains("stroke=\"#1A1A1A\"");
             assert_eq!(line, arm.tasks[0].alignment.value.is_some(), "{}", arm.name);
         }
-        assert!(tasks[0].panels[3].svg.contains("noise ceiling 0.93"));
+        assert!(
+            tasks[0].panels[3]
+                .svg
+                .contains("reliability 0.72, noise ceiling 0.93")
+        );
         assert!(tasks[1].panels[3].svg.contains("noise ceiling unknown"));
         assert!(tasks[0].panels[0].svg.contains("r undefined: no variance"));
         assert!(tasks[0].panels[3].svg.contains("r = +0.78 [0.70, 0.84]"));

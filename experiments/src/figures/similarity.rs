@@ -11,8 +11,8 @@ use super::Figure;
 use super::canvas::{self, Area, Drawn, Label, SCALE};
 use super::data::{self, Data};
 use super::palette::{INK, MUTED};
-use crate::comparison::Comparison;
 use crate::comparison::further::SimilarityTable;
+use crate::comparison::{Comparison, Estimate};
 use crate::tables::format::{self, Quantity};
 
 const WIDTH: i32 = 360;
@@ -27,7 +27,9 @@ const MIDDLE: RGBColor = RGBColor(0xF4, 0xF2, 0xEE);
 const HIGH: RGBColor = RGBColor(0x00, 0x72, 0xB3);
 
 const DEFINITION: &str = "Pearson correlation between fingerprints: the cost of each item, standardized within its task, over the \
-     items that all arms share. Blue is above 0, orange below; a hatched cell is undefined.";
+     items that all arms share. Below the diagonal, even samples of one with odd samples of the other, training by \
+     training; on it, how well the halves of one arm agree; above it, the correlation over the square root of both \
+     agreements, free of sampling noise. Blue is above 0, orange below; a hatched cell is undefined.";
 
 /// The figure; none where there are no two fingerprints.
 pub fn figure(comparison: &Comparison) -> Option<Figure> {
@@ -60,18 +62,18 @@ pub fn figure(comparison: &Comparison) -> Option<Figure> {
     let size = (WIDTH as u32, (top + height * count + bottom) as u32);
     let svg = canvas::svg(size, &label, |area| {
         canvas::text(area, title, &canvas::bold(13.0), (2, 14), HPos::Left)?;
-        let rows = found.names.iter().zip(&found.matrix).zip(0..);
-        for ((name, values), i) in rows {
+        for (name, i) in found.names.iter().zip(0..) {
             let y = top + height * i;
             if height >= 12 {
                 let name = canvas::shorten(name, NAME);
                 let at = (left - 6, y + height / 2);
                 canvas::text(area, &name, &canvas::font(12.0, INK), at, HPos::Right)?;
             }
-            for (value, j) in values.iter().zip(0..count) {
+            for j in 0..count {
                 let x = left + cell * j;
                 let corners = (x, y, x + cell - 1, y + height - 1);
-                fill(area, corners, value.value, count as usize <= NUMBERED)?;
+                let value = shown(found, i as usize, j as usize).and_then(|value| value.value);
+                fill(area, corners, value, count as usize <= NUMBERED)?;
             }
         }
         let y = top + height * count + 12;
@@ -139,32 +141,48 @@ fn shade(r: f64) -> RGBColor {
     )
 }
 
-/// The pairs below the diagonal.
-fn pairs(
-    found: &SimilarityTable,
-) -> impl Iterator<Item = (&String, &String, &crate::comparison::Estimate)> {
-    let rows = found.names.iter().zip(&found.matrix).enumerate();
-    rows.flat_map(move |(i, (name, values))| {
-        let below = found.names.iter().zip(values).take(i);
-        below.map(move |(other, value)| (name, other, value))
+/// What a cell shows: the corrected above the diagonal, the observed on and below it.
+fn shown(found: &SimilarityTable, row: usize, column: usize) -> Option<&Estimate> {
+    let of = if column > row {
+        &found.corrected
+    } else {
+        &found.matrix
+    };
+    of.get(row)?.get(column)
+}
+
+/// The pairs below the diagonal, observed and corrected.
+fn pairs(found: &SimilarityTable) -> impl Iterator<Item = (&String, &String, [&Estimate; 2])> {
+    let names = || found.names.iter().enumerate();
+    names().flat_map(move |(i, name)| {
+        names().take(i).filter_map(move |(j, other)| {
+            Some((name, other, [shown(found, i, j)?, shown(found, j, i)?]))
+        })
     })
 }
 
 fn in_words(found: &SimilarityTable) -> String {
     let said: Vec<String> = pairs(found)
-        .map(|(a, b, value)| {
-            let shown = format::number(value.value, Quantity::Signed);
-            format!("{a} and {b} {shown}")
+        .map(|(a, b, both)| {
+            let [observed, corrected] =
+                both.map(|value| format::number(value.value, Quantity::Signed));
+            format!("{a} and {b} {observed}, corrected {corrected}")
         })
         .collect();
     said.join("; ")
 }
 
 fn table(found: &SimilarityTable) -> String {
-    let mut table = Data::new("fingerprint,other,r,low,high,items,why_undefined");
-    for (a, b, value) in pairs(found) {
-        let [r, low, high, why] = data::estimate(value);
-        table.row(&[a, b, &r, &low, &high, &value.n, &why]);
+    let mut table = Data::new(
+        "fingerprint,other,r,low,high,corrected_r,corrected_low,corrected_high,items,why_undefined",
+    );
+    for (a, b, [observed, corrected]) in pairs(found) {
+        let [r, low, high, why] = data::estimate(observed);
+        let [free, free_low, free_high, _] = data::estimate(corrected);
+        let n = observed.n;
+        table.row(&[
+            a, b, &r, &low, &high, &free, &free_low, &free_high, &n, &why,
+        ]);
     }
     table.csv()
 }
@@ -180,17 +198,23 @@ mod tests {
         let found = figure(&comparison).unwrap();
         let table = &comparison.further.similarity;
         let human = &table.matrix[4][2];
-        assert!(
-            found
-                .svg
-                .contains(&format::number(human.value, Quantity::Signed))
-        );
+        assert!(found.svg.contains(&format::minus(&format::number(
+            human.value,
+            Quantity::Signed
+        ))));
         assert!(found.svg.contains("stroke=\"#5C5C5C\""));
         let rows = data::parse(&found.csv);
         assert_eq!(rows.len(), 1 + 10);
         assert_eq!(rows[1][..3], ["teacher", "base", ""]);
         let row = rows.iter().find(|r| r[0] == "human" && r[1] == "sft");
         assert_eq!(row.unwrap()[2], human.value.unwrap().to_string());
+        let free = table.corrected[4][2].value;
+        assert_eq!(row.unwrap()[5], free.unwrap().to_string());
+        assert!(
+            found
+                .svg
+                .contains(&format::minus(&format::number(free, Quantity::Signed)))
+        );
     }
 
     #[test]
@@ -207,7 +231,8 @@ mod tests {
         let table = &mut comparison.further.similarity;
         let cell = table.matrix[1][2].clone();
         table.names = (0..41).map(|i| format!("arm-{i}")).collect();
-        table.matrix = vec![vec![cell; 41]; 41];
+        table.matrix = vec![vec![cell.clone(); 41]; 41];
+        table.corrected = vec![vec![cell; 41]; 41];
         let svg = figure(&comparison).unwrap().svg;
         assert!(svg.len() < 250_000, "{}", svg.len());
     }
