@@ -59,6 +59,7 @@ pub(super) fn body<'a>(
     let document = layout::document(comparison);
     let colors = Palette::of(comparison);
     let mut measures = bars::figures(comparison);
+    measures.extend(crate::figures::samples::figure(comparison));
     measures.extend(pareto::figure(comparison));
     let gallery = Gallery::new(beside);
     let mut sections = vec![
@@ -70,7 +71,8 @@ pub(super) fn body<'a>(
         (
             "contrasts-section",
             "Contrasts",
-            table(&document, "contrasts", &colors)
+            table(&document, "questions", &colors)
+                + &table(&document, "contrasts", &colors)
                 + &table(&document, "fairness", &colors)
                 + &gallery.grid("", &forest::figures(comparison))
                 + &gallery.grid("", &measures),
@@ -78,8 +80,9 @@ pub(super) fn body<'a>(
         (
             "tasks",
             "By task",
-            table(&document, "task-answers", &colors)
-                + &table(&document, "task-alignment", &colors)
+            table(&document, "task-alignment", &colors)
+                + &table(&document, "predictors", &colors)
+                + &table(&document, "task-answers", &colors)
                 + &folded(
                     "The contrasts on each task alone",
                     &short(table(&document, "task-contrasts", &colors)),
@@ -214,10 +217,11 @@ fn further(
     let mut out = String::new();
     for id in [
         "inflation",
-        "inflation-published",
         "surface",
         "similarity",
-        "across",
+        "allocation",
+        "published",
+        "inflation-published",
     ] {
         if let Some(found) = document.tables.iter().find(|t| t.id == id) {
             let _ = writeln!(out, "<h3>{}</h3>", text(found.title));
@@ -225,10 +229,8 @@ fn further(
         }
         let mut figures = Vec::new();
         match id {
-            "inflation" => {
-                figures = inflation::figures(comparison);
-                figures.extend(allocation::figure(comparison));
-            }
+            "inflation" => figures = inflation::figures(comparison),
+            "allocation" => figures.extend(allocation::figure(comparison)),
             "similarity" => figures.extend(similarity::figure(comparison)),
             _ => {}
         }
