@@ -155,8 +155,15 @@ fn sentence(told: &Told<'_>) -> String {
         Some(scope) if contrast.difference.value.is_some() => {
             format!(" This holds {scope}.")
         }
-        None if contrast.trainings == 2 => " Two trainings decide little.".to_owned(),
+        None if contrast.is_of_two() => " Two trainings cannot decide.".to_owned(),
         _ => String::new(),
+    };
+    // By itself the interval would have decided.
+    let uncorrected = matches!(contrast.verdict, Verdict::Below | Verdict::Above);
+    let ends = if told.verdict == Verdict::Unresolved && uncorrected {
+        format!(" The interval leaves 0 out, which does not stand the correction.{ends}")
+    } else {
+        ends
     };
     format!(
         "{lead}. {said}{beside}: {figures}{corrected}.{ends}",
@@ -338,7 +345,7 @@ mod tests {
         let mut comparison = fixture::comparison();
         comparison.answers[1].contrast.trainings = 2;
         assert!(
-            answers(&comparison)[0].contains("3 questions. Two trainings decide little. Not met")
+            answers(&comparison)[0].contains("3 questions. Two trainings cannot decide. Not met")
         );
     }
 
@@ -355,7 +362,8 @@ mod tests {
             [
                 "Functional alignment collapse: unresolved. sft is neither told apart from teacher in elasticity nor \
                  shown to lie within 0.10 of it (expected below; preregistered): -0.16 [-0.23, -0.09], p = 0.061, p of \
-                 equivalence = 0.804 after Holm's correction for 3 questions. This holds for this training alone."
+                 equivalence = 0.804 after Holm's correction for 3 questions. The interval leaves 0 out, which does not stand the correction. This holds for this \
+                 training alone."
             ]
         );
     }
