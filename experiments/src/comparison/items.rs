@@ -92,7 +92,7 @@ mod tests {
         assert_eq!(shown[0].prompt, "b?");
         assert_eq!(shown[0].human_cost, Some(1200.0_f64.ln()));
         assert_eq!(shown[0].cluster.as_deref(), Some("pair"));
-        assert_eq!(shown[0].covariates["size"], 7.0);
+        assert_eq!(shown[0].covariates.get("size"), Some(&7.0));
         assert_eq!(shown[0].arms["sft"].len(), 2);
         assert_eq!(shown[0].arms["base"][0].text, "two");
     }

@@ -203,7 +203,7 @@
     if (known.length > 0) fact("covariates", known.map(([name, value]) => `${name} ${Number(value.toFixed(3))}`).join(", "));
     const fit = of.fitted === null ? "" : ` (multiple r in this task ${of.fitted})`;
     if (expected !== null && typical !== null) {
-      const compared = `people\u2019s ${ms(typical)}, e to their mean ln, are ${strips.factor(typical / expected)} that`;
+      const compared = `people take ${(typical / expected).toFixed(2)} times that (${ms(typical)}, e to their mean ln)`;
       fact("predicted", `${ms(expected)} from ${of.covariates.join(", ")} alone${fit}; ${compared}`);
     } else {
       const why = known.length === 0 ? "nothing is known of the item beforehand" : "a time or a covariate is missing, or none varies";

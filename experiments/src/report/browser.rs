@@ -16,7 +16,7 @@ const CONTROLS: &str = "<form class=\"filters\" id=\"filters\">\
      <label>Right in <select id=\"filter-right\"></select></label>\
      <label>Wrong in <select id=\"filter-wrong\"></select></label>\
      <label>Order <select id=\"order\"></select></label>\
-     <label>Text <input type=\"search\" id=\"filter-text\" autocomplete=\"off\" dir=\"auto\" \
+     <label>Search <input type=\"search\" id=\"filter-text\" autocomplete=\"off\" dir=\"auto\" \
      placeholder=\"in item, cluster or completion\"></label>\
      </form>\n\
      <div class=\"browse\">\n\

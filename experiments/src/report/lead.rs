@@ -1,6 +1,6 @@
-//! The first screen: the answers to what was asked, before anything else; in the margin what
-//! was expected and what a reader must know before believing the figures; the arms; and what
-//! else came out, which is exploratory.
+//! The first screen: the answers to what was asked, before anything else; in the margin
+//! what a reader must know before believing the figures, and what was expected; the arms;
+//! and what else came out, which is exploratory.
 
 use std::fmt::Write as _;
 
@@ -88,7 +88,7 @@ pub(super) fn exploratory(comparison: &Comparison) -> String {
     )
 }
 
-/// The hypothesis and the notes.
+/// The notes, and what was expected.
 pub(super) fn margin(document: &Document) -> String {
     let mut out = String::new();
     if !document.notes.is_empty() {

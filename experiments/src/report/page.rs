@@ -30,7 +30,7 @@ const BESIDE_THE_MARGIN: usize = 3;
 const SIZE: usize = 4200 << 10;
 
 /// Bytes of single samples in the page: at least, however much else there is, and at most.
-const SAMPLES: (usize, usize) = (128 << 10, 1024 << 10);
+const SAMPLES: (usize, usize) = (128 << 10, 2048 << 10);
 
 /// Bytes of completions in the page: at least, however much else there is, and at most.
 const COMPLETIONS: (usize, usize) = (256 << 10, 1536 << 10);

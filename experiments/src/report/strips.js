@@ -51,9 +51,7 @@ const strips = (() => {
       svg.append(drawn("line", { x1: x, x2: x, y1: 0, y2: LINE, class: name }));
     };
     for (const tick of ticks) upright(Math.log1p(tick), "grid");
-    if (expected !== null) upright(expected, "expected");
-    if (mean !== null) upright(mean, "mean");
-    // Samples of one place stand above each other.
+    // Samples of one place stand above each other, the wrong ones first.
     const places = new Map();
     for (const sample of of) {
       const at = Math.round(place(Math.log1p(sample.tokens)));
@@ -61,6 +59,7 @@ const strips = (() => {
     }
     for (const stack of places.values()) {
       const step = Math.min(5, (LINE - 6) / Math.max(1, stack.length - 1));
+      stack.sort((a, b) => a.grade - b.grade);
       stack.forEach((sample, n) => {
         const x = `${place(Math.log1p(sample.tokens)).toFixed(2)}%`;
         const y = LINE / 2 + (n - (stack.length - 1) / 2) * step;
@@ -69,6 +68,8 @@ const strips = (() => {
         if (sample.cut) svg.append(drawn("line", { x1: x, x2: x, y1: (y - 5).toFixed(1), y2: (y + 5).toFixed(1), class: "cut" }));
       });
     }
+    if (expected !== null) upright(expected, "expected");
+    if (mean !== null) upright(mean, "mean");
     return svg;
   };
 
