@@ -1,6 +1,6 @@
 //! The first screen: the answers to what was asked, before anything else; in the margin
-//! what a reader must know before believing the figures, and what was expected; the arms;
-//! and what else came out, which is exploratory.
+//! what a reader must know before believing the figures; the arms; and what else came out,
+//! which is exploratory.
 
 use std::fmt::Write as _;
 
@@ -43,6 +43,15 @@ pub(super) fn answers(comparison: &Comparison, document: &Document) -> String {
             "answers",
             FINDINGS,
         ));
+    }
+    if !document.hypothesis.is_empty() {
+        // Long ones would push the arms off the first screen.
+        let _ = writeln!(
+            out,
+            "<details class=\"hypothesis\"><summary>Hypothesis, as written before the run</summary>\
+             <blockquote>{}</blockquote></details>",
+            escape(&document.hypothesis)
+        );
     }
     // An evaluation trains nothing, so it cannot speak for what its models were trained on.
     let standing = if comparison.arms.iter().all(|arm| arm.budget.is_none()) {
@@ -88,7 +97,7 @@ pub(super) fn exploratory(comparison: &Comparison) -> String {
     )
 }
 
-/// The notes, and what was expected.
+/// The notes.
 pub(super) fn margin(document: &Document) -> String {
     let mut out = String::new();
     if !document.notes.is_empty() {
@@ -98,14 +107,6 @@ pub(super) fn margin(document: &Document) -> String {
             "<section class=\"notes\" aria-labelledby=\"notes-title\"><h3 id=\"notes-title\">Read this before the \
              figures</h3>{}</section>",
             list("", &notes, "notes", NOTES)
-        );
-    }
-    if !document.hypothesis.is_empty() {
-        let _ = writeln!(
-            out,
-            "<figure class=\"hypothesis\"><figcaption>Hypothesis, as written before the run</figcaption>\
-             <blockquote>{}</blockquote></figure>",
-            escape(&document.hypothesis)
         );
     }
     out
