@@ -286,6 +286,6 @@ mod tests {
             value["items"][1]["human"],
             serde_json::json!([null, null, null])
         );
-        assert!(value["tasks"][1]["fitted"].is_null());
+        assert_eq!(value["tasks"][1]["fitted"], "0.56 [0.36, 0.77]");
     }
 }

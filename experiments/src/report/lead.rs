@@ -31,7 +31,7 @@ pub(super) fn answers(comparison: &Comparison, document: &Document) -> String {
         .map(|sentence| marked(comparison, sentence))
         .collect();
     let mut out = String::new();
-    if comparison.answers.is_empty() {
+    if sentences.is_empty() {
         out.push_str(
             "<p>No question was asked of these arms, so all of this is exploratory.</p>\n",
         );
@@ -63,21 +63,18 @@ pub(super) fn answers(comparison: &Comparison, document: &Document) -> String {
     out
 }
 
-/// A sentence with its answer set off.
+/// A sentence with its answer set off: `Negative transfer: unresolved.`
 fn marked(comparison: &Comparison, sentence: &str) -> String {
     let parts = comparison.answers.iter().find_map(|answer| {
-        let name = capitalized(&answer.asked.question.name);
-        let rest = sentence.strip_prefix(&format!("{name} ("))?;
+        let lead = format!("{}: ", capitalized(&answer.asked.question.name));
         let word = answer.word();
-        let before = format!("; {}): ", answer.asked.when.words());
-        let at = rest.find(&format!("{before}{word}"))? + before.len();
-        let (lead, rest) = rest.split_at(at);
-        Some((name, lead, word, rest.strip_prefix(word)?))
+        let rest = sentence.strip_prefix(&lead)?.strip_prefix(word)?;
+        Some((lead, word, rest))
     });
     parts.map_or_else(
         || prose(sentence),
-        |(name, lead, word, rest)| {
-            let lead = prose(&format!("{name} ({lead}"));
+        |(lead, word, rest)| {
+            let lead = prose(&lead);
             format!("{lead}<strong>{}</strong>{}", escape(word), prose(rest))
         },
     )
@@ -152,8 +149,11 @@ mod tests {
         assert!(words[0].starts_with("no ("), "{words:?}");
         let unexpected = words.iter().position(|word| *word == "yes");
         assert!(unexpected.is_none_or(|at| at > 0));
-        assert!(page.contains("; added after the run): <strong>yes</strong>. The difference is"));
-        assert!(page.contains("; preregistered): <strong>undefined</strong>, no task has"));
+        assert!(
+            page.contains("Functional alignment collapse: <strong>yes</strong>. sft lies below")
+        );
+        assert!(page.contains("(as expected; added after the run)"));
+        assert!(page.contains("Negative transfer: <strong>undefined</strong>. sft cannot"));
     }
 
     #[test]
@@ -162,10 +162,10 @@ mod tests {
         assert!(!first(&comparison).contains("exploratory"));
         comparison.answers.clear();
         let page = first(&comparison);
-        assert!(page.starts_with("<p>No question was asked of these arms"));
-        assert!(page.contains("functional alignment collapse"));
+        assert!(page.contains("No question was asked, so every difference is exploratory"));
+        assert!(page.contains("Functional alignment collapse: yes"));
         comparison.contrasts.clear();
-        assert!(!first(&comparison).contains("<ul"));
+        assert!(first(&comparison).starts_with("<p>No question was asked of these arms"));
     }
 
     #[test]

@@ -174,10 +174,11 @@ mod tests {
         let page = page();
         let at = page.find("id=\"similarity\"").unwrap();
         let table = page[at..].split("</table>").next().unwrap();
-        // Six pairs of the arms that vary and people; base never varies.
-        assert_eq!(table.matches("background:rgb(0 114 178").count(), 3);
-        assert_eq!(table.matches("background:rgb(213 94 0").count(), 3);
-        assert_eq!(table.matches("class=\"undefined\"").count(), 4);
+        // Six pairs of the arms that vary and people, observed and corrected, and five diagonal
+        // cells; base never varies.
+        assert_eq!(table.matches("background:rgb(0 114 178").count(), 3 + 3 + 5);
+        assert_eq!(table.matches("background:rgb(213 94 0").count(), 3 + 3);
+        assert_eq!(table.matches("class=\"undefined\"").count(), 4 + 4);
     }
 
     #[test]

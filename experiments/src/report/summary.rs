@@ -236,10 +236,10 @@ mod tests {
         let mut observed = comparison.contrasts[0].clone();
         observed.measure = Measure::Alignment;
         comparison.contrasts.push(observed.clone());
-        assert!(findings(&comparison)[0].contains("higher alignment r"));
+        assert!(findings(&comparison)[0].contains("higher observed r"));
         observed.measure = Measure::AlignmentUnlimited;
         comparison.contrasts.push(observed);
-        assert!(!findings(&comparison)[0].contains("alignment r"));
+        assert!(!findings(&comparison)[0].contains("observed r"));
         assert!(findings(&comparison)[0].contains("r at unlimited samples"));
     }
 

@@ -4,39 +4,33 @@
 use crate::comparison::Comparison;
 use crate::comparison::further::{Inflation, LineFigures};
 
-use super::{ARM, Cell, Footnotes, Quantity, Row, Table, detail, format, role_name};
+use super::{ARM, Footnotes, Quantity, Row, Table, detail, format, role_name};
 use super::{name_column, number_column};
 
 /// Each arm's alignment as the paper averages it.
 pub(super) fn arms(comparison: &Comparison) -> Table {
     let mut notes = Footnotes::default();
     let across = &comparison.further.arms;
-    let rows = comparison.arms.iter().map(|arm| {
-        let found = across.iter().find(|found| found.name == arm.name);
+    let rows = comparison.arms.iter().filter_map(|arm| {
+        let found = across.iter().find(|found| found.name == arm.name)?;
         let mean = notes.estimate(&arm.alignment, Quantity::Signed);
-        let [r, tasks] = match found {
-            Some(found) => {
-                let mut r = notes.estimate(&found.cross_task, Quantity::Signed);
-                if found.demonstrative && r.mark.is_none() {
-                    r.mark = Some(notes.mark(Some("fewer than four tasks: a demonstration")));
-                }
-                [r, format::count(found.cross_task.n as u64).into()]
-            }
-            None => [Cell::default(), Cell::default()],
-        };
-        Row {
+        let mut across = notes.estimate(&found.cross_task, Quantity::Signed);
+        if found.demonstrative && across.mark.is_none() {
+            across.mark = Some(notes.mark(Some("fewer than four tasks: a demonstration")));
+        }
+        Some(Row {
             group: None,
             cells: vec![
                 arm.name.as_str().into(),
                 role_name(arm.role).into(),
                 mean,
                 format::number(arm.alignment_fisher.value, Quantity::Signed).into(),
-                r,
-                tasks,
+                across,
+                format::count(found.cross_task.n as u64).into(),
                 notes.estimate(&arm.accuracy, Quantity::Share),
                 notes.estimate(&arm.tokens, Quantity::Amount),
             ],
-        }
+        })
     });
     Table {
         rows: rows.collect(),
