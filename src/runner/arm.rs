@@ -46,6 +46,15 @@ pub(super) fn write_evaluation(
     Ok(seconds)
 }
 
+/// What the learner divides logits by: the temperature of what it learns from.
+fn temperature(run: &Run, settings: &ArmSettings) -> f64 {
+    if settings.algorithm.imitates() {
+        1.0
+    } else {
+        run.definition().rollout.temperature
+    }
+}
+
 /// The arm's job.
 pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
     let at = run.arm_folder(name, seed);
@@ -108,11 +117,7 @@ pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
     )?;
     run.explain_loss(name, &settings.algorithm);
     let progress = run.progress(&format!("{name} seed {seed}"));
-    let temperature = if settings.algorithm.imitates() {
-        1.0
-    } else {
-        run.definition().rollout.temperature
-    };
+    let temperature = temperature(run, settings);
     let ending = train(
         &Job {
             learner: Learner::new(&model.decoder, algorithm.as_ref(), &training, temperature)

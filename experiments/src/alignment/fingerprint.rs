@@ -84,13 +84,11 @@ impl Agreement {
             for (cluster, x, y) in pairs {
                 whole[at].add(x - mx, y - my);
                 let of_cluster = &mut clusters[task.stratum][cluster];
-                if let Some((_, moments)) = of_cluster.last_mut().filter(|(task, _)| *task == at) {
-                    moments.add(x - mx, y - my)
-                } else {
+                if of_cluster.last().is_none_or(|(task, _)| *task != at) {
                     of_cluster.push((at, Moments::default()));
-                    if let Some((_, moments)) = of_cluster.last_mut() {
-                        moments.add(x - mx, y - my);
-                    }
+                }
+                if let Some((_, moments)) = of_cluster.last_mut() {
+                    moments.add(x - mx, y - my);
                 }
             }
         }
