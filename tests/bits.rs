@@ -16,6 +16,10 @@ fn essence(run: &Path) -> BTreeMap<String, String> {
     let mut manifest = read_json(&run.join("manifest.json"));
     manifest["environment"] = Value::Null;
     for arm_run in manifest["arm_runs"].as_array_mut().unwrap() {
+        let timed = arm_run.as_object_mut().unwrap();
+        timed.remove("evaluation_seconds").unwrap();
+        // The base and the teacher alone were pre-trained.
+        timed.remove("pretraining_seconds");
         if let Some(budget) = arm_run["budget"].as_object_mut() {
             budget.remove("seconds").unwrap();
             budget.remove("peak_memory").unwrap();

@@ -371,13 +371,13 @@ fn recordings_are_compared_by_their_cards_and_their_faults_are_named() {
         "The first record that repeats another: base, sums/i3, sample 0.",
         "Models without a card stand for themselves, in no contrast: cut.",
         "student's teacher absent has no record",
-        "Every answer was cut off at the token cap, so no figure of these models is defined: cut.",
+        "100 % of cut's samples hit the token cap",
         "lonely has 1 item(s)",
         "constant on sums",
         "1 evaluated item(s) have no human time and are in no alignment: sums/unknown.",
         "1 item(s) of sums with a human time were not evaluated: i9.",
         "No human times for lonely",
-        "negative transfer (student - base, elasticity)",
+        "Negative transfer: no (opposite). student lies above base in elasticity",
     ] {
         assert!(said.contains(part), "{part}: {said}");
     }

@@ -31,7 +31,7 @@ pub struct Pilot<'a> {
 }
 
 /// The variance of a question's difference by source. What items take part in is that of as many
-/// items as the pilot had, so that [`Variances::at`] multiplies by how many more there will be.
+/// items as the pilot had, so that a plan multiplies by how many more there will be.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Variances {
     /// A: between trainings.
