@@ -225,7 +225,7 @@ fn further(
     ] {
         if let Some(found) = document.tables.iter().find(|t| t.id == id) {
             let _ = writeln!(out, "<h3>{}</h3>", text(found.title));
-            out.push_str(&markup::table(found, colors));
+            out.push_str(&short(markup::table(found, colors)));
         }
         let mut figures = Vec::new();
         match id {
