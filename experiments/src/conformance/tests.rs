@@ -26,6 +26,22 @@ fn every_figure_conforms_to_numpy_and_scipy() {
     assert!(found.iter().filter(|d| d.expected.is_some()).count() > 700);
 }
 
+#[test]
+fn every_figure_of_several_trainings_conforms_to_numpy_and_scipy() {
+    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared");
+    let dir = shared.join("fixtures/statistics");
+    if !dir.is_dir() {
+        println!("skipped: no reference figures at ../shared/fixtures/statistics");
+        return;
+    }
+    let found = statistics(&dir).expect("read");
+    // 18 trainings x 3 tasks x (4 + 6), 15 contrasts, and what stands beside them.
+    assert!(found.len() > 900, "{}", found.len());
+    let failed: Vec<&Deviation> = found.iter().filter(|d| !d.holds()).collect();
+    assert!(failed.is_empty(), "{failed:#?}");
+    assert!(found.iter().filter(|d| d.expected.is_some()).count() > 850);
+}
+
 /// A small reference of one model on one task, its figures as the lab computes them.
 fn small(folder: &Path, expected: &str) {
     let line = |item: &str, tokens: u32| {
