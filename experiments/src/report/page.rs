@@ -33,7 +33,7 @@ const SIZE: usize = 4200 << 10;
 const SAMPLES: (usize, usize) = (128 << 10, 2048 << 10);
 
 /// Bytes of completions in the page: at least, however much else there is, and at most.
-const COMPLETIONS: (usize, usize) = (256 << 10, 1536 << 10);
+const COMPLETIONS: (usize, usize) = (128 << 10, 1536 << 10);
 
 /// Bytes of a folded table, at most.
 const FOLDED: usize = 192 << 10;
