@@ -112,7 +112,12 @@ fn a_run_over_item_level_norms_shows_their_ceiling() {
         ["items", "ceilings", "wrong_minus_right", "evaluation"]
     );
     // People's allocation is a figure an item, and has a row of its own.
-    assert!(!comparison["further"]["people"].as_array().unwrap().is_empty());
+    assert!(
+        !comparison["further"]["people"]
+            .as_array()
+            .unwrap()
+            .is_empty()
+    );
     let has_trials = |value: &Value| value.get("subject").is_some();
     assert!(!items["items"].as_array().unwrap().iter().any(has_trials));
 }

@@ -32,6 +32,7 @@ pub fn defined_tasks(
     let mut why: Vec<(String, &Undefined)> = Vec::new();
     for &task in looked_at {
         for training in trainings {
+            let figure = if tasks.is_empty() { asked } else { figure };
             if let Err(reason) = training.whole(task, figure) {
                 let task = design.tasks[task].name;
                 let place = match training.model.seed {

@@ -147,16 +147,18 @@ impl<'n> Design<'n> {
         };
         let whole = all(None)?;
         let of_stratum = |(stratum, of): (usize, &Stratum)| -> Option<Vec<Vec<f64>>> {
-            (0..of.clusters)
+            let clusters: Vec<Without> = (0..of.clusters)
                 .map(|cluster| Without { stratum, cluster })
                 .filter(|without| concerned(*without))
-                .map(|without| all(Some(without)))
-                .collect()
+                .collect();
+            match clusters.as_slice() {
+                // Without its only cluster there is no figure, and one deletion is no spread.
+                [_] => Some(vec![whole.clone()]),
+                clusters => clusters.iter().map(|without| all(Some(*without))).collect(),
+            }
         };
-        Some(Replicates {
-            whole,
-            without: self.strata.iter().enumerate().map(of_stratum).collect(),
-        })
+        let without = self.strata.iter().enumerate().map(of_stratum).collect();
+        Some(Replicates { whole, without })
     }
 }
 

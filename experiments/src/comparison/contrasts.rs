@@ -149,7 +149,6 @@ pub fn contrast(
         .and_then(|f| f.found.spread.as_ref().ok());
     let value = found.as_ref().map_or(f64::NAN, |found| found.found.value);
     let narrow = spread.map(|spread| spread.half_width(0.05));
-    let decided = smallest.zip(found.as_ref().ok());
     Contrast {
         arm: arm.into(),
         against: against.into(),
@@ -166,7 +165,10 @@ pub fn contrast(
             .as_ref()
             .ok()
             .and_then(|found| effect(measure, &found.tasks)),
-        verdict: decided.map_or(Verdict::Undefined, |(d, found)| verdict(&found.found, d)),
+        // Without a size of interest nothing is equivalent, but it may lie below or above 0.
+        verdict: (found.as_ref()).map_or(Verdict::Undefined, |found| {
+            verdict(&found.found, smallest.unwrap_or_default())
+        }),
         trainings: found.as_ref().map_or(0, |found| found.trainings),
         scope: found.as_ref().map_or(Scope::default(), |found| found.scope),
     }
@@ -175,7 +177,10 @@ pub fn contrast(
 /// A smallest effect in the measure's unit: that of tokens is a share of the subtrahend's.
 pub(crate) fn in_units(measure: Measure, share: f64, found: &Difference) -> Option<f64> {
     match measure {
-        Measure::Tokens => mean(&found.tasks[1]).map(|tokens| share * tokens),
+        // A share of no tokens is no size.
+        Measure::Tokens => mean(&found.tasks[1])
+            .map(|tokens| share * tokens)
+            .filter(|size| *size > 0.0),
         _ => Some(share),
     }
 }

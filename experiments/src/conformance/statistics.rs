@@ -416,6 +416,28 @@ fn hold_people(held: &mut Held, made: &Made<'_>) {
 /// Compares every figure of arms with several trainings with the reference in `dir`.
 pub fn statistics(dir: &Path) -> Result<Vec<Deviation>, ConformanceError> {
     let mut reference: Value = load(&dir.join("expected.json"))?;
+    for section in [
+        "arms",
+        "contrasts",
+        "inflation",
+        "similarity",
+        "trivial",
+        "people",
+    ] {
+        let entries = match &reference[section] {
+            Value::Array(list) => list.len(),
+            Value::Object(map) => map.len(),
+            _ => 0,
+        };
+        if entries == 0 {
+            return Err(ConformanceError::Reference {
+                path: dir.join("expected.json"),
+                detail: format!(
+                    "`{section}` is absent or empty, so nothing would be compared there"
+                ),
+            });
+        }
+    }
     if let Some(map) = reference.as_object_mut() {
         // How the records were made: settings, no figures.
         for setting in ["cap", "samples", "strata"] {

@@ -42,6 +42,16 @@ fn every_figure_of_several_trainings_conforms_to_numpy_and_scipy() {
     assert!(found.iter().filter(|d| d.expected.is_some()).count() > 850);
 }
 
+#[test]
+fn a_reference_of_several_trainings_without_a_section_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for expected in ["{}", "[]", r#"{"arms": {"a": {}}, "contrasts": []}"#] {
+        fs::write(folder.path().join("expected.json"), expected).expect("written");
+        let error = statistics(folder.path()).expect_err("refused").to_string();
+        assert!(error.contains("nothing would be compared there"), "{error}");
+    }
+}
+
 /// A small reference of one model on one task, its figures as the lab computes them.
 fn small(folder: &Path, expected: &str) {
     let line = |item: &str, tokens: u32| {

@@ -183,7 +183,8 @@ fn spread(replicates: &Replicates, against: Option<Against>) -> Result<Spread, U
     };
     let found = Spread::of(components, uncertain, items_df);
     // Equal values whose sums were taken in another order differ in the last bit.
-    let magnitude = whole.iter().fold(0.0, |m: f64, v| v.abs().max(m));
+    // A figure that is 0 but for rounding has no magnitude of its own.
+    let magnitude = whole.iter().fold(1e-6, |m: f64, v| v.abs().max(m));
     if found.se <= 1e-13 * magnitude {
         return Err(Undefined::Because(
             "no interval: nothing varies between items or trainings".into(),

@@ -25,6 +25,13 @@ const SAME_COST: f64 = 1e-9;
 /// `people` are norms with trials.
 pub(super) fn write(loaded: &Loaded, people: Option<&Path>, out: &Path) -> Result<()> {
     ensure!(
+        !out.ancestors().any(Path::is_file),
+        UserError(format!(
+            "--out {}: it is, or lies in, a file; name a folder",
+            out.display()
+        ))
+    );
+    ensure!(
         files::is_empty(out),
         UserError(format!(
             "{} is not empty: tables of another comparison could be left in it; give another folder with --out",

@@ -11,6 +11,7 @@ use crate::alignment::training::MEASURES;
 use crate::comparison::question;
 use crate::comparison::{Contrast, Measure, Scope, Verdict};
 use crate::manifest::Role;
+use crate::norms::NormItem;
 use made::{input, made};
 
 fn contrast<'a>(found: &'a Comparison, arm: &str, against: &str, measure: Measure) -> &'a Contrast {
@@ -42,6 +43,32 @@ fn answers_that_are_all_alike_have_no_interval() {
             Some("no interval: nothing varies between items or trainings")
         );
     }
+}
+
+#[test]
+fn items_that_are_all_one_cluster_have_figures_and_no_interval() {
+    let mut made = made();
+    let one = made
+        .tasks
+        .iter()
+        .flat_map(|task| made.norms.items(task))
+        .map(|item| NormItem {
+            cluster: Some("all".into()),
+            ..item.clone()
+        });
+    made.norms = Norms::new(one.collect(), "made up".into());
+    let found = compare(input(&made)).expect("compared");
+    for figure in [
+        &found.arms[3].elasticity,
+        &found.arms[3].tokens,
+        &found.arms[3].tasks[0].accuracy,
+    ] {
+        assert!(figure.value.is_some() && figure.low.is_none());
+        let why = figure.why_undefined.as_deref();
+        assert_eq!(why, Some("no interval: all items are one cluster"));
+    }
+    let mastery = contrast(&found, "grpo", "base", Measure::Elasticity);
+    assert_eq!((mastery.p, mastery.verdict), (None, Verdict::Undefined));
 }
 
 #[test]

@@ -151,13 +151,15 @@ fn sentence(told: &Told<'_>) -> String {
         Verdict::Undefined => format!("{arm} cannot be held against {against} in {measure}"),
     };
     let figures = figures(told);
-    let ends = match scope(contrast) {
+    let mut ends = match scope(contrast) {
         Some(scope) if contrast.difference.value.is_some() => {
             format!(" This holds {scope}.")
         }
-        None if contrast.is_of_two() => " Two trainings cannot decide.".to_owned(),
         _ => String::new(),
     };
+    if contrast.is_of_two() && contrast.difference.value.is_some() {
+        ends.push_str(" It is no more than a hint: two trainings cannot decide.");
+    }
     // By itself the interval would have decided.
     let uncorrected = matches!(contrast.verdict, Verdict::Below | Verdict::Above);
     let ends = if told.verdict == Verdict::Unresolved && uncorrected {
@@ -344,9 +346,9 @@ mod tests {
         assert!(found[2].ends_with("This holds for this teacher alone."));
         let mut comparison = fixture::comparison();
         comparison.answers[1].contrast.trainings = 2;
-        assert!(
-            answers(&comparison)[0].contains("3 questions. Two trainings cannot decide. Not met")
-        );
+        assert!(answers(&comparison)[0].contains(
+            "3 questions. It is no more than a hint: two trainings cannot decide. Not met"
+        ));
     }
 
     #[test]
