@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{BufRead, BufReader, ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use experiments::record::Trace;
@@ -165,14 +166,22 @@ pub(crate) fn has_answers(path: &Path) -> Result<bool> {
 /// Keeps other processes out. Some file systems know no locks; there nobody is
 /// kept out.
 fn lock(file: &File, path: &Path) -> Result<()> {
-    if let Err(TryLockError::WouldBlock) = file.try_lock() {
-        bail!(UserError(format!(
-            "another process is writing {}; wait for it, or give another folder with --out",
-            path.display()
-        )));
+    // A program that this process starts holds its locks until it has become another program.
+    for _ in 0..TRIES {
+        if !matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
+            return Ok(());
+        }
+        std::thread::sleep(BETWEEN_TRIES);
     }
-    Ok(())
+    bail!(UserError(format!(
+        "another process is writing {}; wait for it, or give another folder with --out",
+        path.display()
+    )));
 }
+
+/// How often a lock is tried, and how long is waited after each.
+const TRIES: u32 = 10;
+const BETWEEN_TRIES: Duration = Duration::from_millis(20);
 
 #[cfg(test)]
 mod tests {
