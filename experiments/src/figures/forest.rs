@@ -11,6 +11,7 @@ use super::canvas::{self, Axis, Label, Margins, SCALE};
 use super::data::{self, Data};
 use super::palette::{GRID, INK, MUTED};
 use super::{Figure, stem, ticks};
+use crate::alignment::training::MEASURES;
 use crate::comparison::{Comparison, Contrast, Measure};
 use crate::tables::format::{self, Quantity};
 use crate::tables::layout;
@@ -24,16 +25,6 @@ const VERDICT: i32 = 104;
 /// Letters of a contrast's name, and of a verdict, that have room.
 const NAME: usize = 18;
 const SAID: usize = 18;
-
-/// The measures, the primary outcome first.
-const MEASURES: [Measure; 6] = [
-    Measure::Elasticity,
-    Measure::AlignmentUnlimited,
-    Measure::Alignment,
-    Measure::Accuracy,
-    Measure::BalancedAccuracy,
-    Measure::Tokens,
-];
 
 /// A row of a figure.
 struct Shown<'c> {

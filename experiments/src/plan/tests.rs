@@ -1,3 +1,5 @@
+//! The plan against simulated tables of trainings by items, and what it refuses.
+
 use std::collections::BTreeMap;
 
 use rand::Rng as _;

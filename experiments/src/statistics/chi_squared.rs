@@ -23,23 +23,7 @@ pub fn below(x: f64, df: f64) -> f64 {
 /// Worked example: a variance estimated as 1 on one degree of freedom has the 95 % interval
 /// 1 / `quantile(0.975, 1.0)` = 0.2 to 1 / `quantile(0.025, 1.0)` = 1018.
 pub fn quantile(share: f64, df: f64) -> f64 {
-    let (mut low, mut high) = (0.0, 1.0);
-    while below(high, df) < share {
-        low = high;
-        high *= 2.0;
-    }
-    while high - low > 1e-15 * high {
-        let middle = f64::midpoint(low, high);
-        if middle <= low || middle >= high {
-            break;
-        }
-        if below(middle, df) < share {
-            low = middle;
-        } else {
-            high = middle;
-        }
-    }
-    f64::midpoint(low, high)
+    super::crossing(|x| below(x, df) < share)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Counter-based random numbers for resampling.
+//! Counter-based random numbers.
 //!
 //! Draw number d of a purpose is a `ChaCha8` stream whose 256-bit key holds the
 //! seed, a hash of the purpose's name and d. So a draw depends on nothing but

@@ -82,6 +82,28 @@ pub fn sample_sd(values: &[f64]) -> Option<f64> {
     sample_variance(values).map(f64::sqrt)
 }
 
+/// The point above 0 up to which a condition holds, found by bisection: few calls an interval, and
+/// no derivative to go wrong in a far tail.
+fn crossing(holds: impl Fn(f64) -> bool) -> f64 {
+    let (mut low, mut high) = (0.0, 1.0);
+    while holds(high) {
+        low = high;
+        high *= 2.0;
+    }
+    while high - low > 1e-15 * high {
+        let middle = f64::midpoint(low, high);
+        if middle <= low || middle >= high {
+            break;
+        }
+        if holds(middle) {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    f64::midpoint(low, high)
+}
+
 /// Whether a sum of squared deviations is rounding noise beside values of the
 /// given magnitude: equal values whose means were summed in another order
 /// differ in the last bit, and that difference is no variance.

@@ -1,7 +1,6 @@
 //! Ordinary least squares with one predictor.
 //!
-//! No standard errors: the intervals of slopes come from the bootstrap over
-//! items, as all others do.
+//! No standard errors: the intervals of slopes are the jackknife's, as all others are ([`super::two_way`]).
 
 use super::{Undefined, is_noise};
 
@@ -22,41 +21,27 @@ pub struct Line {
 ///
 /// Undefined below three points, or where `x` does not vary.
 pub fn ols(x: &[f64], y: &[f64]) -> Result<Line, Undefined> {
-    let weights = vec![1.0; x.len()];
-    let why = if x.len() < 3 {
-        Undefined::TooFew {
+    assert_eq!(x.len(), y.len(), "a point has both");
+    if x.len() < 3 {
+        return Err(Undefined::TooFew {
             what: "points",
             have: x.len(),
             need: 3,
-        }
-    } else {
-        Undefined::NoVariance("x")
-    };
-    weighted_ols(x, y, &weights).ok_or(why)
-}
-
-/// Least squares where point i occurs `weights[i]` times; `None` where undefined.
-pub fn weighted_ols(x: &[f64], y: &[f64], weights: &[f64]) -> Option<Line> {
-    assert!(
-        x.len() == y.len() && x.len() == weights.len(),
-        "one weight a point"
-    );
-    let n: f64 = weights.iter().sum();
-    if n < 3.0 {
-        return None;
+        });
     }
-    let centre = |v: &[f64]| v.iter().zip(weights).map(|(v, w)| v * w).sum::<f64>() / n;
+    let n = x.len() as f64;
+    let centre = |v: &[f64]| v.iter().sum::<f64>() / n;
     let (mx, my) = (centre(x), centre(y));
     let (mut sxx, mut sxy, mut syy) = (0.0, 0.0, 0.0);
-    for ((x, y), w) in x.iter().zip(y).zip(weights) {
+    for (x, y) in x.iter().zip(y) {
         let (dx, dy) = (x - mx, y - my);
-        sxx += w * dx * dx;
-        sxy += w * dx * dy;
-        syy += w * dy * dy;
+        sxx += dx * dx;
+        sxy += dx * dy;
+        syy += dy * dy;
     }
     let largest = |v: &[f64]| v.iter().fold(0.0, |m: f64, v| v.abs().max(m));
     if is_noise(sxx, n, largest(x)) {
-        return None;
+        return Err(Undefined::NoVariance("x"));
     }
     let slope = sxy / sxx;
     let r2 = if is_noise(syy, n, largest(y)) {
@@ -64,7 +49,7 @@ pub fn weighted_ols(x: &[f64], y: &[f64], weights: &[f64]) -> Option<Line> {
     } else {
         (sxy * sxy / (sxx * syy)).min(1.0)
     };
-    Some(Line {
+    Ok(Line {
         slope,
         intercept: my - slope * mx,
         r2,
@@ -86,13 +71,6 @@ mod tests {
         assert!((line.slope - 0.500_090_909_090_909).abs() < 1e-12);
         assert!((line.intercept - 3.000_090_909_090_909).abs() < 1e-12);
         assert!((line.r2 - 0.666_542_459_508_775).abs() < 1e-12);
-    }
-
-    #[test]
-    fn weights_are_repetitions() {
-        let line =
-            weighted_ols(&[1.0, 2.0, 9.0], &[3.0, 4.0, 1.0], &[2.0, 2.0, 0.0]).expect("defined");
-        assert!((line.slope - 1.0).abs() < 1e-12 && (line.intercept - 2.0).abs() < 1e-12);
     }
 
     #[test]

@@ -22,24 +22,7 @@ pub fn above(t: f64, df: f64) -> f64 {
 ///
 /// Worked example: `quantile_above(0.025, 3.0)` is 3.18245.
 pub fn quantile_above(tail: f64, df: f64) -> f64 {
-    let (mut low, mut high) = (0.0, 1.0);
-    while above(high, df) > tail {
-        low = high;
-        high *= 2.0;
-    }
-    // Bisection: few calls an interval, and no derivative to go wrong in the far tail.
-    while high - low > 1e-15 * high {
-        let middle = f64::midpoint(low, high);
-        if middle <= low || middle >= high {
-            break;
-        }
-        if above(middle, df) > tail {
-            low = middle;
-        } else {
-            high = middle;
-        }
-    }
-    f64::midpoint(low, high)
+    super::crossing(|t| above(t, df) > tail)
 }
 
 /// `I_x(a`, b), with `y` = 1 - x given beside x because one of them may be tiny.

@@ -1,3 +1,5 @@
+//! What is read, refused, and known to have been asked before.
+
 use super::*;
 
 fn parsed(text: &str) -> Result<Question, String> {

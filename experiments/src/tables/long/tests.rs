@@ -1,3 +1,5 @@
+//! The tables of single records, cell by cell.
+
 use super::*;
 use crate::manifest::Role;
 use crate::norms::Trial;
