@@ -59,7 +59,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::answers::normal::normal;
-use crate::answers::{self, Expected};
+use crate::answers::{self, Expected, Judge};
 use crate::{Extraction, Reward, RewardError, Score, Scored, Scores};
 
 /// The name in the registry.
@@ -132,12 +132,24 @@ impl Correct {
         let Some(expected) = item.expected else {
             return Ok(Score::does_not_apply());
         };
+        let read = Extraction::new(item.prompt, item.completion);
+        if item.judge != Judge::Same {
+            let right = (item.judge)
+                .judge_read(expected, item.columns, &read)
+                .map_err(|error| error.to_string())?;
+            let Some(right) = right else {
+                return Ok(Score::does_not_apply());
+            };
+            let answered = !answers::bare(read.answer()).is_empty();
+            return Ok(Score::new(f64::from(u8::from(right)))
+                .with_part("answered", f64::from(u8::from(answered))));
+        }
         // Completions of one problem come one after the other.
         let wanted = match known {
             Some(wanted) if wanted.expected == expected => wanted,
             _ => known.insert(self.want(expected)?),
         };
-        let given = Extraction::new(item.prompt, item.completion).announced();
+        let given = read.announced();
         let (answered, correct) = if self.choices.is_empty() {
             let answered = !answers::bare(given.answer).is_empty();
             (answered, wanted.answer.is(&given, self.tolerance))

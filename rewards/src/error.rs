@@ -116,6 +116,13 @@ pub enum RewardError {
         /// Why, and what to do.
         message: String,
     },
+    /// An item's answers cannot be judged because of what it expects, or because the
+    /// judge cannot be asked.
+    #[error("the answer cannot be judged: {message}")]
+    Answer {
+        /// Why, and what to do.
+        message: String,
+    },
     /// A process that judged a completion was ended by a signal, which is nobody's
     /// answer to the completion.
     #[error(

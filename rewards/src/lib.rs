@@ -131,7 +131,7 @@ use serde::{Deserialize, Serialize};
 
 pub use schemars;
 
-pub use answers::Extraction;
+pub use answers::{Extraction, Judge};
 pub use arriving::Early;
 pub use batch::{BatchScores, Column};
 pub use description::{Description, Parameter};
@@ -175,6 +175,8 @@ pub struct Scored<'a> {
     pub completion: &'a str,
     /// The reference answer; `None` where the problem has none.
     pub expected: Option<&'a str>,
+    /// How answers to the problem are told right from wrong.
+    pub judge: Judge,
     /// Tokens of reasoning, tags not counted.
     pub reasoning_tokens: usize,
     /// Tokens the model generated, all told.

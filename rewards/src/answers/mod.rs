@@ -50,11 +50,17 @@
 
 mod around;
 mod boxes;
+mod choice;
+mod conclusions;
+mod direction;
+mod expression;
 mod extraction;
+mod judge;
 mod marks;
 pub(crate) mod normal;
 pub(crate) mod number;
 mod prose;
+mod puzzle;
 mod scaling;
 pub(crate) mod value;
 mod words;
@@ -62,7 +68,10 @@ mod words;
 use std::borrow::Cow;
 use std::cell::OnceCell;
 
+pub use direction::{NOWHERE, direction};
+pub use expression::{Expression, Fraction};
 pub use extraction::{Extraction, Thinking};
+pub use judge::Judge;
 pub use marks::{Announced, announced};
 pub(crate) use marks::{CLOSE, OPEN};
 use normal::normal;

@@ -15,6 +15,7 @@
 
 mod child;
 pub mod command;
+pub mod gym;
 mod pool;
 mod protocol;
 pub mod python;

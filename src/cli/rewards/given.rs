@@ -128,6 +128,7 @@ impl Given {
             completion_ids: &self.completion_ids,
             human_cost: self.human_cost,
             columns: Some(&self.columns),
+            ..Scored::default()
         }
     }
 }
