@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use crate::distributed::Ranks;
 use crate::generation::{Engine, Key, PrecisionChoice, Prompt, Sampling};
 use crate::model::{Model, Text};
-use crate::tasks::{self, EvaluationItem, grading};
+use crate::tasks::{Item, grading};
 
 /// How to evaluate.
 ///
@@ -65,7 +65,7 @@ const PROMPTS_AT_ONCE: usize = 64;
 /// get all answers.
 pub fn evaluate(
     model: &Model,
-    items: &[EvaluationItem],
+    items: &[Item],
     settings: &EvaluationSettings,
     name: &str,
     seed: Option<u64>,
@@ -78,7 +78,7 @@ pub fn evaluate(
 
 fn evaluate_share(
     model: &Model,
-    items: &[EvaluationItem],
+    items: &[Item],
     settings: &EvaluationSettings,
     names: (&str, Option<u64>),
     key_seed: u64,
@@ -122,14 +122,14 @@ pub(crate) fn stretches(items: usize) -> impl Iterator<Item = Range<usize>> {
 pub(crate) fn answers(
     engine: &mut Engine,
     text: &Text,
-    items: &[EvaluationItem],
+    items: &[Item],
     first: usize,
     settings: &EvaluationSettings,
     key_seed: u64,
     (name, seed): (&str, Option<u64>),
 ) -> Result<Vec<Trace>> {
     let samples = settings.samples as usize;
-    let prompt = |(offset, item): (usize, &EvaluationItem)| {
+    let prompt = |(offset, item): (usize, &Item)| {
         let key = |sample| Key {
             seed: key_seed,
             purpose: "evaluation",
@@ -161,7 +161,7 @@ pub(crate) fn answers(
             prompt_tokens: prompts[index / samples].tokens.len() as u32,
             reasoning_tokens: text.reasoning_tokens(&completion.tokens) as u32,
             completion_tokens: completion.tokens.len() as u32,
-            correct: tasks::grade(&item.task, &item.answer, &answered),
+            correct: item.grade(&answered)?,
             truncated: completion.truncated(),
             answer: grading::answer(&answered),
             completion: Some(answered),

@@ -10,6 +10,9 @@
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
+/// A stream of random numbers.
+pub type Stream = ChaCha8Rng;
+
 /// The stream of random numbers that belongs to `(seed, purpose, indices)`.
 ///
 /// Two streams agree if and only if all three agree: the purpose is written
@@ -24,7 +27,7 @@ use rand_chacha::rand_core::SeedableRng;
 /// assert_eq!(draw(7), draw(7));
 /// assert_ne!(draw(7), draw(8));
 /// ```
-pub fn stream(seed: u64, purpose: &str, indices: &[u64]) -> ChaCha8Rng {
+pub fn stream(seed: u64, purpose: &str, indices: &[u64]) -> Stream {
     let mut key = blake3::Hasher::new_derive_key("qinglan random stream v1");
     key.update(&seed.to_le_bytes());
     key.update(&(purpose.len() as u64).to_le_bytes());

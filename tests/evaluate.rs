@@ -283,7 +283,7 @@ fn reasoning_that_nobody_can_count_ends_the_evaluation_with_what_to_do() {
         "{}",
         refused.stderr
     );
-    let vocabulary = qinglan::model::vocabulary::tokenizer();
+    let vocabulary = qinglan::model::vocabulary::tokenizer(&[]);
     vocabulary
         .save(bench.path("tokenizer.json"), false)
         .unwrap();

@@ -3,16 +3,16 @@
 
 use std::collections::BTreeMap;
 
-use qinglan::tasks;
 use qinglan::tasks::corpus::{Corpus, Habit, Shares};
+use qinglan::tasks::{self, Mix, PROBLEM, Proportions, Split};
 use rewards::{Reward, Scored};
 
 #[test]
 fn the_corpus_is_worth_what_its_habits_say() {
-    let corpus = Corpus::new(&tasks::NAMES, Shares::default()).unwrap();
-    let mut seen: BTreeMap<(&str, Habit), u32> = BTreeMap::new();
+    let corpus = Corpus::new(&tasks::COUNTING, Shares::default()).unwrap();
+    let mut seen: BTreeMap<(String, Habit), u32> = BTreeMap::new();
     for index in 0..4000 {
-        let document = corpus.document(1, index);
+        let document = corpus.document(1, index).unwrap();
         let item = Scored {
             prompt: &document.prompt,
             completion: &document.completion,
@@ -29,20 +29,23 @@ fn the_corpus_is_worth_what_its_habits_say() {
             }
             Habit::Direct => assert_eq!(value, Some(0.0), "{text}"),
             Habit::Comparison => assert_eq!(value, None, "{text}"),
+            Habit::Search => panic!("nobody searches in a count: {text}"),
         }
         *seen.entry((document.task, document.habit)).or_default() += 1;
     }
     // Every task with every habit: 4000 documents hold hundreds of most.
-    assert_eq!(seen.len(), tasks::NAMES.len() * 5, "{seen:?}");
+    assert_eq!(seen.len(), tasks::COUNTING.len() * 5, "{seen:?}");
 }
 
 #[test]
 fn every_wording_of_a_problem_is_read_within_an_instruction() {
-    for name in tasks::NAMES {
-        let task = tasks::by_name(name).unwrap();
-        for problem in task.space().problems(tasks::Split::Validation).take(500) {
-            let prompt = format!("Is this true? {}\nAnswer true or false.\n", problem.prompt);
-            let completion = tasks::corpus::solution(&*task, problem);
+    for name in tasks::COUNTING {
+        let instruction = format!("Is this true? {PROBLEM}\nAnswer true or false.\n");
+        let mix = Mix::new(&[name], Proportions::default()).unwrap();
+        let mix = mix.asking([(name.to_owned(), instruction)].into());
+        for index in 0..500 {
+            let (item, solution) = mix.solved(1, Split::Validation, index).unwrap();
+            let (prompt, completion) = (item.prompt, solution.unwrap());
             let item = Scored {
                 prompt: &prompt,
                 completion: &completion,

@@ -422,7 +422,7 @@ fn a_weight_of_0_measures_and_pays_nothing() {
 fn a_reward_that_fails_while_others_are_sampled_ends_the_training_with_its_reason() {
     // Of its problems the first alone is asked about before a training begins.
     let mix = Mix::new(&["alphabet_arithmetic"], Proportions::default()).unwrap();
-    let prompt = |index| mix.problem(1, Split::Train, index).prompt;
+    let prompt = |index| mix.item(1, Split::Train, index).unwrap().prompt;
     assert_ne!(prompt(0), prompt(1));
     let expr = format!(
         "if prompt == \"{}\" {{ 1.0 }} else {{ nearness(tokens) }}",

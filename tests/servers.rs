@@ -34,7 +34,7 @@ fn ask(table: Vec<(&'static str, String)>, more: &[&str]) -> Asked {
     let item = |(name, _): &(&str, String)| json!({"id": name, "prompt": name, "answer": "7"});
     let items: Vec<String> = table.iter().map(|case| item(case).to_string()).collect();
     bench.write("cases.jsonl", &items.join("\n"));
-    let vocabulary = qinglan::model::vocabulary::tokenizer();
+    let vocabulary = qinglan::model::vocabulary::tokenizer(&[]);
     vocabulary
         .save(bench.path("tokenizer.json"), false)
         .unwrap();

@@ -329,7 +329,7 @@ pub(crate) fn answering(at: &Path, end: f64) {
         feed_forward: 64,
         context: 160,
     };
-    let config = vocabulary::config(&shape).unwrap();
+    let config = vocabulary::config(&shape, &[]).unwrap();
     let weights = Weights::random(&config, 1, Device::Cpu);
     tch::no_grad(|| {
         let _ = weights.flat().shallow_clone().zero_();
@@ -341,7 +341,7 @@ pub(crate) fn answering(at: &Path, end: f64) {
         // Of a row of equal numbers the norm makes ones: logits are sums of rows.
         let rows = weights.get("model.embed_tokens.weight").shallow_clone();
         let _ = rows.shallow_clone().fill_(1.0 / 32.0);
-        let words = vocabulary::words();
+        let words = vocabulary::words(&[]);
         for (word, logit) in [("true", 9.0), (vocabulary::EOS, 9.0 + end)] {
             let place = words.iter().position(|known| known == word).unwrap();
             let _ = rows.get(place as i64).fill_(logit / 32.0);
@@ -349,8 +349,8 @@ pub(crate) fn answering(at: &Path, end: f64) {
     });
     let model = Model {
         decoder: Decoder::new(config.clone(), weights),
-        text: Text::lab().unwrap(),
-        companions: vocabulary::companions(config.context()).unwrap(),
+        text: Text::lab(&[]).unwrap(),
+        companions: vocabulary::companions(config.context(), &[]).unwrap(),
     };
     folder::save(&model, at).unwrap();
 }

@@ -93,7 +93,7 @@ fn jobs_are_paired_as_one_run_is_and_a_failure_is_its_own() {
     let bench = bench(&TINY.replace(reward, own));
     // Of its problems the first alone is asked about before a training begins.
     let mix = Mix::new(&["alphabet_arithmetic"], Proportions::default()).unwrap();
-    let prompt = |index| mix.problem(1, Split::Train, index).prompt;
+    let prompt = |index| mix.item(1, Split::Train, index).unwrap().prompt;
     assert_ne!(prompt(0), prompt(1));
     let throws = format!(
         "if prompt == '{}' {{ 1.0 }} else {{ throw 'no luck' }}",

@@ -32,7 +32,7 @@ use crate::messages::say;
 use crate::model::Stored;
 use crate::runner::inputs::readable;
 use crate::runner::{UserError, models_folder};
-use crate::tasks::{self, EvaluationItem, PROBLEM};
+use crate::tasks::{self, Item, PROBLEM};
 
 /// Arguments of `qinglan evaluate`.
 #[derive(Args)]
@@ -101,7 +101,7 @@ struct Prepared {
     cards: Cards,
     norms: Norms,
     /// In the words in which they are asked; empty for recordings.
-    items: Vec<EvaluationItem>,
+    items: Vec<Item>,
     /// What each task's problems are asked by, where they are not asked bare.
     instructions: BTreeMap<String, String>,
     tasks: Vec<String>,
@@ -236,9 +236,9 @@ impl Evaluate {
         } else if let Some(norms) = &given {
             norms.tasks().into_iter().map(str::to_owned).collect()
         } else {
-            tasks::NAMES.map(str::to_owned).to_vec()
+            tasks::COUNTING.map(str::to_owned).to_vec()
         };
-        let (mut items, norms) = tasks::items(&tasks, given)?;
+        let (mut items, norms) = tasks::items(&tasks, &[], given)?;
         ensure!(self.samples > 0, "--samples 0: ask each item at least once");
         self.settings()
             .sampling()
@@ -271,17 +271,14 @@ impl Evaluate {
     /// The built-in norms of the tasks, those left out that there are none of.
     fn builtin_norms(&self) -> Result<Norms> {
         // The items of some tasks come with their norms alone.
-        let has_items = |name: &&&str| {
-            tasks::evaluated_only(name).is_none_or(|task| !task.evaluation_items().is_empty())
-        };
-        let names: Vec<String> = tasks::NAMES
-            .iter()
-            .chain(&tasks::EVALUATED_NAMES)
-            .filter(has_items)
-            .filter(|name| self.tasks.is_empty() || self.tasks.iter().any(|task| task == *name))
-            .map(|name| (*name).to_owned())
-            .collect();
-        Ok(tasks::items(&names, None)?.1)
+        let mut names = Vec::new();
+        for name in tasks::names() {
+            let is_wanted = self.tasks.is_empty() || self.tasks.iter().any(|task| task == name);
+            if is_wanted && !tasks::by_name(name)?.evaluation_items()?.is_empty() {
+                names.push(name.to_owned());
+            }
+        }
+        Ok(tasks::items(&names, &[], None)?.1)
     }
 
     fn settings(&self) -> EvaluationSettings {

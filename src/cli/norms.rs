@@ -92,7 +92,7 @@ impl List {
         println!("built-in, means by condition");
         for task in built_in() {
             let (low, high) = task.range_ms;
-            let items = match tasks::items(&[task.task.to_owned()], None) {
+            let items = match tasks::items(&[task.task.to_owned()], &[], None) {
                 Ok((items, _)) => format!("{} items", items.len()),
                 Err(_) => "its items come with a folder of norms".to_owned(),
             };
@@ -101,9 +101,8 @@ impl List {
                 task.task, task.conditions
             );
         }
-        let untimed = tasks::EVALUATED_NAMES
-            .into_iter()
-            .filter(|name| conditions::all().iter().all(|c| c.task != *name));
+        let untimed =
+            tasks::names().filter(|name| conditions::all().iter().all(|c| c.task != *name));
         for name in untimed {
             println!("  {name:<20} no times: give norms of it, or see accuracy alone");
         }

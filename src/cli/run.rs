@@ -204,7 +204,8 @@ fn describe(definition: &Definition, device: Device, out: &Path) -> String {
     let base = |base: &BaseSettings| match (&base.model, &base.shape) {
         (Some(model), _) => format!("the model {model}"),
         (None, Some(shape)) => {
-            let words = vocabulary::words().len() as i64;
+            let further = definition.tasks.words().unwrap_or_default();
+            let words = vocabulary::words(&further).len() as i64;
             let layout = weights::layout(&shape.config(words, 0, 0, 0));
             let parameters: i64 = layout.iter().map(weights::Entry::len).sum();
             format!("{parameters} parameters")

@@ -14,7 +14,7 @@ use crate::generation::{Engine, Finish, Key, PrecisionChoice, Prompt, Sampling};
 use crate::messages::say;
 use crate::model::Stored;
 use crate::runner::{UserError, models_folder};
-use crate::tasks::{self, Mix, Proportions, Split};
+use crate::tasks::{self, Item, Mix, Proportions, Split};
 
 /// Prompts that are sampled together; bounds what is lost when one stops early.
 const PROMPTS_AT_ONCE: usize = 256;
@@ -112,8 +112,8 @@ struct Sampled<'a> {
 /// What a completion is asked for.
 struct Asked {
     prompt: String,
-    /// Task, problem, right answer.
-    problem: Option<(String, String, String)>,
+    /// The problem of a task; nothing where the prompt is the user's own.
+    item: Option<Item>,
 }
 
 impl Sample {
@@ -172,12 +172,12 @@ impl Sample {
                     reasoning_tokens: stored.text.reasoning_tokens(&completion.tokens),
                     finish: completion.finish,
                     logprob: completion.logprobs.iter().copied().map(f64::from).sum(),
-                    task: asked.problem.as_ref().map(|(task, _, _)| task.as_str()),
-                    item_id: asked.problem.as_ref().map(|(_, id, _)| id.as_str()),
-                    correct: asked
-                        .problem
-                        .as_ref()
-                        .and_then(|(task, _, answer)| tasks::grade(task, answer, &text)),
+                    task: asked.item.as_ref().map(|item| item.task.as_str()),
+                    item_id: asked.item.as_ref().map(|item| item.item_id.as_str()),
+                    correct: match &asked.item {
+                        Some(item) => item.grade(&text)?,
+                        None => None,
+                    },
                     completion: text,
                 };
                 writeln!(out, "{}", serde_json::to_string(&line)?).with_context(|| self.place())?;
@@ -224,37 +224,23 @@ impl Sample {
         if self.problems.is_some_and(|count| count > MOST_COMPLETIONS) {
             bail!("--problems: at most {MOST_COMPLETIONS} are sampled at a time");
         }
-        let wanted = [name.to_owned()];
-        let trained_on = tasks::trained_on(&wanted);
-        if trained_on.is_empty() && self.problems.is_none() {
-            let asking = |item: &str| match &self.instruction {
-                Some(instruction) => instruction.replace(tasks::PROBLEM, item),
-                None => item.to_owned(),
-            };
-            let (items, _) = tasks::items(&wanted, None)?;
-            let asked = items.into_iter().map(|item| Asked {
-                prompt: asking(&item.prompt),
-                problem: Some((name.to_owned(), item.item_id, item.answer)),
-            });
-            return Ok(asked.collect());
-        }
         let mix = Mix::new(&[name], Proportions::default())?.asking(instructions);
-        let asked = |prompt, id, answer| Asked {
-            prompt,
-            problem: Some((name.to_owned(), id, answer)),
+        let items = if let Some(count) = self.problems {
+            let mix = mix.learned_from(None)?;
+            let items = (0..count).map(|index| mix.item(self.seed, Split::Validation, index));
+            items.collect::<Result<Vec<_>>>()?
+        } else {
+            let mut items = tasks::items(&[name.to_owned()], &[], None)?.0;
+            for item in &mut items {
+                item.prompt = mix.ask(name, &item.prompt);
+            }
+            items
         };
-        if let Some(count) = self.problems {
-            return Ok((0..count)
-                .map(|index| mix.problem(self.seed, Split::Validation, index))
-                .map(|problem| asked(problem.prompt, problem.id, problem.answer))
-                .collect());
-        }
-        Ok(mix
-            .tasks()
-            .iter()
-            .flat_map(|task| task.evaluation_items())
-            .map(|item| asked(mix.ask(name, &item.prompt), item.item_id, item.answer))
-            .collect())
+        let asked = items.into_iter().map(|item| Asked {
+            prompt: item.prompt.clone(),
+            item: Some(item),
+        });
+        Ok(asked.collect())
     }
 
     fn prompts_of(&self, asked: &[Asked], stored: &Stored) -> Result<Vec<Prompt>> {
@@ -304,10 +290,7 @@ impl Sample {
 
 impl Asked {
     fn bare(prompt: String) -> Self {
-        Self {
-            prompt,
-            problem: None,
-        }
+        Self { prompt, item: None }
     }
 }
 

@@ -5,10 +5,10 @@ use anyhow::{Context, Result, bail, ensure};
 use rewards::{human_cost, length_cost, overlong};
 
 use super::{
-    AlgorithmSettings, ArmSettings, BUILTIN_NORMS, BaseSettings, BaseSource, Definition,
-    TeacherSettings,
+    AlgorithmSettings, ArmSettings, BaseSettings, BaseSource, Definition, TeacherSettings,
 };
-use crate::tasks::{self, PROBLEM};
+use crate::tasks::corpus::Corpus;
+use crate::tasks::{Mix, PROBLEM};
 use crate::training::TrainingSettings;
 
 /// Names that mean something else than an arm.
@@ -40,11 +40,6 @@ impl Definition {
             self.experiment.name
         );
         for (index, name) in self.tasks.names.iter().enumerate() {
-            // A name that no task has may be one of the given norms' own; that
-            // is known when they are read.
-            if self.tasks.norms == BUILTIN_NORMS {
-                tasks::known(name).context("tasks.names")?;
-            }
             ensure!(
                 !self.tasks.names[..index].contains(name),
                 "tasks.names has {name} twice"
@@ -54,12 +49,13 @@ impl Definition {
             !self.tasks.names.is_empty(),
             "tasks.names is empty: name at least one task"
         );
-        ensure!(
-            !tasks::trained_on(&self.tasks.names).is_empty(),
-            "tasks.names has only tasks that are evaluated and not trained on ({}): add one of {} to train on, or evaluate models that are there with `qinglan evaluate`",
-            self.tasks.names.join(", "),
-            tasks::NAMES.join(", ")
-        );
+        for task in self.tasks.settings.keys() {
+            ensure!(
+                self.tasks.names.contains(task),
+                "tasks.settings.{task}: tasks.names has no such task"
+            );
+        }
+        let mix = Mix::of(self.tasks.open()?, self.tasks.proportions()).context("tasks.names")?;
         ensure!(
             self.tasks.validation_problems > 0,
             "tasks.validation_problems = 0: learning curves need at least one"
@@ -89,22 +85,22 @@ impl Definition {
             self.evaluation.samples > 0,
             "evaluation.samples = 0: ask each item at least once"
         );
-        self.check_base("base", &self.base)?;
+        self.check_base("base", &self.base, &mix)?;
         if let Some(teacher) = &self.teacher {
-            self.check_teacher(teacher, rewards)?;
+            self.check_teacher(teacher, &mix, rewards)?;
         }
         ensure!(
             !self.arm.is_empty(),
             "there is no arm: add [arm.NAME.algorithm.sft] or [arm.NAME.algorithm.grpo]"
         );
         for (name, arm) in &self.arm {
-            self.check_arm(name, arm, rewards)?;
+            self.check_arm(name, arm, &mix, rewards)?;
         }
         self.check_chains()?;
         self.check_questions()
     }
 
-    fn check_base(&self, place: &str, base: &BaseSettings) -> Result<()> {
+    fn check_base(&self, place: &str, base: &BaseSettings, mix: &Mix) -> Result<()> {
         let BaseSource::Pretrained(shape, pretraining) = base.source(place)? else {
             return Ok(());
         };
@@ -134,12 +130,37 @@ impl Definition {
             "{place}.shape.context = {}: it must hold a prompt and {needed} new tokens",
             shape.context
         );
-        tasks::corpus::Corpus::new(&tasks::trained_on(&self.tasks.names), pretraining.corpus)
+        Corpus::of(mix, pretraining.corpus)
             .with_context(|| format!("{place}.pretraining.corpus"))?;
         Ok(())
     }
 
-    fn check_teacher(&self, teacher: &TeacherSettings, rewards: CheckRewards<'_>) -> Result<()> {
+    /// What an arm or the teacher learns from.
+    fn check_tasks(&self, place: &str, tasks: Option<&[String]>, mix: &Mix) -> Result<()> {
+        for (index, name) in tasks.unwrap_or_default().iter().enumerate() {
+            ensure!(
+                self.tasks.names.contains(name),
+                "{place}.tasks: {name} is not among tasks.names, which are {}",
+                self.tasks.names.join(", ")
+            );
+            ensure!(
+                !tasks.unwrap_or_default()[..index].contains(name),
+                "{place}.tasks has {name} twice"
+            );
+        }
+        let learned_from = mix.learned_from(tasks);
+        learned_from
+            .with_context(|| format!("{place}.tasks"))
+            .map(drop)
+    }
+
+    fn check_teacher(
+        &self,
+        teacher: &TeacherSettings,
+        mix: &Mix,
+        rewards: CheckRewards<'_>,
+    ) -> Result<()> {
+        self.check_tasks("teacher", teacher.tasks.as_deref(), mix)?;
         let traces = &teacher.traces;
         let shown = traces
             .problems
@@ -186,7 +207,7 @@ impl Definition {
             teacher.traces.samples > 0,
             "teacher.traces.samples = 0: there would be nothing to imitate"
         );
-        self.check_base("teacher.base", base)?;
+        self.check_base("teacher.base", base, mix)?;
         let Some(algorithm) = &teacher.algorithm else {
             ensure!(
                 matches!(base.source("teacher.base")?, BaseSource::Model(_)),
@@ -214,7 +235,14 @@ impl Definition {
         )
     }
 
-    fn check_arm(&self, name: &str, arm: &ArmSettings, rewards: CheckRewards<'_>) -> Result<()> {
+    fn check_arm(
+        &self,
+        name: &str,
+        arm: &ArmSettings,
+        mix: &Mix,
+        rewards: CheckRewards<'_>,
+    ) -> Result<()> {
+        self.check_tasks(&format!("arm.{name}"), arm.tasks.as_deref(), mix)?;
         ensure!(
             !RESERVED.contains(&name),
             "arm.{name}: {name} already names a model of the experiment; choose another name"

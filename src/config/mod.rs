@@ -12,6 +12,7 @@ mod teacher;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use algorithms::{Algorithm, Grpo, LossType, Opd, ReinforcePlusPlus, Rft, Rloo, Sft};
 use anyhow::{Context, Result, bail};
@@ -31,8 +32,8 @@ use crate::files;
 use crate::generation::{PrecisionChoice, Sampling};
 use crate::model::{LoraSettings, ModelShape};
 use crate::sampler::SamplerSettings;
-use crate::tasks::Proportions;
 use crate::tasks::corpus::Shares;
+use crate::tasks::{self, Proportions, Task, TaskError};
 use crate::training::{Training, TrainingSettings};
 
 /// A definition file. `experiments/definitions/quickstart.toml` is the worked example.
@@ -107,6 +108,9 @@ pub struct TaskSettings {
     /// Share of verification problems in other wordings.
     #[serde(default)]
     pub other_wordings: Option<f64>,
+    /// What there is to set of a task, by its name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub settings: BTreeMap<String, toml::Table>,
     /// What a model is asked, by task, `{problem}` standing for the problem;
     /// a task without one is asked the bare problem.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -128,6 +132,31 @@ fn validation_problems() -> u64 {
 }
 
 impl TaskSettings {
+    /// The tasks, in the order of their names; those that given norms alone may know
+    /// are left out.
+    pub fn open(&self) -> Result<Vec<Arc<dyn Task>>> {
+        let mut opened = Vec::new();
+        for name in &self.names {
+            let nothing = toml::Table::new();
+            match tasks::open(name, self.settings.get(name).unwrap_or(&nothing)) {
+                Ok(task) => opened.push(task),
+                // A name that no task has may be one of the given norms' own; that
+                // is known when they are read.
+                Err(error) if error.is::<TaskError>() && self.norms != BUILTIN_NORMS => {}
+                Err(error) if error.is::<TaskError>() => return Err(error.context("tasks.names")),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(opened)
+    }
+
+    /// The words that the tasks need in the lab's own vocabulary beyond those that
+    /// are always there.
+    pub fn words(&self) -> Result<Vec<String>> {
+        let opened = self.open()?;
+        Ok(opened.iter().flat_map(|task| task.words()).collect())
+    }
+
     /// The mixture of training problems.
     pub fn proportions(&self) -> Proportions {
         let defaults = Proportions::default();
@@ -228,6 +257,10 @@ pub struct ArmSettings {
     /// The algorithm, named by its table, so that a misspelt key in it is
     /// reported at its own line.
     pub algorithm: AlgorithmSettings,
+    /// The tasks that it learns from; all of `tasks.names` that models can be trained
+    /// on where it says none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tasks: Option<Vec<String>>,
     /// Rewards by name; a weight each, or a table with one.
     #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
     pub reward: toml::Table,

@@ -25,6 +25,10 @@ pub struct TeacherSettings {
     /// How it is trained; a model that is there may be shown as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub algorithm: Option<AlgorithmSettings>,
+    /// The tasks that it learns from and shows; all of `tasks.names` that models can
+    /// be trained on where it says none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tasks: Option<Vec<String>>,
     /// What it is rewarded for.
     #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
     pub reward: toml::Table,

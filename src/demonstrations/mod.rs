@@ -154,7 +154,8 @@ impl Source {
             return recording.context("teacher.traces.file").map(Some);
         }
         if settings.worked {
-            let worked = traces::worked(mix, teacher.seed, settings);
+            let mix = mix.learned_from(teacher.tasks.as_deref())?;
+            let worked = traces::worked(&mix, teacher.seed, settings)?;
             let path = Path::new("teacher.traces.worked");
             return Ok(Some(Self::of_lab(path, worked)));
         }

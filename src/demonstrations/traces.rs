@@ -74,16 +74,22 @@ pub(super) fn read(path: &Path) -> Result<Vec<Recorded>> {
 
 /// The tasks' own correct work on training problems, and on validation
 /// problems for the held-out loss.
-pub(super) fn worked(mix: &Mix, seed: u64, settings: &TraceSettings) -> Vec<Recorded> {
+pub(super) fn worked(mix: &Mix, seed: u64, settings: &TraceSettings) -> Result<Vec<Recorded>> {
     let of = |split: Split, count: u64| {
         (0..count).map(move |index| {
-            let (problem, completion) = mix.solved(seed, split, index);
-            Recorded {
-                prompt: problem.prompt,
+            let (item, solution) = mix.solved(seed, split, index)?;
+            let completion = solution.with_context(|| {
+                format!(
+                    "teacher.traces.worked: nobody has written worked solutions of {}; leave it out with teacher.tasks",
+                    item.task
+                )
+            })?;
+            Ok(Recorded {
+                prompt: item.prompt,
                 completion,
-                task: Some(problem.task.to_owned()),
+                task: Some(item.task),
                 held_out: split == Split::Validation,
-            }
+            })
         })
     };
     of(Split::Train, settings.problems)

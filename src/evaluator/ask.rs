@@ -22,7 +22,7 @@ use super::{EvaluationSettings, answers, stretches};
 use crate::generation::Engine;
 use crate::http::Asked;
 use crate::model::Text;
-use crate::tasks::{self, EvaluationItem, grading};
+use crate::tasks::{Item, grading};
 
 fn bar(name: &str, all: usize) -> ProgressBar {
     let bar = ProgressBar::new(all as u64);
@@ -39,7 +39,7 @@ fn bar(name: &str, all: usize) -> ProgressBar {
 /// What is asked, and who stops it.
 pub(crate) struct Asking<'a> {
     /// The items, in the words in which they are asked.
-    pub(crate) items: &'a [EvaluationItem],
+    pub(crate) items: &'a [Item],
     /// How.
     pub(crate) settings: &'a EvaluationSettings,
     /// Seed of the draws.
@@ -50,8 +50,8 @@ pub(crate) struct Asking<'a> {
 
 impl Asking<'_> {
     /// Whether any sample of the items is not in the journal.
-    pub(crate) fn lacks(&self, journal: &Journal, name: &str, items: &[EvaluationItem]) -> bool {
-        let has = |item: &EvaluationItem, s| journal.has(name, &item.task, &item.item_id, s);
+    pub(crate) fn lacks(&self, journal: &Journal, name: &str, items: &[Item]) -> bool {
+        let has = |item: &Item, s| journal.has(name, &item.task, &item.item_id, s);
         items
             .iter()
             .any(|item| (0..self.settings.samples).any(|s| !has(item, s)))
@@ -140,7 +140,7 @@ pub(crate) fn endpoint(
             })?;
             match asked {
                 Asked::Answered(reply) => {
-                    let line = line(name, item, sample, reply);
+                    let line = line(name, item, sample, reply)?;
                     if answered.send(line).is_err() {
                         break;
                     }
@@ -195,8 +195,8 @@ pub(crate) fn endpoint(
 }
 
 /// A server's answer as a line of the journal.
-fn line(name: &str, item: &EvaluationItem, sample: u32, reply: Reply) -> Line {
-    Line {
+fn line(name: &str, item: &Item, sample: u32, reply: Reply) -> Result<Line> {
+    Ok(Line {
         trace: Trace {
             model: name.to_owned(),
             seed: None,
@@ -207,11 +207,11 @@ fn line(name: &str, item: &EvaluationItem, sample: u32, reply: Reply) -> Line {
             prompt_tokens: reply.prompt_tokens,
             reasoning_tokens: reply.reasoning_tokens,
             completion_tokens: reply.completion_tokens,
-            correct: tasks::grade(&item.task, &item.answer, &reply.text),
+            correct: item.grade(&reply.text)?,
             truncated: reply.truncated,
             answer: grading::answer(&reply.text),
             completion: Some(reply.text),
         },
         counted: Some(reply.counted),
-    }
+    })
 }

@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::tasks::EvaluationItem;
+use crate::tasks::Item;
 
 /// Kinds of trouble that a note names.
 const NAMED: usize = 12;
@@ -41,7 +41,7 @@ impl Log {
     }
 
     /// Notes a failed try. A note that cannot be written costs no answer.
-    pub(crate) fn note(&self, item: &EvaluationItem, sample: u32, number: u32, what: &str) {
+    pub(crate) fn note(&self, item: &Item, sample: u32, number: u32, what: &str) {
         tracing::info!(
             "{}/{}, sample {sample}, try {number}: {what}",
             item.task,
@@ -97,7 +97,7 @@ impl Troubles {
     }
 
     /// Why the last try of a question failed.
-    pub(crate) fn last(&self, item: &EvaluationItem, sample: u32) -> Option<&str> {
+    pub(crate) fn last(&self, item: &Item, sample: u32) -> Option<&str> {
         let place = (item.task.clone(), item.item_id.clone(), sample);
         self.last.get(&place).map(String::as_str)
     }

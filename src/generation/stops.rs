@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn an_end_token_and_a_stop_string_end_a_completion() {
-        let text = Text::lab().unwrap();
+        let text = Text::lab(&[]).unwrap();
         let strings = ["true A".to_owned()];
         let stops = Stops::new(&text, &strings);
         let ids = |words: &str| {

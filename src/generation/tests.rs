@@ -52,7 +52,7 @@ fn sampling() -> Sampling {
 }
 
 fn sample(decoder: &Decoder, prompts: &[Prompt], sampling: &Sampling) -> Vec<Completion> {
-    let text = Text::lab().unwrap();
+    let text = Text::lab(&[]).unwrap();
     let source = |name: &str| Ok(decoder.merged(name));
     let precision = sampling.dtype.resolve(Device::Cpu);
     Engine::new(decoder.config(), &text, &source, Device::Cpu, precision)
@@ -150,7 +150,7 @@ fn a_completion_ends_at_an_end_token_a_stop_string_or_the_cap() {
         assert_eq!(completion.tokens.len(), 10);
     }
     // Token 6 is the sign "+".
-    let text = Text::lab().unwrap();
+    let text = Text::lab(&[]).unwrap();
     let stopped = Sampling {
         stop: vec![text.decode(&[6]).unwrap()],
         ..sampling()
@@ -183,7 +183,7 @@ fn a_prompt_s_own_cap_holds_for_it_alone() {
 #[test]
 fn a_prompt_that_cannot_be_continued_is_refused_by_number() {
     let decoder = decoder();
-    let text = Text::lab().unwrap();
+    let text = Text::lab(&[]).unwrap();
     let source = |name: &str| Ok(decoder.merged(name));
     let mut engine = Engine::new(
         decoder.config(),
@@ -285,7 +285,7 @@ fn kernels_and_operators_compute_the_same_network() {
 #[test]
 fn each_completion_is_told_of_once_when_it_has_ended_and_may_end_it_all() {
     let decoder = decoder();
-    let text = Text::lab().unwrap();
+    let text = Text::lab(&[]).unwrap();
     let source = |name: &str| Ok(decoder.merged(name));
     let given = prompts(&TEXTS, 4);
     let mut engine = Engine::new(

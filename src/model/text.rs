@@ -28,9 +28,9 @@ pub struct Text {
 }
 
 impl Text {
-    /// The lab's own vocabulary, without a chat template.
-    pub fn lab() -> Result<Self> {
-        let tokenizer = vocabulary::tokenizer();
+    /// The lab's own vocabulary, with `further` words, without a chat template.
+    pub fn lab(further: &[String]) -> Result<Self> {
+        let tokenizer = vocabulary::tokenizer(further);
         let id = |word: &str| {
             tokenizer
                 .token_to_id(word)
@@ -245,7 +245,7 @@ mod tests {
 
     #[test]
     fn reasoning_is_counted_between_the_tags_or_to_the_end() {
-        let text = Text::lab().unwrap();
+        let text = Text::lab(&[]).unwrap();
         let count = |completion: &str| {
             let mut ids = encode(&text.tokenizer, completion, false).unwrap();
             ids.push(text.end);
@@ -259,7 +259,7 @@ mod tests {
 
     #[test]
     fn a_prompt_begins_and_a_completion_ends_as_the_model_was_taught() {
-        let text = Text::lab().unwrap();
+        let text = Text::lab(&[]).unwrap();
         let prompt = text.encode_prompt("A + 3 = D").unwrap();
         let bos = text.tokenizer.token_to_id(vocabulary::BOS).unwrap();
         assert_eq!(prompt[0], i64::from(bos));

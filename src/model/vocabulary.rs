@@ -11,6 +11,7 @@
 //! `A+3=D` therefore comes back as `A + 3 = D`.
 
 use anyhow::{Context, Result};
+use indexmap::IndexSet;
 use serde_json::json;
 use tokenizers::models::wordlevel::WordLevel;
 use tokenizers::pre_tokenizers::sequence::Sequence;
@@ -49,15 +50,16 @@ const WORDS: [&str; 28] = [
     "to", "wait", "well",
 ];
 
-/// The words of the vocabulary; the place of a word is its id.
+/// The words of the vocabulary; the place of a word is its id. Those of `further`
+/// that are none of the lab's usual ones follow them, in their order.
 ///
 /// New words go to the end, or the checkpoints there are would be misread.
-pub fn words() -> Vec<String> {
+pub fn words(further: &[String]) -> Vec<String> {
     let special = [PAD, BOS, EOS, UNK, THINK, END_THINK];
     let letters = ('A'..='Z').map(String::from);
     let integers = (0..=LARGEST_INTEGER).map(|number| number.to_string());
     let number_words = (0..=LARGEST_NUMBER).map(number_word);
-    special
+    let mut words: IndexSet<String> = special
         .map(String::from)
         .into_iter()
         .chain(SIGNS.map(String::from))
@@ -65,26 +67,28 @@ pub fn words() -> Vec<String> {
         .chain(integers)
         .chain(WORDS.map(String::from))
         .chain(number_words)
-        .collect()
+        .collect();
+    words.extend(further.iter().cloned());
+    words.into_iter().collect()
 }
 
-/// The tokenizer. With special tokens, encoding puts [`BOS`] before the text.
+/// The tokenizer over [`words`]. With special tokens, encoding puts [`BOS`] before the text.
 ///
 /// ```
 /// use qinglan::model::vocabulary;
 ///
-/// let tokenizer = vocabulary::tokenizer();
+/// let tokenizer = vocabulary::tokenizer(&[]);
 /// let ids = |text| tokenizer.encode(text, false).unwrap().get_ids().to_vec();
 /// assert_eq!(ids("4 + 9 = 13").len(), 5);
 /// assert_eq!(ids("four + nine = thirteen").len(), 5);
 /// assert_eq!(tokenizer.decode(&ids("A+3=D"), true).unwrap(), "A + 3 = D");
 /// ```
-pub fn tokenizer() -> Tokenizer {
-    build().expect("the parts are constants, and a test builds them")
+pub fn tokenizer(further: &[String]) -> Tokenizer {
+    build(further).expect("the parts are constants, and a test builds them")
 }
 
-fn build() -> tokenizers::Result<Tokenizer> {
-    let ids = words().into_iter().zip(0..).collect();
+fn build(further: &[String]) -> tokenizers::Result<Tokenizer> {
+    let ids = words(further).into_iter().zip(0..).collect();
     let model = WordLevel::builder()
         .vocab(ids)
         .unk_token(UNK.to_owned())
@@ -131,8 +135,8 @@ pub fn tokenizer_config(max_length: usize) -> serde_json::Value {
 }
 
 /// The configuration of a model of that shape over this vocabulary.
-pub fn config(shape: &ModelShape) -> Result<ModelConfig> {
-    let tokenizer = tokenizer();
+pub fn config(shape: &ModelShape, further: &[String]) -> Result<ModelConfig> {
+    let tokenizer = tokenizer(further);
     let id = |word: &str| {
         tokenizer
             .token_to_id(word)
@@ -144,8 +148,8 @@ pub fn config(shape: &ModelShape) -> Result<ModelConfig> {
 }
 
 /// Files that belong to a model over this vocabulary.
-pub fn companions(max_length: usize) -> Result<Companions> {
-    let text = tokenizer()
+pub fn companions(max_length: usize, further: &[String]) -> Result<Companions> {
+    let text = tokenizer(further)
         .to_string(true)
         .map_err(|error| anyhow::anyhow!("writing the tokenizer: {error}"))?;
     let about = serde_json::to_vec_pretty(&tokenizer_config(max_length))?;
@@ -173,7 +177,7 @@ pub fn unknown(tokenizer: &Tokenizer, text: &str) -> tokenizers::Result<Vec<Stri
 mod tests {
     use super::*;
     use crate::tasks::corpus::{Corpus, Shares};
-    use crate::tasks::{NAMES, Split, by_name, squeeze};
+    use crate::tasks::{COUNTING, Mix, Proportions, Split, by_name, squeeze};
     use std::collections::HashSet;
 
     fn tokens(tokenizer: &Tokenizer, text: &str) -> Vec<String> {
@@ -182,8 +186,8 @@ mod tests {
 
     #[test]
     fn ids_are_places_in_the_list_of_words() {
-        let words = words();
-        let tokenizer = tokenizer();
+        let words = words(&[]);
+        let tokenizer = tokenizer(&[]);
         assert_eq!(words.iter().collect::<HashSet<_>>().len(), words.len());
         assert_eq!(tokenizer.get_vocab_size(true), words.len());
         for (place, word) in words.iter().enumerate() {
@@ -208,7 +212,7 @@ mod tests {
 
     #[test]
     fn every_problem_is_in_the_vocabulary() {
-        let tokenizer = tokenizer();
+        let tokenizer = tokenizer(&[]);
         let known = |text: &str| {
             let unknown = unknown(&tokenizer, text).unwrap();
             assert!(unknown.is_empty(), "{text}: {unknown:?}");
@@ -217,14 +221,16 @@ mod tests {
             let decoded = tokenizer.decode(ids.get_ids(), true).unwrap();
             assert_eq!(squeeze(&decoded), squeeze(text));
         };
-        for task in NAMES.map(|name| by_name(name).unwrap()) {
-            for split in [Split::Train, Split::Validation] {
-                for problem in task.space().problems(split) {
-                    known(&problem.prompt);
-                    known(&problem.answer);
-                }
+        let mix = Mix::new(&COUNTING, Proportions::default()).unwrap();
+        for split in [Split::Train, Split::Validation] {
+            for index in 0..3000 {
+                let item = mix.item(1, split, index).unwrap();
+                known(&item.prompt);
+                known(&item.answer);
             }
-            for item in task.evaluation_items() {
+        }
+        for task in COUNTING.map(|name| by_name(name).unwrap()) {
+            for item in task.evaluation_items().unwrap() {
                 known(&item.prompt);
                 known(&item.answer);
             }
@@ -233,10 +239,10 @@ mod tests {
 
     #[test]
     fn completions_are_their_tokens_joined_by_spaces() {
-        let tokenizer = tokenizer();
-        let corpus = Corpus::new(&NAMES, Shares::default()).unwrap();
+        let tokenizer = tokenizer(&[]);
+        let corpus = Corpus::new(&COUNTING, Shares::default()).unwrap();
         for index in 0..5000 {
-            let document = corpus.document(1, index);
+            let document = corpus.document(1, index).unwrap();
             let encoding = tokenizer.encode(&*document.completion, false).unwrap();
             let words: Vec<_> = document.completion.split(' ').collect();
             assert_eq!(encoding.get_tokens(), words);
@@ -251,7 +257,7 @@ mod tests {
 
     #[test]
     fn numbers_are_one_token_in_digits_and_in_words() {
-        let tokenizer = tokenizer();
+        let tokenizer = tokenizer(&[]);
         assert_eq!(tokens(&tokenizer, "4+13=17"), ["4", "+", "13", "=", "17"]);
         assert_eq!(tokens(&tokenizer, "A+13 = N"), ["A", "+", "13", "=", "N"]);
         assert_eq!(
@@ -261,8 +267,17 @@ mod tests {
     }
 
     #[test]
+    fn words_of_a_task_follow_those_that_are_always_there() {
+        let further = ["70", "true", "back", "70"].map(str::to_owned);
+        let (usual, more) = (words(&[]), words(&further));
+        assert_eq!(more[..usual.len()], usual);
+        assert_eq!(more[usual.len()..], ["70", "back"]);
+        assert_eq!(tokens(&tokenizer(&further), "A 70"), ["A", "70"]);
+    }
+
+    #[test]
     fn what_is_unknown_is_named_not_dropped() {
-        let tokenizer = tokenizer();
+        let tokenizer = tokenizer(&[]);
         let unknown = unknown(&tokenizer, "A+3=70 Whence é?").unwrap();
         assert_eq!(unknown, ["70", "hence", "é"]);
         assert_eq!(tokens(&tokenizer, "A 70"), ["A", UNK]);
@@ -270,7 +285,7 @@ mod tests {
 
     #[test]
     fn a_text_begins_with_bos_and_keeps_its_think_marks() {
-        let tokenizer = tokenizer();
+        let tokenizer = tokenizer(&[]);
         let encoding = tokenizer.encode("<think>A 1 B</think>true", true).unwrap();
         let expected = [BOS, THINK, "A", "1", "B", END_THINK, "true"];
         assert_eq!(encoding.get_tokens(), expected);
@@ -286,7 +301,7 @@ mod tests {
     fn a_saved_tokenizer_is_the_same() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tokenizer.json");
-        let built = tokenizer();
+        let built = tokenizer(&[]);
         built.save(&path, true).unwrap();
         let read = Tokenizer::from_file(&path).unwrap();
         assert_eq!(read.get_vocab(true), built.get_vocab(true));

@@ -16,6 +16,7 @@ use crate::evaluator;
 use crate::files;
 use crate::model::{Adapter, Decoder, Model, Stored, folder};
 use crate::sampler::Sampler;
+use crate::tasks::Mix;
 use crate::training::{ArmLab, CompletionLog, Ending, Job, Learner, Training, checkpoint, train};
 
 /// Lets a model answer the evaluation and writes its records; gives the seconds that
@@ -77,9 +78,10 @@ pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
     let training = run
         .definition()
         .training_of(&settings.training, &format!("arm.{name}.training"))?;
+    let mix = run.mix.learned_from(settings.tasks.as_deref())?;
     let mut lab = ArmLab::new(
         &model,
-        &run.mix,
+        &mix,
         seed,
         run.definition().rollout.clone(),
         run.definition().tasks.validation_problems,
@@ -146,7 +148,7 @@ pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
         init: settings.init.as_ref().map(|init| init.arm.clone()),
         initial_weights,
         final_weights: model.decoder.trainable().hash(),
-        problem_order: problem_order(run, settings, seed, training.steps),
+        problem_order: problem_order(&mix, settings, seed, training.steps)?,
         budget: Some(budget),
         pretraining_seconds: None,
         evaluation_seconds: Some(evaluation_seconds),
@@ -311,7 +313,13 @@ const HASHED_PROBLEMS: u64 = 1024;
 
 /// Hash of the order in which an arm meets problems; `None` where it meets
 /// demonstrations instead.
-fn problem_order(run: &Run, settings: &ArmSettings, seed: u64, steps: u64) -> Option<String> {
+fn problem_order(
+    mix: &Mix,
+    settings: &ArmSettings,
+    seed: u64,
+    steps: u64,
+) -> Result<Option<String>> {
     let count = settings.algorithm.build().problems_met(steps);
-    (count > 0).then(|| ArmLab::problem_order(&run.mix, seed, HASHED_PROBLEMS))
+    let order = || ArmLab::problem_order(mix, seed, HASHED_PROBLEMS);
+    (count > 0).then(order).transpose()
 }

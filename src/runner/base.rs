@@ -22,7 +22,6 @@ use crate::distributed::Ranks;
 use crate::files;
 use crate::generation::PrecisionChoice;
 use crate::model::{Decoder, Model, Stored, Text, Weights, folder, vocabulary};
-use crate::tasks;
 use crate::tasks::corpus::Corpus;
 use crate::training::{Ending, Job, Learner, PretrainingLab, Training, train};
 
@@ -97,11 +96,11 @@ pub(super) fn obtain(
         }
         BaseSource::Pretrained(shape, pretraining) => (shape, pretraining),
     };
-    let config = vocabulary::config(shape)?;
-    let tasks = tasks::trained_on(&run.definition().tasks.names);
-    let corpus = Corpus::new(&tasks, pretraining.corpus)?;
+    let words = run.mix.words();
+    let config = vocabulary::config(shape, &words)?;
+    let corpus = Corpus::of(&run.mix, pretraining.corpus)?;
     let training = pretraining.resolve(name)?;
-    let parts = parts_of_identity(run, &corpus, &tasks, seed);
+    let parts = parts_of_identity(run, &corpus, seed)?;
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     let written = as_resolved(settings, &training);
     let identity = identity(&parts, &(config.to_json("float32"), written, &training))?;
@@ -125,8 +124,8 @@ pub(super) fn obtain(
                 config.clone(),
                 Weights::random(&config, seed, run.request.device),
             ),
-            text: Text::lab()?,
-            companions: vocabulary::companions(config.context())?,
+            text: Text::lab(&words)?,
+            companions: vocabulary::companions(config.context(), &words)?,
         };
         let algorithm = algorithms::Sft {
             batch_size: pretraining.batch_size,
@@ -176,10 +175,10 @@ fn as_resolved(settings: &BaseSettings, training: &Training) -> BaseSettings {
 }
 
 /// What determines a base besides its settings.
-fn parts_of_identity(run: &Run, corpus: &Corpus, tasks: &[&str], seed: u64) -> Vec<String> {
+fn parts_of_identity(run: &Run, corpus: &Corpus, seed: u64) -> Result<Vec<String>> {
     let mut texts = blake3::Hasher::new();
     for index in 0..HASHED_DOCUMENTS {
-        let document = corpus.document(seed, index);
+        let document = corpus.document(seed, index)?;
         texts.update(document.prompt.as_bytes());
         texts.update(document.completion.as_bytes());
         texts.update(format!("{:?}", document.focus).as_bytes());
@@ -189,7 +188,7 @@ fn parts_of_identity(run: &Run, corpus: &Corpus, tasks: &[&str], seed: u64) -> V
         ARITHMETIC.to_owned(),
         seed.to_string(),
         texts.finalize().to_hex().to_string(),
-        tasks.join(","),
+        corpus.tasks().join(","),
         format!("{:?}", run.device_kind()),
         run.definition().experiment.threads.to_string(),
     ];
@@ -198,7 +197,7 @@ fn parts_of_identity(run: &Run, corpus: &Corpus, tasks: &[&str], seed: u64) -> V
     if run.began_with > 1 {
         parts.push(format!("{} ranks", run.began_with));
     }
-    parts
+    Ok(parts)
 }
 
 /// Keeps others from making a base for as long as it is there; rank 0 holds it

@@ -166,7 +166,8 @@ impl Request {
             TEACHER | TEACHER_PRETRAINING => teachers_base()?,
             _ => &definition.base,
         };
-        let config = config_of(base, &self.definition_folder)?;
+        let words = definition.tasks.words()?;
+        let config = config_of(base, &words, &self.definition_folder)?;
         let pretraining = base.pretraining.as_ref();
         let shared = definition.training.micro_batch_tokens;
         let tokens = match name {
@@ -225,9 +226,13 @@ fn sampled_at_a_time(algorithm: &AlgorithmSettings) -> Option<usize> {
 }
 
 /// The shapes of a base.
-fn config_of(base: &BaseSettings, definition_folder: &Path) -> Result<ModelConfig> {
+fn config_of(
+    base: &BaseSettings,
+    words: &[String],
+    definition_folder: &Path,
+) -> Result<ModelConfig> {
     match base.source("base")? {
-        BaseSource::Pretrained(shape, _) => vocabulary::config(shape),
+        BaseSource::Pretrained(shape, _) => vocabulary::config(shape, words),
         BaseSource::Model(name) => {
             let path = Stored::find(name, definition_folder, &models_folder()?)?;
             Ok(Stored::open(&path)?.config)

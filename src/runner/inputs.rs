@@ -2,6 +2,7 @@
 //! its problems, the evaluation's items, and how its models read them.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use experiments::norms::Norms;
@@ -10,19 +11,19 @@ use super::models_folder;
 use crate::config::{BUILTIN_NORMS, BaseSettings, BaseSource, Definition};
 use crate::model::text::encode;
 use crate::model::{Stored, Text};
-use crate::tasks::{self, EvaluationItem, Mix, squeeze};
+use crate::tasks::{self, Item, Mix, Task, squeeze};
 
 /// Problems to train on, items to evaluate, and how long people took for them.
 pub(super) struct Inputs {
     pub mix: Mix,
-    pub items: Vec<EvaluationItem>,
+    pub items: Vec<Item>,
     pub norms: Norms,
     /// What is to be known of the models that the run begins with.
     pub notes: Vec<String>,
 }
 
 /// Refuses items that a model cannot read.
-pub(crate) fn readable(items: &[EvaluationItem], text: &Text, context: usize) -> Result<()> {
+pub(crate) fn readable(items: &[Item], text: &Text, context: usize) -> Result<()> {
     for item in items {
         let place = || format!("tasks.norms: item {} of {}", item.item_id, item.task);
         let tokens = text.encode_prompt(&item.prompt).with_context(place)?.len();
@@ -43,16 +44,18 @@ pub(crate) fn readable(items: &[EvaluationItem], text: &Text, context: usize) ->
     Ok(())
 }
 
-/// How a base reads and writes, and the tokens that its context holds; what is
-/// to be known of it joins the notes.
+/// How a base reads and writes, and the tokens that its context holds; `words` are
+/// those that the tasks need in the lab's own vocabulary. What is to be known of
+/// the base joins the notes.
 pub(super) fn reader(
     base: &BaseSettings,
     place: &str,
     definition_folder: &Path,
+    words: &[String],
     notes: &mut Vec<String>,
 ) -> Result<(Text, usize)> {
     match base.source(place)? {
-        BaseSource::Pretrained(shape, _) => Ok((Text::lab()?, shape.context as usize)),
+        BaseSource::Pretrained(shape, _) => Ok((Text::lab(words)?, shape.context as usize)),
         BaseSource::Model(name) => {
             let path = Stored::find(name, definition_folder, &models_folder()?)
                 .with_context(|| format!("{place}.model"))?;
@@ -69,25 +72,27 @@ pub(super) fn reader(
 pub(crate) fn problems(
     definition: &Definition,
     definition_folder: &Path,
-) -> Result<(Mix, Vec<EvaluationItem>, Norms)> {
+) -> Result<(Mix, Vec<Item>, Norms)> {
     let settings = &definition.tasks;
-    let mix = Mix::new(&tasks::trained_on(&settings.names), settings.proportions())?
-        .asking(settings.instructions.clone());
-    let (items, norms) = evaluation_items(definition, definition_folder)?;
-    Ok((mix.timed(&norms), items, norms))
+    let opened = settings.open()?;
+    let (items, norms) = evaluation_items(definition, &opened, definition_folder)?;
+    let mix = Mix::of(opened, settings.proportions()).context("tasks.names")?;
+    let mix = mix.asking(settings.instructions.clone()).timed(&norms);
+    Ok((mix, items, norms))
 }
 
 /// What is evaluated and how long people took for it.
 fn evaluation_items(
     definition: &Definition,
+    opened: &[Arc<dyn Task>],
     definition_folder: &Path,
-) -> Result<(Vec<EvaluationItem>, Norms)> {
+) -> Result<(Vec<Item>, Norms)> {
     let settings = &definition.tasks;
     if settings.norms == BUILTIN_NORMS {
-        return tasks::items(&settings.names, None).context("tasks.names");
+        return tasks::items(&settings.names, opened, None).context("tasks.names");
     }
     let given = Norms::read(&definition_folder.join(&settings.norms), &settings.names)
         .with_context(|| format!("tasks.norms = {:?}", settings.norms))?;
-    tasks::items(&settings.names, Some(given))
+    tasks::items(&settings.names, opened, Some(given))
         .with_context(|| format!("tasks.norms = {:?}", settings.norms))
 }

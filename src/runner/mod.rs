@@ -59,7 +59,7 @@ use crate::config::{
 use crate::distributed::Ranks;
 use crate::files;
 use crate::messages;
-use crate::tasks::{EvaluationItem, Mix};
+use crate::tasks::{Item, Mix};
 
 /// What the user asked for.
 pub struct Request {
@@ -98,7 +98,7 @@ pub enum RunEnding {
 pub(crate) struct Run {
     request: Request,
     mix: Mix,
-    items: Vec<EvaluationItem>,
+    items: Vec<Item>,
     norms: Norms,
     /// What is to be known of the models it begins with.
     notes: Vec<String>,

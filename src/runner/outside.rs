@@ -270,7 +270,9 @@ impl Preflight<'_> {
         seen: &mut Seen,
     ) -> Result<Option<String>> {
         let mut of_model = Vec::new();
-        let (text, context) = reader(base, place, self.folder, &mut of_model)?;
+        let words = seen.problems.as_ref().map(|inputs| inputs.mix.words());
+        let words = words.unwrap_or_default();
+        let (text, context) = reader(base, place, self.folder, &words, &mut of_model)?;
         for note in &of_model {
             tracing::warn!("{note}");
         }
@@ -286,7 +288,7 @@ impl Preflight<'_> {
         if place == "base" {
             seen.reader = Some((text, context));
         } else if seen.reader.is_some() {
-            teacher::check_vocabulary(self.definition, self.folder)?;
+            teacher::check_vocabulary(self.definition, self.folder, &words)?;
         }
         let model = base.model.as_ref();
         Ok(model.map(|model| format!("{place}.model = {model:?}")))
@@ -347,24 +349,29 @@ impl Preflight<'_> {
     /// Has a reward judge the first training problem, worked out as the task does.
     fn probe(&self, reward: &WeightedRewards, mix: &Mix, text: &Text) -> Result<()> {
         let seed = self.definition.experiment.seeds.first().copied();
-        let (problem, completion) = mix.solved(seed.unwrap_or_default(), Split::Train, 0);
+        let mix = mix.learned_from(None)?;
+        let (item, solution) = mix.solved(seed.unwrap_or_default(), Split::Train, 0)?;
+        // Where nobody has written how it is worked, its answer stands for that.
+        let completion = solution.unwrap_or_else(|| item.answer.clone());
         // A vocabulary of another kind may lack a word of it: then, as of a
         // completion that is only known as text, without tokens.
         let ids = text.encode_completion(&completion).unwrap_or_default();
-        let item = Scored {
-            task: problem.task,
-            problem: &problem.id,
-            prompt: &problem.prompt,
+        let scored = Scored {
+            task: &item.task,
+            problem: &item.item_id,
+            prompt: &item.prompt,
             completion: &completion,
-            expected: Some(&problem.answer),
+            expected: (!item.answer.is_empty()).then_some(&*item.answer),
+            judge: item.judge,
             reasoning_tokens: text.reasoning_tokens(&ids),
             completion_tokens: ids.len(),
             max_new_tokens: self.definition.rollout.max_new_tokens,
             completion_ids: &ids,
-            human_cost: mix.human_cost(&problem),
+            human_cost: item.human_cost,
+            columns: (!item.columns.is_empty()).then_some(&item.columns),
             ..Scored::default()
         };
-        reward.score(&[item])?;
+        reward.score(&[scored])?;
         Ok(())
     }
 

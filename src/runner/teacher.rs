@@ -13,7 +13,7 @@ use crate::config::{AlgorithmSettings, BaseSettings, BaseSource, Definition, Tea
 use crate::demonstrations::{self, Recorded};
 use crate::generation::Key;
 use crate::model::{Decoder, Model, Stored, Text, folder, vocabulary};
-use crate::tasks::{Problem, Split};
+use crate::tasks::{Item, Mix, Split};
 use crate::training::lab::{self, Draw, Judged, Posed};
 use crate::training::{ArmLab, Ending, Job, Learner, checkpoint, train};
 
@@ -46,10 +46,12 @@ pub(super) fn make(run: &Run) -> Result<Done> {
     let model = Stored::open(&base.path)?.load(run.request.device)?;
     let initial_weights = model.decoder.weights().hash();
     let progress = run.progress("teacher");
+    let mix = run.mix.learned_from(settings.tasks.as_deref())?;
     let budget = match &settings.algorithm {
         Some(algorithm) => {
             let ending = reinforce(
                 run,
+                &mix,
                 settings,
                 algorithm,
                 &model,
@@ -65,7 +67,7 @@ pub(super) fn make(run: &Run) -> Result<Done> {
         None => None,
     };
     progress.set_message("traces");
-    let traces = sample(run, settings, &model)?;
+    let traces = sample(run, &mix, settings, &model)?;
     run.write(|| demonstrations::write(&at.join(TRACES), &traces))?;
     let evaluation_seconds = arm::write_evaluation(run, &model, "teacher", None, seed, &at)?;
     progress.finish_and_clear();
@@ -117,7 +119,11 @@ pub(super) fn load(run: &Run) -> Result<Decoder> {
 
 /// Refuses a teacher that cannot read what the students write: it would give
 /// their tokens the log-probabilities of others.
-pub(super) fn check_vocabulary(definition: &Definition, definition_folder: &Path) -> Result<()> {
+pub(super) fn check_vocabulary(
+    definition: &Definition,
+    definition_folder: &Path,
+    words: &[String],
+) -> Result<()> {
     let judges = definition.arm.values().any(|arm| arm.algorithm.distils());
     let teacher = definition.teacher.as_ref();
     let Some(teacher) = teacher
@@ -126,8 +132,8 @@ pub(super) fn check_vocabulary(definition: &Definition, definition_folder: &Path
     else {
         return Ok(());
     };
-    let (student, wanted) = vocabulary_of(&definition.base, "base", definition_folder)?;
-    let (teacher, known) = vocabulary_of(teacher, "teacher.base", definition_folder)?;
+    let (student, wanted) = vocabulary_of(&definition.base, "base", definition_folder, words)?;
+    let (teacher, known) = vocabulary_of(teacher, "teacher.base", definition_folder, words)?;
     let told = |text: &Text, size: i64, base: Option<&BaseSettings>| {
         let name = base.and_then(|base| base.model.as_deref());
         let tokens = text.tokenizer.get_vocab_size(true);
@@ -157,11 +163,13 @@ fn vocabulary_of(
     base: &BaseSettings,
     place: &str,
     definition_folder: &Path,
+    words: &[String],
 ) -> Result<(Text, i64)> {
     match base.source(place)? {
-        BaseSource::Pretrained(shape, _) => {
-            Ok((Text::lab()?, vocabulary::config(shape)?.vocab_size))
-        }
+        BaseSource::Pretrained(shape, _) => Ok((
+            Text::lab(words)?,
+            vocabulary::config(shape, words)?.vocab_size,
+        )),
         BaseSource::Model(name) => {
             let path = Stored::find(name, definition_folder, &models_folder()?)
                 .with_context(|| format!("{place}.model"))?;
@@ -174,6 +182,7 @@ fn vocabulary_of(
 /// Trains the teacher in place.
 fn reinforce(
     run: &Run,
+    mix: &Mix,
     settings: &TeacherSettings,
     algorithm: &AlgorithmSettings,
     model: &Model,
@@ -206,7 +215,7 @@ fn reinforce(
     run.check_pins("teacher")?;
     let mut lab = ArmLab::new(
         model,
-        &run.mix,
+        mix,
         seed,
         run.definition().rollout.clone(),
         run.definition().tasks.validation_problems,
@@ -239,10 +248,17 @@ fn reinforce(
 
 /// Samples the traces: training problems to imitate, validation problems for
 /// the held-out loss.
-fn sample(run: &Run, settings: &TeacherSettings, model: &Model) -> Result<Vec<Recorded>> {
-    let mut traces = sample_split(run, settings, model, Split::Train, settings.traces.problems)?;
+fn sample(
+    run: &Run,
+    mix: &Mix,
+    settings: &TeacherSettings,
+    model: &Model,
+) -> Result<Vec<Recorded>> {
+    let shown = settings.traces.problems;
+    let mut traces = sample_split(run, mix, settings, model, Split::Train, shown)?;
     traces.extend(sample_split(
         run,
+        mix,
         settings,
         model,
         Split::Validation,
@@ -253,6 +269,7 @@ fn sample(run: &Run, settings: &TeacherSettings, model: &Model) -> Result<Vec<Re
 
 fn sample_split(
     run: &Run,
+    mix: &Mix,
     settings: &TeacherSettings,
     model: &Model,
     split: Split,
@@ -263,14 +280,14 @@ fn sample_split(
     let rewards = run.rewards(&settings.reward)?;
     run.check_pins("teacher")?;
     let sampling = &run.definition().rollout;
-    let problems: Vec<Problem> = (0..count)
-        .map(|index| run.mix.problem(settings.seed, split, index))
-        .collect();
+    let items: Vec<Item> = (0..count)
+        .map(|index| mix.item(settings.seed, split, index))
+        .collect::<Result<_>>()?;
     let mut kept = Vec::new();
-    for (chunk_index, chunk) in problems.chunks(PROMPTS_AT_ONCE).enumerate() {
+    for (chunk_index, chunk) in items.chunks(PROMPTS_AT_ONCE).enumerate() {
         let prompts = chunk
             .iter()
-            .map(|problem| model.text.encode_prompt(&problem.prompt))
+            .map(|item| model.text.encode_prompt(&item.prompt))
             .collect::<Result<Vec<_>>>()?;
         let keys = |offset: usize| {
             let index = (chunk_index * PROMPTS_AT_ONCE + offset) as u64;
@@ -282,7 +299,7 @@ fn sample_split(
             (0..group as u64).map(key).collect()
         };
         let cap = sampling.max_new_tokens;
-        let posed = Posed::new(model, &run.mix, chunk, group, cap);
+        let posed = Posed::new(model, chunk, group, cap);
         let Judged {
             completions,
             texts,
@@ -300,18 +317,20 @@ fn sample_split(
             run.ranks(),
         )?;
         let totals = scores.map_or_else(|| vec![None; texts.len()], |scores| scores.totals);
-        for (offset, problem) in chunk.iter().enumerate() {
-            let mut candidates: Vec<usize> = (offset * group..(offset + 1) * group)
-                .filter(|&index| {
-                    // A truncated trace would teach never to end, an empty one
-                    // nothing, and one with an unknown word cannot be read back.
-                    let right = run.mix.grade(problem, &texts[index]);
-                    !completions[index].truncated()
-                        && !texts[index].trim().is_empty()
-                        && model.text.encode_completion(&texts[index]).is_ok()
-                        && (right || !settings.traces.only_correct)
-                })
-                .collect();
+        for (offset, item) in chunk.iter().enumerate() {
+            let mut candidates = Vec::new();
+            for index in offset * group..(offset + 1) * group {
+                // A truncated trace would teach never to end, an empty one
+                // nothing, and one with an unknown word cannot be read back.
+                let right = item.grade(&texts[index])? == Some(true);
+                if !completions[index].truncated()
+                    && !texts[index].trim().is_empty()
+                    && model.text.encode_completion(&texts[index]).is_ok()
+                    && (right || !settings.traces.only_correct)
+                {
+                    candidates.push(index);
+                }
+            }
             if settings.traces.best_only {
                 let reward = |index: &usize| totals[*index].unwrap_or(f64::NEG_INFINITY);
                 // The first of equals, so that the choice is not the order of a sort.
@@ -325,9 +344,9 @@ fn sample_split(
                 candidates = best.into_iter().collect();
             }
             kept.extend(candidates.into_iter().map(|index| Recorded {
-                prompt: problem.prompt.clone(),
+                prompt: item.prompt.clone(),
                 completion: texts[index].clone(),
-                task: Some(problem.task.to_owned()),
+                task: Some(item.task.clone()),
                 held_out: split == Split::Validation,
             }));
         }

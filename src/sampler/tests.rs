@@ -97,7 +97,7 @@ fn connect(settings: &SamplerSettings, folder: &Path) -> Result<Sampler> {
 
 /// A model of the lab's own vocabulary.
 fn model() -> Model {
-    let text = Text::lab().unwrap();
+    let text = Text::lab(&[]).unwrap();
     let words = text.tokenizer.get_vocab_size(true) as i64;
     let config = ModelShape::tiny().config(words, 0, text.end, 0);
     let weights = Weights::random(&config, 5, tch::Device::Cpu);

@@ -1,4 +1,4 @@
-//! What the answer of a completion is, and whether it is the expected one.
+//! What the answer of a completion is.
 //!
 //! This is the lab's measurement, and it passes through no reward: an arm may be
 //! rewarded for whatever its definition says, but all arms are graded here. Nothing
@@ -7,7 +7,7 @@
 //! [`rewards::answers`], as it is for the reward `correct`.
 
 use rewards::Extraction;
-use rewards::answers::{self, Expected};
+use rewards::answers;
 
 /// Opens the work of a completion.
 pub const THINK: &str = "<think>";
@@ -57,28 +57,24 @@ pub(crate) fn lacks_mark(completion: &str) -> bool {
     read.mark.is_none() && read.answer.split_whitespace().nth(BARE_WORDS).is_some()
 }
 
-/// Whether the answer of `completion` is `expected`, see [`rewards::answers`]. A
-/// completion that ends without an [`answer`] is wrong: people who give no answer
-/// are not left out either.
-///
-/// ```
-/// use qinglan::tasks::grading::grade;
-///
-/// assert!(grade("D", "<think> A 1 B 2 C 3 D </think> d"));
-/// assert!(!grade("D", "<think> A 1 B 2 C </think> C"));
-/// assert!(!grade("D", "<think> A 1 B 2"));
-/// assert!(grade("0.5", r"So it is \boxed{\frac{1}{2}}."));
-/// ```
-pub fn grade(expected: &str, completion: &str) -> bool {
-    let given = Extraction::new("", completion).announced();
-    Expected::new(expected).is_some_and(|expected| expected.is(&given, 0.0))
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::tasks::Item;
+
+    fn graded(expected: &str, completion: &str) -> Option<bool> {
+        let item = Item {
+            answer: expected.to_owned(),
+            ..Item::default()
+        };
+        item.grade(completion).unwrap()
+    }
+
+    fn grade(expected: &str, completion: &str) -> bool {
+        graded(expected, completion) == Some(true)
+    }
 
     #[test]
     fn the_answer_follows_the_last_block() {
@@ -155,7 +151,7 @@ mod tests {
         for line in table.lines() {
             let item: Value = serde_json::from_str(line).unwrap();
             let field = |name: &str| item[name].as_str().unwrap();
-            let graded = crate::tasks::grade("my_data", field("expected"), field("completion"));
+            let graded = graded(field("expected"), field("completion"));
             assert_eq!(graded, item["judged"].as_bool(), "{line}");
         }
     }

@@ -7,28 +7,38 @@
 //! in place of item means would pass unseen. Either kind has what the task
 //! reads in an item ([`super::reading`]).
 
+use std::sync::Arc;
+
 use anyhow::{Result, bail, ensure};
 use experiments::norms::{NormItem, Norms, conditions};
 
 use super::reading::{cluster, completed, read};
-use super::{Evaluated, EvaluationItem, NAMES, TaskError};
-use super::{by_name, evaluated, evaluated_only, known};
+use super::task::item_of;
+use super::{COUNTING, Item, Task, by_name};
 
-/// The items of the tasks called `names`, in that order, and their norms.
+/// The items of the tasks called `names`, in that order, and their norms. A task is
+/// one of `opened`, or the lab's of that name as it is, or a name of the given norms
+/// alone.
 ///
 /// ```
 /// use qinglan::tasks::items;
 ///
-/// let (items, norms) = items(&["sternberg".to_owned()], None).unwrap();
+/// let (items, norms) = items(&["sternberg".to_owned()], &[], None).unwrap();
 /// assert_eq!(items.len(), 120);
 /// assert!(norms.human_cost("sternberg", &items[0].item_id).is_some());
 /// ```
-pub fn items(names: &[String], given: Option<Norms>) -> Result<(Vec<EvaluationItem>, Norms)> {
+pub fn items(
+    names: &[String],
+    opened: &[Arc<dyn Task>],
+    given: Option<Norms>,
+) -> Result<(Vec<Item>, Norms)> {
     let given = given.map(completed);
     let mut items = Vec::new();
     let mut built_in = Vec::new();
     let mut by_condition = Vec::new();
     for name in names {
+        let found = opened.iter().find(|task| task.name() == name);
+        let task = found.cloned().map_or_else(|| by_name(name), Ok);
         let timed = given.as_ref().map_or(&[][..], |norms| norms.items(name));
         if !timed.is_empty() {
             for item in timed {
@@ -37,12 +47,15 @@ pub fn items(names: &[String], given: Option<Norms>) -> Result<(Vec<EvaluationIt
                     "item {} of {name} has no prompt, so nobody can be asked it; fill the column `prompt`, or leave {name} out of the tasks",
                     item.item_id
                 );
-                items.push(of_norms(item));
+                items.push(match &task {
+                    Ok(task) => task.of_norms(item),
+                    Err(_) => item_of(item),
+                });
             }
             continue;
         }
         if let Some(norms) = &given
-            && (NAMES.contains(&name.as_str()) || known(name).is_err())
+            && (COUNTING.contains(&name.as_str()) || task.is_err())
         {
             let tasks: Vec<&str> = norms.tasks().into_iter().collect();
             bail!(
@@ -50,12 +63,13 @@ pub fn items(names: &[String], given: Option<Norms>) -> Result<(Vec<EvaluationIt
                 tasks.join(", ")
             );
         }
-        let (of_task, norms) = by_rule(name)?;
+        let task = task?;
+        let of_task = task.evaluation_items()?;
         ensure!(
             !of_task.is_empty(),
             "the items of {name} come with their norms: give a folder that has them"
         );
-        built_in.extend(norms);
+        built_in.extend(of_task.iter().map(|item| built_in_norm(&*task, item)));
         by_condition.push(name.clone());
         items.extend(of_task);
     }
@@ -66,33 +80,9 @@ pub fn items(names: &[String], given: Option<Norms>) -> Result<(Vec<EvaluationIt
     Ok((items, given.unwrap_or_default().and(own)))
 }
 
-/// An item of given norms, to be asked and graded.
-fn of_norms(item: &NormItem) -> EvaluationItem {
-    EvaluationItem {
-        task: item.task.clone(),
-        item_id: item.item_id.clone(),
-        prompt: item.prompt.clone(),
-        answer: evaluated::expected(item),
-        condition: item.condition.clone().unwrap_or_default(),
-    }
-}
-
-/// The items of a task's rule, and each with the built-in times of its condition.
-fn by_rule(name: &str) -> Result<(Vec<EvaluationItem>, Vec<NormItem>), TaskError> {
-    let of = |task: &dyn Evaluated| {
-        let items = task.evaluation_items();
-        let norms = items.iter().map(|item| built_in_norm(task, item)).collect();
-        (items, norms)
-    };
-    match evaluated_only(name) {
-        Some(task) => Ok(of(task)),
-        None => Ok(of(&*by_name(name)?)),
-    }
-}
-
 /// The item with the built-in times of its condition, where there are any: then
 /// all items of the condition are one cluster.
-fn built_in_norm(task: &dyn Evaluated, item: &EvaluationItem) -> NormItem {
+fn built_in_norm(task: &dyn Task, item: &Item) -> NormItem {
     let condition = conditions::lookup(&item.task, &item.condition);
     let mut norm = NormItem {
         task: item.task.clone(),
@@ -104,7 +94,10 @@ fn built_in_norm(task: &dyn Evaluated, item: &EvaluationItem) -> NormItem {
         mean_rt_ms: condition.map(|c| c.mean_rt_ms),
         mean_log_rt: condition.and_then(|c| c.mean_log_rt),
         accuracy: condition.and_then(|c| c.accuracy),
-        cluster: condition.map(|_| cluster(task, &item.condition)),
+        cluster: match condition {
+            Some(_) => Some(cluster(task, &item.condition)),
+            None => item.cluster.clone(),
+        },
         ..NormItem::default()
     };
     let covariates = read(task, &norm).unwrap_or_default().covariates.into_iter();
@@ -118,7 +111,7 @@ fn built_in_norm(task: &dyn Evaluated, item: &EvaluationItem) -> NormItem {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::super::EVALUATED_NAMES;
+    use super::super::names as all_names;
     use super::*;
 
     fn names(names: &[&str]) -> Vec<String> {
@@ -141,7 +134,7 @@ mod tests {
     fn given_norms_come_first_and_rules_fill_what_is_only_evaluated() {
         let given = timed("addition_digit", "2 + 2 = 4", "true");
         let wanted = names(&["addition_digit", "sternberg", "syllogisms"]);
-        let (found, norms) = items(&wanted, Some(given)).unwrap();
+        let (found, norms) = items(&wanted, &[], Some(given)).unwrap();
         let of = |task: &str| found.iter().filter(|item| item.task == task).count();
         assert_eq!(
             (of("addition_digit"), of("sternberg"), of("syllogisms")),
@@ -155,7 +148,7 @@ mod tests {
 
     #[test]
     fn items_of_a_condition_are_one_cluster_in_digits_and_in_words() {
-        let (_, norms) = items(&NAMES.map(str::to_owned), None).unwrap();
+        let (_, norms) = items(&COUNTING.map(str::to_owned), &[], None).unwrap();
         let cluster = |task, id| norms.item(task, id).unwrap().cluster.clone().unwrap();
         let tie = "addition/true/tie/sum=10";
         assert_eq!(cluster("addition_digit", "5 + 5 = 10"), tie);
@@ -163,7 +156,7 @@ mod tests {
         let addend = "alphabet_arithmetic/true/addend=3";
         assert_eq!(cluster("alphabet_arithmetic", "A+3=D"), addend);
         assert_eq!(cluster("alphabet_arithmetic", "H+3=K"), addend);
-        for (tasks, conditions) in [(&NAMES[..1], 10), (&NAMES[1..], 42)] {
+        for (tasks, conditions) in [(&COUNTING[..1], 10), (&COUNTING[1..], 42)] {
             let items = tasks.iter().flat_map(|task| norms.items(task));
             let clusters: BTreeSet<_> = items.map(|item| item.cluster.clone().unwrap()).collect();
             assert_eq!(clusters.len(), conditions, "{tasks:?}");
@@ -173,9 +166,9 @@ mod tests {
     #[test]
     fn every_covariate_of_every_task_is_known_of_every_item_and_varies() {
         let with_items = |task: &&str| *task != "spatial_relations";
-        let tasks = NAMES.into_iter().chain(EVALUATED_NAMES).filter(with_items);
+        let tasks = all_names().filter(with_items);
         let tasks: Vec<String> = tasks.map(str::to_owned).collect();
-        let (_, norms) = items(&tasks, None).unwrap();
+        let (_, norms) = items(&tasks, &[], None).unwrap();
         for (task, expected) in [
             ("alphabet_arithmetic", &["addend", "letter", "truth"][..]),
             (
@@ -207,14 +200,19 @@ mod tests {
 
     #[test]
     fn a_puzzle_of_given_norms_is_graded_by_its_numbers() {
-        let (found, _) = items(&names(&["game24"]), Some(timed("game24", "1 1 4 6", ""))).unwrap();
+        let (found, _) = items(
+            &names(&["game24"]),
+            &[],
+            Some(timed("game24", "1 1 4 6", "")),
+        )
+        .unwrap();
         assert_eq!(found[0].answer, "1 1 4 6");
     }
 
     #[test]
     fn a_data_set_is_a_task_of_its_norms() {
         let given = timed("my_data", "one", "18");
-        let (found, _) = items(&names(&["my_data"]), Some(given)).unwrap();
+        let (found, _) = items(&names(&["my_data"]), &[], Some(given)).unwrap();
         assert_eq!(
             (found[0].task.as_str(), found[0].answer.as_str()),
             ("my_data", "18")
@@ -224,7 +222,7 @@ mod tests {
     #[test]
     fn what_has_no_items_is_refused_with_the_way_out() {
         let refused = |wanted: &[&str], given| {
-            let error = items(&names(wanted), given).unwrap_err();
+            let error = items(&names(wanted), &[], given).unwrap_err();
             format!("{error:#}")
         };
         let told = refused(&["spatial_relations"], None);

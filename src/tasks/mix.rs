@@ -1,23 +1,23 @@
-//! Problems of several tasks in given proportions: what training and tuning
-//! draw from.
+//! Items of several tasks in given proportions: what training and tuning draw
+//! from.
 //!
 //! A draw is a pure function of (seed, split, index), so every arm of a seed
 //! meets the same problems in the same order without anybody storing them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use anyhow::{Context, Result, ensure};
 use experiments::norms::Norms;
-use rand::{Rng, RngExt};
+use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use super::corpus::solution;
-use super::problem::{Problem, Split};
-use super::space::Pool;
-use super::{Task, TaskError, by_name, grade};
-use crate::random::stream;
+use super::item::{Item, Split};
+use super::{COUNTING, Place, Task, TaskError, by_name};
+use crate::random::{Stream, stream};
 
-/// How many of the problems are of which kind and wording. True and false
-/// results are always equally frequent.
+/// How many of the problems are of which kind and wording, for tasks that have
+/// several. True and false results are always equally frequent.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Proportions {
@@ -38,19 +38,19 @@ impl Default for Proportions {
     }
 }
 
-/// Tasks to draw problems from.
+/// Tasks to draw items from, all equally frequent.
 ///
 /// ```
 /// use qinglan::tasks::{Mix, Proportions, Split};
 ///
 /// let mix = Mix::new(&["alphabet_arithmetic"], Proportions::default()).unwrap();
-/// let problem = mix.problem(1, Split::Train, 0);
-/// assert_eq!(problem, mix.problem(1, Split::Train, 0));
-/// assert!(mix.tasks()[0].grade(&problem.answer, &problem.answer));
+/// let item = mix.item(1, Split::Train, 0).unwrap();
+/// assert_eq!(item, mix.item(1, Split::Train, 0).unwrap());
+/// assert_eq!(item.grade(&item.answer).unwrap(), Some(true));
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Mix {
-    tasks: Vec<Box<dyn Task>>,
+    tasks: Vec<Arc<dyn Task>>,
     proportions: Proportions,
     instructions: BTreeMap<String, String>,
     /// By task and condition, the mean of ln(milliseconds).
@@ -61,20 +61,63 @@ pub struct Mix {
 pub const PROBLEM: &str = "{problem}";
 
 impl Mix {
-    /// A mixture of the tasks called `names`, all equally frequent.
-    pub fn new<S: AsRef<str>>(names: &[S], proportions: Proportions) -> Result<Self, TaskError> {
-        if names.is_empty() {
+    /// A mixture of the lab's tasks called `names`.
+    pub fn new<S: AsRef<str>>(names: &[S], proportions: Proportions) -> Result<Self> {
+        let tasks = names.iter().map(|name| by_name(name.as_ref()));
+        Ok(Self::of(tasks.collect::<Result<_>>()?, proportions)?)
+    }
+
+    /// A mixture of these tasks.
+    pub fn of(tasks: Vec<Arc<dyn Task>>, proportions: Proportions) -> Result<Self, TaskError> {
+        if tasks.is_empty() {
             return Err(TaskError::NoTasks);
         }
         check_share("production", proportions.production)?;
         check_share("other_wordings", proportions.other_wordings)?;
-        let tasks = names.iter().map(|name| by_name(name.as_ref()));
         Ok(Self {
-            tasks: tasks.collect::<Result<_, _>>()?,
+            tasks,
             proportions,
             instructions: BTreeMap::new(),
             human_costs: BTreeMap::new(),
         })
+    }
+
+    /// What an arm learns from: those of its tasks that `names` has, in that order;
+    /// where `names` is absent, all that there are problems to train on of.
+    pub fn learned_from(&self, names: Option<&[String]>) -> Result<Self> {
+        let tasks: Vec<_> = match names {
+            None => {
+                let all = self.tasks.iter();
+                all.filter(|task| task.trains()).cloned().collect()
+            }
+            Some(names) => {
+                let find = |name: &String| self.tasks.iter().find(|task| task.name() == name);
+                names.iter().filter_map(find).cloned().collect()
+            }
+        };
+        ensure!(
+            !tasks.is_empty(),
+            "there are no problems to train on: {} can be evaluated only; add a task to tasks.names that models can be trained on, such as {}",
+            self.names().join(", "),
+            COUNTING.join(", ")
+        );
+        for task in &tasks {
+            ensure!(
+                task.trains(),
+                "{} can be evaluated only: there are no problems of it to train on",
+                task.name()
+            );
+        }
+        Ok(Self {
+            tasks,
+            ..self.clone()
+        })
+    }
+
+    /// The words that its tasks need in the lab's own vocabulary beyond those that
+    /// are always there.
+    pub fn words(&self) -> Vec<String> {
+        self.tasks.iter().flat_map(|task| task.words()).collect()
     }
 
     /// The same problems, asked by an instruction of their task that holds
@@ -111,14 +154,6 @@ impl Mix {
         &self.human_costs
     }
 
-    /// What a problem costs people, the mean of ln(milliseconds) of its
-    /// condition; `None` where nobody was timed in it.
-    pub fn human_cost(&self, problem: &Problem) -> Option<f64> {
-        let task = self.tasks.iter().find(|task| task.name() == problem.task)?;
-        let condition = task.condition(problem)?;
-        self.human_costs.get(problem.task)?.get(&condition).copied()
-    }
-
     /// A problem's text as a model is asked it.
     pub fn ask(&self, task: &str, problem: &str) -> String {
         match self.instructions.get(task) {
@@ -128,44 +163,74 @@ impl Mix {
     }
 
     /// The tasks, in the order of their names.
-    pub fn tasks(&self) -> &[Box<dyn Task>] {
+    pub fn tasks(&self) -> &[Arc<dyn Task>] {
         &self.tasks
     }
 
-    /// Whether `completion` answers a problem.
-    pub fn grade(&self, problem: &Problem, completion: &str) -> bool {
-        grade(problem.task, &problem.answer, completion) == Some(true)
+    /// The names of the tasks.
+    pub fn names(&self) -> Vec<String> {
+        self.tasks
+            .iter()
+            .map(|task| task.name().to_owned())
+            .collect()
     }
 
-    /// The problem at `index` of the endless list that belongs to `seed` and
-    /// `split`.
-    pub fn problem(&self, seed: u64, split: Split, index: u64) -> Problem {
-        let mut rng = stream(seed, "problem", &[split as u64, index]);
-        let problem = self.draw(split, &mut rng).1.clone();
-        Problem {
-            prompt: self.ask(problem.task, &problem.prompt),
-            ..problem
+    /// The item at `index` of the endless list that belongs to `seed` and `split`,
+    /// as a model is asked it.
+    pub fn item(&self, seed: u64, split: Split, index: u64) -> Result<Item> {
+        let (_, bare) = self.drawn(seed, split, index)?;
+        Ok(self.posed(bare))
+    }
+
+    /// The same item with the correct work on it, as the corpus writes it; `None`
+    /// where nobody has written how its task is worked.
+    pub fn solved(&self, seed: u64, split: Split, index: u64) -> Result<(Item, Option<String>)> {
+        let (task, bare) = self.drawn(seed, split, index)?;
+        let solution = task.worked().map(|worked| worked.solution(&bare));
+        Ok((
+            self.posed(bare),
+            solution.transpose()?.map(|s| s.completion),
+        ))
+    }
+
+    /// The item that a task calls `id`, where it can tell.
+    pub fn find(&self, task: &str, id: &str) -> Result<Option<Item>> {
+        let task = self.tasks.iter().find(|known| known.name() == task);
+        let found = task.map(|task| task.find(id)).transpose()?.flatten();
+        Ok(found.map(|bare| self.posed(bare)))
+    }
+
+    fn posed(&self, bare: Item) -> Item {
+        let costs = self.human_costs.get(&bare.task);
+        Item {
+            prompt: self.ask(&bare.task, &bare.prompt),
+            human_cost: costs.and_then(|costs| costs.get(&bare.condition).copied()),
+            ..bare
         }
     }
 
-    /// The same problem with the correct work on it, as the corpus writes it.
-    pub fn solved(&self, seed: u64, split: Split, index: u64) -> (Problem, String) {
-        let mut rng = stream(seed, "problem", &[split as u64, index]);
-        let (task, bare) = self.draw(split, &mut rng);
-        (self.problem(seed, split, index), solution(task, bare))
+    fn drawn(&self, seed: u64, split: Split, index: u64) -> Result<(&dyn Task, Item)> {
+        let mut random = stream(seed, "problem", &[split as u64, index]);
+        self.draw(split, (seed, index), &mut random)
     }
 
-    /// One problem, and the task it is of.
-    pub(super) fn draw(&self, split: Split, rng: &mut impl Rng) -> (&dyn Task, &Problem) {
-        let task = &*self.tasks[rng.random_range(0..self.tasks.len() as u64) as usize];
-        let pool = if rng.random_bool(self.proportions.production) {
-            Pool::Production
-        } else if rng.random_bool(self.proportions.other_wordings) {
-            Pool::Other(rng.random_bool(0.5))
-        } else {
-            Pool::Canonical(rng.random_bool(0.5))
+    /// One item, not yet asked, and the task it is of.
+    pub(super) fn draw(
+        &self,
+        split: Split,
+        (seed, index): (u64, u64),
+        random: &mut Stream,
+    ) -> Result<(&dyn Task, Item)> {
+        let task = &*self.tasks[random.random_range(0..self.tasks.len() as u64) as usize];
+        let place = Place {
+            seed,
+            index,
+            proportions: self.proportions,
         };
-        (task, task.space().draw(split, pool, rng))
+        let item = task.draw(split, place, random);
+        let item =
+            item.with_context(|| format!("the {split} problem {index} of {}", task.name()))?;
+        Ok((task, item))
     }
 }
 

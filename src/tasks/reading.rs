@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 
 use experiments::norms::{NormItem, Norms};
 
-use super::{Evaluated, by_name, evaluated_only};
+use super::{Task, by_name};
 
 /// What a task reads in the text of an item.
 ///
@@ -43,16 +43,14 @@ pub fn completed(given: Norms) -> Norms {
     let mut items = Vec::new();
     for name in given.tasks() {
         let of_task = given.items(name);
-        if let Some(task) = evaluated_only(name) {
-            items.extend(completed_items(task, of_task));
-        } else if let Ok(task) = by_name(name) {
+        if let Ok(task) = by_name(name) {
             items.extend(completed_items(&*task, of_task));
         }
     }
     given.and(Norms::new(items, String::new()))
 }
 
-fn completed_items(task: &dyn Evaluated, given: &[NormItem]) -> Vec<NormItem> {
+fn completed_items(task: &dyn Task, given: &[NormItem]) -> Vec<NormItem> {
     let clustered = given.iter().any(|item| item.cluster.is_some());
     let names = given.iter().flat_map(|item| item.covariates.keys());
     let own: BTreeSet<&str> = names.map(String::as_str).collect();
@@ -75,14 +73,14 @@ fn completed_items(task: &dyn Evaluated, given: &[NormItem]) -> Vec<NormItem> {
 }
 
 /// What a task reads in the prompt of an item, or else in its name.
-pub(super) fn read(task: &dyn Evaluated, item: &NormItem) -> Option<Reading> {
+pub(super) fn read(task: &dyn Task, item: &NormItem) -> Option<Reading> {
     [&item.prompt, &item.item_id]
         .into_iter()
         .find_map(|text| task.read(text))
 }
 
 /// The name of the cluster of a problem or of a condition.
-pub(super) fn cluster(task: &dyn Evaluated, what: &str) -> String {
+pub(super) fn cluster(task: &dyn Task, what: &str) -> String {
     format!("{}/{what}", task.family())
 }
 

@@ -11,10 +11,14 @@
 //! directions is none. Where the two premises cancel, the answer is `same
 //! place`, and any text with the word `same` and no direction names it.
 
-use super::Evaluated;
-use super::grading;
-use super::problem::EvaluationItem;
+use anyhow::{Result, bail};
+use experiments::norms::NormItem;
+use rewards::answers::{Judge, NOWHERE, direction};
+
 use super::reading::{Reading, indicator};
+use super::task::item_of;
+use super::{Item, Place, Split, Task};
+use crate::random::Stream;
 
 /// The task's name.
 pub(super) const NAME: &str = "spatial_relations";
@@ -23,13 +27,28 @@ pub(super) const NAME: &str = "spatial_relations";
 #[derive(Debug)]
 pub(super) struct SpatialRelations;
 
-impl Evaluated for SpatialRelations {
-    fn name(&self) -> &'static str {
+impl Task for SpatialRelations {
+    fn name(&self) -> &str {
         NAME
     }
 
-    fn evaluation_items(&self) -> Vec<EvaluationItem> {
-        Vec::new()
+    fn trains(&self) -> bool {
+        false
+    }
+
+    fn draw(&self, _: Split, _: Place, _: &mut Stream) -> Result<Item> {
+        bail!("{NAME} has no problems to train on")
+    }
+
+    fn evaluation_items(&self) -> Result<Vec<Item>> {
+        Ok(Vec::new())
+    }
+
+    fn of_norms(&self, item: &NormItem) -> Item {
+        Item {
+            judge: Judge::Direction,
+            ..item_of(item)
+        }
     }
 
     /// Reads the premises: the sentences that end with a full stop and name one
@@ -67,41 +86,6 @@ impl Evaluated for SpatialRelations {
             problem: None,
         })
     }
-
-    fn grade(&self, expected: &str, completion: &str) -> bool {
-        let answer = grading::answer(completion).and_then(|answer| direction(&answer));
-        answer.is_some() && answer == direction(expected)
-    }
-}
-
-/// Where C is where A is, there is no direction to name.
-const NOWHERE: &str = "same";
-
-/// The one direction that a text names, `None` where it names none or several.
-fn direction(text: &str) -> Option<String> {
-    let text = text.to_lowercase();
-    let mut named: Vec<String> = Vec::new();
-    let mut joins = false;
-    for word in text
-        .split(|c: char| !c.is_ascii_alphabetic())
-        .filter(|word| !word.is_empty())
-    {
-        let is_main = matches!(word, "north" | "south");
-        let is_side = matches!(word, "east" | "west");
-        let is_none = word == NOWHERE;
-        let is_whole = matches!(word, "northeast" | "northwest" | "southeast" | "southwest");
-        match named.last_mut() {
-            Some(last) if is_side && joins => last.push_str(word),
-            _ if is_main || is_side || is_whole || is_none => named.push(word.to_owned()),
-            _ => {}
-        }
-        joins = is_main;
-    }
-    named.dedup();
-    match named.as_slice() {
-        [one] => Some(one.clone()),
-        _ => None,
-    }
 }
 
 #[cfg(test)]
@@ -137,51 +121,5 @@ mod tests {
         ] {
             assert_eq!(SpatialRelations.read(text), None, "{text}");
         }
-    }
-
-    #[test]
-    fn the_same_place_is_an_answer_too() {
-        for (answer, right) in [
-            ("same place", true),
-            ("They are in the same place.", true),
-            ("the same side, east", false),
-            ("east", false),
-            ("nowhere", false),
-        ] {
-            assert_eq!(
-                SpatialRelations.grade("same place", answer),
-                right,
-                "{answer}"
-            );
-        }
-        assert!(!SpatialRelations.grade("east", "same place"));
-    }
-
-    #[test]
-    fn one_direction_in_any_spelling_is_an_answer() {
-        let right = |text: &str| SpatialRelations.grade("south-west", text);
-        for answer in [
-            "south-west",
-            "Southwest.",
-            "south west",
-            "<think> east , north </think> The gym is south-west of the school.",
-            "The gym is SOUTH-WEST. Answer: southwest",
-        ] {
-            assert!(right(answer), "{answer}");
-        }
-        for answer in [
-            "south",
-            "west",
-            "north-west",
-            "south-west or north-west",
-            "south of the bank and west of it",
-            "",
-            "I cannot tell",
-            "<think> south-west",
-        ] {
-            assert!(!right(answer), "{answer}");
-        }
-        assert!(SpatialRelations.grade("north", "It lies north."));
-        assert!(!SpatialRelations.grade("north", "It lies north-east."));
     }
 }

@@ -9,12 +9,13 @@
 //! the digit at once, where people had to keep the list: the norm is of the
 //! search alone.
 
+use anyhow::{Result, bail};
 use rand::RngExt;
 use rand::seq::SliceRandom;
 
-use super::Evaluated;
-use super::problem::EvaluationItem;
 use super::reading::{Reading, indicator};
+use super::{Item, Place, Split, Task};
+use crate::random::Stream;
 use crate::random::stream;
 
 /// The task's name.
@@ -29,14 +30,22 @@ const LISTS: u64 = 10;
 #[derive(Debug)]
 pub(super) struct Sternberg;
 
-impl Evaluated for Sternberg {
-    fn name(&self) -> &'static str {
+impl Task for Sternberg {
+    fn name(&self) -> &str {
         NAME
+    }
+
+    fn trains(&self) -> bool {
+        false
+    }
+
+    fn draw(&self, _: Split, _: Place, _: &mut Stream) -> Result<Item> {
+        bail!("{NAME} has no problems to train on")
     }
 
     /// 120 items: ten lists of each of six sizes, with a digit that is there
     /// and one that is not.
-    fn evaluation_items(&self) -> Vec<EvaluationItem> {
+    fn evaluation_items(&self) -> Result<Vec<Item>> {
         let mut items = Vec::new();
         for size in 1..=LARGEST_SIZE {
             for list in 0..LISTS {
@@ -54,17 +63,18 @@ impl Evaluated for Sternberg {
                 let absent = digits[rng.random_range(size as u64..10) as usize];
                 let shown: Vec<String> = digits[..size].iter().map(usize::to_string).collect();
                 for (digit, truth) in [(there, true), (absent, false)] {
-                    items.push(EvaluationItem {
+                    items.push(Item {
                         task: NAME.to_owned(),
                         item_id: format!("{} : {digit}", shown.join(" ")),
                         prompt: format!("The list {} contains {digit}.", shown.join(" ")),
                         answer: truth.to_string(),
                         condition: format!("{truth}/size={size}"),
+                        ..Item::default()
                     });
                 }
             }
         }
-        items
+        Ok(items)
     }
 
     /// Reads `3 7 1 : 7` and `The list 3 7 1 contains 7.` Covariates: `size`, the
@@ -99,7 +109,7 @@ mod tests {
 
     #[test]
     fn every_list_has_distinct_digits_and_the_answer_is_what_it_says() {
-        let items = Sternberg.evaluation_items();
+        let items = Sternberg.evaluation_items().unwrap();
         let names: BTreeSet<&str> = items.iter().map(|item| item.item_id.as_str()).collect();
         assert_eq!((items.len(), names.len()), (120, 120));
         for item in &items {
@@ -132,7 +142,7 @@ mod tests {
         ] {
             assert_eq!(Sternberg.read(text), None, "{text}");
         }
-        for item in Sternberg.evaluation_items() {
+        for item in Sternberg.evaluation_items().unwrap() {
             let of_prompt = Sternberg.read(&item.prompt);
             assert_eq!(of_prompt, Sternberg.read(&item.item_id), "{item:?}");
             let present = f64::from(u8::from(item.answer == "true"));
@@ -142,7 +152,7 @@ mod tests {
 
     #[test]
     fn the_built_in_times_are_the_published_line() {
-        for item in Sternberg.evaluation_items() {
+        for item in Sternberg.evaluation_items().unwrap() {
             let found = conditions::lookup(NAME, &item.condition).unwrap();
             let size = item.condition.rsplit('=').next().unwrap();
             let line = 397.2 + 37.9 * size.parse::<f64>().unwrap();

@@ -16,9 +16,10 @@
 //! accuracy and no alignment. Only 48 items in 512 follow, so accuracy alone
 //! says little of a model that answers `false` throughout.
 
-use super::Evaluated;
-use super::problem::EvaluationItem;
 use super::reading::{Reading, indicator};
+use super::{Item, Place, Split, Task};
+use crate::random::Stream;
+use anyhow::{Result, bail};
 
 /// The task's name.
 pub(super) const NAME: &str = "syllogisms";
@@ -138,12 +139,20 @@ fn sentence(words: &str) -> String {
     first.into_iter().chain(letters).chain(['.']).collect()
 }
 
-impl Evaluated for Syllogisms {
-    fn name(&self) -> &'static str {
+impl Task for Syllogisms {
+    fn name(&self) -> &str {
         NAME
     }
 
-    fn evaluation_items(&self) -> Vec<EvaluationItem> {
+    fn trains(&self) -> bool {
+        false
+    }
+
+    fn draw(&self, _: Split, _: Place, _: &mut Stream) -> Result<Item> {
+        bail!("{NAME} has no problems to train on")
+    }
+
+    fn evaluation_items(&self) -> Result<Vec<Item>> {
         let mut items = Vec::new();
         for (one, one_letter) in MOODS {
             for (other, other_letter) in MOODS {
@@ -159,7 +168,7 @@ impl Evaluated for Syllogisms {
                                 first,
                                 second: last,
                             };
-                            items.push(EvaluationItem {
+                            items.push(Item {
                                 task: NAME.to_owned(),
                                 item_id: format!(
                                     "{form}:{letter}{}{}",
@@ -173,13 +182,14 @@ impl Evaluated for Syllogisms {
                                 ),
                                 answer: follows([premise, second], conclusion).to_string(),
                                 condition: form.clone(),
+                                ..Item::default()
                             });
                         }
                     }
                 }
             }
         }
-        items
+        Ok(items)
     }
 
     /// Reads `AE2:Oac`. Covariates: `figure`; `negative` and `particular`, how
@@ -224,7 +234,7 @@ mod tests {
     use super::*;
 
     fn answer(item_id: &str) -> String {
-        let items = Syllogisms.evaluation_items();
+        let items = Syllogisms.evaluation_items().unwrap();
         let item = items.iter().find(|item| item.item_id == item_id);
         item.unwrap().answer.clone()
     }
@@ -242,7 +252,7 @@ mod tests {
 
     #[test]
     fn as_many_forms_have_a_conclusion_as_are_published() {
-        let items = Syllogisms.evaluation_items();
+        let items = Syllogisms.evaluation_items().unwrap();
         assert_eq!(items.len(), 512);
         let valid = items.iter().filter(|item| item.answer == "true");
         let forms: BTreeSet<&str> = valid.clone().map(|item| item.condition.as_str()).collect();
@@ -271,7 +281,7 @@ mod tests {
         ] {
             assert_eq!(covariates(text), None, "{text}");
         }
-        for item in Syllogisms.evaluation_items() {
+        for item in Syllogisms.evaluation_items().unwrap() {
             let truth = covariates(&item.item_id).unwrap()[3];
             assert_eq!(
                 truth,
@@ -283,7 +293,7 @@ mod tests {
 
     #[test]
     fn an_item_reads_as_a_sentence() {
-        let items = Syllogisms.evaluation_items();
+        let items = Syllogisms.evaluation_items().unwrap();
         let item = items.iter().find(|item| item.item_id == "AO3:Oac").unwrap();
         assert_eq!(
             item.prompt,

@@ -204,11 +204,11 @@ fn model(seed: u64) -> Model {
         feed_forward: 32,
         context: 96,
     };
-    let config = vocabulary::config(&shape).unwrap();
+    let config = vocabulary::config(&shape, &[]).unwrap();
     Model {
         decoder: Decoder::new(config.clone(), Weights::random(&config, seed, Device::Cpu)),
-        text: Text::lab().unwrap(),
-        companions: vocabulary::companions(config.context()).unwrap(),
+        text: Text::lab(&[]).unwrap(),
+        companions: vocabulary::companions(config.context(), &[]).unwrap(),
     }
 }
 

@@ -24,15 +24,15 @@
 //! What it deliberately does not do: render conversations; their text has to be
 //! there as the model read and wrote it.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use ::rewards::answers::Judge;
 use ::rewards::{Extraction, Scored};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use experiments::{dataset, text};
 use serde_json::{Map, Value};
 
-use crate::tasks::{Mix, Problem, Split};
+use crate::tasks::Mix;
 
 /// What no reward is told of as a column: it has a place of its own.
 const PLACED: [&str; 3] = ["prompt", "completion", "completion_ids"];
@@ -76,6 +76,7 @@ pub(super) struct Given {
     truncated: bool,
     pub(super) completion_ids: Vec<i64>,
     human_cost: Option<f64>,
+    judge: Judge,
     columns: Map<String, Value>,
     /// What the rewards of a training said of it, by column.
     pub(super) recorded: Map<String, Value>,
@@ -104,6 +105,7 @@ impl Given {
             truncated: false,
             completion_ids: Vec::new(),
             human_cost: None,
+            judge: Judge::Same,
             columns: Map::new(),
             recorded: Map::new(),
             step: 0,
@@ -121,6 +123,7 @@ impl Given {
             prompt: &self.prompt,
             completion: &self.completion,
             expected: self.expected.as_deref(),
+            judge: self.judge,
             reasoning_tokens: self.reasoning_tokens,
             completion_tokens: self.completion_tokens,
             max_new_tokens: self.max_new_tokens,
@@ -128,14 +131,12 @@ impl Given {
             completion_ids: &self.completion_ids,
             human_cost: self.human_cost,
             columns: Some(&self.columns),
-            ..Scored::default()
         }
     }
 }
 
 /// What stands for what a row does not say.
 pub(super) struct Known<'a> {
-    problems: HashMap<(&'a str, &'a str), &'a Problem>,
     mix: &'a Mix,
     max_new_tokens: usize,
 }
@@ -143,14 +144,7 @@ pub(super) struct Known<'a> {
 impl<'a> Known<'a> {
     /// The problems of a definition's tasks, and its cap.
     pub(super) fn new(mix: &'a Mix, max_new_tokens: usize) -> Self {
-        let all = mix.tasks().iter().flat_map(|task| {
-            let of = |split| task.space().problems(split);
-            of(Split::Train).chain(of(Split::Validation))
-        });
         Self {
-            problems: all
-                .map(|problem| ((problem.task, problem.id.as_str()), problem))
-                .collect(),
             mix,
             max_new_tokens,
         }
@@ -267,7 +261,7 @@ fn completion(row: Map<String, Value>, known: &Known<'_>) -> Result<Given> {
         .context("it has no `completion`")?;
     let task = fields.text("task")?.unwrap_or_default();
     let problem = fields.text("problem")?.unwrap_or_else(|| prompt.clone());
-    let lab = known.problems.get(&(task.as_str(), problem.as_str()));
+    let item = known.mix.find(&task, &problem)?;
     let expected = match fields.text("expected")? {
         None => match fields.text("answer")? {
             None => fields.text("solution")?,
@@ -287,7 +281,7 @@ fn completion(row: Map<String, Value>, known: &Known<'_>) -> Result<Given> {
     let max_new_tokens = fields.count("max_new_tokens")?;
     let truncated = fields.flag("truncated")?.unwrap_or(false);
     let human_cost = match fields.number("human_cost")? {
-        None => lab.and_then(|problem| known.mix.human_cost(problem)),
+        None => item.as_ref().and_then(|item| item.human_cost),
         given => given,
     };
     // What a training's rewards said is no column that rewards may ask for: they
@@ -299,7 +293,8 @@ fn completion(row: Map<String, Value>, known: &Known<'_>) -> Result<Given> {
         .filter(|(key, _)| !PLACED.contains(&key.as_str()))
         .partition(|(key, _)| trained && (said(key) || key == RECORDED_SUM));
     Ok(Given {
-        expected: expected.or_else(|| lab.map(|problem| problem.answer.clone())),
+        judge: item.as_ref().map_or(Judge::Same, |item| item.judge),
+        expected: expected.or_else(|| item.map(|item| item.answer)),
         reasoning_tokens: reasoning
             .unwrap_or_else(|| words(Extraction::new(&prompt, &completion).reasoning)),
         completion_tokens: counted.unwrap_or_else(|| words(&completion)),

@@ -100,7 +100,7 @@ fn the_end_token_is_trained_once() {
 
 #[test]
 fn whole_words_do_not_grow_together() {
-    let text = Text::lab().unwrap();
+    let text = Text::lab(&[]).unwrap();
     let (prompt, completion) = ("A+3= what".to_owned(), "true".to_owned());
     let strings = Body::Strings {
         prompt: prompt.clone(),

@@ -24,7 +24,7 @@ fn ended(message: &Value, usage: &Value) -> Result<Reply, NoAnswer> {
 
 /// The same with the lab's own tokenizer, in which a word is a token.
 fn with_tokenizer(message: &Value, usage: &Value) -> Result<Reply, NoAnswer> {
-    let tokenizer = vocabulary::tokenizer();
+    let tokenizer = vocabulary::tokenizer(&[]);
     let asked = Asked {
         tokenizer: Some(&tokenizer),
         ..ASKED

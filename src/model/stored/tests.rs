@@ -11,7 +11,7 @@ use crate::model::{ModelShape, folder, vocabulary};
 /// A tiny model over the lab's vocabulary, its embedding in numbers that every
 /// format has.
 fn lab_model(at: &Path) {
-    let config = vocabulary::config(&ModelShape::tiny()).unwrap();
+    let config = vocabulary::config(&ModelShape::tiny(), &[]).unwrap();
     let weights = Weights::random(&config, 5, Device::Cpu);
     tch::no_grad(|| {
         let embedding = weights.get(EMBEDDING);
@@ -19,9 +19,9 @@ fn lab_model(at: &Path) {
         embedding.shallow_clone().copy_(&rounded);
     });
     let model = Model {
-        companions: vocabulary::companions(config.context()).unwrap(),
+        companions: vocabulary::companions(config.context(), &[]).unwrap(),
         decoder: Decoder::new(config, weights),
-        text: Text::lab().unwrap(),
+        text: Text::lab(&[]).unwrap(),
     };
     folder::save(&model, at).unwrap();
 }
@@ -87,7 +87,7 @@ fn a_head_that_differs_from_the_embedding_it_is_tied_to_is_kept() {
     let source = bench.path().join("source");
     lab_model(&source);
     let embedding = numbers_of(&source, EMBEDDING);
-    let rows = vocabulary::words().len();
+    let rows = vocabulary::words(&[]).len();
     let mut trained = embedding.clone();
     trained[3] += 1.0;
     let mut last = embedding.clone();

@@ -21,15 +21,50 @@
 //! its own, in the same words, because a small model otherwise learns the
 //! comparison last or never.
 
-mod work;
-
-use rand::{Rng, RngExt};
+use anyhow::{Context, Result};
+use rand::RngExt;
 use serde::{Deserialize, Serialize};
+use std::fmt::Debug;
 
 use super::mix::check_share;
-use super::{Kind, Mix, Notation, Problem, Proportions, Split, Task, TaskError};
-use crate::random::stream;
-use work::Work;
+use super::{Item, Mix, Proportions, Split, TaskError};
+use crate::random::{Stream, stream};
+
+/// How the problems of a task are worked out in so many words.
+///
+/// A task that implements it can be pre-trained on from scratch, and its solutions
+/// can be imitated.
+pub trait Worked: Debug + Send + Sync {
+    /// The correct work on an item of the task, and its answer, in the fewest
+    /// words.
+    fn solution(&self, item: &Item) -> Result<Written>;
+
+    /// The work on an item in the manner of `habit`; what else it depends on is
+    /// drawn from `random`.
+    fn work(
+        &self,
+        item: &Item,
+        habit: Habit,
+        shares: &Shares,
+        random: &mut Stream,
+    ) -> Result<Written>;
+
+    /// A bare exercise in a step that work is made of, with its prompt; `None` where
+    /// the task has none.
+    fn exercise(&self, _random: &mut Stream) -> Option<(String, Written)> {
+        None
+    }
+}
+
+/// What a model should continue a prompt with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// The text, before the end of text: its tokens joined by single spaces.
+    pub completion: String,
+    /// Where the work is decided: places of tokens in the text, from 0 on. A few
+    /// tokens of many, they are learned late unless they weigh more.
+    pub focus: Vec<usize>,
+}
 
 /// How a document solves its problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -37,13 +72,15 @@ use work::Work;
 pub enum Habit {
     /// The answer alone, often wrong.
     Direct,
-    /// Counting, comparing, answering.
+    /// The steps of a solution and no other.
     Correct,
     /// The same with fillers, false starts and repeated verification.
     Padded,
-    /// A miscount, and the answer that follows from it.
+    /// A mistake, and the answer that follows from it.
     Wrong,
-    /// No problem: two values, the same or not.
+    /// Tries that fail, are undone, and go on until one succeeds.
+    Search,
+    /// No problem: an exercise in a step.
     Comparison,
 }
 
@@ -66,7 +103,7 @@ pub enum Habit {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Document {
     /// The task whose notation it is in.
-    pub task: &'static str,
+    pub task: String,
     /// How it solves the problem.
     pub habit: Habit,
     /// The problem.
@@ -74,25 +111,15 @@ pub struct Document {
     /// What a model should continue the prompt with, before the end of text.
     pub completion: String,
     /// Where the work is decided: the token that ends a count, the verdict of
-    /// the comparison, the answer. A few tokens of many, they are learned late
-    /// unless they weigh more. Direct answers have none, being noise by design.
+    /// the comparison, the answer. Direct answers have none, being noise by design.
     pub focus: Vec<usize>,
 }
 
-/// The correct work on a problem and its answer, as the corpus writes it,
-/// counting from the larger operand where the task allows it.
-pub fn solution(task: &dyn Task, problem: &Problem) -> String {
-    let notation = task.notation();
-    let mut work = Work::new(problem, &notation, false);
-    work.solve();
-    work.finish().0
-}
-
-/// What the corpus is made of. The four habits make up a whole.
+/// What the corpus is made of. The habits make up a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Shares {
-    /// Of all documents: bare comparisons.
+    /// Of all documents of tasks that have such: bare exercises in a step.
     pub comparisons: f64,
     /// Of the problems: production.
     pub production: f64,
@@ -104,12 +131,42 @@ pub struct Shares {
     pub correct: f64,
     /// Of the problems: correct work, padded.
     pub padded: f64,
-    /// Of the problems: miscounted.
+    /// Of the problems: with a mistake.
     pub wrong: f64,
+    /// Of the problems: search, with tries that fail.
+    #[serde(skip_serializing_if = "is_no_share")]
+    pub search: f64,
+    /// How many tries a search makes at most at one place before the next must
+    /// succeed.
+    #[serde(skip_serializing_if = "is_usual_breadth")]
+    pub breadth: u32,
+    /// How many steps a failing try goes before it is undone, at most.
+    #[serde(skip_serializing_if = "is_usual_depth")]
+    pub depth: u32,
     /// Of the direct answers: right ones.
     pub direct_right: f64,
     /// Of the additions: counted from the first operand, not the larger.
     pub from_first: f64,
+}
+
+/// Failing tries at one place as a rule, at most.
+const BREADTH: u32 = 2;
+/// Steps of a failing try as a rule, at most.
+const DEPTH: u32 = 2;
+
+// What is as usual is not written down: a corpus without search is known by the
+// name that it had before there was any.
+
+fn is_no_share<T: PartialEq + Default>(share: &T) -> bool {
+    *share == T::default()
+}
+
+fn is_usual_breadth<T: PartialEq<u32>>(breadth: &T) -> bool {
+    *breadth == BREADTH
+}
+
+fn is_usual_depth<T: PartialEq<u32>>(depth: &T) -> bool {
+    *depth == DEPTH
 }
 
 impl Default for Shares {
@@ -122,6 +179,9 @@ impl Default for Shares {
             correct: 0.45,
             padded: 0.2,
             wrong: 0.1,
+            search: 0.0,
+            breadth: BREADTH,
+            depth: DEPTH,
             direct_right: 0.7,
             from_first: 0.25,
         }
@@ -136,15 +196,16 @@ impl Shares {
             ("correct", self.correct),
             ("padded", self.padded),
             ("wrong", self.wrong),
+            ("search", self.search),
             ("direct_right", self.direct_right),
             ("from_first", self.from_first),
         ] {
             check_share(field, value)?;
         }
-        let whole = self.direct + self.correct + self.padded + self.wrong;
+        let whole = self.direct + self.correct + self.padded + self.wrong + self.search;
         if (whole - 1.0).abs() > 1e-6 {
             return Err(TaskError::Share {
-                field: "direct + correct + padded + wrong",
+                field: "direct + correct + padded + wrong + search",
                 value: whole,
                 expected: "the habits make up a whole, 1",
             });
@@ -152,22 +213,21 @@ impl Shares {
         Ok(())
     }
 
-    fn habit(&self, rng: &mut impl Rng) -> Habit {
-        let at: f64 = rng.random();
+    fn habit(&self, random: &mut Stream) -> Habit {
+        let at: f64 = random.random();
         if at < self.direct {
             Habit::Direct
         } else if at < self.direct + self.correct {
             Habit::Correct
         } else if at < self.direct + self.correct + self.padded {
             Habit::Padded
+        } else if at < self.direct + self.correct + self.padded + self.search {
+            Habit::Search
         } else {
             Habit::Wrong
         }
     }
 }
-
-/// A false comparison is off by this much at most.
-const LARGEST_DIFFERENCE: u32 = 2;
 
 /// An endless corpus.
 ///
@@ -175,7 +235,7 @@ const LARGEST_DIFFERENCE: u32 = 2;
 /// use qinglan::tasks::corpus::{Corpus, Shares};
 ///
 /// let corpus = Corpus::new(&["addition_word"], Shares::default()).unwrap();
-/// assert_eq!(corpus.document(1, 5), corpus.document(1, 5));
+/// assert_eq!(corpus.document(1, 5).unwrap(), corpus.document(1, 5).unwrap());
 /// ```
 #[derive(Debug)]
 pub struct Corpus {
@@ -184,100 +244,60 @@ pub struct Corpus {
 }
 
 impl Corpus {
-    /// A corpus about the tasks called `names`, all equally frequent.
-    pub fn new<S: AsRef<str>>(names: &[S], shares: Shares) -> Result<Self, TaskError> {
+    /// A corpus about those of `mix` whose work somebody has written, all equally
+    /// frequent.
+    pub fn of(mix: &Mix, shares: Shares) -> Result<Self, TaskError> {
         shares.check()?;
+        let all = mix.tasks().iter();
+        let worked: Vec<_> = all.filter(|task| task.worked().is_some()).collect();
+        if worked.is_empty() {
+            return Err(TaskError::NotWorked {
+                tasks: mix.names().join(", "),
+            });
+        }
         let proportions = Proportions {
             production: shares.production,
             other_wordings: shares.other_wordings,
         };
         Ok(Self {
-            mix: Mix::new(names, proportions)?,
+            mix: Mix::of(worked.into_iter().cloned().collect(), proportions)?,
             shares,
         })
     }
 
+    /// A corpus about the lab's tasks called `names`.
+    pub fn new<S: AsRef<str>>(names: &[S], shares: Shares) -> Result<Self> {
+        Ok(Self::of(&Mix::new(names, Proportions::default())?, shares)?)
+    }
+
+    /// The names of the tasks that it is about.
+    pub fn tasks(&self) -> Vec<String> {
+        self.mix.names()
+    }
+
     /// The document at `index` of the corpus that belongs to `seed`.
-    pub fn document(&self, seed: u64, index: u64) -> Document {
-        let mut rng = stream(seed, "corpus", &[index]);
-        let (task, problem) = self.mix.draw(Split::Train, &mut rng);
-        let notation = task.notation();
-        if rng.random_bool(self.shares.comparisons) {
-            return comparison(task.name(), &notation, &mut rng);
-        }
-        let habit = self.shares.habit(&mut rng);
-        if habit == Habit::Direct {
-            let right = rng.random_bool(self.shares.direct_right);
-            return direct(problem, &notation, right, &mut rng);
-        }
-        let from_first = rng.random_bool(self.shares.from_first);
-        let mut work = Work::new(problem, &notation, from_first);
-        match habit {
-            Habit::Padded => work.pad(&mut rng),
-            Habit::Wrong => work.miscount(&mut rng),
-            _ => work.solve(),
-        }
-        let (completion, focus) = work.finish();
-        Document {
-            task: problem.task,
+    pub fn document(&self, seed: u64, index: u64) -> Result<Document> {
+        let mut random = stream(seed, "corpus", &[index]);
+        let (task, item) = self.mix.draw(Split::Train, (seed, index), &mut random)?;
+        let worked = task
+            .worked()
+            .with_context(|| format!("nobody has written how {} is worked", task.name()))?;
+        let task = task.name().to_owned();
+        let document = |habit, prompt, written: Written| Document {
+            task,
             habit,
-            prompt: problem.prompt.clone(),
-            completion,
-            focus,
+            prompt,
+            completion: written.completion,
+            focus: written.focus,
+        };
+        if random.random_bool(self.shares.comparisons)
+            && let Some((prompt, written)) = worked.exercise(&mut random)
+        {
+            return Ok(document(Habit::Comparison, prompt, written));
         }
-    }
-}
-
-fn comparison(task: &'static str, notation: &Notation, rng: &mut impl Rng) -> Document {
-    let one = rng.random_range(notation.values.clone());
-    let (other, completion) = if rng.random_bool(0.5) {
-        (one, work::SAME)
-    } else {
-        (
-            another(one, LARGEST_DIFFERENCE, notation, rng),
-            work::DIFFER,
-        )
-    };
-    let value = notation.value;
-    Document {
-        task,
-        habit: Habit::Comparison,
-        prompt: format!("{} , {}", value(one), value(other)),
-        completion: completion.to_owned(),
-        focus: vec![0],
-    }
-}
-
-fn direct(problem: &Problem, notation: &Notation, right: bool, rng: &mut impl Rng) -> Document {
-    let completion = match (right, problem.kind) {
-        (true, _) => problem.answer.clone(),
-        (false, Kind::Verification) => (problem.answer != "true").to_string(),
-        (false, Kind::Production) => {
-            let answer = another(problem.terms.sum(), LARGEST_DIFFERENCE, notation, rng);
-            (notation.value)(answer)
-        }
-    };
-    Document {
-        task: problem.task,
-        habit: Habit::Direct,
-        prompt: problem.prompt.clone(),
-        completion,
-        focus: Vec::new(),
-    }
-}
-
-/// A value other than `one`, at most `furthest` from it.
-fn another(one: u32, furthest: u32, notation: &Notation, rng: &mut impl Rng) -> u32 {
-    let difference = rng.random_range(1..=furthest);
-    let up = rng.random_bool(0.5);
-    // The range of values is wider than twice the difference, so one of the
-    // two directions always stays inside it.
-    match one.checked_sub(difference) {
-        Some(below) if notation.values.contains(&below) && !up => below,
-        below => match one + difference {
-            above if notation.values.contains(&above) => above,
-            _ => below.unwrap_or(one + difference),
-        },
+        let habit = self.shares.habit(&mut random);
+        let written = worked.work(&item, habit, &self.shares, &mut random)?;
+        Ok(document(habit, item.prompt, written))
     }
 }
 

@@ -8,16 +8,16 @@
 //! noise ceiling. Without norms the items are the 1362 puzzles of the numbers 1
 //! to 13 that have a solution, and have no times.
 
-mod expression;
 mod solver;
 
+use anyhow::{Result, bail};
 use experiments::norms::NormItem;
+use rewards::answers::Judge;
 
-use super::Evaluated;
-use super::grading;
-use super::problem::EvaluationItem;
 use super::reading::Reading;
-use expression::Expression;
+use super::task::item_of;
+use super::{Item, Place, Split, Task};
+use crate::random::Stream;
 
 /// The task's name.
 pub(super) const NAME: &str = "game24";
@@ -31,12 +31,20 @@ const LARGEST: u32 = 13;
 #[derive(Debug)]
 pub(super) struct Game24;
 
-impl Evaluated for Game24 {
-    fn name(&self) -> &'static str {
+impl Task for Game24 {
+    fn name(&self) -> &str {
         NAME
     }
 
-    fn evaluation_items(&self) -> Vec<EvaluationItem> {
+    fn trains(&self) -> bool {
+        false
+    }
+
+    fn draw(&self, _: Split, _: Place, _: &mut Stream) -> Result<Item> {
+        bail!("{NAME} has no problems to train on")
+    }
+
+    fn evaluation_items(&self) -> Result<Vec<Item>> {
         let mut items = Vec::new();
         for a in 1..=LARGEST {
             for b in a..=LARGEST {
@@ -44,29 +52,34 @@ impl Evaluated for Game24 {
                     for d in c..=LARGEST {
                         if solver::search([a, b, c, d]).is_some() {
                             let puzzle = format!("{a} {b} {c} {d}");
-                            items.push(EvaluationItem {
+                            items.push(Item {
                                 task: NAME.to_owned(),
                                 item_id: puzzle.clone(),
                                 prompt: puzzle.clone(),
                                 answer: puzzle,
-                                condition: String::new(),
+                                judge: Judge::Expression,
+                                ..Item::default()
                             });
                         }
                     }
                 }
             }
         }
-        items
+        Ok(items)
     }
 
     /// The puzzle's numbers, from its prompt or else its name; nothing where
     /// they are not four, or have no solution.
-    fn expected(&self, item: &NormItem) -> String {
-        [&item.prompt, &item.item_id]
+    fn of_norms(&self, item: &NormItem) -> Item {
+        let numbers = [&item.prompt, &item.item_id]
             .into_iter()
             .find_map(|text| numbers(text))
-            .filter(|numbers| solver::search(*numbers).is_some())
-            .map_or_else(String::new, |[a, b, c, d]| format!("{a} {b} {c} {d}"))
+            .filter(|numbers| solver::search(*numbers).is_some());
+        Item {
+            answer: numbers.map_or_else(String::new, |[a, b, c, d]| format!("{a} {b} {c} {d}")),
+            judge: Judge::Expression,
+            ..item_of(item)
+        }
     }
 
     /// Reads four numbers that make 24. Covariates: `largest`, the largest number;
@@ -83,23 +96,6 @@ impl Evaluated for Game24 {
             ],
             problem: None,
         })
-    }
-
-    fn grade(&self, expected: &str, completion: &str) -> bool {
-        let (Some(mut wanted), Some(answer)) = (numbers(expected), grading::answer(completion))
-        else {
-            return false;
-        };
-        wanted.sort_unstable();
-        // Work in the open stands before the answer, a line a step.
-        let Some(line) = answer.lines().rfind(|line| !line.trim().is_empty()) else {
-            return false;
-        };
-        let Some(Expression { value, mut used }) = Expression::read(line) else {
-            return false;
-        };
-        used.sort_unstable();
-        used == wanted && value.is(GOAL)
     }
 }
 
@@ -119,55 +115,10 @@ mod tests {
 
     #[test]
     fn there_are_as_many_puzzles_as_people_were_timed_on() {
-        let items = Game24.evaluation_items();
+        let items = Game24.evaluation_items().unwrap();
         assert_eq!(items.len(), 1362);
         assert!(items.iter().any(|item| item.item_id == "3 3 8 8"));
         assert!(!items.iter().any(|item| item.item_id == "1 1 1 1"));
-    }
-
-    #[test]
-    fn any_expression_of_the_four_numbers_that_comes_to_24_is_right() {
-        for (puzzle, answer) in [
-            ("1 1 4 6", "1 * 1 * 4 * 6"),
-            (
-                "1 1 4 6",
-                "<think> 6 times 4 </think> (6 × 4) ÷ (1 ÷ 1) = 24",
-            ),
-            ("3 3 8 8", "8 / (3 - 8 / 3)"),
-            ("1 3 4 6", "6/(1-3/4)=24."),
-            ("4 6 1 1", "First 4 * 6 = 24.\nAnswer: 6 * 4 * (1 / 1) = 24"),
-            ("2 2 6 6", "\\(6 \\times 2 + 6 \\times 2 = 24\\)"),
-            ("2 2 6 6", "$\\boxed{6 \\times 2 + 6 \\times 2}$"),
-        ] {
-            assert!(Game24.grade(puzzle, answer), "{puzzle}: {answer}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_solution_is_wrong_and_harms_nobody() {
-        let long = format!("{}4{} * 6 * 1 * 1", "(".repeat(5000), ")".repeat(5000));
-        for answer in [
-            "24",
-            "4 * 6",
-            "4 * 6 * 1",
-            "4 * 6 * 1 * 1 * 1",
-            "4 * 6 + 1 - 1 = 25",
-            "4 + 6 + 1 + 1",
-            "4 * 6 * (1 - 1)",
-            "4 / (1 - 1) * 6",
-            "46 - 11 - 11",
-            "4 ** 6",
-            "4 * 6 * 1 * 1)",
-            "((4 * 6 * 1 * 1",
-            "-4 * -6 * 1 * 1",
-            "it is 4 * 6 * 1 * 1, I think",
-            "<think> 4 * 6 * 1 * 1",
-            "",
-            "9999999999999999999999999999999999999999 * 1",
-            &long,
-        ] {
-            assert!(!Game24.grade("1 1 4 6", answer), "{answer}");
-        }
     }
 
     #[test]
@@ -190,16 +141,11 @@ mod tests {
             mean_rt_ms: Some(4670.0),
             ..NormItem::default()
         };
-        assert_eq!(Game24.expected(&item("1 1 4 6", "1 1 4 6")), "1 1 4 6");
-        assert_eq!(
-            Game24.expected(&item("1 1 4 6", "Make 24 from these numbers.")),
-            "1 1 4 6"
-        );
-        assert_eq!(
-            Game24.expected(&item("one", "Use 1, 1, 4 and 6")),
-            "1 1 4 6"
-        );
+        let answer = |item_id, prompt| Game24.of_norms(&item(item_id, prompt)).answer;
+        assert_eq!(answer("1 1 4 6", "1 1 4 6"), "1 1 4 6");
+        assert_eq!(answer("1 1 4 6", "Make 24 from these numbers."), "1 1 4 6");
+        assert_eq!(answer("one", "Use 1, 1, 4 and 6"), "1 1 4 6");
         // Nobody could answer it, so nothing can be graded.
-        assert_eq!(Game24.expected(&item("1 1 1 1", "1 1 1 1")), "");
+        assert_eq!(answer("1 1 1 1", "1 1 1 1"), "");
     }
 }

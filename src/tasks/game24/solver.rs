@@ -3,8 +3,9 @@
 
 use std::collections::BTreeSet;
 
+use rewards::answers::Fraction;
+
 use super::GOAL;
-use super::expression::Fraction;
 
 /// How many boards a search meets until the first that is 24, that one and the
 /// puzzle included; `None` where there is no solution. The search goes to the

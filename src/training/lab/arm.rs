@@ -16,7 +16,7 @@ use crate::generation::{self, Key, Precision, Sampling};
 use crate::model::{Decoder, Model};
 use crate::random::stream;
 use crate::sampler::Sampler;
-use crate::tasks::{Mix, Problem, Split};
+use crate::tasks::{Item, Mix, Split};
 use crate::training::forward;
 use crate::training::trainer::Source;
 
@@ -131,13 +131,13 @@ impl<'a> ArmLab<'a> {
     }
 
     /// Hash of the first `count` training problems: what arms of one seed share.
-    pub fn problem_order(mix: &Mix, seed: u64, count: u64) -> String {
+    pub fn problem_order(mix: &Mix, seed: u64, count: u64) -> Result<String> {
         let mut hasher = blake3::Hasher::new();
         for index in 0..count {
-            hasher.update(mix.problem(seed, Split::Train, index).id.as_bytes());
+            hasher.update(mix.item(seed, Split::Train, index)?.item_id.as_bytes());
             hasher.update(b"\n");
         }
-        hasher.finalize().to_hex()[..16].to_owned()
+        Ok(hasher.finalize().to_hex()[..16].to_owned())
     }
 }
 
@@ -146,7 +146,8 @@ impl Lab for ArmLab<'_> {
         let first = phase * count as u64;
         (first..first + count as u64)
             .map(|problem| {
-                let text = self.mix.problem(self.seed, Split::Train, problem).prompt;
+                let item = self.mix.item(self.seed, Split::Train, problem);
+                let text = item.map_err(other)?.prompt;
                 let tokens = self.model.text.encode_prompt(&text).map_err(other)?;
                 Ok(Prompt { problem, tokens })
             })
@@ -168,12 +169,13 @@ impl Lab for ArmLab<'_> {
             };
             (0..group as u64).map(key).collect()
         };
-        let problems: Vec<Problem> = prompts
+        let items: Vec<Item> = prompts
             .iter()
-            .map(|prompt| self.mix.problem(self.seed, Split::Train, prompt.problem))
-            .collect();
+            .map(|prompt| self.mix.item(self.seed, Split::Train, prompt.problem))
+            .collect::<Result<_>>()
+            .map_err(other)?;
         let cap = self.sampling.max_new_tokens;
-        let posed = Posed::new(self.model, self.mix, &problems, group, cap);
+        let posed = Posed::new(self.model, &items, group, cap);
         // The definition's check leaves an arm without rewards where its
         // algorithm learns from none.
         let Judged {
@@ -287,13 +289,13 @@ impl Lab for ArmLab<'_> {
 impl Source for ArmLab<'_> {
     fn validate(&mut self) -> Result<Metrics> {
         let share = self.ranks.share(self.validation_problems as usize);
-        let problems: Vec<Problem> = share
+        let items: Vec<Item> = share
             .clone()
-            .map(|index| self.mix.problem(self.seed, Split::Validation, index as u64))
-            .collect();
-        let prompts = problems
+            .map(|index| self.mix.item(self.seed, Split::Validation, index as u64))
+            .collect::<Result<_>>()?;
+        let prompts = items
             .iter()
-            .map(|problem| self.model.text.encode_prompt(&problem.prompt))
+            .map(|item| self.model.text.encode_prompt(&item.prompt))
             .collect::<Result<Vec<_>>>()?;
         let keys = |index: usize| {
             vec![Key {
@@ -305,9 +307,9 @@ impl Source for ArmLab<'_> {
         let own = || -> Result<(usize, usize)> {
             let completions = generation::generate(self.model, &prompts, &self.sampling, keys)?;
             let (mut right, mut reasoning) = (0, 0);
-            for (problem, completion) in problems.iter().zip(&completions) {
+            for (item, completion) in items.iter().zip(&completions) {
                 let text = self.model.text.decode(&completion.tokens)?;
-                let correct = self.mix.grade(problem, &text);
+                let correct = item.grade(&text)? == Some(true);
                 right += usize::from(correct && !completion.truncated());
                 reasoning += self.model.text.reasoning_tokens(&completion.tokens);
             }

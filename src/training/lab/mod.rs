@@ -26,7 +26,7 @@ use super::forward;
 use crate::distributed::Ranks;
 use crate::generation::{Completion, Precision};
 use crate::model::{Model, Text};
-use crate::tasks::{Mix, Problem};
+use crate::tasks::Item;
 
 /// Tokens of one forward pass of a validation; bounds memory.
 const VALIDATION_TOKENS: usize = 8192;
@@ -36,9 +36,7 @@ pub struct Posed<'a> {
     /// How the policy writes.
     pub text: &'a Text,
     /// The problems.
-    pub problems: &'a [Problem],
-    /// What each of them costs people.
-    human_costs: Vec<Option<f64>>,
+    pub items: &'a [Item],
     /// Completions of each problem.
     pub group: usize,
     /// The cap under which they are sampled.
@@ -46,18 +44,11 @@ pub struct Posed<'a> {
 }
 
 impl<'a> Posed<'a> {
-    /// Problems of `mix`, each answered `group` times by `model`.
-    pub fn new(
-        model: &'a Model,
-        mix: &Mix,
-        problems: &'a [Problem],
-        group: usize,
-        max_new_tokens: usize,
-    ) -> Self {
+    /// Problems, each answered `group` times by `model`.
+    pub fn new(model: &'a Model, items: &'a [Item], group: usize, max_new_tokens: usize) -> Self {
         Self {
             text: &model.text,
-            problems,
-            human_costs: problems.iter().map(|p| mix.human_cost(p)).collect(),
+            items,
             group,
             max_new_tokens,
         }
@@ -70,21 +61,21 @@ impl<'a> Posed<'a> {
         text: &'t str,
         completion: &'t Completion,
     ) -> Scored<'t> {
-        let index = place / self.group;
-        let problem = &self.problems[index];
+        let item = &self.items[place / self.group];
         Scored {
-            task: problem.task,
-            problem: &problem.id,
-            prompt: &problem.prompt,
+            task: &item.task,
+            problem: &item.item_id,
+            prompt: &item.prompt,
             completion: text,
-            expected: Some(&problem.answer),
+            expected: (!item.answer.is_empty()).then_some(&*item.answer),
+            judge: item.judge,
             reasoning_tokens: self.text.reasoning_tokens(&completion.tokens),
             completion_tokens: completion.tokens.len(),
             max_new_tokens: self.max_new_tokens,
             truncated: completion.truncated(),
             completion_ids: &completion.tokens,
-            human_cost: self.human_costs[index],
-            columns: None,
+            human_cost: item.human_cost,
+            columns: (!item.columns.is_empty()).then_some(&item.columns),
         }
     }
 

@@ -51,7 +51,7 @@ impl<'a> PretrainingLab<'a> {
     }
 
     fn demonstration(&self, index: u64) -> Result<Demonstration> {
-        let document = self.documents.document(self.seed, index);
+        let document = self.documents.document(self.seed, index)?;
         let completion = self.model.text.encode_completion(&document.completion)?;
         let mut weights = vec![1.0; completion.len()];
         for place in document.focus {

@@ -2,65 +2,16 @@
 //!
 //! The pairs and the evaluation items are those of [`super::addition`].
 
-use super::problem::{EvaluationItem, Problem};
-use super::reading::Reading;
-use super::space::Space;
-use super::{Evaluated, Notation, Task, addition};
+use super::{Counting, addition};
 
 /// The task's name.
-pub(super) const NAME: &str = "addition_word";
+pub(in crate::tasks) const NAME: &str = "addition_word";
 
-/// `addition_word`; see the file's head.
-#[derive(Debug)]
-pub struct AdditionWord {
-    space: Space,
-}
-
-impl AdditionWord {
-    /// The task with all its problems written out.
-    pub fn new() -> Self {
-        Self {
-            space: Space::new(addition::all(NAME, number_word)),
-        }
-    }
-}
-
-impl Default for AdditionWord {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Evaluated for AdditionWord {
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
-    fn evaluation_items(&self) -> Vec<EvaluationItem> {
+/// The task with all its problems written out.
+pub(in crate::tasks) fn task() -> Counting {
+    addition::task(NAME, number_word, || {
         addition::evaluation_items(NAME, number_word)
-    }
-
-    fn read(&self, text: &str) -> Option<Reading> {
-        addition::read(text)
-    }
-
-    fn family(&self) -> &'static str {
-        addition::FAMILY
-    }
-}
-
-impl Task for AdditionWord {
-    fn space(&self) -> &Space {
-        &self.space
-    }
-
-    fn notation(&self) -> Notation {
-        addition::notation(number_word)
-    }
-
-    fn condition(&self, problem: &Problem) -> Option<String> {
-        addition::condition(problem.terms)
-    }
+    })
 }
 
 /// `number` (up to 99) as one English word.

@@ -3,10 +3,12 @@
 //!
 //! Which of these a document gets is decided elsewhere.
 
-use rand::{Rng, RngExt};
+use rand::RngExt;
 
+use super::{Notation, Sum};
+use crate::random::Stream;
+use crate::tasks::corpus::Written;
 use crate::tasks::grading::{END_THINK, THINK};
-use crate::tasks::{Notation, Problem};
 
 /// Two compared values are equal.
 pub(super) const SAME: &str = "same";
@@ -55,7 +57,7 @@ enum Slip {
 
 /// The work on one problem, as far as it is written.
 pub(super) struct Work<'a> {
-    problem: &'a Problem,
+    sum: &'a Sum,
     notation: &'a Notation,
     start: u32,
     steps: u32,
@@ -66,8 +68,8 @@ pub(super) struct Work<'a> {
 impl<'a> Work<'a> {
     /// Work that has just begun. Where operands may change places, counting
     /// starts from the larger, or with `from_first` from the first.
-    pub(super) fn new(problem: &'a Problem, notation: &'a Notation, from_first: bool) -> Self {
-        let (left, right) = (problem.terms.left, problem.terms.right);
+    pub(super) fn new(sum: &'a Sum, notation: &'a Notation, from_first: bool) -> Self {
+        let (left, right) = (sum.terms.left, sum.terms.right);
         let stay = from_first && right <= MOST_STEPS_FROM_FIRST;
         let (start, steps) = if notation.commutes && right > left && !stay {
             (right, left)
@@ -75,7 +77,7 @@ impl<'a> Work<'a> {
             (left, right)
         };
         Self {
-            problem,
+            sum,
             notation,
             start,
             steps,
@@ -93,32 +95,32 @@ impl<'a> Work<'a> {
 
     /// Correct work and its answer, with at least one false start or repeated
     /// verification, and with fillers.
-    pub(super) fn pad(&mut self, rng: &mut impl Rng) {
+    pub(super) fn pad(&mut self, random: &mut Stream) {
         // 1: a false start, 2: a repeated verification, 3: both.
-        let padding = rng.random_range(1..=3_u32);
-        if rng.random_bool(0.5) {
-            self.say(pick(&OPENINGS, rng));
+        let padding = random.random_range(1..=3_u32);
+        if random.random_bool(0.5) {
+            self.say(pick(&OPENINGS, random));
         }
         if padding & 1 != 0 {
-            self.count_to(rng.random_range(0..self.steps), None);
-            self.say(pick(&RESTARTS, rng));
+            self.count_to(random.random_range(0..self.steps), None);
+            self.say(pick(&RESTARTS, random));
         }
         let mut result = self.count(None);
         self.conclude(result);
         if padding & 2 != 0 {
-            self.say(pick(&CHECKS, rng));
+            self.say(pick(&CHECKS, random));
             result = self.count(None);
             self.conclude(result);
         }
-        if rng.random_bool(0.3) {
-            self.say(pick(&CLOSINGS, rng));
+        if random.random_bool(0.3) {
+            self.say(pick(&CLOSINGS, random));
         }
         self.answer(result);
     }
 
     /// A miscount, and the answer that follows from it.
-    pub(super) fn miscount(&mut self, rng: &mut impl Rng) {
-        let step = rng.random_range(1..=self.steps);
+    pub(super) fn miscount(&mut self, random: &mut Stream) {
+        let step = random.random_range(1..=self.steps);
         let mut slips = vec![Slip::Repeat(step)];
         if self.steps > 1 {
             slips.push(Slip::Early);
@@ -130,15 +132,18 @@ impl<'a> Work<'a> {
         {
             slips.extend([Slip::Late, Slip::Skip(step)]);
         }
-        let slip = slips[rng.random_range(0..slips.len() as u64) as usize];
+        let slip = slips[random.random_range(0..slips.len() as u64) as usize];
         let result = self.count(Some(slip));
         self.conclude(result);
         self.answer(result);
     }
 
     /// The completion and the focus in its tokens.
-    pub(super) fn finish(self) -> (String, Vec<usize>) {
-        (self.tokens.join(" "), self.focus)
+    pub(super) fn finish(self) -> Written {
+        Written {
+            completion: self.tokens.join(" "),
+            focus: self.focus,
+        }
     }
 
     /// Writes a whole count and returns the value it comes to.
@@ -173,7 +178,7 @@ impl<'a> Work<'a> {
         let value = self.notation.value;
         self.decide(STOP);
         self.say(&value(result));
-        if let Some(presented) = self.problem.terms.presented {
+        if let Some(presented) = self.sum.terms.presented {
             self.say(&format!(", {}", value(presented)));
             self.decide(if presented == result { SAME } else { DIFFER });
         }
@@ -182,7 +187,7 @@ impl<'a> Work<'a> {
     /// Closes the work and answers what follows from `result`.
     fn answer(&mut self, result: u32) {
         self.say(END_THINK);
-        match self.problem.terms.presented {
+        match self.sum.terms.presented {
             Some(presented) => self.decide(&(presented == result).to_string()),
             None => self.decide(&(self.notation.value)(result)),
         }
@@ -199,6 +204,6 @@ impl<'a> Work<'a> {
     }
 }
 
-fn pick(phrases: &[&'static str], rng: &mut impl Rng) -> &'static str {
-    phrases[rng.random_range(0..phrases.len() as u64) as usize]
+fn pick(phrases: &[&'static str], random: &mut Stream) -> &'static str {
+    phrases[random.random_range(0..phrases.len() as u64) as usize]
 }

@@ -6,10 +6,11 @@
 //! go on to 13, the other being at most 9, so that canonical wording occurs in
 //! training as well and counting up from the larger takes nine steps at most.
 
-use super::problem::{EvaluationItem, Problem, Terms, Wording};
-use super::reading::{Reading, indicator};
-use super::space::problem;
-use super::{Notation, number_word};
+use super::space::sum;
+use super::sum::{Sum, Terms, Wording};
+use super::{Counting, Notation, Rules, number_word};
+use crate::tasks::Item;
+use crate::tasks::reading::{Reading, indicator};
 
 /// The larger operand goes up to this.
 const LARGEST_OPERAND: u32 = 13;
@@ -28,19 +29,30 @@ const SHOWN: std::ops::RangeInclusive<u32> = 4..=18;
 /// How a task writes a number.
 pub(super) type Write = fn(u32) -> String;
 
-/// The notation of an addition task: numbers and steps are written alike.
-pub(super) fn notation(write: Write) -> Notation {
-    Notation {
-        value: write,
-        step: write,
-        values: 1..=LARGEST_NUMBER,
-        commutes: true,
-    }
+/// The addition task `name`: numbers and steps are written alike.
+pub(super) fn task(
+    name: &'static str,
+    write: Write,
+    evaluation_items: fn() -> Vec<Item>,
+) -> Counting {
+    let rules = Rules {
+        name,
+        family: FAMILY,
+        notation: Notation {
+            value: write,
+            step: write,
+            values: 1..=LARGEST_NUMBER,
+            commutes: true,
+        },
+        evaluation_items,
+        read,
+    };
+    Counting::new(rules, all(name, write))
 }
 
 /// All problems of the addition task `name`.
-pub(super) fn all(name: &'static str, write: Write) -> Vec<Problem> {
-    let mut problems = Vec::new();
+fn all(name: &'static str, write: Write) -> Vec<Sum> {
+    let mut sums = Vec::new();
     for left in 1..=LARGEST_OPERAND {
         for right in 1..=LARGEST_OPERAND {
             if left.min(right) > LARGEST_SMALLER {
@@ -53,11 +65,19 @@ pub(super) fn all(name: &'static str, write: Write) -> Vec<Problem> {
                     presented,
                 };
                 let expression = format!("{} + {}", write(left), write(right));
-                problems.push(problem(name, wording, terms, &expression, " = ", write));
+                let condition = condition(terms);
+                sums.push(sum(
+                    (name, condition),
+                    wording,
+                    terms,
+                    (&expression, " = "),
+                    write,
+                ));
             };
             add(Wording::Question, None);
-            let sum = left + right;
-            for presented in sum.saturating_sub(LARGEST_ERROR).max(1)..=sum + LARGEST_ERROR {
+            let right_result = left + right;
+            let lowest = right_result.saturating_sub(LARGEST_ERROR).max(1);
+            for presented in lowest..=right_result + LARGEST_ERROR {
                 for wording in Wording::OTHERS {
                     add(wording, Some(presented));
                 }
@@ -67,12 +87,12 @@ pub(super) fn all(name: &'static str, write: Write) -> Vec<Problem> {
             }
         }
     }
-    problems
+    sums
 }
 
 /// The evaluation items of the addition task `name`: every ordered pair of 2
 /// to 9 with its sum and with one [`foil`].
-pub(super) fn evaluation_items(name: &'static str, write: Write) -> Vec<EvaluationItem> {
+pub(super) fn evaluation_items(name: &'static str, write: Write) -> Vec<Item> {
     let mut items = Vec::new();
     for left in EVALUATED {
         for right in EVALUATED {
@@ -80,12 +100,13 @@ pub(super) fn evaluation_items(name: &'static str, write: Write) -> Vec<Evaluati
             for presented in [sum, foil(left, right)] {
                 let truth = presented == sum;
                 let prompt = format!("{} + {} = {}", write(left), write(right), write(presented));
-                items.push(EvaluationItem {
+                items.push(Item {
                     task: name.to_owned(),
                     item_id: prompt.clone(),
                     prompt,
                     answer: truth.to_string(),
                     condition: condition_of(left, right, truth),
+                    ..Item::default()
                 });
             }
         }
@@ -94,14 +115,14 @@ pub(super) fn evaluation_items(name: &'static str, write: Write) -> Vec<Evaluati
 }
 
 /// What both tasks call their clusters after: they pose the same problems.
-pub(super) const FAMILY: &str = "addition";
+const FAMILY: &str = "addition";
 
 /// Reads `4 + 9 = 13` and `four + nine = thirteen`, with any spaces.
 ///
 /// Covariates: `size`, the sum of the operands; `larger` and `smaller`, the
 /// operands; `tie`, whether they are equal; `truth`, whether the result shown
 /// is right.
-pub(super) fn read(text: &str) -> Option<Reading> {
+fn read(text: &str) -> Option<Reading> {
     let (expression, shown) = text.split_once('=')?;
     let (left, right) = expression.split_once('+')?;
     let terms = Terms {
@@ -141,7 +162,7 @@ fn condition_of(left: u32, right: u32, truth: bool) -> String {
 
 /// The condition in which people were timed on what `terms` say: a pair of 2 to
 /// 9 with a result as far off as those that people were shown.
-pub(super) fn condition(terms: Terms) -> Option<String> {
+fn condition(terms: Terms) -> Option<String> {
     let Terms {
         left,
         right,
