@@ -257,6 +257,23 @@ impl Definition {
                 "arm.{name} imitates, but there is no [teacher]: add one, or a recording with [teacher.traces] file = \"…\""
             );
         }
+        if let Some(altered) = &arm.altered {
+            ensure!(
+                arm.algorithm.imitates(),
+                "arm.{name}.altered: it imitates no traces; remove the key"
+            );
+            let recorded = self
+                .teacher
+                .as_ref()
+                .is_some_and(|t| t.traces.file.is_some());
+            ensure!(
+                !recorded,
+                "arm.{name}.altered: only the lab's own traces can be altered, not those of teacher.traces.file"
+            );
+            altered
+                .check()
+                .with_context(|| format!("arm.{name}.altered"))?;
+        }
         if arm.algorithm.distils() {
             ensure!(
                 self.teacher.as_ref().is_some_and(TeacherSettings::is_model),

@@ -27,6 +27,7 @@ pub use teacher::{TeacherSettings, TraceSettings};
 
 pub use chain::Init;
 
+use crate::demonstrations::Altered;
 use crate::evaluator::EvaluationSettings;
 use crate::files;
 use crate::generation::{PrecisionChoice, Sampling};
@@ -261,6 +262,9 @@ pub struct ArmSettings {
     /// on where it says none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tasks: Option<Vec<String>>,
+    /// How the traces that it imitates are altered before it is shown them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub altered: Option<Altered>,
     /// Rewards by name; a weight each, or a table with one.
     #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
     pub reward: toml::Table,

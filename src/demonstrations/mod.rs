@@ -13,6 +13,7 @@
 //! Deliberately absent: tools, pictures, sound, settings of the chat template in a row,
 //! preferences, and data sets that are token ids already.
 
+mod altered;
 mod left_out;
 mod rows;
 pub(crate) mod tokens;
@@ -28,11 +29,12 @@ use rayon::prelude::*;
 use left_out::{Losses, Lost};
 use tokens::{Loss, Tokens};
 
-use crate::config::{TeacherSettings, TraceSettings};
+use crate::config::{ArmSettings, TeacherSettings, TraceSettings};
 use crate::model::Text;
 use crate::model::chat::{ChatTemplate, Message};
 use crate::tasks::Mix;
 
+pub use altered::{Altered, Recounts};
 pub(crate) use traces::{Recorded, write};
 
 /// Rows that a warning names one by one.
@@ -79,6 +81,8 @@ impl Body {
 pub(crate) struct Row {
     /// What was written.
     pub(crate) body: Body,
+    /// Its task, where that is known.
+    pub(crate) task: Option<String>,
     /// Whether it is kept for the held-out loss.
     pub(crate) held_out: bool,
     /// Its line, or its row in a Parquet file, from 1 on.
@@ -176,6 +180,7 @@ impl Source {
                     prompt: trace.prompt,
                     completion: trace.completion,
                 },
+                task: trace.task,
                 held_out: trace.held_out,
                 number: index + 1,
             })
@@ -184,6 +189,32 @@ impl Source {
             path: path.to_owned(),
             rows,
         }
+    }
+
+    /// What an arm is shown of it: the traces of the tasks that it learns from, and
+    /// these altered if that is asked for.
+    pub(crate) fn shown_to(mut self, arm: &ArmSettings, seed: u64) -> Result<Self> {
+        if let Some(tasks) = &arm.tasks {
+            ensure!(
+                self.rows.iter().all(|row| row.task.is_some()),
+                "{}: it does not say of which task its rows are, so an arm cannot learn from {} alone; remove the arm's tasks, or add a column \"task\"",
+                self.path.display(),
+                tasks.join(", ")
+            );
+            let wanted = |row: &Row| row.task.as_ref().is_some_and(|task| tasks.contains(task));
+            self.rows.retain(wanted);
+            ensure!(
+                self.rows.iter().any(|row| !row.held_out),
+                "{}: nothing in it is of {}, which the arm learns from",
+                self.path.display(),
+                tasks.join(", ")
+            );
+        }
+        if let Some(altered) = arm.altered {
+            let altered = altered.apply(&mut self.rows, seed);
+            altered.with_context(|| format!("altering {}", self.path.display()))?;
+        }
+        Ok(self)
     }
 
     /// Where they come from.

@@ -17,11 +17,12 @@ use super::{Body, Row};
 use crate::model::chat::Message;
 
 /// What a row is read from. Of the last two, only that they are absent.
-const COLUMNS: [&str; 7] = [
+const COLUMNS: [&str; 8] = [
     "prompt",
     "completion",
     "messages",
     "text",
+    "task",
     "held_out",
     "tools",
     "chat_template_kwargs",
@@ -112,6 +113,10 @@ fn row(object: &Map<String, Value>, columns: &[&str], number: usize) -> Result<R
     };
     Ok(Row {
         body: body(object, columns)?,
+        task: object
+            .get("task")
+            .and_then(Value::as_str)
+            .map(str::to_owned),
         held_out,
         number,
     })

@@ -35,6 +35,7 @@ pub(super) fn source(bodies: Vec<Body>) -> Source {
         path: "rows.jsonl".into(),
         rows: rows
             .map(|(index, body)| Row {
+                task: None,
                 body,
                 held_out: false,
                 number: index + 1,

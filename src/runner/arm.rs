@@ -238,7 +238,7 @@ fn ended_with(run: &Run, name: &str, seed: u64) -> Result<Stored> {
 /// Gives the lab what its algorithm learns from the teacher; the hash of it.
 fn taught(run: &Run, settings: &ArmSettings, lab: &mut ArmLab<'_>) -> Result<String> {
     if settings.algorithm.imitates() {
-        return show(run, lab);
+        return show(run, settings, lab);
     }
     if settings.algorithm.distils() {
         let teacher = teacher::load(run)?;
@@ -250,7 +250,7 @@ fn taught(run: &Run, settings: &ArmSettings, lab: &mut ArmLab<'_>) -> Result<Str
 }
 
 /// Gives the lab its demonstrations; the hash of what is shown.
-fn show(run: &Run, lab: &mut ArmLab<'_>) -> Result<String> {
+fn show(run: &Run, settings: &ArmSettings, lab: &mut ArmLab<'_>) -> Result<String> {
     let teacher = run
         .definition()
         .teacher
@@ -263,6 +263,7 @@ fn show(run: &Run, lab: &mut ArmLab<'_>) -> Result<String> {
         Some(source) => source,
         None => Source::traces(&run.teacher_folder().join(teacher::TRACES))?,
     };
+    let source = source.shown_to(settings, teacher.seed)?;
     let context = lab.model.decoder.config().context();
     let prepared = source.prepare(&teacher.traces, &lab.model.text, context)?;
     ensure!(

@@ -298,12 +298,26 @@ impl Preflight<'_> {
         let Some(Inputs { mix, .. }) = &seen.problems else {
             return Ok(None);
         };
-        let source = Source::ready(teacher, mix, self.folder)?;
+        let ready = || Source::ready(teacher, mix, self.folder);
+        let source = ready()?;
         if let Some((text, context)) = &seen.reader {
             demonstrations::limit(&teacher.traces, *context)?;
             if let Some(source) = source {
                 for note in source.prepare(&teacher.traces, text, *context)?.notes {
                     tracing::warn!("{note}");
+                }
+            }
+            // What an arm is shown of it may not fit where the whole does.
+            for (name, arm) in &self.definition.arm {
+                let differs = arm.tasks.is_some() || arm.altered.is_some();
+                if arm.algorithm.imitates()
+                    && differs
+                    && let Some(source) = ready()?
+                {
+                    let shown = source.shown_to(arm, teacher.seed);
+                    shown
+                        .and_then(|shown| shown.prepare(&teacher.traces, text, *context))
+                        .with_context(|| format!("arm.{name}"))?;
                 }
             }
         }
