@@ -36,3 +36,4 @@ mod servers;
 mod streams;
 mod support;
 mod sweep;
+mod transfer;
