@@ -1,7 +1,7 @@
 """The Python end of qinglan's external rewards.
 
 Run by the lab as `python3 -c SOURCE SETTINGS`, with SETTINGS in JSON: `calls`
-(`trl`, `verl` or `reasoning_gym`), `file`, `function` and `form`. It speaks the
+(`trl`, `verl`, `reasoning_gym` or `gym`), `file`, `function` and `form`. It speaks the
 protocol of rewards/src/external/protocol.rs and needs nothing but the standard
 library of Python 3.9; what it calls, and with what, is said in the head of
 rewards/src/external/python.rs.
@@ -16,12 +16,15 @@ import sys
 sys.path = [folder for folder in sys.path if folder]
 
 import asyncio
+import dataclasses
 import difflib
+import hashlib
 import importlib.util
 import inspect
 import json
 import math
 import os
+import random
 import signal
 import traceback
 
@@ -103,6 +106,8 @@ def load(settings):
     calls = settings["calls"]
     if calls == "reasoning_gym":
         return ReasoningGym(), calls
+    if calls == "gym":
+        return Gym(), calls
     function = find(settings["file"], settings["function"])
     if calls == "verl":
         return Verl(function), settings["function"]
@@ -326,13 +331,13 @@ class ReasoningGym:
 
     def __init__(self):
         try:
-            from reasoning_gym import get_score_answer_fn
+            import reasoning_gym
         except ModuleNotFoundError as error:
             raise Wrong(
-                f"{sys.executable} cannot import reasoning_gym ({error}): "
-                "set `interpreter` to the Python that has it"
+                f"{sys.executable} cannot import reasoning_gym ({error}): install it there "
+                "(pip install reasoning-gym), or set `interpreter` to the Python that has it"
             ) from None
-        self.find = get_score_answer_fn
+        self.package = reasoning_gym
         self.functions = {}
 
     def __call__(self, request):
@@ -351,8 +356,6 @@ class ReasoningGym:
                     }
                 )
                 continue
-            if metadata["source_dataset"] in OF_TUPLES:
-                metadata = {key: tuples(value) for key, value in metadata.items()}
             entry = {
                 "question": row.get("question", request["prompts"][i]),
                 "answer": row.get("answer", request["expected"][i]),
@@ -367,9 +370,85 @@ class ReasoningGym:
 
     def score(self, answer, entry):
         source = entry["metadata"]["source_dataset"]
+        if source in OF_TUPLES:
+            metadata = {key: tuples(value) for key, value in entry["metadata"].items()}
+            entry = {**entry, "metadata": metadata}
         if source not in self.functions:
-            self.functions[source] = self.find(source)
+            self.functions[source] = self.package.get_score_answer_fn(source)
         return self.functions[source](answer=answer, entry=entry)
+
+
+class Gym(ReasoningGym):
+    """Entries of data sets, and the scores of answers to them, as
+    rewards/src/external/gym asks for them."""
+
+    # A data set makes as many entries as this where it makes them all at once.
+    SIZE = 500
+    # Data sets that are kept, of which one may hold megabytes.
+    KEPT = 8
+
+    def __init__(self):
+        super().__init__()
+        self.kept = {}
+
+    def __call__(self, request):
+        for what in ("open", "draw", "rate"):
+            if what in request:
+                return getattr(self, what)(**request[what])
+        raise Wrong("a request that is none of `open`, `draw` and `rate`")
+
+    def open(self, name, settings):
+        """What there is: all names and, where this is one of them, its settings."""
+        from reasoning_gym.factory import DATASETS
+
+        if name not in DATASETS:
+            return {"names": sorted(DATASETS)}
+        known = [field.name for field in dataclasses.fields(DATASETS[name][1])]
+        return {"settings": [field for field in known if field not in ("seed", "size")]}
+
+    def draw(self, name, settings, seed, start, count):
+        """Entries, each as an object, or as the text of why there is none."""
+        entries = []
+        for index in range(start, start + count):
+            try:
+                entry = self.entry(name, settings, seed, index)
+                json.dumps(entry, allow_nan=False)
+                entries.append(entry)
+            except Exception:
+                entries.append(error_text())
+        return {"entries": entries}
+
+    def entry(self, name, settings, seed, index):
+        """The entry of this index, whatever was drawn before: some data sets draw
+        from the generators that all of Python shares."""
+        block, index = divmod(index, self.SIZE)
+        if block > 0:
+            digest = hashlib.sha256(f"{seed} {block}".encode()).digest()
+            seed = int.from_bytes(digest[:4], "big") >> 1
+        key = json.dumps([name, settings, seed])
+        dataset = self.kept.pop(key, None)
+        if dataset is None:
+            self.seed_all(seed, "data set")
+            dataset = self.package.create_dataset(name, **settings, seed=seed, size=self.SIZE)
+        self.kept[key] = dataset
+        if len(self.kept) > self.KEPT:
+            del self.kept[next(iter(self.kept))]
+        self.seed_all(seed, index)
+        return dataset[index]
+
+    def seed_all(self, *key):
+        random.seed(repr(key))
+        if "numpy" in sys.modules:
+            sys.modules["numpy"].random.seed(random.getrandbits(32))
+
+    def rate(self, entry, answer):
+        """The score, or the text of the error that the data set's own function
+        raises over this answer."""
+        scored = attempt(self.score, {"answer": answer or None, "entry": entry})
+        if isinstance(scored, Exception):
+            return {"score": failure(scored)["error"]}
+        scored = number(scored)
+        return {"score": scored["error"] if isinstance(scored, dict) else scored}
 
 
 def tuples(value):

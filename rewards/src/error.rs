@@ -123,6 +123,14 @@ pub enum RewardError {
         /// Why, and what to do.
         message: String,
     },
+    /// A data set of `reasoning_gym` cannot be used.
+    #[error("reasoning_gym's data set `{dataset}`: {message}")]
+    Gym {
+        /// The data set's name.
+        dataset: String,
+        /// Why, and what to do.
+        message: String,
+    },
     /// A process that judged a completion was ended by a signal, which is nobody's
     /// answer to the completion.
     #[error(
@@ -199,7 +207,7 @@ impl RewardError {
     }
 }
 
-fn suggest(near: &[String]) -> String {
+pub(crate) fn suggest(near: &[String]) -> String {
     if near.is_empty() {
         String::new()
     } else {
@@ -215,7 +223,7 @@ fn list(all: &[String]) -> String {
     }
 }
 
-fn join(names: &[String], separator: &str) -> String {
+pub(crate) fn join(names: &[String], separator: &str) -> String {
     let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
     quoted.join(separator)
 }

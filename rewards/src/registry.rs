@@ -166,18 +166,22 @@ impl Registry {
     }
 
     fn unknown(&self, name: &str) -> RewardError {
-        let mut near: Vec<(f64, &str)> = self
-            .names()
-            .map(|known| (strsim::jaro_winkler(name, known), known))
-            .filter(|(similarity, _)| *similarity >= NEAR)
-            .collect();
-        near.sort_by(|a, b| b.0.total_cmp(&a.0));
         RewardError::Unknown {
             name: name.to_owned(),
-            near: near.iter().map(|(_, known)| (*known).to_owned()).collect(),
+            near: near(name, self.names()),
             all: self.names().map(str::to_owned).collect(),
         }
     }
+}
+
+/// Those of the `known` names that resemble `name`, nearest first.
+pub(crate) fn near<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let mut near: Vec<(f64, &str)> = known
+        .map(|known| (strsim::jaro_winkler(name, known), known))
+        .filter(|(similarity, _)| *similarity >= NEAR)
+        .collect();
+    near.sort_by(|a, b| b.0.total_cmp(&a.0));
+    near.iter().map(|(_, known)| (*known).to_owned()).collect()
 }
 
 /// Whether a reward may go by a name: it is a part of metrics' names, in which `/`

@@ -94,7 +94,7 @@ impl Judge {
             }
             Wanted::Entry(entry) => {
                 let score = crate::external::gym::score(entry, answer)?;
-                Some(score >= 1.0)
+                Some(score.is_some_and(|score| score >= 1.0))
             }
         })
     }

@@ -47,6 +47,8 @@ pub(super) struct Launch {
     pub(super) program: OsString,
     pub(super) arguments: Vec<OsString>,
     pub(super) folder: PathBuf,
+    /// Variables that are set beside those of the lab's own environment.
+    pub(super) environment: &'static [(&'static str, &'static str)],
     /// A file that every child reads, and what it held when the first one did:
     /// children of one reward must not run two versions of it.
     pub(super) source: Option<(PathBuf, Vec<u8>)>,
@@ -64,6 +66,8 @@ pub(super) struct Failure {
     /// Whether a signal ended it, as where the system ran out of memory: nothing
     /// that was asked of it need be wrong.
     pub(super) killed: bool,
+    /// Whether it gave no answer in time.
+    pub(super) late: bool,
     /// What happened, with the last lines of its standard error.
     pub(super) message: String,
 }
@@ -74,6 +78,7 @@ impl Failure {
         Self {
             died: false,
             killed: false,
+            late: false,
             message,
         }
     }
@@ -111,6 +116,7 @@ impl Child {
         let mut process = Command::new(&launch.program)
             .args(&launch.arguments)
             .current_dir(&launch.folder)
+            .envs(launch.environment.iter().copied())
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -207,7 +213,11 @@ impl Child {
             let left = within.saturating_sub(begun.elapsed());
             if left.is_zero() {
                 let seconds = within.as_secs_f64();
-                return Err(self.broke(&format!("no answer within {seconds} seconds")));
+                let failure = self.broke(&format!("no answer within {seconds} seconds"));
+                return Err(Failure {
+                    late: true,
+                    ..failure
+                });
             }
             self.serve(&mut unwritten, left.min(LOOK))?;
         }
@@ -277,6 +287,7 @@ impl Child {
         Failure {
             died: true,
             killed: status.is_some_and(|status| status.signal().is_some()),
+            late: false,
             message: format!("its process ended ({how}){}", self.tail()),
         }
     }

@@ -32,6 +32,7 @@ use serde::{Deserialize, Serialize};
 use crate::{RewardError, Score, Scored, Scores};
 use child::{Failure, Launch};
 use pool::{Job, Outcome, Pool};
+use protocol::Answer;
 
 /// What is done where a completion could not be judged: `"fail"`, `"skip"`, or
 /// `{ value = -1.0 }` in a definition.
@@ -105,7 +106,7 @@ struct External {
 
 /// What there is once the first child has shaken hands.
 struct Started {
-    pool: Pool,
+    pool: Pool<Answer>,
     /// What judges, for messages: `` `f` in rewards.py ``.
     judge: String,
 }
@@ -215,12 +216,13 @@ impl External {
         let launch = Launch {
             program: path.clone(),
             arguments: arguments.clone(),
+            environment: &[],
             folder: folder.clone(),
             source: source.as_ref().map(read).transpose()?,
             memory: self.memory,
             start: self.start,
         };
-        let (pool, name) = Pool::start(&launch, self.workers, self.deadline)?;
+        let (pool, name) = Pool::start(&launch, self.workers, self.deadline, protocol::reply)?;
         let judge = judge.clone().unwrap_or_else(|| format!("`{name}`"));
         Ok(Started { pool, judge })
     }

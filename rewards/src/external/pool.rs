@@ -17,25 +17,29 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::child::{Child, Failure, Launch};
-use super::protocol::{self, Answer};
+
+/// Reads the reply to the request of a number, about so many things. The outer error
+/// is a broken protocol, after which the child is not asked again; the inner one is a
+/// fault of this reply only.
+pub(super) type Read<A> = fn(&[u8], u64, usize) -> Result<Result<A, String>, String>;
 
 /// Children and the threads that look after them.
-pub(super) struct Pool {
+pub(super) struct Pool<A> {
     /// `None` only while it is dropped, which is how the threads are told.
-    work: Option<Sender<Work>>,
+    work: Option<Sender<Work<A>>>,
     threads: Vec<JoinHandle<()>>,
 }
 
 /// What a thread is asked for.
-enum Work {
+enum Work<A> {
     /// To have a child, and to say what it calls itself.
     Greet(Sender<Result<String, Failure>>),
     /// To have a piece judged.
-    Judge(Job),
+    Judge(Job<A>),
 }
 
 /// A piece of a batch, as a request that is ready to be sent.
-pub(super) struct Job {
+pub(super) struct Job<A> {
     /// Which piece it is.
     pub(super) piece: usize,
     /// The request's number.
@@ -47,24 +51,25 @@ pub(super) struct Job {
     /// Set once nobody wants the answer any more.
     pub(super) cancelled: Arc<AtomicBool>,
     /// Where the outcome goes.
-    pub(super) reply: Sender<Outcome>,
+    pub(super) reply: Sender<Outcome<A>>,
 }
 
 /// What became of a piece.
-pub(super) struct Outcome {
+pub(super) struct Outcome<A> {
     pub(super) piece: usize,
-    pub(super) answer: Result<Answer, Failure>,
+    pub(super) answer: Result<A, Failure>,
     /// Children that were started in place of others.
     pub(super) restarts: usize,
 }
 
-impl Pool {
+impl<A: Send + 'static> Pool<A> {
     /// Starts the threads and one child, which shows whether the others can be
     /// started; says what it calls itself.
     pub(super) fn start(
         launch: &Launch,
         count: usize,
         deadline: Duration,
+        read: Read<A>,
     ) -> Result<(Self, String), Failure> {
         let (work, queue) = channel();
         let queue = Arc::new(Mutex::new(queue));
@@ -72,6 +77,7 @@ impl Pool {
             let mut worker = Worker {
                 launch: launch.clone(),
                 deadline,
+                read,
                 child: None,
                 started: false,
             };
@@ -95,11 +101,11 @@ impl Pool {
 
     /// Puts a piece in the queue. Where no thread is left to judge it, its
     /// `reply` is dropped without an outcome.
-    pub(super) fn judge(&self, job: Job) {
+    pub(super) fn judge(&self, job: Job<A>) {
         self.put(Work::Judge(job));
     }
 
-    fn put(&self, work: Work) {
+    fn put(&self, work: Work<A>) {
         if let Some(queue) = &self.work {
             // An error gives the work back, and it is dropped.
             let _ = queue.send(work);
@@ -107,7 +113,7 @@ impl Pool {
     }
 }
 
-impl Drop for Pool {
+impl<A> Drop for Pool<A> {
     fn drop(&mut self) {
         self.work = None;
         for thread in self.threads.drain(..) {
@@ -118,15 +124,16 @@ impl Drop for Pool {
 }
 
 /// What a thread of the pool owns.
-struct Worker {
+struct Worker<A> {
     launch: Launch,
     deadline: Duration,
+    read: Read<A>,
     child: Option<Child>,
     started: bool,
 }
 
-impl Worker {
-    fn serve(&mut self, queue: &Mutex<Receiver<Work>>) {
+impl<A> Worker<A> {
+    fn serve(&mut self, queue: &Mutex<Receiver<Work<A>>>) {
         loop {
             // The lock is held while waiting: the other idle threads wait for it.
             let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
@@ -151,9 +158,9 @@ impl Worker {
         }
     }
 
-    fn answer(&mut self, job: &Job, restarts: &mut usize) -> Result<Answer, Failure> {
+    fn answer(&mut self, job: &Job<A>, restarts: &mut usize) -> Result<A, Failure> {
         let line = self.twice(|worker| worker.ask(job, restarts))?;
-        let reply = protocol::reply(&line, job.id, job.count).unwrap_or_else(|broken| {
+        let reply = (self.read)(&line, job.id, job.count).unwrap_or_else(|broken| {
             self.child = None;
             Err(broken)
         });
@@ -178,7 +185,7 @@ impl Worker {
         })
     }
 
-    fn ask(&mut self, job: &Job, restarts: &mut usize) -> Result<Vec<u8>, Failure> {
+    fn ask(&mut self, job: &Job<A>, restarts: &mut usize) -> Result<Vec<u8>, Failure> {
         let deadline = self.deadline;
         let line = (self.child(restarts)).and_then(|child| child.ask(&job.request, deadline));
         if line.is_err() {

@@ -193,6 +193,26 @@ pub(super) fn reply(line: &[u8], id: u64, count: usize) -> Result<Result<Answer,
     Ok(answer(scores, reply.parts, reply.metrics, count))
 }
 
+/// Reads the reply to request `id` as an object whose keys are the asker's to know;
+/// errors are those of [`reply`].
+pub(super) fn object(
+    line: &[u8],
+    id: u64,
+    _count: usize,
+) -> Result<Result<Map<String, Value>, String>, String> {
+    let mut reply: Map<String, Value> = serde_json::from_slice(line)
+        .map_err(|error| format!("its reply `{}` cannot be read: {error}", shown(line)))?;
+    let answered = reply.remove("id");
+    if answered.as_ref().and_then(Value::as_u64) != Some(id) {
+        let answered = answered.unwrap_or_default();
+        return Err(format!("it answered request {answered}, asked {id}"));
+    }
+    Ok(match reply.remove("error") {
+        Some(Value::String(error)) => Err(error),
+        _ => Ok(reply),
+    })
+}
+
 fn answer(
     scores: Vec<Value>,
     parts: Map<String, Value>,

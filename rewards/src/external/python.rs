@@ -66,7 +66,7 @@ use crate::{Reward, RewardError, Scored, Scores};
 pub const NAME: &str = "python";
 
 /// The other end of the protocol.
-const ADAPTER: &str = include_str!("../../python/qinglan_rewards.py");
+pub(super) const ADAPTER: &str = include_str!("../../python/qinglan_rewards.py");
 
 /// For whom the function was written. See the module for what that means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
