@@ -9,6 +9,10 @@
 //! wrong answer is never right: what is announced is compared as a whole, and
 //! what can be read in two ways is compared as text.
 //!
+//! How an answer is judged is the item's own to say ([`Judge`]); the rest is about items
+//! of the judge `same`, as most are. For all others, whether it is right is what
+//! [`Judge::judge`] says, and `choices` and `tolerance` have no meaning.
+//!
 //! With `choices`, both must be the same choice. An answer is the choice that it
 //! equals, or the longest that it begins with, after `(` or `[` or nothing and
 //! before `)`, `]`, `.` or `:` and white space or the end (`B) Paris`). Without,
@@ -70,10 +74,11 @@ pub const NAME: &str = "correct";
 #[serde(deny_unknown_fields, default)]
 pub struct Parameters {
     /// The largest distance between numbers that are taken for equal, in the
-    /// expected answer's unit, finite and at least 0; default 0.
+    /// expected answer's unit, finite and at least 0; default 0. For items of the
+    /// judge `same`.
     pub tolerance: f64,
     /// The answers there are to choose from, if the task has such; default
-    /// none: any text may be an answer.
+    /// none: any text may be an answer. For items of the judge `same`.
     pub choices: Vec<String>,
 }
 

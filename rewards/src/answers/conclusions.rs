@@ -12,18 +12,28 @@ use serde_json::{Map, Value};
 type Code = [char; 3];
 
 /// What says that nothing follows.
-const NOTHING: [&str; 8] = [
+const NOTHING: [&str; 11] = [
     "nvc",
-    "nothing follows",
     "nothing",
+    "nothing follows",
+    "nothing follows from the premises",
+    "no conclusion",
+    "no conclusion follows",
     "no valid conclusion",
     "no valid conclusion follows",
+    "no valid conclusion can be drawn",
     "there is no valid conclusion",
-    "no conclusion follows",
-    "no conclusion",
+    "none of them follows",
 ];
 /// Words before a conclusion that change nothing about it.
-const BEFORE: [&str; 5] = ["it follows that ", "therefore ", "so ", "thus ", "and "];
+const BEFORE: [&str; 6] = [
+    "it follows that ",
+    "therefore ",
+    "so ",
+    "thus ",
+    "and ",
+    "that ",
+];
 
 /// The conclusions of an expected answer, none for `nvc`; `None` where it is no
 /// list of their names.
@@ -73,14 +83,14 @@ pub(super) fn are(
 ) -> bool {
     let mut named = BTreeSet::new();
     let mut nothing = false;
-    for piece in pieces(answer) {
+    for piece in pieces(answer, terms) {
         match read(&piece, terms) {
             Some(Said::Nothing) => nothing = true,
             Some(Said::Conclusions(codes)) => named.extend(codes),
             None => return false,
         }
     }
-    for piece in pieces(after) {
+    for piece in pieces(after, terms) {
         match read(&piece, terms) {
             Some(Said::Nothing) => nothing = true,
             Some(Said::Conclusions(codes)) => named.extend(codes),
@@ -97,9 +107,16 @@ enum Said {
 }
 
 /// Sentences, lines and members of lists, in lower case, without the signs of lists.
-fn pieces(text: &str) -> Vec<String> {
-    let text = text.to_lowercase().replace(" and ", "\n");
-    text.split(['\n', '.', ',', ';'])
+fn pieces(text: &str, terms: Option<&[String; 3]>) -> Vec<String> {
+    let mut text = text.to_lowercase();
+    // "Nothing follows about artists and chemists" is one sentence.
+    if let Some([first, _, last]) = terms {
+        for (one, other) in [(first, last), (last, first)] {
+            text = text.replace(&format!(" about {one} and {other}"), "");
+        }
+    }
+    text.replace(" and ", "\n")
+        .split(['\n', '.', ',', ';'])
         .map(|piece| piece.trim_matches(|c: char| !c.is_alphabetic()))
         .filter(|piece| !piece.is_empty())
         .map(|piece| piece.split_whitespace().collect::<Vec<_>>().join(" "))
@@ -114,10 +131,10 @@ fn read(piece: &str, terms: Option<&[String; 3]>) -> Option<Said> {
     if let Some(codes) = codes.map(code).collect::<Option<Vec<_>>>() {
         return Some(Said::Conclusions(codes));
     }
-    let piece = BEFORE
-        .iter()
-        .find_map(|word| piece.strip_prefix(word))
-        .unwrap_or(piece);
+    let mut piece = piece;
+    while let Some(rest) = BEFORE.iter().find_map(|word| piece.strip_prefix(word)) {
+        piece = rest;
+    }
     let (quantity, rest) = piece.split_once(' ')?;
     let (first, last) = rest.split_once(" are ")?;
     let (mood, last) = match (quantity, last.strip_prefix("not ")) {

@@ -3,7 +3,8 @@
 //!
 //! The evaluation's grade and the reward [`crate::correct`] both ask here, so that
 //! no arm is paid for what it is then graded wrong for. Neither passes through
-//! the other.
+//! the other. An item names its [`Judge`]; what follows is the rule of [`Judge::Same`],
+//! and where the answer is, that of all.
 //!
 //! # Where the answer is
 //!

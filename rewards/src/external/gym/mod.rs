@@ -136,7 +136,7 @@ impl Gym {
         let mut drawn = self.items(seed, index..index.saturating_add(1))?;
         drawn.pop().ok_or_else(|| {
             let none = Failure::of("there is no further index".to_owned());
-            self.fault(seed, index, none)
+            self.fault(seed, index, &none)
         })
     }
 
@@ -166,7 +166,7 @@ impl Gym {
                     for index in piece {
                         let one = index..index.saturating_add(1);
                         let reply = self.host.ask(&self.request(seed, &one));
-                        let reply = reply.map_err(|failure| self.fault(seed, index, failure))?;
+                        let reply = reply.map_err(|failure| self.fault(seed, index, &failure))?;
                         self.take(seed, one, &reply, &mut items)?;
                     }
                 }
@@ -197,7 +197,7 @@ impl Gym {
         let entries = entries.map(Vec::as_slice).unwrap_or_default();
         for (place, index) in piece.enumerate() {
             let wrong =
-                |message: &str| Err(self.fault(seed, index, Failure::of(message.to_owned())));
+                |message: &str| Err(self.fault(seed, index, &Failure::of(message.to_owned())));
             let entry = match entries.get(place) {
                 Some(Value::Object(entry)) => entry,
                 Some(Value::String(error)) => return wrong(error),
@@ -219,7 +219,7 @@ impl Gym {
         Ok(())
     }
 
-    fn fault(&self, seed: u64, index: u64, failure: Failure) -> RewardError {
+    fn fault(&self, seed: u64, index: u64, failure: &Failure) -> RewardError {
         let message = format!(
             "no entry of seed {} and index {index} with the settings {}: {}\n\
              change its settings, or leave the data set out",
@@ -227,7 +227,13 @@ impl Gym {
             self.settings,
             failure.message.trim_end()
         );
-        of(&self.name, Failure { message, ..failure })
+        of(
+            &self.name,
+            Failure {
+                message,
+                ..*failure
+            },
+        )
     }
 }
 
