@@ -140,7 +140,8 @@ impl Run {
         if self.dry {
             let outside = request.check()?;
             if is_first {
-                println!("{}", describe(&request.definition, device, &out));
+                let words = request.definition.tasks.words(&request.definition_folder)?;
+                println!("{}", describe(&request.definition, &words, device, &out));
                 if !outside.is_empty() {
                     println!("from outside:\n{}", outside.join("\n"));
                 }
@@ -198,14 +199,14 @@ fn describe_question(question: &Question) -> String {
     )
 }
 
-/// What a run would do, in words.
-fn describe(definition: &Definition, device: Device, out: &Path) -> String {
+/// What a run would do, in words; `words` are those that its tasks need beyond the
+/// lab's usual ones.
+fn describe(definition: &Definition, words: &[String], device: Device, out: &Path) -> String {
     let experiment = &definition.experiment;
     let base = |base: &BaseSettings| match (&base.model, &base.shape) {
         (Some(model), _) => format!("the model {model}"),
         (None, Some(shape)) => {
-            let further = definition.tasks.words().unwrap_or_default();
-            let words = vocabulary::words(&further).len() as i64;
+            let words = vocabulary::words(words).len() as i64;
             let layout = weights::layout(&shape.config(words, 0, 0, 0));
             let parameters: i64 = layout.iter().map(weights::Entry::len).sum();
             format!("{parameters} parameters")

@@ -1,6 +1,8 @@
 //! What no type could say of a definition: names that exist, numbers that fit
 //! each other. Each refusal names the key and the way out.
 
+use std::path::Path;
+
 use anyhow::{Context, Result, bail, ensure};
 use rewards::{human_cost, length_cost, overlong};
 
@@ -18,8 +20,9 @@ const RESERVED: [&str; 2] = ["base", "teacher"];
 type CheckRewards<'a> = &'a dyn Fn(&toml::Table) -> Result<()>;
 
 impl Definition {
-    /// What no type could say: names that exist, numbers that fit each other.
-    pub(super) fn check(&self, rewards: CheckRewards<'_>) -> Result<()> {
+    /// What no type could say: names that exist, numbers that fit each other; relative
+    /// paths start at `folder`.
+    pub(super) fn check(&self, folder: &Path, rewards: CheckRewards<'_>) -> Result<()> {
         ensure!(
             !self.experiment.seeds.is_empty(),
             "experiment.seeds is empty: name at least one training seed"
@@ -55,7 +58,8 @@ impl Definition {
                 "tasks.settings.{task}: tasks.names has no such task"
             );
         }
-        let mix = Mix::of(self.tasks.open()?, self.tasks.proportions()).context("tasks.names")?;
+        let mix =
+            Mix::of(self.tasks.open(folder)?, self.tasks.proportions()).context("tasks.names")?;
         ensure!(
             self.tasks.validation_problems > 0,
             "tasks.validation_problems = 0: learning curves need at least one"

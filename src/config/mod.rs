@@ -134,12 +134,12 @@ fn validation_problems() -> u64 {
 
 impl TaskSettings {
     /// The tasks, in the order of their names; those that given norms alone may know
-    /// are left out.
-    pub fn open(&self) -> Result<Vec<Arc<dyn Task>>> {
+    /// are left out. Relative paths start at `folder`, the definition's own.
+    pub fn open(&self, folder: &Path) -> Result<Vec<Arc<dyn Task>>> {
         let mut opened = Vec::new();
         for name in &self.names {
             let nothing = toml::Table::new();
-            match tasks::open(name, self.settings.get(name).unwrap_or(&nothing)) {
+            match tasks::open(name, self.settings.get(name).unwrap_or(&nothing), folder) {
                 Ok(task) => opened.push(task),
                 // A name that no task has may be one of the given norms' own; that
                 // is known when they are read.
@@ -153,8 +153,8 @@ impl TaskSettings {
 
     /// The words that the tasks need in the lab's own vocabulary beyond those that
     /// are always there.
-    pub fn words(&self) -> Result<Vec<String>> {
-        let opened = self.open()?;
+    pub fn words(&self, folder: &Path) -> Result<Vec<String>> {
+        let opened = self.open(folder)?;
         Ok(opened.iter().flat_map(|task| task.words()).collect())
     }
 
@@ -372,7 +372,7 @@ impl Definition {
     /// Reads and checks the text of a definition that lies in `folder`.
     pub fn parse(text: &str, registry: &Registry, folder: &Path) -> Result<Self> {
         let definition: Self = toml::from_str(text)?;
-        definition.check(&|table| {
+        definition.check(folder, &|table| {
             WeightedRewards::from_table(registry, table, folder)?;
             Ok(())
         })?;

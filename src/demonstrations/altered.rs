@@ -150,7 +150,7 @@ mod tests {
 
     fn rows() -> Vec<Row> {
         let row = |number: usize| {
-            let count: Vec<String> = (0..number % 40 + 1).map(|n| n.to_string()).collect();
+            let count: Vec<String> = (0..=number % 40).map(|n| n.to_string()).collect();
             Row {
                 body: Body::Asked {
                     prompt: number.to_string(),

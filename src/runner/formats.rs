@@ -166,7 +166,7 @@ impl Request {
             TEACHER | TEACHER_PRETRAINING => teachers_base()?,
             _ => &definition.base,
         };
-        let words = definition.tasks.words()?;
+        let words = definition.tasks.words(&self.definition_folder)?;
         let config = config_of(base, &words, &self.definition_folder)?;
         let pretraining = base.pretraining.as_ref();
         let shared = definition.training.micro_batch_tokens;

@@ -74,7 +74,7 @@ pub(crate) fn problems(
     definition_folder: &Path,
 ) -> Result<(Mix, Vec<Item>, Norms)> {
     let settings = &definition.tasks;
-    let opened = settings.open()?;
+    let opened = settings.open(definition_folder)?;
     let (items, norms) = evaluation_items(definition, &opened, definition_folder)?;
     let mix = Mix::of(opened, settings.proportions()).context("tasks.names")?;
     let mix = mix.asking(settings.instructions.clone()).timed(&norms);

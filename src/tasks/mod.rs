@@ -23,6 +23,7 @@ mod item;
 mod items;
 mod mix;
 mod reading;
+mod reasoning_gym;
 mod registry;
 mod spatial_relations;
 mod sternberg;
@@ -41,7 +42,7 @@ pub use task::{Place, Task};
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum TaskError {
     /// No task has this name.
-    #[error("there is no task `{name}`{}; the tasks are {}", near(.nearest.as_deref()), all_names())]
+    #[error("there is no task `{name}`{}; the tasks are {}, and reasoning_gym:NAME for the data sets of that package", near(.nearest.as_deref()), all_names())]
     Unknown {
         /// The name asked for.
         name: String,

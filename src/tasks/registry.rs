@@ -2,12 +2,14 @@
 //!
 //! To add a task is to write its file and to name it in [`BUILT_IN`].
 
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 
 use super::counting::{addition_digit, addition_word, alphabet_arithmetic};
 use super::game24::{self, Game24};
+use super::reasoning_gym::{self, ReasoningGym};
 use super::spatial_relations::{self, SpatialRelations};
 use super::sternberg::{self, Sternberg};
 use super::syllogisms::{self, Syllogisms};
@@ -60,14 +62,26 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     BUILT_IN.iter().map(|(name, _)| *name)
 }
 
-/// The lab's task called `name`, made by `settings`.
-pub fn open(name: &str, settings: &toml::Table) -> Result<Arc<dyn Task>> {
+/// The task called `name`, made by `settings`, in which relative paths start at
+/// `folder`: the lab's own, or one of `reasoning_gym`'s.
+pub fn open(name: &str, settings: &toml::Table, folder: &Path) -> Result<Arc<dyn Task>> {
+    let place = || {
+        if name.contains(':') {
+            format!("tasks.settings.{name:?}")
+        } else {
+            format!("tasks.settings.{name}")
+        }
+    };
+    if let Some(dataset) = name.strip_prefix(reasoning_gym::PREFIX) {
+        let task = ReasoningGym::open(dataset, settings, folder);
+        return Ok(Arc::new(task.with_context(place)?));
+    }
     let found = BUILT_IN.iter().find(|(known, _)| *known == name);
     let (_, make) = found.ok_or_else(|| TaskError::Unknown {
         name: name.to_owned(),
         nearest: nearest(name, names()).map(str::to_owned),
     })?;
-    make(settings).with_context(|| format!("tasks.settings.{name}"))
+    make(settings).with_context(place)
 }
 
 /// The lab's task called `name`, as it is where nobody says more.
@@ -80,7 +94,7 @@ pub fn open(name: &str, settings: &toml::Table) -> Result<Arc<dyn Task>> {
 /// assert!(error.to_string().contains("did you mean `addition_digit`?"));
 /// ```
 pub fn by_name(name: &str) -> Result<Arc<dyn Task>> {
-    open(name, &toml::Table::new())
+    open(name, &toml::Table::new(), Path::new(""))
 }
 
 /// That of `names` which may have been meant by `name`.
