@@ -10,8 +10,8 @@ mod items;
 
 use crate::comparison::question::{Expected, Question, When};
 use crate::comparison::{
-    Answer, ArmFigures, Asked, Comparison, Components, ConstantAnswer, Contrast, Curve, Estimate,
-    ItemPoint, Measure, Scope, TaskFigures, Verdict,
+    Among, Answer, ArmFigures, Asked, Comparison, Components, ConstantAnswer, Contrast, Curve,
+    Estimate, ItemPoint, Measure, Scope, TaskFigures, Verdict,
 };
 use crate::manifest::{Budget, EvaluationCard, Role};
 
@@ -33,6 +33,30 @@ fn undefined(why: &str, n: usize) -> Estimate {
     Estimate::undefined(why, n)
 }
 
+/// Of 1, 2 and 4 samples; an accuracy below .6 has no recorded answers.
+fn among(accuracy: f64, items: usize) -> Vec<Among> {
+    let at = |(k, more): (usize, f64)| Among {
+        k,
+        pass: e(
+            accuracy + more,
+            accuracy + more - 0.031,
+            accuracy + more + 0.027,
+            items,
+        ),
+        majority: if accuracy < 0.6 {
+            undefined("a right sample has no recorded answer", items)
+        } else {
+            e(
+                accuracy + 0.4 * more,
+                accuracy + 0.4 * more - 0.036,
+                accuracy + 0.4 * more + 0.029,
+                items,
+            )
+        },
+    };
+    [(1, -0.008), (2, 0.043), (4, 0.081)].map(at).to_vec()
+}
+
 /// `shift` tells the arms apart; `slope` 0 is an arm whose thinking never varies.
 fn task(name: &str, items: usize, shift: f64, slope: f64, ceiling: Option<f64>) -> TaskFigures {
     let points = (0..items)
@@ -41,7 +65,7 @@ fn task(name: &str, items: usize, shift: f64, slope: f64, ceiling: Option<f64>) 
             let model_cost = 2.0 + shift + slope * (x + 0.3 * (7.0 * x).sin());
             ItemPoint {
                 item_id: format!("{name}-{i}"),
-                human_cost: 6.8 + x,
+                human_cost: Some(6.8 + x),
                 model_cost,
                 tokens: model_cost.exp() - 1.0,
                 accuracy: Some(0.5 + 0.5 * x),
@@ -60,6 +84,7 @@ fn task(name: &str, items: usize, shift: f64, slope: f64, ceiling: Option<f64>) 
     TaskFigures {
         task: name.to_owned(),
         items,
+        timed: items,
         accuracy: e(accuracy, accuracy - 0.034, accuracy + 0.031, 4 * items),
         balanced_accuracy: e(
             accuracy - 0.02,
@@ -79,6 +104,8 @@ fn task(name: &str, items: usize, shift: f64, slope: f64, ceiling: Option<f64>) 
             8.9 + 9.0 * shift,
             items,
         ),
+        cut_off: e(0.012, 0.004, 0.021, 4 * items),
+        among: among(accuracy, items),
         elasticity: e(0.5 * slope, 0.5 * slope - 0.11, 0.5 * slope + 0.12, items),
         alignment_unlimited: alignment(0.36 + 0.4 * slope),
         reliability: alignment(0.72),
@@ -115,6 +142,8 @@ fn arm(name: &str, role: Role, shift: f64, slope: f64) -> ArmFigures {
         accuracy: e(accuracy, accuracy - 0.024, accuracy + 0.021, 72),
         balanced_accuracy: e(accuracy - 0.02, accuracy - 0.045, accuracy + 0.002, 72),
         tokens: e(8.1 + 9.0 * shift, 7.7 + 9.0 * shift, 8.6 + 9.0 * shift, 18),
+        cut_off: e(0.012, 0.006, 0.019, 1440),
+        among: among(accuracy, 18),
         elasticity: e(0.5 * slope, 0.5 * slope - 0.07, 0.5 * slope + 0.08, 18),
         alignment_unlimited: if slope == 0.0 {
             undefined("no task has a defined alignment", 18)
@@ -142,6 +171,7 @@ fn arm(name: &str, role: Role, shift: f64, slope: f64) -> ArmFigures {
             task("alphabet_arithmetic", 10, shift, slope, Some(0.93)),
             task("mental_addition", 8, shift, slope / 2.0, None),
         ],
+        trained_on: Vec::new(),
         budget: trained.then(|| Budget {
             optimizer_steps: 240,
             trained_tokens: 1_204_331,

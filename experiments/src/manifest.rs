@@ -113,6 +113,10 @@ pub struct ArmRun {
     pub final_weights: String,
     /// Hash of the order of its training problems; `None` where it has none.
     pub problem_order: Option<String>,
+    /// Names of the tasks that it learned from itself, without those of the arm
+    /// it started from; empty where the run does not say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trained_on: Vec<String>,
     /// What it spent itself, without the arm it started from; `None` for a
     /// model that was not trained in an arm.
     pub budget: Option<Budget>,

@@ -333,15 +333,19 @@ fn or_none(seed: Option<u64>) -> String {
 }
 
 /// The error of a record that names another teacher than one of its training before.
-fn other_teacher(path: &Path, row: String, trace: &Trace, first: Option<u64>) -> RecordError {
+fn other_teacher(
+    path: &Path,
+    row: String,
+    (model, seed): (&str, Option<u64>),
+    [first, teacher]: [Option<u64>; 2],
+) -> RecordError {
     RecordError::Teachers {
         path: path.into(),
         row,
         detail: format!(
-            "model `{}`, seed {}, names the teacher {}, and {} before",
-            trace.model,
-            or_none(trace.seed),
-            or_none(trace.teacher),
+            "model `{model}`, seed {}, names the teacher {}, and {} before",
+            or_none(seed),
+            or_none(teacher),
             or_none(first)
         ),
     }
@@ -357,8 +361,8 @@ fn refuse_teachers(path: &Path, unit: &str, traces: &[(usize, Trace)]) -> Result
             return Err(other_teacher(
                 path,
                 format!("{unit} {number}"),
-                trace,
-                first,
+                training,
+                [first, trace.teacher],
             ));
         }
     }

@@ -149,6 +149,7 @@ pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
         initial_weights,
         final_weights: model.decoder.trainable().hash(),
         problem_order: problem_order(&mix, settings, seed, training.steps)?,
+        trained_on: mix.names(),
         budget: Some(budget),
         pretraining_seconds: None,
         evaluation_seconds: Some(evaluation_seconds),

@@ -269,6 +269,7 @@ pub(super) fn evaluate(run: &Run, seed: u64) -> Result<Done> {
         initial_weights: hash.clone(),
         final_weights: hash,
         problem_order: None,
+        trained_on: Vec::new(),
         budget: None,
         pretraining_seconds: run.write(|| base.pretraining_seconds())?,
         evaluation_seconds: Some(evaluation_seconds),

@@ -186,6 +186,7 @@ mod tests {
             initial_weights: "0123".into(),
             final_weights: "4567".into(),
             problem_order: None,
+            trained_on: Vec::new(),
             budget: None,
             pretraining_seconds: Some(0.1),
             evaluation_seconds: None,

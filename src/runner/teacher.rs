@@ -79,6 +79,7 @@ pub(super) fn make(run: &Run) -> Result<Done> {
         initial_weights,
         final_weights: model.decoder.weights().hash(),
         problem_order: None,
+        trained_on: Vec::new(),
         budget,
         pretraining_seconds: run.write(|| base.pretraining_seconds())?,
         evaluation_seconds: Some(evaluation_seconds),

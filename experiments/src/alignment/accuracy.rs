@@ -1,7 +1,7 @@
 //! Accuracy: plain, with samples that were cut off as wrong, balanced over the expected
-//! answers; what a constant answer scores.
+//! answers; the share that was cut off; what a constant answer scores.
 //!
-//! A sample without a grade is in none of these.
+//! A sample without a grade is in no accuracy.
 
 use std::collections::BTreeMap;
 
@@ -15,16 +15,19 @@ pub struct Grades {
     right: usize,
     graded: usize,
     cut_off: usize,
+    samples: usize,
     /// Right and graded samples by the number of the expected answer.
     by_answer: Vec<(usize, usize)>,
 }
 
-fn share(right: usize, of: usize) -> Result<f64, Undefined> {
+fn share(part: usize, of: usize, lacks: &str) -> Result<f64, Undefined> {
     if of == 0 {
-        return Err(Undefined::Because("no graded sample".into()));
+        return Err(Undefined::Because(lacks.into()));
     }
-    Ok(right as f64 / of as f64)
+    Ok(part as f64 / of as f64)
 }
+
+const NO_GRADE: &str = "no graded sample";
 
 impl Grades {
     /// No grades yet, of items with so many different expected answers.
@@ -33,6 +36,7 @@ impl Grades {
             right: 0,
             graded: 0,
             cut_off: 0,
+            samples: 0,
             by_answer: vec![(0, 0); answers],
         }
     }
@@ -42,6 +46,7 @@ impl Grades {
         self.right += item.right;
         self.graded += item.graded;
         self.cut_off += item.truncated;
+        self.samples += item.samples;
         if let Some((right, graded)) = answer.and_then(|answer| self.by_answer.get_mut(answer)) {
             *right += item.right;
             *graded += item.graded;
@@ -50,13 +55,18 @@ impl Grades {
 
     /// Share of right among the graded samples that were not cut off.
     pub fn plain(&self) -> Result<f64, Undefined> {
-        share(self.right, self.graded)
+        share(self.right, self.graded, NO_GRADE)
     }
 
     /// Share of right with every sample that was cut off counted as wrong.
     pub fn cut_off_wrong(&self) -> Result<f64, Undefined> {
         self.plain()?;
-        share(self.right, self.graded + self.cut_off)
+        share(self.right, self.graded + self.cut_off, NO_GRADE)
+    }
+
+    /// Share of all samples that were cut off.
+    pub fn cut_off(&self) -> Result<f64, Undefined> {
+        share(self.cut_off, self.samples, "no sample")
     }
 
     /// Mean over the expected answers of the accuracy on each.
@@ -65,7 +75,7 @@ impl Grades {
         let shares: Vec<f64> = graded
             .map(|&(right, graded)| right as f64 / graded as f64)
             .collect();
-        mean(&shares).ok_or_else(|| Undefined::Because("no graded sample".into()))
+        mean(&shares).ok_or_else(|| Undefined::Because(NO_GRADE.into()))
     }
 }
 
@@ -103,6 +113,7 @@ mod tests {
             right,
             graded: 2,
             truncated,
+            samples: 2 + truncated,
             ..ItemMeans::default()
         }
     }
@@ -117,6 +128,7 @@ mod tests {
         assert_eq!(grades.plain(), Ok(4.0 / 6.0));
         assert_eq!(grades.balanced(), Ok(0.5));
         assert_eq!(grades.cut_off_wrong(), Ok(0.5));
+        assert_eq!(grades.cut_off(), Ok(0.25));
         let none = Grades::new(2);
         assert!(none.plain().is_err() && none.balanced().is_err() && none.cut_off_wrong().is_err());
     }

@@ -6,11 +6,13 @@
 //! longest answers out of the hardest items, and bend every correlation.
 
 use std::collections::{BTreeMap, HashSet};
+use std::num::NonZeroU64;
 
 use serde::{Deserialize, Serialize};
 
+use super::among::{Votes, votes};
 use crate::record::Trace;
-use crate::statistics::{mean, sample_variance};
+use crate::statistics::{draws, mean, sample_variance};
 
 /// What a sample counts for that the token cap cut off.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,6 +74,8 @@ pub struct ItemMeans {
     pub right_cost: Option<f64>,
     /// Mean ln(1 + reasoning tokens) of the wrong samples.
     pub wrong_cost: Option<f64>,
+    /// The samples by their answers, the most frequent first; without those that gave none.
+    pub votes: Vec<Votes>,
 }
 
 /// A task's items by name.
@@ -112,31 +116,65 @@ impl Items {
     }
 }
 
-fn ln_tokens(trace: &Trace) -> f64 {
-    f64::from(trace.reasoning_tokens).ln_1p()
+/// One sample without its names and its text.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sampled {
+    pub(crate) sample: u32,
+    pub(crate) prompt_tokens: u32,
+    pub(crate) reasoning_tokens: u32,
+    pub(crate) correct: Option<bool>,
+    pub(crate) truncated: bool,
+    /// What tells its answer from others; `None` where it gave none.
+    pub(crate) answer: Option<NonZeroU64>,
 }
 
-fn tokens(trace: &Trace) -> f64 {
-    f64::from(trace.reasoning_tokens)
+impl From<&Trace> for Sampled {
+    fn from(trace: &Trace) -> Self {
+        Self {
+            sample: trace.sample,
+            prompt_tokens: trace.prompt_tokens,
+            reasoning_tokens: trace.reasoning_tokens,
+            correct: trace.correct,
+            truncated: trace.truncated,
+            answer: answer_key(trace.answer.as_deref()),
+        }
+    }
+}
+
+/// What tells an answer from others: a hash of its text without case and the blanks around it.
+pub(crate) fn answer_key(answer: Option<&str>) -> Option<NonZeroU64> {
+    let text = answer?.trim().to_lowercase();
+    if text.is_empty() {
+        return None;
+    }
+    NonZeroU64::new(draws::fnv1a(&text).max(1))
+}
+
+fn ln_tokens(sample: &Sampled) -> f64 {
+    f64::from(sample.reasoning_tokens).ln_1p()
+}
+
+fn tokens(sample: &Sampled) -> f64 {
+    f64::from(sample.reasoning_tokens)
 }
 
 /// The means of one item's samples, which come in the order of their index.
-pub(crate) fn item_means(samples: &[&Trace], counting: Counting) -> ItemMeans {
-    let whole = |t: &Trace| !t.truncated;
-    let counts = |t: &Trace| {
+pub(crate) fn item_means(samples: &[Sampled], counting: Counting) -> ItemMeans {
+    let whole = |t: &Sampled| !t.truncated;
+    let counts = |t: &Sampled| {
         (whole(t) || counting.cut_off == CutOff::Cap)
             && (!counting.only_correct || t.correct == Some(true))
     };
-    let of = |keep: &dyn Fn(&Trace) -> bool, value: fn(&Trace) -> f64| -> Vec<f64> {
-        let kept = samples.iter().filter(|trace| keep(trace));
-        kept.map(|trace| value(trace)).collect()
+    let of = |keep: &dyn Fn(&Sampled) -> bool, value: fn(&Sampled) -> f64| -> Vec<f64> {
+        let kept = samples.iter().filter(|sample| keep(sample));
+        kept.map(value).collect()
     };
-    let halves = |value: fn(&Trace) -> f64| {
+    let halves = |value: fn(&Sampled) -> f64| {
         [0, 1].map(|half| mean(&of(&|t| counts(t) && t.sample % 2 == half, value)))
     };
-    let count = |keep: &dyn Fn(&Trace) -> bool| samples.iter().filter(|t| keep(t)).count();
+    let count = |keep: &dyn Fn(&Sampled) -> bool| samples.iter().filter(|t| keep(t)).count();
     let costs = of(&counts, ln_tokens);
-    let graded = |grade: bool| move |t: &Trace| !t.truncated && t.correct == Some(grade);
+    let graded = |grade: bool| move |t: &Sampled| !t.truncated && t.correct == Some(grade);
     ItemMeans {
         cost: mean(&costs),
         cost_variance: sample_variance(&costs),
@@ -151,6 +189,7 @@ pub(crate) fn item_means(samples: &[&Trace], counting: Counting) -> ItemMeans {
         samples: samples.len(),
         right_cost: mean(&of(&graded(true), ln_tokens)),
         wrong_cost: mean(&of(&graded(false), ln_tokens)),
+        votes: votes(samples),
     }
 }
 
@@ -159,18 +198,19 @@ pub fn items<'a>(traces: impl IntoIterator<Item = &'a Trace>, counting: Counting
     type Key<'a> = (&'a str, Option<u64>, &'a str, &'a str);
     let mut found = Items::default();
     let mut seen: HashSet<(Key, u32)> = HashSet::new();
-    let mut cells: BTreeMap<Key, Vec<&Trace>> = BTreeMap::new();
+    let mut cells: BTreeMap<Key, (Option<u64>, Vec<Sampled>)> = BTreeMap::new();
     for trace in traces {
         let key: Key = (&trace.model, trace.seed, &trace.task, &trace.item_id);
         if seen.insert((key, trace.sample)) {
-            cells.entry(key).or_default().push(trace);
+            let cell = cells.entry(key).or_insert((trace.teacher, Vec::new()));
+            cell.1.push(Sampled::from(trace));
         } else {
             found.duplicates += 1;
         }
     }
-    for ((model, seed, task, item_id), mut samples) in cells {
+    for ((model, seed, task, item_id), (teacher, mut samples)) in cells {
         // Sums of floating-point numbers depend on their order; the records' order must not matter.
-        samples.sort_by_key(|trace| trace.sample);
+        samples.sort_by_key(|sample| sample.sample);
         if !found.models.contains_key(model) {
             found.models.insert(model.into(), Vec::new());
         }
@@ -178,7 +218,7 @@ pub fn items<'a>(traces: impl IntoIterator<Item = &'a Trace>, counting: Counting
         if seeds.last().is_none_or(|last| last.seed != seed) {
             seeds.push(ModelItems {
                 seed,
-                teacher: samples.first().and_then(|trace| trace.teacher),
+                teacher,
                 ..ModelItems::default()
             });
         }

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::accuracy::expected_answer;
+use super::among;
 use super::cost::ModelItems;
 use crate::norms::{NormItem, Norms};
 use crate::statistics::two_way::Replicates;
@@ -68,6 +69,9 @@ pub struct Design<'n> {
     pub tasks: Vec<TaskDesign<'n>>,
     /// Strata in the order of their first task.
     pub strata: Vec<Stratum>,
+    /// Numbers of samples at which items are looked at ([`among::sizes`]), up to the number that
+    /// most items have.
+    pub sizes: Vec<usize>,
 }
 
 /// What makes two items one cluster: its name, or the item itself.
@@ -85,11 +89,16 @@ impl<'n> Design<'n> {
         models: impl IntoIterator<Item = &'m ModelItems>,
     ) -> Self {
         let mut ids: Vec<BTreeSet<&'n str>> = vec![BTreeSet::new(); tasks.len()];
+        let mut of_samples: BTreeMap<usize, usize> = BTreeMap::new();
         for model in models {
             for (task, ids) in tasks.iter().zip(&mut ids) {
-                ids.extend(model.task(task).keys().map(String::as_str));
+                for (id, item) in model.task(task) {
+                    ids.insert(id);
+                    *of_samples.entry(item.samples).or_default() += 1;
+                }
             }
         }
+        let most = of_samples.into_iter().max_by_key(|(_, items)| *items);
         let keys: Vec<Vec<Key<'n>>> = (tasks.iter().zip(&ids).enumerate())
             .map(|(at, (task, ids))| {
                 let key = |id: &&'n str| {
@@ -105,6 +114,7 @@ impl<'n> Design<'n> {
         let mut found = Self {
             tasks: Vec::new(),
             strata: Vec::new(),
+            sizes: among::sizes(most.map_or(0, |(samples, _)| samples)),
         };
         let mut of_task = vec![(0, Vec::new()); tasks.len()];
         for (number, members) in strata.into_iter().enumerate() {

@@ -11,6 +11,7 @@
 
 pub mod accuracy;
 pub mod allocation;
+pub mod among;
 pub mod ceiling;
 pub mod contrast;
 pub mod cost;

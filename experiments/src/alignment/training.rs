@@ -10,7 +10,7 @@ use crate::statistics::{Undefined, mean};
 
 /// Figures of a training on a task: the measures that contrasts are taken in, then those that
 /// the tables alone show.
-pub const FIGURES: usize = 10;
+pub const FIGURES: usize = 11;
 
 /// The measures, in the order of the arrays below.
 pub const MEASURES: [Measure; 6] = [
@@ -43,6 +43,19 @@ pub const PARTIAL: usize = 8;
 /// Accuracy with samples that were cut off counted as wrong.
 pub const CUT_OFF_WRONG: usize = 9;
 
+/// Share of samples that were cut off.
+pub const CUT_OFF: usize = 10;
+
+/// The place of pass@k, beyond those arrays: k is the number at `size` of [`Design::sizes`].
+pub fn pass(size: usize) -> usize {
+    FIGURES + 2 * size
+}
+
+/// The same of majority@k.
+pub fn majority(size: usize) -> usize {
+    pass(size) + 1
+}
+
 /// The place of a measure.
 pub fn place(measure: Measure) -> usize {
     match measure {
@@ -69,6 +82,66 @@ pub struct Training<'m> {
     whole: Vec<[Result<f64, Undefined>; FIGURES]>,
     /// By task and cluster of the task's stratum; `None` where the task has no item in it.
     without: Vec<Vec<Option<Figures>>>,
+    /// By task, pass@k and majority@k in the order of their places.
+    among: Vec<Vec<ItemMean>>,
+}
+
+/// A mean over items of what each item has for itself. Without a cluster it is a difference of
+/// sums, so that of very many clusters none takes the items through again.
+#[derive(Debug, Clone)]
+struct ItemMean {
+    whole: Result<f64, Undefined>,
+    sum: f64,
+    items: usize,
+    /// Of each cluster of the stratum.
+    of_cluster: Vec<(f64, usize)>,
+}
+
+impl ItemMean {
+    fn of(
+        task: &TaskDesign<'_>,
+        cells: &[Option<&ItemMeans>],
+        clusters: usize,
+        figure: impl Fn(&ItemMeans) -> Result<f64, Undefined>,
+    ) -> Self {
+        let mut found = Self {
+            whole: Err(Undefined::Because("no sample".into())),
+            sum: 0.0,
+            items: 0,
+            of_cluster: vec![(0.0, 0); clusters],
+        };
+        for (item, cluster) in cells.iter().zip(&task.cluster) {
+            let Some(item) = item else { continue };
+            match figure(item) {
+                Ok(value) => {
+                    found.sum += value;
+                    found.items += 1;
+                    found.of_cluster[*cluster].0 += value;
+                    found.of_cluster[*cluster].1 += 1;
+                }
+                // A mean over the other items would be a choice among them.
+                Err(why) => {
+                    found.whole = Err(why);
+                    return found;
+                }
+            }
+        }
+        if found.items > 0 {
+            found.whole = Ok(found.sum / found.items as f64);
+        }
+        found
+    }
+
+    /// Without a cluster, where the figure exists with all items.
+    fn without(&self, cluster: usize) -> Option<f64> {
+        let whole = *self.whole.as_ref().ok()?;
+        let (sum, items) = self.of_cluster[cluster];
+        match self.items - items {
+            _ if items == 0 => Some(whole),
+            0 => None,
+            left => Some((self.sum - sum) / left as f64),
+        }
+    }
 }
 
 impl<'m> Training<'m> {
@@ -92,7 +165,18 @@ impl<'m> Training<'m> {
             here.into_iter().enumerate().map(left_out).collect()
         };
         let tasks = || design.tasks.iter().zip(&cells);
+        let among = |(task, cells): (&TaskDesign<'_>, &Vec<Option<&ItemMeans>>)| {
+            let clusters = design.strata[task.stratum].clusters;
+            let at = |k: usize| {
+                [
+                    ItemMean::of(task, cells, clusters, |item| item.pass_at(k)),
+                    ItemMean::of(task, cells, clusters, |item| item.majority_at(k)),
+                ]
+            };
+            design.sizes.iter().flat_map(|k| at(*k)).collect()
+        };
         Self {
+            among: tasks().map(among).collect(),
             model,
             whole: tasks().map(|(task, cells)| whole(task, cells)).collect(),
             without: tasks().map(of_task).collect(),
@@ -102,7 +186,10 @@ impl<'m> Training<'m> {
 
     /// A figure on a task with all items.
     pub fn whole(&self, task: usize, figure: usize) -> &Result<f64, Undefined> {
-        &self.whole[task][figure]
+        match figure.checked_sub(FIGURES) {
+            Some(among) => &self.among[task][among].whole,
+            None => &self.whole[task][figure],
+        }
     }
 
     /// A figure on a task, with all items or without some.
@@ -113,9 +200,15 @@ impl<'m> Training<'m> {
         figure: usize,
         without: Option<Without>,
     ) -> Option<f64> {
-        let left_out = without
-            .filter(|without| without.stratum == task.stratum)
-            .and_then(|without| self.without[at][without.cluster].as_ref());
+        let without = without.filter(|without| without.stratum == task.stratum);
+        if let Some(among) = figure.checked_sub(FIGURES) {
+            let found = &self.among[at][among];
+            return match without {
+                Some(without) => found.without(without.cluster),
+                None => found.whole.as_ref().ok().copied(),
+            };
+        }
+        let left_out = without.and_then(|without| self.without[at][without.cluster].as_ref());
         match left_out {
             Some(figures) => figures[figure],
             None => self.whole[at][figure].as_ref().ok().copied(),
@@ -204,6 +297,7 @@ fn whole(task: &TaskDesign<'_>, cells: &[Option<&ItemMeans>]) -> [Result<f64, Un
         timed(pairs.spearman()),
         timed(pairs.partial()),
         sums.grades.cut_off_wrong(),
+        sums.grades.cut_off(),
     ]
 }
 
@@ -222,5 +316,6 @@ fn replicate(task: &TaskDesign<'_>, cells: &[Option<&ItemMeans>], without: Witho
         pairs.spearman().ok(),
         pairs.partial().ok(),
         sums.grades.cut_off_wrong().ok(),
+        sums.grades.cut_off().ok(),
     ]
 }

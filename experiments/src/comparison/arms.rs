@@ -6,8 +6,8 @@
 use crate::alignment::contrast::of_arm;
 use crate::alignment::design::Design;
 use crate::alignment::training::{
-    ACCURACY, ALIGNMENT, BALANCED, CUT_OFF_WRONG, ELASTICITY, PARTIAL, RELIABILITY, SPEARMAN,
-    TOKENS, Training, UNLIMITED,
+    ACCURACY, ALIGNMENT, BALANCED, CUT_OFF, CUT_OFF_WRONG, ELASTICITY, FIGURES, PARTIAL,
+    RELIABILITY, SPEARMAN, TOKENS, Training, UNLIMITED, majority, pass,
 };
 use crate::alignment::within_task::{CURVE, Pairs};
 use crate::manifest::{ArmCard, ArmRun, Budget};
@@ -15,7 +15,7 @@ use crate::norms::Norms;
 use crate::statistics::two_way::TwoWay;
 use crate::statistics::{Undefined, correlation, mean};
 
-use super::{ArmFigures, Estimate, ItemPoint, TaskFigures, chains};
+use super::{Among, ArmFigures, Estimate, ItemPoint, TaskFigures, chains};
 
 impl Estimate {
     /// A figure that does not exist, with the reason.
@@ -75,7 +75,7 @@ fn points(design: &Design<'_>, at: usize, trainings: &[Training<'_>]) -> Vec<Ite
         let right: usize = of.iter().map(|i| i.right).sum();
         Some(ItemPoint {
             item_id: (*id).to_owned(),
-            human_cost: task.human[item]?,
+            human_cost: task.human[item],
             model_cost: means(&|i| of[i].cost)?,
             tokens: means(&|i| of[i].tokens)?,
             accuracy: (graded > 0).then(|| right as f64 / graded as f64),
@@ -126,7 +126,7 @@ fn curve(design: &Design<'_>, at: usize, trainings: &[Training<'_>]) -> Vec<(u32
 /// What values a figure can have.
 fn range(figure: usize) -> (f64, f64) {
     match figure {
-        ACCURACY | BALANCED | CUT_OFF_WRONG => (0.0, 1.0),
+        ACCURACY | BALANCED | CUT_OFF_WRONG | CUT_OFF | FIGURES.. => (0.0, 1.0),
         ALIGNMENT | SPEARMAN | PARTIAL => (-1.0, 1.0),
         RELIABILITY => (f64::NEG_INFINITY, 1.0),
         TOKENS => (0.0, f64::INFINITY),
@@ -154,21 +154,35 @@ pub(super) fn figures(
         all.flat_map(|(at, t)| t.items(design, at, None).map(move |(_, item)| of(item)))
             .sum()
     };
+    let there = |at: usize, item: usize| trainings.iter().any(|t| t.cells[at][item].is_some());
     let asked = |tasks: &[usize]| -> usize {
         let of_task = |&at: &usize| {
-            let there = |item: &usize| trainings.iter().any(|t| t.cells[at][*item].is_some());
-            (0..design.tasks[at].ids.len()).filter(there).count()
+            let items = 0..design.tasks[at].ids.len();
+            items.filter(|&item| there(at, item)).count()
         };
         tasks.iter().map(of_task).sum()
+    };
+    let among = |tasks: &[usize], items: usize| -> Vec<Among> {
+        let at = |(size, k): (usize, &usize)| Among {
+            k: *k,
+            pass: figure(tasks, pass(size), items),
+            majority: figure(tasks, majority(size), items),
+        };
+        design.sizes.iter().enumerate().map(at).collect()
     };
     let mut table = Vec::new();
     for (at, task) in design.tasks.iter().enumerate() {
         let points = points(design, at, trainings);
-        let (only, items) = (&[at][..], points.len());
+        let only = &[at][..];
+        // Alignment is over these.
+        let items = points.iter().filter(|p| p.human_cost.is_some()).count();
         let graded = samples(only, |item| item.graded);
+        let evaluated = asked(only);
+        let human = (0..task.ids.len()).filter(|&item| task.human[item].is_some());
         table.push(TaskFigures {
             task: task.name.to_owned(),
-            items,
+            items: evaluated,
+            timed: human.filter(|item| there(at, *item)).count(),
             accuracy: figure(only, ACCURACY, graded),
             balanced_accuracy: figure(only, BALANCED, graded),
             accuracy_truncated_wrong: figure(
@@ -176,7 +190,9 @@ pub(super) fn figures(
                 CUT_OFF_WRONG,
                 samples(only, |item| item.graded + item.truncated),
             ),
-            tokens: figure(only, TOKENS, asked(only)),
+            tokens: figure(only, TOKENS, evaluated),
+            cut_off: figure(only, CUT_OFF, samples(only, |item| item.samples)),
+            among: among(only, evaluated),
             elasticity: figure(only, ELASTICITY, items),
             alignment_unlimited: figure(only, UNLIMITED, items),
             reliability: figure(only, RELIABILITY, items),
@@ -189,7 +205,8 @@ pub(super) fn figures(
         });
     }
     let all: Vec<usize> = (0..design.tasks.len()).collect();
-    let items: usize = table.iter().map(|task| task.items).sum();
+    let points = table.iter().flat_map(|task| &task.points);
+    let items = points.filter(|point| point.human_cost.is_some()).count();
     let graded = samples(&all, |item| item.graded);
     let alignments: Vec<f64> = table.iter().filter_map(|t| t.alignment.value).collect();
     ArmFigures {
@@ -199,6 +216,8 @@ pub(super) fn figures(
         accuracy: figure(&all, ACCURACY, graded),
         balanced_accuracy: figure(&all, BALANCED, graded),
         tokens: figure(&all, TOKENS, asked(&all)),
+        cut_off: figure(&all, CUT_OFF, samples(&all, |item| item.samples)),
+        among: among(&all, asked(&all)),
         elasticity: figure(&all, ELASTICITY, items),
         alignment_unlimited: figure(&all, UNLIMITED, items),
         reliability: figure(&all, RELIABILITY, items),
@@ -212,6 +231,7 @@ pub(super) fn figures(
         },
         truncated: samples(&all, |item| item.truncated),
         samples: samples(&all, |item| item.samples),
+        trained_on: chains::trained_on(&card.name, runs),
         budget: mean_budget(&card.name, runs),
         tasks: table,
     }

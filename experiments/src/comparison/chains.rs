@@ -48,6 +48,24 @@ pub(super) fn spent(run: &ArmRun, runs: &[ArmRun]) -> Option<Budget> {
         })
 }
 
+/// The tasks that an arm learned from, itself or by what it started from, in all its seeds; none
+/// where one of these runs does not say.
+pub(super) fn trained_on(name: &str, runs: &[ArmRun]) -> Vec<String> {
+    let mut tasks: Vec<String> = Vec::new();
+    let own = runs.iter().filter(|run| run.arm == name);
+    for run in own.flat_map(|run| line(run, runs)) {
+        if run.trained_on.is_empty() {
+            return Vec::new();
+        }
+        for task in &run.trained_on {
+            if !tasks.contains(task) {
+                tasks.push(task.clone());
+            }
+        }
+    }
+    tasks
+}
+
 /// Links that do not fit.
 pub(super) fn flaws(runs: &[ArmRun]) -> Vec<Flaw> {
     let misfit = |run: &&ArmRun| {

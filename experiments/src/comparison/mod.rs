@@ -66,8 +66,10 @@ pub struct Estimate {
 pub struct TaskFigures {
     /// Task name.
     pub task: String,
-    /// Evaluated items that have a human time.
+    /// Evaluated items.
     pub items: usize,
+    /// Those of them that people have a time for: of none, alignment is undefined.
+    pub timed: usize,
     /// Share of samples that are right, truncated ones left out.
     pub accuracy: Estimate,
     /// Mean over the expected answers of the accuracy on each; a constant answer scores 0.5.
@@ -76,6 +78,10 @@ pub struct TaskFigures {
     pub accuracy_truncated_wrong: Estimate,
     /// Mean over items of the items' mean reasoning tokens.
     pub tokens: Estimate,
+    /// Share of samples that the token cap cut off.
+    pub cut_off: Estimate,
+    /// What some of an item's samples are worth, by their number.
+    pub among: Vec<Among>,
     /// Cov(model cost, human cost) / Var(human cost).
     pub elasticity: Estimate,
     /// The correlation as it would be with unlimited samples.
@@ -92,23 +98,47 @@ pub struct TaskFigures {
     pub partial: Estimate,
     /// Noise ceiling of the human data; `None` where there are no trials.
     pub ceiling: Option<f64>,
-    /// Each item's mean over samples and seeds, for the scatter.
+    /// Each item's mean over samples and seeds.
     pub points: Vec<ItemPoint>,
 }
 
-/// One item of one arm: a dot in the scatter.
+/// What k samples of an item are worth, mean over items ([`crate::alignment::among`]).
+///
+/// Worked example: `{k: 4, pass: 0.91, majority: 0.72}`: of four samples one at least is right on
+/// 91 % of the items, and the answer that most of them give on 72 %.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Among {
+    /// Samples drawn.
+    pub k: usize,
+    /// pass@k: one of them is right.
+    pub pass: Estimate,
+    /// majority@k: their most frequent answer is right.
+    pub majority: Estimate,
+}
+
+/// One item of one arm: a dot in a figure.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ItemPoint {
     /// Item name.
     pub item_id: String,
-    /// Human cost: mean ln(milliseconds).
-    pub human_cost: f64,
+    /// Human cost: mean ln(milliseconds); `None` where no time is known.
+    pub human_cost: Option<f64>,
     /// Model cost: mean ln(1 + reasoning tokens).
     pub model_cost: f64,
     /// Mean reasoning tokens.
     pub tokens: f64,
     /// Share of right samples; `None` where nothing was graded.
     pub accuracy: Option<f64>,
+}
+
+impl ItemPoint {
+    /// Human cost and model cost, where both are numbers.
+    pub(crate) fn costs(&self) -> Option<(f64, f64)> {
+        let human = self.human_cost.filter(|cost| cost.is_finite())?;
+        self.model_cost
+            .is_finite()
+            .then_some((human, self.model_cost))
+    }
 }
 
 /// One arm over all tasks.
@@ -126,6 +156,10 @@ pub struct ArmFigures {
     pub balanced_accuracy: Estimate,
     /// Mean over tasks of the tasks' mean reasoning tokens.
     pub tokens: Estimate,
+    /// Mean over tasks of the share of samples that the token cap cut off.
+    pub cut_off: Estimate,
+    /// Mean over tasks of what some of an item's samples are worth.
+    pub among: Vec<Among>,
     /// Mean over tasks: the primary outcome.
     pub elasticity: Estimate,
     /// Mean over tasks of r at unlimited samples.
@@ -142,6 +176,9 @@ pub struct ArmFigures {
     pub samples: usize,
     /// By task, in the order of the definition.
     pub tasks: Vec<TaskFigures>,
+    /// Tasks that it, or an arm it started from, learned from; empty where nobody said.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trained_on: Vec<String>,
     /// Budget, mean over seeds.
     pub budget: Option<Budget>,
 }
@@ -383,4 +420,19 @@ pub struct Comparison {
     /// The figures beside the table.
     #[serde(default)]
     pub further: Further,
+}
+
+impl Comparison {
+    /// Whether people have a time for any evaluated item of a task.
+    pub fn is_timed(&self, task: &str) -> bool {
+        let mut tasks = self.arms.iter().flat_map(|arm| &arm.tasks);
+        tasks.any(|of| of.task == task && of.timed > 0)
+    }
+
+    /// Whether people have a time for any evaluated item. Without one there is no alignment, and
+    /// nothing that shows it has a place.
+    pub fn has_times(&self) -> bool {
+        let mut tasks = self.arms.iter().flat_map(|arm| &arm.tasks);
+        tasks.any(|task| task.timed > 0)
+    }
 }

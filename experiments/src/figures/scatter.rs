@@ -32,20 +32,22 @@ pub struct TaskPanels {
     pub panels: Vec<Figure>,
 }
 
-/// All panels, by task.
+/// All panels, by task; none of a task that people have no times for.
 pub fn figures(comparison: &Comparison) -> Vec<TaskPanels> {
     let colors = Palette::of(comparison);
     layout::task_names(comparison)
         .into_iter()
+        .filter(|name| comparison.is_timed(name))
         .map(|name| {
             let arms: Vec<(&ArmFigures, &TaskFigures)> = comparison
                 .arms
                 .iter()
                 .filter_map(|arm| Some((arm, arm.tasks.iter().find(|t| t.task == name)?)))
                 .collect();
-            let points = || arms.iter().flat_map(|(_, task)| &task.points);
-            let x = canvas::range(points().map(|p| p.human_cost), 0.06);
-            let y = canvas::range(points().map(|p| p.model_cost), 0.08);
+            let all = arms.iter().flat_map(|(_, task)| &task.points);
+            let (human, model): (Vec<f64>, Vec<f64>) = all.filter_map(ItemPoint::costs).unzip();
+            let x = canvas::range(human.into_iter(), 0.06);
+            let y = canvas::range(model.into_iter(), 0.08);
             let panels = arms
                 .iter()
                 .map(|(arm, task)| panel(arm, task, (x, y), colors.color(&arm.name)))
@@ -61,11 +63,7 @@ pub fn figures(comparison: &Comparison) -> Vec<TaskPanels> {
 type Ranges = ((f64, f64), (f64, f64));
 
 fn panel(arm: &ArmFigures, task: &TaskFigures, (x, y): Ranges, color: RGBColor) -> Figure {
-    let points: Vec<&ItemPoint> = task
-        .points
-        .iter()
-        .filter(|p| p.human_cost.is_finite() && p.model_cost.is_finite())
-        .collect();
+    let points: Vec<(f64, f64)> = task.points.iter().filter_map(ItemPoint::costs).collect();
     let r = match task.alignment.value {
         Some(_) => format!(
             "r = {}, n = {}",
@@ -133,10 +131,10 @@ fn panel(arm: &ArmFigures, task: &TaskFigures, (x, y): Ranges, color: RGBColor) 
         chart.draw_series(
             points
                 .iter()
-                .map(|p| Circle::new((p.human_cost, p.model_cost), 5 * SCALE / 2, dot)),
+                .map(|point| Circle::new(*point, 5 * SCALE / 2, dot)),
         )?;
         if let Some((slope, intercept)) = fit {
-            let (left, right) = canvas::range(points.iter().map(|p| p.human_cost), 0.0);
+            let (left, right) = canvas::range(points.iter().map(|p| p.0), 0.0);
             let ends = [left, right].map(|at| (at, intercept + slope * at));
             let line = INK.stroke_width(3 * SCALE as u32 / 2);
             chart.draw_series(LineSeries::new(ends, line))?;
@@ -159,7 +157,7 @@ fn table(arm: &ArmFigures, task: &TaskFigures) -> String {
             &task.task,
             &arm.name,
             &point.item_id,
-            &data::number(Some(point.human_cost)),
+            &data::number(point.human_cost),
             &data::number(Some(point.model_cost)),
             &data::number(Some(point.tokens)),
             &data::number(point.accuracy),
@@ -180,15 +178,11 @@ fn ceiling(task: &TaskFigures) -> String {
 }
 
 /// Slope and intercept of model cost on human cost.
-fn least_squares(points: &[&ItemPoint]) -> Option<(f64, f64)> {
+fn least_squares(points: &[(f64, f64)]) -> Option<(f64, f64)> {
     let n = points.len() as f64;
-    let mx = points.iter().map(|p| p.human_cost).sum::<f64>() / n;
-    let my = points.iter().map(|p| p.model_cost).sum::<f64>() / n;
-    let deviations = || {
-        points
-            .iter()
-            .map(|p| (p.human_cost - mx, p.model_cost - my))
-    };
+    let mx = points.iter().map(|p| p.0).sum::<f64>() / n;
+    let my = points.iter().map(|p| p.1).sum::<f64>() / n;
+    let deviations = || points.iter().map(|p| (p.0 - mx, p.1 - my));
     let sxx: f64 = deviations().map(|(dx, _)| dx * dx).sum();
     let sxy: f64 = deviations().map(|(dx, dy)| dx * dy).sum();
     let slope = sxy / sxx;
@@ -227,17 +221,20 @@ mod tests {
 
     #[test]
     fn least_squares_recovers_a_line() {
-        let point = |x: f64| ItemPoint {
-            item_id: String::new(),
-            human_cost: x,
-            model_cost: 0.5 + 2.0 * x,
-            tokens: 0.0,
-            accuracy: None,
-        };
-        let points = [point(1.0), point(2.0), point(4.0)];
-        let (slope, intercept) = least_squares(&points.iter().collect::<Vec<_>>()).unwrap();
+        let points = [1.0, 2.0, 4.0].map(|x| (x, 0.5 + 2.0 * x));
+        let (slope, intercept) = least_squares(&points).unwrap();
         assert!((slope - 2.0).abs() < 1e-12 && (intercept - 0.5).abs() < 1e-12);
-        assert!(least_squares(&[&points[0], &points[0]]).is_none());
+        assert!(least_squares(&[points[0], points[0]]).is_none());
+    }
+
+    #[test]
+    fn a_task_without_times_has_no_panels() {
+        let mut comparison = fixture::comparison();
+        for arm in &mut comparison.arms {
+            arm.tasks[0].timed = 0;
+        }
+        let tasks: Vec<String> = figures(&comparison).into_iter().map(|t| t.task).collect();
+        assert_eq!(tasks, ["mental_addition"]);
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! Records made elsewhere, or by the lab, as they are compared: item means,
 //! and what was wrong with the rest.
 //!
-//! Files are read row by row and a record is kept in 16 bytes, so fifty million
+//! Files are read row by row and a record is kept in 24 bytes, so forty million
 //! of them fit in a gigabyte; texts are kept up to a bound, for reading side by
 //! side. A row that is no record is left out, counted and named, and so is the
 //! second record of the same sample: unlike [`super::read`], nothing here stops
 //! at one bad row, and nothing is dropped in silence.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::num::NonZeroU64;
 use std::path::Path;
 
 mod peculiar;
@@ -17,7 +18,7 @@ pub use peculiar::peculiarities;
 pub use samples::Sample;
 
 use super::{RecordError, Trace, each, other_teacher, unit};
-use crate::alignment::cost::{self, Counting, Items, ModelItems};
+use crate::alignment::cost::{self, Counting, Items, ModelItems, Sampled};
 
 /// Bytes of completions that are kept for reading side by side.
 const SHOWN_BYTES: usize = 128 << 20;
@@ -31,7 +32,7 @@ const TRUNCATED: u32 = 1 << 29;
 const GRADED: u32 = 1 << 30;
 const RIGHT: u32 = 1 << 31;
 
-/// One record without its names: 16 bytes.
+/// One record without its names: 24 bytes.
 #[derive(Debug, Clone, Copy)]
 struct Row {
     /// Number of its cell, and its grade.
@@ -39,6 +40,8 @@ struct Row {
     sample: u32,
     prompt: u32,
     reasoning: u32,
+    /// What tells its answer from others ([`cost::answer_key`]).
+    answer: Option<NonZeroU64>,
 }
 
 impl Row {
@@ -47,21 +50,30 @@ impl Row {
     }
 
     /// The record again, without its names.
-    fn trace(self) -> Trace {
-        Trace {
-            model: String::new(),
-            seed: None,
-            teacher: None,
-            task: String::new(),
-            item_id: String::new(),
+    fn sampled(self) -> Sampled {
+        Sampled {
             sample: self.sample,
             prompt_tokens: self.prompt,
             reasoning_tokens: self.reasoning,
-            completion_tokens: 0,
             correct: (self.place & GRADED != 0).then_some(self.place & RIGHT != 0),
             truncated: self.place & TRUNCATED != 0,
-            answer: None,
-            completion: None,
+            answer: self.answer,
+        }
+    }
+}
+
+impl From<Sampled> for Row {
+    /// Of no cell yet.
+    fn from(sample: Sampled) -> Self {
+        let flag = |set: bool, flag: u32| if set { flag } else { 0 };
+        Self {
+            place: flag(sample.truncated, TRUNCATED)
+                | flag(sample.correct.is_some(), GRADED)
+                | flag(sample.correct == Some(true), RIGHT),
+            sample: sample.sample,
+            prompt: sample.prompt_tokens,
+            reasoning: sample.reasoning_tokens,
+            answer: sample.answer,
         }
     }
 }
@@ -73,6 +85,15 @@ struct Cell {
     seed: Option<u64>,
     task: u32,
     item: u32,
+}
+
+/// The names that a record carries.
+struct Named<'a> {
+    model: &'a str,
+    seed: Option<u64>,
+    teacher: Option<u64>,
+    task: &'a str,
+    item: &'a str,
 }
 
 /// Names by number, in the order in which they were met.
@@ -201,37 +222,14 @@ impl Recording {
         (unit, number): (&str, usize),
         trace: &Trace,
     ) -> Result<(), RecordError> {
-        let model = self.models.number(&trace.model);
-        let teacher = self.teachers.entry((model, trace.seed));
-        let first = *teacher.or_insert(trace.teacher);
-        if first != trace.teacher {
-            return Err(other_teacher(
-                path,
-                format!("{unit} {number}"),
-                trace,
-                first,
-            ));
-        }
-        let cell = Cell {
-            model,
+        let names = Named {
+            model: &trace.model,
             seed: trace.seed,
-            task: self.tasks.number(&trace.task),
-            item: self.item_ids.number(&trace.item_id),
+            teacher: trace.teacher,
+            task: &trace.task,
+            item: &trace.item_id,
         };
-        let number = self.cell(cell).ok_or_else(|| RecordError::BadTable {
-            path: path.into(),
-            detail: "it has more items than a comparison holds".into(),
-        })?;
-        let flag = |set: bool, flag: u32| if set { flag } else { 0 };
-        self.rows.push(Row {
-            place: number
-                | flag(trace.truncated, TRUNCATED)
-                | flag(trace.correct.is_some(), GRADED)
-                | flag(trace.correct == Some(true), RIGHT),
-            sample: trace.sample,
-            prompt: trace.prompt_tokens,
-            reasoning: trace.reasoning_tokens,
-        });
+        self.keep(path, (unit, number), &names, Sampled::from(trace).into())?;
         if let Some(text) = &trace.completion {
             let bytes = text.len() + size_of::<Trace>();
             if self.shown_bytes + bytes <= SHOWN_BYTES {
@@ -241,6 +239,43 @@ impl Recording {
                 self.unshown += 1;
             }
         }
+        Ok(())
+    }
+
+    /// Keeps a row under its names; `place` is what the file calls it, and its number from 1.
+    fn keep(
+        &mut self,
+        path: &Path,
+        place: (&str, usize),
+        names: &Named<'_>,
+        row: Row,
+    ) -> Result<(), RecordError> {
+        let model = self.models.number(names.model);
+        let teacher = self.teachers.entry((model, names.seed));
+        let first = *teacher.or_insert(names.teacher);
+        if first != names.teacher {
+            return Err(other_teacher(
+                path,
+                format!("{} {}", place.0, place.1),
+                (names.model, names.seed),
+                [first, names.teacher],
+            ));
+        }
+        let cell = Cell {
+            model,
+            seed: names.seed,
+            task: self.tasks.number(names.task),
+            item: self.item_ids.number(names.item),
+        };
+        let number = self.cell(cell).ok_or_else(|| RecordError::BadTable {
+            path: path.into(),
+            detail: "it has more items than a comparison holds".into(),
+        })?;
+        let flags = row.place & !((1 << CELL_BITS) - 1);
+        self.rows.push(Row {
+            place: number | flags,
+            ..row
+        });
         Ok(())
     }
 
@@ -321,13 +356,19 @@ impl Recording {
     pub fn absorb(&mut self, other: Self) -> Result<(), RecordError> {
         for (index, row) in other.rows.iter().enumerate() {
             let cell = other.cells[row.cell() as usize];
-            let mut trace = row.trace();
-            other.models.of(cell.model).clone_into(&mut trace.model);
-            other.tasks.of(cell.task).clone_into(&mut trace.task);
-            other.item_ids.of(cell.item).clone_into(&mut trace.item_id);
-            trace.seed = cell.seed;
-            trace.teacher = other.teacher(cell.model, cell.seed);
-            self.push(Path::new("the other run"), ("record", index + 1), &trace)?;
+            let names = Named {
+                model: other.models.of(cell.model),
+                seed: cell.seed,
+                teacher: other.teacher(cell.model, cell.seed),
+                task: other.tasks.of(cell.task),
+                item: other.item_ids.of(cell.item),
+            };
+            self.keep(
+                Path::new("the other run"),
+                ("record", index + 1),
+                &names,
+                *row,
+            )?;
         }
         self.duplicates += other.duplicates;
         self.first_duplicate = self.first_duplicate.take().or(other.first_duplicate);
@@ -415,11 +456,10 @@ impl Recording {
                 continue;
             }
             let kept = rows.iter().filter(|row| keeps(row.sample));
-            let traces: Vec<Trace> = kept.map(|row| row.trace()).collect();
-            if traces.is_empty() {
+            let samples: Vec<Sampled> = kept.map(|row| row.sampled()).collect();
+            if samples.is_empty() {
                 continue;
             }
-            let samples: Vec<&Trace> = traces.iter().collect();
             let model = seeds
                 .entry((cell.model, cell.seed))
                 .or_insert_with(|| ModelItems {

@@ -28,7 +28,7 @@ pub(super) struct Tally {
     pub(super) cut_off: usize,
     /// Mean reasoning tokens.
     pub(super) tokens: f64,
-    /// `None` where people have no time for the item.
+    /// `None` where the comparison has none of it.
     pub(super) cost: Option<Cost>,
 }
 

@@ -83,7 +83,7 @@ impl<'a> Known<'a> {
         self.expected.get(&key(item)).copied()
     }
 
-    /// An arm's cost of an item that people have a time for.
+    /// An arm's cost of an item.
     pub(super) fn cost(&self, arm: &str, item: &ItemCompletions) -> Option<Cost> {
         self.costs.get(&(arm, key(item))).copied()
     }
@@ -145,10 +145,10 @@ fn spread(values: impl Iterator<Item = f64>) -> Option<f64> {
 fn from_people(comparison: &Comparison) -> HashMap<Key<'_>, f64> {
     let mut sums: HashMap<Key<'_>, (f64, u32)> = HashMap::new();
     for task in comparison.arms.iter().flat_map(|arm| &arm.tasks) {
-        let finite = |p: &&ItemPoint| p.human_cost.is_finite() && p.model_cost.is_finite();
-        let points: Vec<&ItemPoint> = task.points.iter().filter(finite).collect();
-        let human = standard(&points.iter().map(|p| p.human_cost).collect::<Vec<_>>());
-        let model = standard(&points.iter().map(|p| p.model_cost).collect::<Vec<_>>());
+        let costs = task.points.iter().filter_map(|p| Some((p, p.costs()?)));
+        let (points, costs): (Vec<&ItemPoint>, Vec<(f64, f64)>) = costs.unzip();
+        let human = standard(&costs.iter().map(|c| c.0).collect::<Vec<_>>());
+        let model = standard(&costs.iter().map(|c| c.1).collect::<Vec<_>>());
         // An arm that spends the same on every item has no place to compare.
         let (Some(human), Some(model)) = (human, model) else {
             continue;
@@ -248,7 +248,7 @@ mod tests {
         let task = &mut comparison.arms[0].tasks[0];
         let point = |id: &str, human, model| ItemPoint {
             item_id: id.to_owned(),
-            human_cost: human,
+            human_cost: Some(human),
             model_cost: model,
             tokens: 0.0,
             accuracy: None,

@@ -7,8 +7,8 @@
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// FNV-1a, 64 bits: the purposes are a handful of fixed names, told apart by any hash.
-fn fnv1a(text: &str) -> u64 {
+/// FNV-1a, 64 bits: it is taken of names and answers, which nobody chooses so that they collide.
+pub(crate) fn fnv1a(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })

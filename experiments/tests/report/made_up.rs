@@ -147,6 +147,7 @@ fn run(arm: &ArmCard, seed: u64) -> ArmRun {
         initial_weights: format!("{seed}"),
         final_weights: format!("{} {seed}", arm.name),
         problem_order: None,
+        trained_on: Vec::new(),
         budget: trained.then_some(Budget {
             optimizer_steps: 100,
             trained_tokens: 200_000,

@@ -34,6 +34,7 @@ fn run(arm: &str, seed: u64, initial: &str, last: &str) -> ArmRun {
         initial_weights: initial.into(),
         final_weights: last.into(),
         problem_order: Some("order".into()),
+        trained_on: Vec::new(),
         budget: Some(Budget {
             optimizer_steps: 10 * seed,
             trained_tokens: 100,
