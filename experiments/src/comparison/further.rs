@@ -177,7 +177,7 @@ pub struct Surface {
 /// even samples of one with odd samples of the other.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct SimilarityTable {
-    /// Arms in the order of the table, then "human".
+    /// Arms in the order of the table, then "human" where people have times.
     pub names: Vec<String>,
     /// Items that all arms share.
     pub items: usize,

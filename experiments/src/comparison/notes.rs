@@ -50,11 +50,13 @@ pub(super) fn notes(input: &Input<'_>, items: &Items, arms: &[ArmFigures]) -> Ve
     pairing::seeds(input, items, &mut notes);
     truncation(arms, input.counting.cut_off, &mut notes);
     training::lessons(input, &mut notes);
+    training::transfer(arms, &mut notes);
     pairing::missing_items(input, items, &mut notes);
     norms(input, items, &mut notes);
     records(input, items, &mut notes);
     undefined(input, arms, &mut notes);
-    if input.tasks.len() < FEWEST_TASKS {
+    let times = |arm: &ArmFigures| arm.tasks.iter().any(|task| task.timed > 0);
+    if input.tasks.len() < FEWEST_TASKS && arms.iter().any(times) {
         notes.push(format!(
             "{} task(s): a figure across tasks is demonstrative below {FEWEST_TASKS}.",
             input.tasks.len()
@@ -84,20 +86,19 @@ fn truncation(arms: &[ArmFigures], cut_off: CutOff, notes: &mut Vec<String>) {
 }
 
 fn norms(input: &Input<'_>, items: &Items, notes: &mut Vec<String>) {
-    let (mut without, mut unknown, mut no_ceiling) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut without, mut untimed, mut no_ceiling) = (Vec::new(), Vec::new(), Vec::new());
     for task in input.tasks {
         let models = items.models.values().flatten();
         let ids: BTreeSet<&String> = models.flat_map(|m| m.task(task).keys()).collect();
         let known = input.norms.items(task);
-        if known.is_empty() {
-            unknown.push(task.as_str());
-            continue;
+        let has_time = |id: &&&String| input.norms.human_cost(task, id).is_some();
+        let timed = ids.iter().any(|id| has_time(&id));
+        if timed {
+            let lacks = ids.iter().filter(|id| !has_time(id));
+            without.extend(lacks.map(|id| format!("{task}/{id}")));
+        } else {
+            untimed.push(task.as_str());
         }
-        without.extend(
-            ids.iter()
-                .filter(|id| input.norms.human_cost(task, id).is_none())
-                .map(|id| format!("{task}/{id}")),
-        );
         let unseen: Vec<&String> = known
             .iter()
             .map(|item| &item.item_id)
@@ -105,17 +106,27 @@ fn norms(input: &Input<'_>, items: &Items, notes: &mut Vec<String>) {
             .collect();
         if !unseen.is_empty() {
             notes.push(format!(
-                "{} item(s) of {task} with a human time were not evaluated: {}.",
+                "{} item(s) of {task}{} were not evaluated: {}.",
                 unseen.len(),
+                if timed { " with a human time" } else { "" },
                 named(&unseen)
             ));
         }
-        if input.norms.ceiling(task).is_none() {
+        if timed && input.norms.ceiling(task).is_none() {
             no_ceiling.push(task.as_str());
         }
     }
+    let all = untimed.len() == input.tasks.len();
     for (tasks, lead, end) in [
-        (unknown, "No human times", "alignment there is undefined"),
+        (
+            untimed,
+            "No human times",
+            if all {
+                "alignment is undefined, and nothing here shows it"
+            } else {
+                "alignment there is undefined, and means of it are over the other tasks"
+            },
+        ),
         (
             no_ceiling,
             "No noise ceiling",

@@ -28,19 +28,22 @@ const LINE: i32 = 16;
 /// Dashes and gaps that tell the lines apart, in pixels of the page; the last is as good as whole.
 const DASHES: [canvas::Dash; 3] = [(7, 4), (2, 3), (400, 1)];
 
-/// One figure a measure; none where there are no arms.
+/// One figure a measure; none where there are no arms, and none of alignment without people's times.
 pub fn figures(comparison: &Comparison) -> Vec<Figure> {
     if comparison.arms.is_empty() {
         return Vec::new();
     }
-    [
+    let measures = [
         Measure::Elasticity,
         Measure::AlignmentUnlimited,
         Measure::Accuracy,
         Measure::BalancedAccuracy,
-    ]
-    .map(|measure| figure(comparison, measure))
-    .into()
+    ];
+    let timed = comparison.has_times();
+    let shown = measures
+        .into_iter()
+        .filter(|measure| timed || !measure.is_alignment());
+    shown.map(|measure| figure(comparison, measure)).collect()
 }
 
 fn figure(comparison: &Comparison, measure: Measure) -> Figure {

@@ -10,7 +10,7 @@ use plotters::style::text_anchor::HPos;
 use super::canvas::{self, Area, Axis, Drawn, Label, Margins, SCALE};
 use super::data::{self, Data};
 use super::marks::{self, Legend};
-use super::palette::{INK, MUTED, Palette};
+use super::palette::{INK, Palette};
 use super::{Figure, stem, ticks};
 use crate::comparison::further::{EffortLevel, TaskEffort};
 use crate::comparison::{Comparison, Estimate};
@@ -24,9 +24,12 @@ const TITLE: i32 = 28;
 const LEFT: i32 = 56;
 
 /// How to read the figures.
-pub const EXPLANATION: &str = "Above, people's mean time on the items of a level, on a logarithmic axis; below, each arm's mean reasoning \
-     tokens on them, with 95 % intervals over trainings and the items of the level. Arms stand side by side within a level. \
-     A level is the number at the end of an item's condition; very many levels are joined with their neighbours.";
+pub const EXPLANATION: &str = "Each arm's mean reasoning tokens on the items of a level, with 95 % intervals over trainings and the items of \
+     the level. Arms stand side by side within a level. A level is the number at the end of an item's condition; very many \
+     levels are joined with their neighbours.";
+
+/// The same of the upper panel.
+const PEOPLE_ABOVE: &str = " Above, people's mean time on the same items, on a logarithmic axis.";
 
 /// One figure a task that has levels.
 pub fn figures(comparison: &Comparison) -> Vec<Figure> {
@@ -86,7 +89,11 @@ impl Scale {
 
 fn figure(task: &TaskEffort, arms: &[&str], colors: &Palette) -> Figure {
     let title = format!("{}: effort by {}", task.task, task.scale);
+    let timed = task.levels.iter().any(|level| level.human_cost.is_some());
     let mut definition = EXPLANATION.to_owned();
+    if timed {
+        definition += PEOPLE_ABOVE;
+    }
     let undefined = |arm: &&&str| task.levels.iter().any(|level| tokens(level, arm).is_none());
     let missing: Vec<&str> = arms.iter().filter(undefined).copied().collect();
     if !missing.is_empty() {
@@ -100,13 +107,15 @@ fn figure(task: &TaskEffort, arms: &[&str], colors: &Palette) -> Figure {
     };
     let scale = Scale::of(&task.levels);
     let legend = Legend::new(arms, WIDTH);
-    let above = TITLE + PEOPLE;
+    let above = TITLE + if timed { PEOPLE } else { 0 };
     let size = (WIDTH as u32, (above + legend.height() + MODELS + 46) as u32);
     let svg = canvas::svg(size, &label, |area| {
         let heading = canvas::shorten(&title, 46);
         canvas::text(area, &heading, &canvas::bold(13.0), (2, 14), HPos::Left)?;
         let (upper, lower) = area.split_vertically(above * SCALE);
-        people(&upper, task, &scale)?;
+        if timed {
+            people(&upper, task, &scale)?;
+        }
         legend.draw(&lower, 14, colors)?;
         models(
             (area, &lower),
@@ -149,11 +158,6 @@ fn people(area: &Area<'_>, task: &TaskEffort, scale: &Scale) -> Drawn {
         .iter()
         .map(|at| Circle::new(*at, 3 * SCALE, INK.filled()));
     chart.draw_series(dots)?;
-    if known.is_empty() {
-        let at = (LEFT + 8, TITLE + PEOPLE / 2);
-        let words = "no human time on these items";
-        canvas::text(area, words, &canvas::font(11.0, MUTED), at, HPos::Left)?;
-    }
     Ok(())
 }
 
@@ -322,11 +326,14 @@ mod tests {
     }
 
     #[test]
-    fn people_without_times_are_said() {
+    fn people_without_times_have_no_panel() {
         let mut comparison = fixture::comparison();
+        assert!(figures(&comparison)[0].svg.contains("people, ms"));
         for level in &mut comparison.further.effort[0].levels {
             level.human_cost = None;
         }
-        assert!(figures(&comparison)[0].svg.contains("no human time"));
+        let without = figures(&comparison).remove(0);
+        assert!(!without.svg.contains("people, ms"));
+        assert!(!without.definition.contains("people's mean time"));
     }
 }

@@ -35,9 +35,13 @@ struct Shown<'c> {
     said: String,
 }
 
-/// One figure a measure, elasticity first.
+/// One figure a measure, elasticity first; none of alignment without people's times.
 pub fn figures(comparison: &Comparison) -> Vec<Figure> {
-    let of = |measure| {
+    let timed = comparison.has_times();
+    let of = |measure: Measure| {
+        if measure.is_alignment() && !timed {
+            return None;
+        }
         let rows = rows(comparison, measure);
         (!rows.is_empty()).then(|| figure(measure, &rows))
     };

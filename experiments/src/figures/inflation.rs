@@ -29,7 +29,7 @@ pub const EXPLANATION: &str = "Each point is an item: an arm's mean reasoning to
      dashed line goes through 0 with the ratio of the two means over the points, a constant multiplier; on the dotted \
      one the arm spends what its base spends. A constant multiplier alone leaves alignment as it was.";
 
-/// A figure for each arm that has a base, in the order of the comparison.
+/// A figure for each arm that has a base and items with it, in the order of the comparison.
 pub fn figures(comparison: &Comparison) -> Vec<Figure> {
     let colors = Palette::of(comparison);
     let of = |name: &str| comparison.arms.iter().find(|arm| arm.name == name);
@@ -37,6 +37,9 @@ pub fn figures(comparison: &Comparison) -> Vec<Figure> {
     inflation
         .filter_map(|found| {
             let points = points(of(&found.arm)?, of(&found.against)?);
+            if points.is_empty() {
+                return None;
+            }
             Some(figure(found, &points, colors.color(&found.arm)))
         })
         .collect()

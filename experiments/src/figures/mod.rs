@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use crate::comparison::Comparison;
 
 pub mod allocation;
+pub mod among;
 pub mod bars;
 mod canvas;
 pub mod curves;
@@ -46,6 +47,7 @@ pub struct Figure {
 /// Every figure of a comparison, each with a file name of its own.
 pub fn all(comparison: &Comparison) -> Vec<Figure> {
     let mut figures = bars::figures(comparison);
+    figures.extend(among::figure(comparison));
     figures.extend(samples::figure(comparison));
     figures.extend(forest::figures(comparison));
     figures.extend(
@@ -119,9 +121,9 @@ mod tests {
     #[test]
     fn every_figure_is_labelled_and_well_formed() {
         let figures = all(&fixture::comparison());
-        // Four bar charts, r by samples, four measures with contrasts, two tasks of four arms, two
+        // Four bar charts, right among k, r by samples, four measures with contrasts, two tasks of four arms, two
         // metrics, a task with levels, two arms with a base, and three of their own.
-        assert_eq!(figures.len(), 4 + 1 + 4 + 8 + 2 + 1 + 2 + 3);
+        assert_eq!(figures.len(), 4 + 1 + 1 + 4 + 8 + 2 + 1 + 2 + 3);
         for figure in figures {
             let svg = &figure.svg;
             assert!(svg.starts_with("<svg "), "{}", figure.stem);
@@ -165,8 +167,13 @@ mod tests {
                 || figure.stem.starts_with("bars")
                 || figure.stem.starts_with("curve")
                 || figure.stem.starts_with("effort")
-                || ["allocation", "accuracy-tokens", "r-by-samples"]
-                    .contains(&figure.stem.as_str());
+                || [
+                    "allocation",
+                    "accuracy-tokens",
+                    "among-samples",
+                    "r-by-samples",
+                ]
+                .contains(&figure.stem.as_str());
             assert_eq!(figure.svg.contains(&grpo), shows, "{}", figure.stem);
         }
     }

@@ -198,14 +198,14 @@
     fact("task", of.name);
     fact("right answer", item.answer);
     const [time, typical, expected] = item.human;
-    fact("people", time === null ? (typical === null ? "no time is known" : `${ms(typical)}, e to their mean ln`) : `${ms(time)} on average`);
+    if (of.timed) fact("people", time === null ? (typical === null ? "no time is known" : `${ms(typical)}, e to their mean ln`) : `${ms(time)} on average`);
     const known = of.covariates.map((name, n) => [name, item.covariates[n]]).filter(([, value]) => value !== null);
     if (known.length > 0) fact("covariates", known.map(([name, value]) => `${name} ${Number(value.toFixed(3))}`).join(", "));
     const fit = of.fitted === null ? "" : ` (multiple r in this task ${of.fitted})`;
-    if (expected !== null && typical !== null) {
+    if (of.timed && expected !== null && typical !== null) {
       const compared = `people take ${(typical / expected).toFixed(2)} times that (${ms(typical)}, e to their mean ln)`;
       fact("predicted", `${ms(expected)} from ${of.covariates.join(", ")} alone${fit}; ${compared}`);
-    } else {
+    } else if (of.timed) {
       const why = known.length === 0 ? "nothing is known of the item beforehand" : "a time or a covariate is missing, or none varies";
       fact("predicted", `undefined: ${why}`);
     }
@@ -218,7 +218,7 @@
       const kept = item.kept === null ? [] : (item.kept[n] ?? []);
       answers.append(column(arm, item.tallies[n], kept));
     });
-    const strip = strips.figure(arms, item, of.covariates.length > 0);
+    const strip = strips.figure(arms, item, of.timed && of.covariates.length > 0);
     shown.append(foreign("h3", item.id), foreign("pre", item.prompt), facts, ...(strip ? [strip] : []), file(i), answers);
     const graded = verdicts[i].filter((v) => v !== null);
     said.textContent = `${item.id}: right in ${graded.filter((v) => v).length} of ${count(graded.length, "arm")}`;

@@ -28,33 +28,42 @@ const CONTROLS: &str = "<form class=\"filters\" id=\"filters\">\
      <p class=\"said\" id=\"item-said\" role=\"status\"></p>\n";
 
 /// How the explorer counts and sorts.
-const DEFINITIONS: &str = "<details class=\"definitions\"><summary>Definitions</summary><dl>\
-     <dt>right</dt><dd>An arm counts as right on an item when more than half of its graded samples are right, over all \
+const DEFINITIONS: &str = "<dt>right</dt><dd>An arm counts as right on an item when more than half of its graded samples are right, over all \
      seeds.</dd>\
      <dt>tokens</dt><dd>Reasoning tokens; their mean is over all samples, those that were cut off with the tokens they \
      had.</dd>\
      <dt>covariates</dt><dd>What an item says of itself before anybody answers it, such as its size.</dd>\
-     <dt>predicted</dt><dd>People\u{2019}s mean ln time, or an arm\u{2019}s mean ln(1 + tokens), as the covariates of the task\u{2019}s \
-     items predict it together by least squares. The factor is e to what is left: above 1 where people, or the arm, \
-     took more than items of such covariates do for them.</dd>\
-     <dt>furthest from prediction</dt><dd>The size of what is left; of arms its mean over them.</dd>\
      <dt>cluster</dt><dd>Items that share it are no evidence independent of each other.</dd>\
      <dt>apart in outcome</dt><dd>The largest share of right samples of an arm less the smallest.</dd>\
      <dt>apart in tokens</dt><dd>The largest of the arms\u{2019} mean ln(1 + tokens) less the smallest; shown as the \
-     factor that it stands for.</dd>\
+     factor that it stands for.</dd>";
+
+/// The same of what people's times are needed for.
+const OF_PEOPLE: &str = "<dt>predicted</dt><dd>People\u{2019}s mean ln time, or an arm\u{2019}s mean ln(1 + tokens), as the covariates of the task\u{2019}s \
+     items predict it together by least squares. The factor is e to what is left: above 1 where people, or the arm, \
+     took more than items of such covariates do for them.</dd>\
+     <dt>furthest from prediction</dt><dd>The size of what is left; of arms its mean over them.</dd>\
      <dt>far from people</dt><dd>Mean over arms of the distance between the item\u{2019}s model cost and its human \
-     cost, each as standard deviations from the mean of its task.</dd>\
-     </dl></details>\n";
+     cost, each as standard deviations from the mean of its task.</dd>";
 
 /// The section; `beside` where files may lie beside the page.
 pub(super) fn section(choice: &Choice<'_>, beside: bool) -> String {
     if choice.items.is_empty() {
         return "<p>No completions were kept.</p>\n".to_owned();
     }
-    let mut out = String::from(
-        "<p>What people and every arm spent on an item, what its covariates alone predict, and the answers side by \
-         side.</p>\n",
-    );
+    let timed = choice.items.iter().any(|item| item.of.human_cost.is_some());
+    let (intro, of_people) = if timed {
+        (
+            "What people and every arm spent on an item, what its covariates alone predict, and the answers side by side.",
+            OF_PEOPLE,
+        )
+    } else {
+        (
+            "What every arm spent on an item, and the answers side by side.",
+            "",
+        )
+    };
+    let mut out = format!("<p>{intro}</p>\n");
     if !choice.whole {
         let _ = writeln!(out, "<p>{}</p>", text(&left_out(choice, beside)));
     }
@@ -66,7 +75,8 @@ pub(super) fn section(choice: &Choice<'_>, beside: bool) -> String {
     let _ = write!(
         out,
         "<noscript><p>The items are shown by a script, and scripts are off. {elsewhere}</p></noscript>\n\
-         <div id=\"browser\" hidden>\n{CONTROLS}</div>\n{DEFINITIONS}"
+         <div id=\"browser\" hidden>\n{CONTROLS}</div>\n\
+         <details class=\"definitions\"><summary>Definitions</summary><dl>{DEFINITIONS}{of_people}</dl></details>\n"
     );
     if !choice.whole && beside {
         let _ = writeln!(

@@ -50,6 +50,8 @@ struct Task<'a> {
     covariates: Vec<&'a str>,
     /// Multiple correlation of human cost with all of them, in words.
     fitted: Option<String>,
+    /// Whether people have a time for any of its items.
+    timed: bool,
 }
 
 #[derive(Serialize)]
@@ -150,6 +152,7 @@ fn of_task<'a>(comparison: &'a Comparison, choice: &Choice<'a>, name: &'a str) -
         name,
         covariates: covariates.collect::<BTreeSet<_>>().into_iter().collect(),
         fitted: fitted.map(|f| format::minus(&format::estimate(f, Quantity::Share))),
+        timed: comparison.is_timed(name),
     }
 }
 

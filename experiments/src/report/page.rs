@@ -6,7 +6,7 @@ use crate::comparison::{Comparison, ItemCompletions};
 use crate::figures::curves::CurveFigure;
 use crate::figures::palette::Palette;
 use crate::figures::{
-    Figure, allocation, bars, curves, effort, forest, inflation, pareto, rewards, scatter,
+    Figure, allocation, among, bars, curves, effort, forest, inflation, pareto, rewards, scatter,
     similarity,
 };
 use crate::tables::layout::{self, Document};
@@ -22,6 +22,18 @@ use super::summary;
 /// What must be said beside the curves of rewards.
 const REWARDS: &str = "Before their weights, over the completions sampled for training: what an arm was paid for, not what it \
      can do. One of weight 0 was only measured.";
+
+/// How alignment is defined.
+const ALIGNMENT: &str = "<p>The cost of an item for a model is the mean over samples of ln(1 + reasoning tokens), where a sample that the \
+     cap cut off counts with the tokens it had unless a note says otherwise; its cost for people is the mean ln of \
+     the response time in milliseconds. Elasticity is the slope of the one on the other over the items of a task, r \
+     their Pearson correlation, and r at unlimited samples that correlation over the root of its reliability. Fewer \
+     than three items, or no variance on one side, leave them undefined, which is never shown as 0.</p>\n";
+
+/// How figures are means, and what k samples are worth.
+const AMONG: &str = "<p>A figure of an arm is the mean over its trainings of the plain mean over tasks. pass@k is the chance that of k \
+     of an item\u{2019}s samples one at least is right, majority@k that their most frequent answer is; both are exact expectations \
+     over draws without replacement, but for items of very many samples, where majority@k is taken over 1,000 draws.</p>\n";
 
 /// Scatter panels that fit beside the margin.
 const BESIDE_THE_MARGIN: usize = 3;
@@ -59,6 +71,7 @@ pub(super) fn body<'a>(
     let document = layout::document(comparison);
     let colors = Palette::of(comparison);
     let mut measures = bars::figures(comparison);
+    measures.extend(among::figure(comparison));
     measures.extend(crate::figures::samples::figure(comparison));
     measures.extend(pareto::figure(comparison));
     let gallery = Gallery::new(beside);
@@ -83,6 +96,10 @@ pub(super) fn body<'a>(
             table(&document, "task-alignment", &colors)
                 + &table(&document, "predictors", &colors)
                 + &table(&document, "task-answers", &colors)
+                + &folded(
+                    "Among fewer samples",
+                    &short(table(&document, "task-among", &colors)),
+                )
                 + &folded(
                     "The contrasts on each task alone",
                     &short(table(&document, "task-contrasts", &colors)),
@@ -330,14 +347,10 @@ fn table(document: &Document, id: &str, colors: &Palette) -> String {
 fn method(comparison: &Comparison, document: &Document) -> String {
     let mut out = String::new();
     let _ = writeln!(out, "<p>{}</p>", text(&document.method.join(" ")));
-    out.push_str(
-        "<p>The cost of an item for a model is the mean over samples of ln(1 + reasoning tokens), where a sample that the \
-         cap cut off counts with the tokens it had unless a note says otherwise; its cost for people is the mean ln of \
-         the response time in milliseconds. Elasticity is the slope of the one on the other over the items of a task, r \
-         their Pearson correlation, and r at unlimited samples that correlation over the root of its reliability. A \
-         figure of an arm is the mean over its trainings of the plain mean over tasks. Fewer than three items, or no \
-         variance on one side, leave it undefined, which is never shown as 0.</p>\n",
-    );
+    if comparison.has_times() {
+        out.push_str(ALIGNMENT);
+    }
+    out.push_str(AMONG);
     let mut rows: Vec<(&str, &str)> = vec![("evaluation items", &comparison.evaluation.items)];
     rows.extend(
         comparison

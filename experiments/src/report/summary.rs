@@ -43,15 +43,15 @@ fn adds(comparison: &Comparison, of_pair: &[&Contrast], contrast: &Contrast) -> 
         let of = of_pair.iter().find(|c| c.measure == measure);
         of.map(|c| c.verdict)
     };
-    let answered = if comparison.answers.is_empty() {
-        contrast.question.is_some()
-    } else {
-        comparison.answers.iter().any(|answer| {
+    if contrast.measure.is_alignment() && !comparison.has_times() {
+        return false;
+    }
+    let answered = layout::is_told(comparison, contrast)
+        || comparison.answers.iter().any(|answer| {
             let other = &answer.contrast;
             (&other.arm, &other.against, other.measure)
                 == (&contrast.arm, &contrast.against, contrast.measure)
-        })
-    };
+        });
     let repeats = match contrast.measure {
         // The noise of few samples bends it; where it is corrected for that, this is no evidence.
         Measure::Alignment => verdict(Measure::AlignmentUnlimited).is_some(),

@@ -14,6 +14,7 @@ use super::format::{self, Quantity};
 use footnotes::Footnotes;
 
 mod allocation;
+mod among;
 mod answers;
 mod arms;
 mod columns;
@@ -29,6 +30,7 @@ mod similarity;
 mod table;
 mod tasks;
 
+pub use answers::is_told;
 pub use predictors::predictor_means;
 pub use table::{Cell, Column, Document, Row, Table};
 pub(super) use tasks::{elasticity_over_ceiling, unlimited_over_ceiling};
@@ -45,6 +47,7 @@ pub fn document(comparison: &Comparison) -> Document {
         tasks::alignment(comparison),
         predictors::predictors(comparison),
         tasks::answers(comparison),
+        among::between(comparison),
         contrasts::by_task(comparison),
         tasks::constant_answers(comparison),
         matched::recipes(comparison),
@@ -184,18 +187,35 @@ fn method(comparison: &Comparison) -> Vec<String> {
             format::count(u64::from(card.max_new_tokens)),
         )
     }];
-    lines.push(
-        "Intervals are 95 % intervals over trainings and items: a two-way jackknife with Student's t, without a \
-         correction for their number."
-            .to_owned(),
-    );
-    if !card.norms.is_empty() {
+    let jackknife = if several_trainings(comparison) {
+        "a two-way jackknife"
+    } else {
+        "a jackknife"
+    };
+    lines.push(format!(
+        "Intervals are 95 % intervals {}: {jackknife} with Student's t, without a correction for their number.",
+        interval_over(comparison)
+    ));
+    if !card.norms.is_empty() && comparison.has_times() {
         lines.push(format!(
             "Human times: {}.",
             card.norms.trim_end_matches('.')
         ));
     }
     lines
+}
+
+fn several_trainings(comparison: &Comparison) -> bool {
+    comparison.arms.iter().any(|arm| arm.seeds.len() > 1)
+}
+
+/// What intervals are over: a single training says nothing of others.
+fn interval_over(comparison: &Comparison) -> &'static str {
+    if several_trainings(comparison) {
+        "over trainings and items"
+    } else {
+        "over items, for these trainings alone"
+    }
 }
 
 /// The text with a capital at its start.
@@ -277,7 +297,7 @@ mod tests {
             tables.iter().map(|table| table.id).collect()
         };
         assert_eq!(
-            ids(&comparison)[12..],
+            ids(&comparison)[13..],
             [
                 "inflation",
                 "surface",
@@ -326,6 +346,93 @@ mod tests {
         assert!(best_constant(&comparison, Measure::Alignment).is_none());
         comparison.constant_answers.pop();
         assert!(best_constant(&comparison, Measure::Accuracy).is_none());
+    }
+
+    #[test]
+    fn without_times_no_table_has_room_for_alignment() {
+        let mut comparison = fixture::comparison();
+        let untime = |comparison: &mut Comparison, task: usize| {
+            for arm in &mut comparison.arms {
+                arm.tasks[task].timed = 0;
+            }
+            comparison.further.trivial.remove(0);
+        };
+        untime(&mut comparison, 0);
+        let found = document(&comparison);
+        let table = |id: &str| found.tables.iter().find(|table| table.id == id);
+        // One task has times: what is over tasks stays, and of the other there is nothing.
+        assert!(table("arms").unwrap().columns[3].header == "elasticity");
+        for id in ["task-alignment", "predictors"] {
+            let groups = table(id).unwrap().rows.iter();
+            let mut groups = groups.filter_map(|row| row.group.as_deref());
+            assert!(groups.all(|task| task == "mental_addition"), "{id}");
+        }
+        untime(&mut comparison, 1);
+        comparison.answers.clear();
+        let found = document(&comparison);
+        for table in &found.tables {
+            assert!(
+                !["task-alignment", "predictors", "published"].contains(&table.id),
+                "{}",
+                table.id
+            );
+            for column in &table.columns {
+                for word in [
+                    "elasticity",
+                    "r at",
+                    "reliability",
+                    "observed r",
+                    "heterogeneity",
+                ] {
+                    assert!(
+                        !column.header.contains(word),
+                        "{}: {}",
+                        table.id,
+                        column.header
+                    );
+                }
+            }
+            let alignment = ["elasticity", "observed r", "r at unlimited samples"];
+            let cells = table.rows.iter().flat_map(|row| &row.cells);
+            for cell in cells {
+                assert!(!alignment.contains(&cell.text.as_str()), "{}", table.id);
+            }
+        }
+        assert!(!found.method.join(" ").contains("Human times"));
+    }
+
+    #[test]
+    fn a_column_says_which_arms_learned_from_a_task_where_any_run_does() {
+        let mut comparison = fixture::comparison();
+        let cells = |comparison: &Comparison| -> Vec<String> {
+            let tables = document(comparison).tables;
+            let table = tables.into_iter().find(|t| t.id == "task-answers").unwrap();
+            let at = table.columns.iter().position(|c| c.header == "trained on");
+            let texts = table.rows.into_iter();
+            at.map_or_else(Vec::new, |at| {
+                texts.map(|row| row.cells[at].text.clone()).collect()
+            })
+        };
+        assert!(cells(&comparison).is_empty());
+        comparison.arms[3].trained_on = vec!["mental_addition".to_owned()];
+        let unknown = "not recorded";
+        assert_eq!(
+            cells(&comparison),
+            [
+                unknown, unknown, unknown, "no", unknown, unknown, unknown, "yes"
+            ]
+        );
+    }
+
+    #[test]
+    fn one_training_has_intervals_over_items_alone() {
+        let mut comparison = fixture::comparison();
+        let said = |comparison: &Comparison| document(comparison).method.join(" ");
+        assert!(said(&comparison).contains("over trainings and items: a two-way jackknife"));
+        for arm in &mut comparison.arms {
+            arm.seeds.truncate(1);
+        }
+        assert!(said(&comparison).contains("over items, for these trainings alone: a jackknife"));
     }
 
     #[test]

@@ -69,8 +69,11 @@ fn the_same_number_in_every_format() {
         let tasks = c.arms.iter().flat_map(|arm| &arm.tasks).flat_map(|task| {
             [
                 estimate(&task.accuracy, Quantity::Share),
-                estimate(&task.accuracy_truncated_wrong, Quantity::Share),
+                estimate(&task.among[0].pass, Quantity::Share),
+                estimate(&task.among[2].pass, Quantity::Share),
+                estimate(&task.among[2].majority, Quantity::Share),
                 estimate(&task.tokens, Quantity::Amount),
+                estimate(&task.cut_off, Quantity::Share),
                 estimate(&task.elasticity, Quantity::Signed),
                 estimate(&task.alignment_unlimited, Quantity::Signed),
                 estimate(&task.reliability, Quantity::Share),
@@ -108,6 +111,11 @@ fn the_further_figures_are_the_same_in_every_file() {
     let comparison = fixture::comparison();
     let further = &comparison.further;
     let mut numbers = Vec::new();
+    for task in comparison.arms.iter().flat_map(|arm| &arm.tasks) {
+        numbers.push(estimate(&task.accuracy_truncated_wrong, Quantity::Share));
+        numbers.push(estimate(&task.among[1].pass, Quantity::Share));
+        numbers.push(estimate(&task.among[1].majority, Quantity::Share));
+    }
     for arm in &further.arms {
         numbers.push(estimate(&arm.cross_task, Quantity::Signed));
         numbers.push(estimate(&arm.allocation, Quantity::Signed));

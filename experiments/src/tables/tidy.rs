@@ -4,7 +4,9 @@
 //! Deliberately holds neither notes nor captions, which are no observations:
 //! `comparison.md` and the report have them.
 
-use crate::comparison::{ArmFigures, Comparison, Contrast, Estimate, Measure, Scope, Verdict};
+use crate::comparison::{
+    Among, ArmFigures, Comparison, Contrast, Estimate, Measure, Scope, Verdict,
+};
 
 use super::format::{self, Quantity};
 use super::layout;
@@ -44,7 +46,7 @@ pub(super) struct Row<'a> {
     pub(super) p_equivalence_holm: Option<f64>,
     /// Trainings behind a difference.
     pub(super) trainings: Option<usize>,
-    /// Samples an item that a correlation would be observed with.
+    /// Samples an item that a correlation would be observed with, or that pass@k and majority@k are of.
     pub(super) samples: Option<usize>,
     pub(super) shown: String,
     pub(super) why_undefined: &'a str,
@@ -186,6 +188,7 @@ fn of_arm<'a>(rows: &mut Vec<Row<'a>>, arm: &'a ArmFigures) {
         ("accuracy", &arm.accuracy, Quantity::Share),
         ("balanced_accuracy", &arm.balanced_accuracy, Quantity::Share),
         ("tokens", &arm.tokens, Quantity::Amount),
+        ("cut_off", &arm.cut_off, Quantity::Share),
         ("alignment", &arm.alignment, Quantity::Signed),
         ("alignment_fisher", &arm.alignment_fisher, Quantity::Signed),
     ] {
@@ -194,6 +197,7 @@ fn of_arm<'a>(rows: &mut Vec<Row<'a>>, arm: &'a ArmFigures) {
             ..Row::of(&arm.name, measure, estimate, quantity)
         });
     }
+    rows.extend(among("arm", &arm.name, "", &arm.among));
     for task in &arm.tasks {
         for (measure, estimate, quantity) in [
             ("elasticity", &task.elasticity, Quantity::Signed),
@@ -215,6 +219,7 @@ fn of_arm<'a>(rows: &mut Vec<Row<'a>>, arm: &'a ArmFigures) {
                 Quantity::Share,
             ),
             ("tokens", &task.tokens, Quantity::Amount),
+            ("cut_off", &task.cut_off, Quantity::Share),
             ("alignment", &task.alignment, Quantity::Signed),
             ("spearman", &task.spearman, Quantity::Signed),
             ("partial", &task.partial, Quantity::Signed),
@@ -225,6 +230,7 @@ fn of_arm<'a>(rows: &mut Vec<Row<'a>>, arm: &'a ArmFigures) {
                 ..Row::of(&arm.name, measure, estimate, quantity)
             });
         }
+        rows.extend(among("task", &arm.name, &task.task, &task.among));
         if let Some(ceiling) = task.ceiling {
             rows.push(Row {
                 kind: "task",
@@ -269,6 +275,25 @@ fn of_arm<'a>(rows: &mut Vec<Row<'a>>, arm: &'a ArmFigures) {
             ..Row::of_number("alignment_at_samples", Some(*r), Quantity::Signed)
         }));
     }
+}
+
+/// pass@k and majority@k, a row each.
+fn among<'a>(
+    kind: &'a str,
+    arm: &'a str,
+    task: &'a str,
+    all: &'a [Among],
+) -> impl Iterator<Item = Row<'a>> {
+    let of_k = move |of: &'a Among| {
+        let figures = [("pass_at_k", &of.pass), ("majority_at_k", &of.majority)];
+        figures.map(|(measure, estimate)| Row {
+            kind,
+            task,
+            samples: Some(of.k),
+            ..Row::of(arm, measure, estimate, Quantity::Share)
+        })
+    };
+    all.iter().flat_map(of_k)
 }
 
 impl<'a> Row<'a> {

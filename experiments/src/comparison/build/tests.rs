@@ -5,6 +5,7 @@ mod fairness;
 mod made;
 mod reference;
 mod refused;
+mod untimed;
 
 use super::*;
 use crate::alignment::training::MEASURES;

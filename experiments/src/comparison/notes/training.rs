@@ -2,6 +2,7 @@
 //! that did not move, updates without effect, completions without a lesson.
 
 use super::TRUNCATED_SHARE;
+use crate::comparison::ArmFigures;
 use crate::comparison::build::Input;
 use crate::comparison::training::TrainingLog;
 use crate::manifest::{ArmRun, Role};
@@ -65,6 +66,32 @@ pub(super) fn unmoved(input: &Input<'_>, notes: &mut Vec<String>) {
 pub(in crate::comparison) fn alike(input: &Input<'_>, arm: &str) -> Option<f64> {
     let logs: Vec<&TrainingLog> = input.training.iter().filter(|log| log.arm == arm).collect();
     mean(&logs, |log| log.alike)
+}
+
+/// Arms that did not learn from every task that they are judged on, those of the same tasks in one
+/// note.
+pub(super) fn transfer(arms: &[ArmFigures], notes: &mut Vec<String>) {
+    let mut told: Vec<&[String]> = Vec::new();
+    for arm in arms {
+        let learned = arm.trained_on.as_slice();
+        let beyond: Vec<&str> = (arm.tasks.iter())
+            .map(|of| of.task.as_str())
+            .filter(|task| learned.iter().all(|known| known != task))
+            .collect();
+        if learned.is_empty() || beyond.is_empty() || told.contains(&learned) {
+            continue;
+        }
+        told.push(learned);
+        let same = arms.iter().filter(|other| other.trained_on == learned);
+        let same: Vec<&str> = same.map(|other| other.name.as_str()).collect();
+        notes.push(format!(
+            "{} learned from {} alone; {} {} transfer.",
+            same.join(", "),
+            learned.join(", "),
+            beyond.join(", "),
+            if beyond.len() == 1 { "is" } else { "are" }
+        ));
+    }
 }
 
 /// Updates and completions that taught nothing, an arm at a time.

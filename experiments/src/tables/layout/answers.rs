@@ -2,25 +2,36 @@
 //! same as a table.
 
 use crate::comparison::question::Expected;
-use crate::comparison::{Answer, Comparison, Contrast, Estimate, Measure, Verdict};
+use crate::comparison::{Answer, ArmFigures, Comparison, Contrast, Estimate, Measure, Verdict};
 
 use super::{Cell, Column, Footnotes, Quantity, Row, Table, capitalized, detail, fairness, format};
-use super::{measure_name, name_column, number_column, scope, verdict_word};
+use super::{measure_name, name_column, number_column, scope, task_names, verdict_word};
+
+/// Differences in accuracy that are told before the tables.
+const PAIRS: usize = 6;
 
 /// One sentence a question. Where none was asked, the contrasts that have a name of their own
-/// are told in the primary outcome, as what they are: exploratory.
+/// are told in the primary outcome, as what they are: exploratory. Without people's times the
+/// primary outcome is accuracy, and the first sentence says which arm is more often right.
 pub(super) fn answers(comparison: &Comparison) -> Vec<String> {
+    let mut told = more_often_right(comparison);
     let asked = in_order(comparison);
     if !asked.is_empty() {
-        return asked
-            .into_iter()
-            .map(|asked| answer(comparison, asked))
-            .collect();
+        told.extend(asked.into_iter().map(|asked| answer(comparison, asked)));
+        return told;
+    }
+    if !comparison.has_times() {
+        if !comparison.contrasts.is_empty() {
+            told.push("No question was asked, so every difference is exploratory.".to_owned());
+        }
+        return told;
     }
     let named = comparison.contrasts.iter().filter_map(|contrast| {
         let name = contrast.question.as_ref()?;
-        (contrast.measure == Measure::Elasticity)
-            .then(|| exploratory(name, contrast) + &unmet(comparison, contrast))
+        (contrast.measure == Measure::Elasticity).then(|| {
+            let lead = format!("{}: {}", capitalized(name), verdict_word(contrast));
+            exploratory(lead, contrast) + &unmet(comparison, contrast)
+        })
     });
     let mut named: Vec<String> = named.collect();
     if !comparison.contrasts.is_empty() {
@@ -32,11 +43,77 @@ pub(super) fn answers(comparison: &Comparison) -> Vec<String> {
     named
 }
 
+/// The differences in accuracy that are told first: where people have no times, and no question
+/// asks of one.
+fn of_accuracy(comparison: &Comparison) -> impl Iterator<Item = &Contrast> {
+    let is = |contrast: &Contrast| contrast.measure == Measure::Accuracy;
+    let asked = (comparison.answers.iter()).any(|answer| is(&answer.contrast));
+    let wanted = !asked && !comparison.has_times();
+    let found = comparison.contrasts.iter().filter(move |c| is(c) && wanted);
+    found.take(PAIRS)
+}
+
+/// Whether a sentence of [`answers`] tells a contrast that no question asks of.
+pub fn is_told(comparison: &Comparison, contrast: &Contrast) -> bool {
+    if of_accuracy(comparison).any(|told| told == contrast) {
+        return true;
+    }
+    comparison.answers.is_empty() && comparison.has_times() && contrast.question.is_some()
+}
+
+/// `Which is more often right, grpo or base: grpo. grpo lies above base in accuracy: +0.27 [0.24,
+/// 0.29], p < 0.001.` Of arms that are not compared, the accuracy of each.
+fn more_often_right(comparison: &Comparison) -> Vec<String> {
+    let is = |measure| measure == Measure::Accuracy;
+    if comparison.has_times()
+        || task_names(comparison).is_empty()
+        || comparison.answers.iter().any(|a| is(a.contrast.measure))
+    {
+        return Vec::new();
+    }
+    let mut told: Vec<String> = of_accuracy(comparison)
+        .map(|contrast| {
+            let (arm, against) = (&contrast.arm, &contrast.against);
+            let word = match contrast.verdict {
+                Verdict::Above => arm,
+                Verdict::Below => against,
+                Verdict::Equivalent => "neither",
+                Verdict::Unresolved => "unresolved",
+                Verdict::Undefined => format::UNDEFINED,
+            };
+            let lead = format!("Which is more often right, {arm} or {against}: {word}");
+            exploratory(lead, contrast) + &unmet(comparison, contrast)
+        })
+        .collect();
+    let all = comparison.contrasts.iter().filter(|c| is(c.measure));
+    let more = all.count().saturating_sub(told.len());
+    if more > 0 {
+        told.push(format!(
+            "{more} more differences in accuracy stand among the contrasts."
+        ));
+    }
+    if told.is_empty() {
+        let of_arm = |arm: &ArmFigures| {
+            let shown = format::estimate(&arm.accuracy, Quantity::Share);
+            format!("{} {shown}", arm.name)
+        };
+        let arms: Vec<String> = comparison.arms.iter().map(of_arm).collect();
+        told.push(format!(
+            "Accuracy, with no two arms to be compared: {}.",
+            arms.join("; ")
+        ));
+    }
+    told
+}
+
 /// The answers, those against the hypothesis first: an outcome that nobody expected must not be
 /// found last.
 fn in_order(comparison: &Comparison) -> Vec<&Answer> {
     let mut asked: Vec<&Answer> = comparison.answers.iter().collect();
+    let timed = comparison.has_times();
     asked.sort_by_key(|answer| match answer.word() {
+        // Nobody can answer it.
+        _ if !timed && answer.contrast.measure.is_alignment() => 3,
         "yes" => 2,
         "unresolved" | "undefined" => 1,
         _ => 0,
@@ -82,17 +159,27 @@ fn answer(comparison: &Comparison, answer: &Answer) -> String {
     }) + &unmet(comparison, &answer.contrast)
 }
 
-/// What the pairing of a contrast lacks, as a sentence after the answer.
+/// What the pairing of a contrast lacks, and which of its arms came to no answer, as sentences
+/// after the answer.
 fn unmet(comparison: &Comparison, contrast: &Contrast) -> String {
     let names = [contrast.arm.as_str(), contrast.against.as_str()];
     let unmet = fairness::of_contrast(comparison, names);
-    unmet.map_or(String::new(), |unmet| format!(" {}.", capitalized(&unmet)))
+    let mut said = unmet.map_or(String::new(), |unmet| format!(" {}.", capitalized(&unmet)));
+    let cut_off = |arm: &&ArmFigures| arm.samples > 0 && arm.truncated == arm.samples;
+    let arms = comparison.arms.iter().filter(cut_off);
+    for arm in arms.filter(|arm| names.contains(&arm.name.as_str())) {
+        said.push_str(&format!(
+            " The token cap cut off every sample of {}, so its tokens are the cap's.",
+            arm.name
+        ));
+    }
+    said
 }
 
 /// `Negative transfer: yes. sft lies below base in elasticity: -0.12 [-0.19, -0.05], p = 0.004.`
-fn exploratory(name: &str, contrast: &Contrast) -> String {
+fn exploratory(lead: String, contrast: &Contrast) -> String {
     sentence(&Told {
-        lead: format!("{}: {}", capitalized(name), verdict_word(contrast)),
+        lead,
         contrast,
         verdict: contrast.verdict,
         beside: String::new(),
@@ -381,6 +468,63 @@ mod tests {
         assert!(found[1].starts_with("Functional alignment collapse: yes. sft lies below teacher"));
         comparison.contrasts.clear();
         assert!(answers(&comparison).is_empty());
+    }
+
+    fn without_times() -> Comparison {
+        let mut comparison = fixture::comparison();
+        let arms = comparison.arms.iter_mut();
+        for task in arms.flat_map(|arm| &mut arm.tasks) {
+            task.timed = 0;
+        }
+        comparison
+    }
+
+    #[test]
+    fn without_times_the_first_sentence_says_which_arm_is_more_often_right() {
+        let mut comparison = without_times();
+        // A question asks of accuracy: it comes before those that nobody can answer.
+        assert!(answers(&comparison)[0].starts_with("Like accuracy: yes"));
+        comparison
+            .answers
+            .retain(|a| a.contrast.measure != Measure::Accuracy);
+        let told = answers(&comparison);
+        assert_eq!(
+            told[0],
+            "Which is more often right, grpo or base: grpo. grpo lies above base in accuracy: +0.27 [0.24, 0.29], p \
+             < 0.001."
+        );
+        assert!(told[1].starts_with("Which is more often right, grpo or sft: neither."));
+        assert!(told[2].starts_with("Functional alignment collapse"));
+        comparison.answers.clear();
+        let told = answers(&comparison);
+        assert!(told.len() == 3 && told[2].contains("exploratory"));
+        comparison.contrasts.clear();
+        let told = answers(&comparison);
+        assert!(told[0].starts_with("Accuracy, with no two arms to be compared: base 0.58"));
+        comparison.arms.clear();
+        assert!(answers(&comparison).is_empty());
+    }
+
+    #[test]
+    fn of_very_many_differences_in_accuracy_the_first_are_told() {
+        let mut comparison = without_times();
+        comparison.answers.clear();
+        let one = comparison.contrasts[0].clone();
+        comparison.contrasts = vec![one; 40];
+        let told = answers(&comparison);
+        assert_eq!(told.len(), PAIRS + 2);
+        assert!(told[PAIRS].starts_with("34 more differences"));
+    }
+
+    #[test]
+    fn an_arm_that_was_wholly_cut_off_is_said_to_be() {
+        let mut comparison = fixture::comparison();
+        comparison.arms[2].truncated = comparison.arms[2].samples;
+        let told = answers(&comparison);
+        let said = |sentence: &&String| sentence.contains("cut off every sample of sft");
+        assert_eq!(told.iter().filter(said).count(), told.len());
+        comparison.arms[2].truncated -= 1;
+        assert_eq!(answers(&comparison).iter().filter(said).count(), 0);
     }
 
     #[test]

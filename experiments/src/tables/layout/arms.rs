@@ -1,58 +1,85 @@
 //! Tables with one row an arm: what it scored, and what it spent.
 
-use crate::comparison::Comparison;
+use crate::comparison::{ArmFigures, Comparison};
 
-use super::{ARM, Footnotes, Row, Table, detail, format, name_column, number_column};
-use super::{Cell, Quantity, fairness, role_name, seeds};
+use super::{ARM, Column, Footnotes, Row, Table, detail, format, name_column, number_column};
+use super::{Cell, Quantity, among, fairness, interval_over, role_name, seeds};
 
 /// Arms by measures.
 pub(super) fn measures(comparison: &Comparison) -> Table {
     let mut notes = Footnotes::default();
-    let rows = comparison
-        .arms
-        .iter()
-        .map(|arm| Row {
-            group: None,
-            cells: vec![
-                fairness::named(
-                    &arm.name,
-                    fairness::of_arm(comparison, &arm.name),
-                    &mut notes,
-                ),
-                role_name(arm.role).into(),
-                seeds(arm).into(),
+    let timed = comparison.has_times();
+    // Beside alignment there is no room for them; the answers by task have them.
+    let among = if timed {
+        Vec::new()
+    } else {
+        among::shown(comparison)
+    };
+    let mut row = |arm: &ArmFigures| {
+        let mut cells = vec![
+            fairness::named(
+                &arm.name,
+                fairness::of_arm(comparison, &arm.name),
+                &mut notes,
+            ),
+            role_name(arm.role).into(),
+            seeds(arm).into(),
+        ];
+        if timed {
+            cells.extend([
                 notes.estimate(&arm.elasticity, Quantity::Signed),
                 notes.estimate(&arm.alignment_unlimited, Quantity::Signed),
                 notes.estimate(&arm.reliability, Quantity::Share),
                 notes.estimate(&arm.alignment, Quantity::Signed),
-                notes.estimate(&arm.accuracy, Quantity::Share),
-                notes.estimate(&arm.balanced_accuracy, Quantity::Share),
-                notes.estimate(&arm.tokens, Quantity::Amount),
-                format!(
-                    "{} of {}",
-                    format::count(arm.truncated as u64),
-                    format::count(arm.samples as u64)
-                )
-                .into(),
-            ],
-        })
-        .collect();
+            ]);
+        }
+        cells.push(notes.estimate(&arm.accuracy, Quantity::Share));
+        cells.extend(among.iter().map(|of| of.cell(&arm.among, &mut notes)));
+        cells.extend([
+            notes.estimate(&arm.balanced_accuracy, Quantity::Share),
+            notes.estimate(&arm.tokens, Quantity::Amount),
+            format!(
+                "{} of {}",
+                format::count(arm.truncated as u64),
+                format::count(arm.samples as u64)
+            )
+            .into(),
+        ]);
+        Row { group: None, cells }
+    };
+    let rows = comparison.arms.iter().map(&mut row).collect();
     Table {
         id: "arms",
         title: "Arms",
-        caption: "Means over trainings and tasks, with 95 % intervals over trainings and items. Elasticity is the primary \
-                  outcome, r at unlimited samples the second. The observed r depends on the number of samples: read it \
-                  with the reliability beside it."
-            .to_owned(),
+        caption: format!(
+            "Means over trainings and tasks, with 95 % intervals {}.{}",
+            interval_over(comparison),
+            if timed { ALIGNMENT_FIRST } else { "" }
+        ),
         grouped_by: None,
-        columns: vec![
-            ARM,
-            detail(name_column(
-                "role",
-                "What the arm is to the others: base, teacher, student (trained on a teacher's traces) or rl \
-                 (trained by reinforcement).",
-            )),
-            detail(name_column("seeds", "Training seeds behind the figures.")),
+        columns: columns(timed, &among),
+        rows,
+        footnotes: notes.0,
+        aside: false,
+    }
+}
+
+/// How the outcomes of alignment are read.
+const ALIGNMENT_FIRST: &str = " Elasticity is the primary outcome, r at unlimited samples the second. The observed r depends \
+     on the number of samples: read it with the reliability beside it.";
+
+fn columns(timed: bool, among: &[among::Shown]) -> Vec<Column> {
+    let mut columns = vec![
+        ARM,
+        detail(name_column(
+            "role",
+            "What the arm is to the others: base, teacher, student (trained on a teacher's traces) or rl \
+             (trained by reinforcement).",
+        )),
+        detail(name_column("seeds", "Training seeds behind the figures.")),
+    ];
+    if timed {
+        columns.extend([
             number_column(
                 "elasticity",
                 "By how many per cent spending rises where people take one per cent longer: Cov(c, h) / Var(h) of c, the \
@@ -72,25 +99,26 @@ pub(super) fn measures(comparison: &Comparison) -> Table {
                 "Mean over tasks of the Pearson correlations of c and h, as observed with these samples. Noise pulls it \
                  towards 0.",
             ),
-            number_column(
-                "accuracy",
-                "Share of right samples among those that came to an end, mean over tasks.",
-            ),
-            number_column(
-                "balanced accuracy",
-                "Mean over the expected answers of the accuracy on each, mean over tasks. With two possible answers a \
-                 constant answer scores 0.50.",
-            ),
-            number_column(
-                "reasoning tokens",
-                "Mean over items of the items' mean reasoning tokens, mean over tasks.",
-            ),
-            number_column("cut off", "Samples that the token cap cut off, of all samples."),
-        ],
-        rows,
-        footnotes: notes.0,
-        aside: false,
+        ]);
     }
+    columns.push(number_column(
+        "accuracy",
+        "Share of right samples among those that came to an end, mean over tasks.",
+    ));
+    columns.extend(among.iter().map(among::Shown::column));
+    columns.extend([
+        number_column(
+            "balanced accuracy",
+            "Mean over the expected answers of the accuracy on each, mean over tasks. With two possible answers a \
+             constant answer scores 0.50.",
+        ),
+        number_column(
+            "reasoning tokens",
+            "Mean over items of the items' mean reasoning tokens, mean over tasks.",
+        ),
+        number_column("cut off", "Samples that the token cap cut off, of all samples."),
+    ]);
+    columns
 }
 
 const MEMORY_UNKNOWN: &str = "the run was made by a version that did not record it";

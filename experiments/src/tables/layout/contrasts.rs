@@ -39,8 +39,10 @@ fn asked_before(comparison: &Comparison) -> String {
 pub(super) fn contrasts(comparison: &Comparison) -> Table {
     let mut notes = Footnotes::default();
     let contrasts = comparison.contrasts.iter();
+    let timed = comparison.has_times();
     let rows = contrasts
         .filter(|contrast| !is_asked(comparison, contrast))
+        .filter(|contrast| timed || !contrast.measure.is_alignment())
         .map(|contrast| Row {
             group: None,
             cells: cells(comparison, contrast, &mut notes),
@@ -51,7 +53,7 @@ pub(super) fn contrasts(comparison: &Comparison) -> Table {
         title: "Contrasts, exploratory",
         caption: format!("{} {RULE}", asked_before(comparison)),
         grouped_by: None,
-        columns: columns(),
+        columns: columns(timed),
         rows,
         footnotes: notes.0,
         aside: false,
@@ -63,7 +65,9 @@ pub(super) fn by_task(comparison: &Comparison) -> Table {
     let mut notes = Footnotes::default();
     let of_task = |task: &str| {
         let found = comparison.task_contrasts.iter();
+        let timed = comparison.is_timed(task);
         let found = found.filter(|found| found.task == task);
+        let found = found.filter(|found| timed || !found.contrast.measure.is_alignment());
         found.map(|found| &found.contrast).collect::<Vec<_>>()
     };
     let mut rows = Vec::new();
@@ -82,7 +86,7 @@ pub(super) fn by_task(comparison: &Comparison) -> Table {
                   question is answered by one task."
             .to_owned(),
         grouped_by: Some("task"),
-        columns: columns(),
+        columns: columns(comparison.has_times()),
         rows,
         footnotes: notes.0,
         aside: true,
@@ -138,7 +142,21 @@ fn cells(comparison: &Comparison, contrast: &Contrast, notes: &mut Footnotes) ->
     ]
 }
 
-fn columns() -> Vec<Column> {
+fn columns(timed: bool) -> Vec<Column> {
+    let (smallest, verdict) = if timed {
+        (
+            "The smallest effect of interest: 0.10 in elasticity and r, 0.05 in accuracies, 10 % of the second arm's \
+             tokens.",
+            "What the intervals say. Negative transfer (an arm against its base) and functional alignment collapse \
+             (a student against its teacher) are yes below 0, no (opposite) above 0, no (equivalent) where the \
+             difference is too small to matter.",
+        )
+    } else {
+        (
+            "The smallest effect of interest: 0.05 in accuracies, 10 % of the second arm's tokens.",
+            "What the intervals say.",
+        )
+    };
     vec![
         name_column("contrast", "First arm minus second arm."),
         name_column("measure", "What is compared."),
@@ -157,17 +175,8 @@ fn columns() -> Vec<Column> {
              Cohen's h (difference of 2 arcsin of the root) for accuracies, the natural logarithm of the ratio for \
              tokens.",
         )),
-        detail(number_column(
-            "smallest effect",
-            "The smallest effect of interest: 0.10 in elasticity and r, 0.05 in accuracies, 10 % of the second arm's \
-             tokens.",
-        )),
-        name_column(
-            "verdict",
-            "What the intervals say. Negative transfer (an arm against its base) and functional alignment collapse \
-             (a student against its teacher) are yes below 0, no (opposite) above 0, no (equivalent) where the \
-             difference is too small to matter.",
-        ),
+        detail(number_column("smallest effect", smallest)),
+        name_column("verdict", verdict),
         detail(number_column(
             "trainings",
             "Trainings behind the difference.",

@@ -16,6 +16,7 @@ const NO_VALIDATION: &str =
 /// Ratios of what two arms spent, and what is known of them at matched budget.
 pub(super) fn matched(comparison: &Comparison) -> Table {
     let mut notes = Footnotes::default();
+    let timed = comparison.has_times();
     let mut row = |found: &Matched| {
         let mut number = |value: Option<f64>, quantity, why| Cell {
             mark: value.is_none().then(|| notes.mark(Some(why))),
@@ -31,41 +32,52 @@ pub(super) fn matched(comparison: &Comparison) -> Table {
         .map(|(value, quantity)| number(value, quantity, NO_VALIDATION));
         let mut cells = vec![format!("{} / {}", found.arm, found.against).into()];
         cells.extend(ratios);
-        cells.push(notes.estimate(&found.alignment, Quantity::Signed));
+        if timed {
+            cells.push(notes.estimate(&found.alignment, Quantity::Signed));
+        }
         cells.extend(validated);
         Row { group: None, cells }
     };
     let rows = comparison.matched.iter().map(&mut row).collect();
+    let mut columns = vec![
+        name_column("arms", "First arm over second arm."),
+        number_column("steps", "Ratio of optimizer updates."),
+        number_column("tokens", "Ratio of tokens, trained and generated."),
+        number_column("FLOPs", "Ratio of floating-point operations."),
+        detail(number_column("seconds", "Ratio of wall-clock seconds.")),
+    ];
+    if timed {
+        columns.push(number_column(
+            "elasticity at matched FLOPs",
+            "The difference in elasticity where the FLOPs of the two lie within 10 % of each other, else undefined.",
+        ));
+    }
+    columns.extend([
+        detail(number_column(
+            "at tokens",
+            "Tokens, trained and generated, at which the thriftier arm ended; mean over seeds.",
+        )),
+        detail(number_column(
+            "validation accuracy, first",
+            "Accuracy on the validation problems at the first arm's last validation at or before those tokens.",
+        )),
+        detail(number_column(
+            "validation accuracy, second",
+            "The same of the second arm.",
+        )),
+    ]);
+    let caption = "What the first arm spent over what the second spent, and what is known of the two at equal budget. \
+                   Nothing is interpolated";
     Table {
         id: "matched",
         title: "Matched budgets",
-        caption: "What the first arm spent over what the second spent, and what is known of the two at equal budget. \
-                  Nothing is interpolated: an elasticity that no run evaluated at that budget is undefined."
-            .to_owned(),
+        caption: if timed {
+            format!("{caption}: an elasticity that no run evaluated at that budget is undefined.")
+        } else {
+            format!("{caption}.")
+        },
         grouped_by: None,
-        columns: vec![
-            name_column("arms", "First arm over second arm."),
-            number_column("steps", "Ratio of optimizer updates."),
-            number_column("tokens", "Ratio of tokens, trained and generated."),
-            number_column("FLOPs", "Ratio of floating-point operations."),
-            detail(number_column("seconds", "Ratio of wall-clock seconds.")),
-            number_column(
-                "elasticity at matched FLOPs",
-                "The difference in elasticity where the FLOPs of the two lie within 10 % of each other, else undefined.",
-            ),
-            detail(number_column(
-                "at tokens",
-                "Tokens, trained and generated, at which the thriftier arm ended; mean over seeds.",
-            )),
-            detail(number_column(
-                "validation accuracy, first",
-                "Accuracy on the validation problems at the first arm's last validation at or before those tokens.",
-            )),
-            detail(number_column(
-                "validation accuracy, second",
-                "The same of the second arm.",
-            )),
-        ],
+        columns,
         rows,
         footnotes: notes.0,
         aside: false,

@@ -11,7 +11,9 @@ use super::{name_column, number_column};
 pub(super) fn arms(comparison: &Comparison) -> Table {
     let mut notes = Footnotes::default();
     let across = &comparison.further.arms;
-    let rows = comparison.arms.iter().filter_map(|arm| {
+    // Without people's times there is nothing of the paper's to show.
+    let arms = comparison.arms.iter().filter(|_| comparison.has_times());
+    let rows = arms.filter_map(|arm| {
         let found = across.iter().find(|found| found.name == arm.name)?;
         let mean = notes.estimate(&arm.alignment, Quantity::Signed);
         let mut across = notes.estimate(&found.cross_task, Quantity::Signed);

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::alignment::fingerprint::HUMAN;
 use crate::comparison::{Comparison, Estimate};
 
 use super::{Cell, Column, Footnotes, Quantity, Row, Table, format, name_column};
@@ -33,6 +34,7 @@ pub(super) fn similarity(comparison: &Comparison) -> Table {
         }
         Row { group: None, cells }
     };
+    let people = found.names.iter().any(|name| name == HUMAN);
     // One fingerprint has nothing to be like.
     let names = found
         .names
@@ -44,12 +46,17 @@ pub(super) fn similarity(comparison: &Comparison) -> Table {
         id: "similarity",
         title: "Similarity of fingerprints",
         caption: format!(
-            "How alike the arms, and people, spread their effort over {} items that all arms share. A fingerprint is \
+            "How alike the arms{} spread their effort over {} items that all arms share. A fingerprint is \
              the cost of each item, standardized within its task. Below the diagonal stands the correlation of one's \
              even samples with the other's odd ones, training by training; on it, how well the halves of one arm agree; \
-             above it, the correlation over the square root of both agreements, free of sampling noise. People's own \
-             noise stays in.",
-            format::count(found.items as u64)
+             above it, the correlation over the square root of both agreements, free of sampling noise.{}",
+            if people { ", and people," } else { "" },
+            format::count(found.items as u64),
+            if people {
+                " People's own noise stays in."
+            } else {
+                ""
+            }
         ),
         grouped_by: None,
         columns,

@@ -2,6 +2,7 @@
 
 use crate::comparison::{ArmFigures, Comparison, Estimate, TaskFigures};
 
+use super::among;
 use super::{ARM, Cell, Column, Footnotes, Row, Table, detail, format, name_column, number_column};
 use super::{Quantity, task_names};
 
@@ -9,16 +10,23 @@ use super::{Quantity, task_names};
 pub(super) fn answers(comparison: &Comparison) -> Table {
     let mut notes = Footnotes::default();
     let indexed = by_task(comparison).any(|(arm, task)| index(comparison, arm, task).is_some());
+    let trained = comparison.arms.iter().any(|arm| !arm.trained_on.is_empty());
+    let shown = among::shown(comparison);
     let rows = by_task(comparison)
         .map(|(arm, task)| {
-            let mut cells = vec![
-                arm.name.as_str().into(),
-                format::count(task.items as u64).into(),
-                notes.estimate(&task.accuracy, Quantity::Share),
-                notes.estimate(&task.accuracy_truncated_wrong, Quantity::Share),
+            let mut cells: Vec<Cell> = vec![arm.name.as_str().into()];
+            if trained {
+                cells.push(trained_on(arm, task).into());
+            }
+            cells.push(format::count(task.items as u64).into());
+            cells.push(notes.estimate(&task.accuracy, Quantity::Share));
+            cells.extend(shown.iter().map(|of| of.cell(&task.among, &mut notes)));
+            cells.extend([
                 notes.estimate(&task.balanced_accuracy, Quantity::Share),
                 notes.estimate(&task.tokens, Quantity::Amount),
-            ];
+                notes.estimate(&task.cut_off, Quantity::Share),
+                notes.estimate(&task.accuracy_truncated_wrong, Quantity::Share),
+            ]);
             if indexed {
                 cells.push(match index(comparison, arm, task) {
                     Some(value) => notes.estimate(value, Quantity::Amount),
@@ -34,7 +42,20 @@ pub(super) fn answers(comparison: &Comparison) -> Table {
             }
         })
         .collect();
-    let mut columns = answer_columns();
+    let mut columns = vec![ARM];
+    if trained {
+        columns.push(name_column(
+            "trained on",
+            "Whether the arm, or one that it started from, learned from this task.",
+        ));
+    }
+    columns.push(number_column("items", "Evaluated items."));
+    columns.push(number_column(
+        "accuracy",
+        "Share of right samples among those that came to an end.",
+    ));
+    columns.extend(shown.iter().map(among::Shown::column));
+    columns.extend(answer_columns());
     if indexed {
         columns.push(detail(number_column(
             "tokens / accuracy",
@@ -53,18 +74,19 @@ pub(super) fn answers(comparison: &Comparison) -> Table {
     }
 }
 
-fn answer_columns() -> Vec<Column> {
-    vec![
-        ARM,
-        number_column("items", "Evaluated items that have a human time."),
-        number_column(
-            "accuracy",
-            "Share of right samples among those that came to an end.",
-        ),
-        number_column(
-            "cut off as wrong",
-            "Accuracy with samples that the token cap cut off counted as wrong.",
-        ),
+/// Whether an arm learned from a task, as far as its run says.
+fn trained_on(arm: &ArmFigures, task: &TaskFigures) -> &'static str {
+    if arm.trained_on.is_empty() {
+        "not recorded"
+    } else if arm.trained_on.contains(&task.task) {
+        "yes"
+    } else {
+        "no"
+    }
+}
+
+fn answer_columns() -> [Column; 4] {
+    [
         number_column(
             "balanced accuracy",
             "Mean over the expected answers of the accuracy on each.",
@@ -73,19 +95,25 @@ fn answer_columns() -> Vec<Column> {
             "reasoning tokens",
             "Mean over items of the items' mean reasoning tokens.",
         ),
+        number_column("cut off", "Share of samples that the token cap cut off."),
+        detail(number_column(
+            "cut off as wrong",
+            "Accuracy with samples that the token cap cut off counted as wrong.",
+        )),
     ]
 }
 
 /// Numbers of samples whose r a table shows.
 const SAMPLES: [u32; 4] = [1, 4, 16, 64];
 
-/// Alignment of each arm with people on each task.
+/// Alignment of each arm with people on each task that they have times for.
 ///
 /// The columns of the ceiling stand there only where some task has one; a note says where none has.
 pub(super) fn alignment(comparison: &Comparison) -> Table {
     let mut notes = Footnotes::default();
     let ceilings = by_task(comparison).any(|(_, task)| task.ceiling.is_some());
     let rows = by_task(comparison)
+        .filter(|(_, task)| comparison.is_timed(&task.task))
         .map(|(arm, task)| {
             let mut cells = vec![
                 arm.name.as_str().into(),
@@ -281,7 +309,9 @@ fn index<'a>(
 }
 
 /// Every task, and within it every arm that has it.
-fn by_task(comparison: &Comparison) -> impl Iterator<Item = (&ArmFigures, &TaskFigures)> {
+pub(super) fn by_task(
+    comparison: &Comparison,
+) -> impl Iterator<Item = (&ArmFigures, &TaskFigures)> {
     task_names(comparison).into_iter().flat_map(move |name| {
         comparison.arms.iter().filter_map(move |arm| {
             let task = arm.tasks.iter().find(|t| t.task == name)?;

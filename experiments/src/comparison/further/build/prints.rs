@@ -30,13 +30,21 @@ fn costs(design: &Design<'_>, of: impl Fn(usize, usize) -> Option<f64>) -> Costs
     (0..design.tasks.len()).map(on).collect()
 }
 
-/// Items that people have a time for and every training of every arm both halves.
+/// Whether people have a time for any item.
+fn has_people(design: &Design<'_>) -> bool {
+    let mut times = design.tasks.iter().flat_map(|task| &task.human);
+    times.any(Option::is_some)
+}
+
+/// Items that every training of every arm has both halves of, and people a time for, where they
+/// have any.
 fn shared(design: &Design<'_>, arms: &[(&str, &[Training<'_>])]) -> Vec<Vec<usize>> {
+    let people = has_people(design);
     let both = |item: &ItemMeans| item.cost_halves.iter().all(Option::is_some);
     let on = |at: usize| {
         let everywhere = |item: &usize| {
             let mut all = arms.iter().flat_map(|(_, trainings)| trainings.iter());
-            design.tasks[at].human[*item].is_some()
+            (!people || design.tasks[at].human[*item].is_some())
                 && all.all(|t| t.cells[at][*item].is_some_and(both))
         };
         (0..design.tasks[at].ids.len()).filter(everywhere).collect()
@@ -69,12 +77,16 @@ pub(super) fn similarity(design: &Design<'_>, arms: &[(&str, &[Training<'_>])]) 
     let mut sides: Vec<Side<'_, '_>> = (arms.iter())
         .map(|(_, trainings)| side(design, &shared, trainings))
         .collect();
-    let people = costs(design, |at, item| design.tasks[at].human[item]);
-    sides.push(Side {
-        trainings: &[],
-        halves: vec![[people.clone(), people]],
-        own: Vec::new(),
-    });
+    let mut names: Vec<String> = arms.iter().map(|(name, _)| (*name).to_owned()).collect();
+    if has_people(design) {
+        let people = costs(design, |at, item| design.tasks[at].human[item]);
+        sides.push(Side {
+            trainings: &[],
+            halves: vec![[people.clone(), people]],
+            own: Vec::new(),
+        });
+        names.push(HUMAN.to_owned());
+    }
     let here = |without: Without| {
         let stratum = &design.strata[without.stratum];
         let mut tasks = stratum.tasks.iter();
@@ -111,9 +123,7 @@ pub(super) fn similarity(design: &Design<'_>, arms: &[(&str, &[Training<'_>])]) 
         corrected[row][column] = free;
     }
     SimilarityTable {
-        names: (arms.iter().map(|(name, _)| (*name).to_owned()))
-            .chain([HUMAN.to_owned()])
-            .collect(),
+        names,
         items: n,
         matrix,
         corrected,
