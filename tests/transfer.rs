@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use experiments::{dataset, record};
 
-use crate::support::{Bench, TINY, final_weights, text};
+use crate::support::{Bench, TINY, final_weights, json, text};
 
 /// [`TINY`] with two tasks, worked solutions to imitate, and arms that learn from one
 /// of the tasks.
@@ -71,6 +71,18 @@ fn an_arm_learns_from_its_tasks_and_is_evaluated_on_all() {
     let weights: BTreeSet<String> = all.map(|(_, _, weights)| weights).collect();
     // From one base: what they were shown differs, and so do they.
     assert_eq!(weights.len(), 5);
+    let manifest = json(&run.join("manifest.json"));
+    let learned = |arm: &str| {
+        let arms = manifest["arms"].as_array().unwrap();
+        let this = arms.iter().find(|run| run["arm"] == arm).unwrap();
+        this["trained_on"].as_array().map_or(0, Vec::len)
+    };
+    assert_eq!(
+        (learned("both"), learned("letters"), learned("digits")),
+        (2, 1, 1)
+    );
+    let report = text(&run.join("report.md"));
+    assert!(report.contains("alphabet_arithmetic alone"), "{report}");
 }
 
 #[test]

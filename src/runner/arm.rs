@@ -149,7 +149,7 @@ pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
         initial_weights,
         final_weights: model.decoder.trainable().hash(),
         problem_order: problem_order(&mix, settings, seed, training.steps)?,
-        trained_on: mix.names(),
+        trained_on: trained_on(run, name)?,
         budget: Some(budget),
         pretraining_seconds: None,
         evaluation_seconds: Some(evaluation_seconds),
@@ -307,6 +307,43 @@ pub(super) fn reference(model: &Model) -> Decoder {
         return decoder.without_adapter();
     }
     Decoder::new(decoder.config().clone(), decoder.weights().duplicate())
+}
+
+/// The tasks that an arm has learned from, and before it the arms that it started
+/// from; none where that is not said, as of a recording.
+fn trained_on(run: &Run, name: &str) -> Result<Vec<String>> {
+    let definition = run.definition();
+    let settings = definition.arm.get(name);
+    let settings = settings.with_context(|| format!("the definition has no arm {name}"))?;
+    let before = settings.init.as_ref();
+    let before = before.map(|init| trained_on(run, &init.arm)).transpose()?;
+    let shown = definition.teacher.as_ref();
+    let shown = shown.filter(|_| settings.algorithm.imitates());
+    let recorded = shown.is_some_and(|teacher| teacher.traces.file.is_some());
+    let names = match (
+        &settings.tasks,
+        shown.and_then(|teacher| teacher.tasks.as_ref()),
+    ) {
+        (Some(own), _) => Some(own.as_slice()),
+        (None, shown) => shown.map(Vec::as_slice),
+    };
+    let mut tasks = match names {
+        None if recorded => return Ok(Vec::new()),
+        names => run.mix.learned_from(names)?.names(),
+    };
+    match before {
+        // What came before is not said.
+        Some(before) if before.is_empty() => return Ok(before),
+        Some(before) => tasks.extend(before),
+        None => {}
+    }
+    // In the order of the definition, each once.
+    let all = &definition.tasks.names;
+    Ok(all
+        .iter()
+        .filter(|name| tasks.contains(name))
+        .cloned()
+        .collect())
 }
 
 /// Problems that stand for the order in which an arm meets them: a number of its

@@ -79,7 +79,11 @@ pub(super) fn make(run: &Run) -> Result<Done> {
         initial_weights,
         final_weights: model.decoder.weights().hash(),
         problem_order: None,
-        trained_on: Vec::new(),
+        trained_on: match &settings.algorithm {
+            Some(_) => mix.names(),
+            // A model that is shown as it is.
+            None => Vec::new(),
+        },
         budget,
         pretraining_seconds: run.write(|| base.pretraining_seconds())?,
         evaluation_seconds: Some(evaluation_seconds),
