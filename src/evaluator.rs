@@ -136,7 +136,7 @@ pub(crate) fn answers(
             indices: vec![(first + offset) as u64, sample],
         };
         Ok(Prompt {
-            tokens: text.encode_prompt(&item.prompt)?,
+            tokens: text.encode_item(item)?,
             keys: (0..samples as u64).map(key).collect(),
             max_new_tokens: None,
         })

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use qinglan::tasks::corpus::{Corpus, Habit, Shares};
-use qinglan::tasks::{self, Mix, PROBLEM, Proportions, Split};
+use qinglan::tasks::{self, Mix, PROBLEM, Proportions, Split, Wording};
 use rewards::{Reward, Scored};
 
 #[test]
@@ -42,7 +42,10 @@ fn every_wording_of_a_problem_is_read_within_an_instruction() {
     for name in tasks::COUNTING {
         let instruction = format!("Is this true? {PROBLEM}\nAnswer true or false.\n");
         let mix = Mix::new(&[name], Proportions::default()).unwrap();
-        let mix = mix.asking([(name.to_owned(), instruction)].into());
+        let mix = mix.asking(Wording {
+            instructions: [(name.to_owned(), instruction)].into(),
+            ..Wording::default()
+        });
         for index in 0..500 {
             let (item, solution) = mix.solved(1, Split::Validation, index).unwrap();
             let (prompt, completion) = (item.prompt, solution.unwrap());

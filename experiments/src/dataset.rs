@@ -9,6 +9,7 @@
 //! that no demonstration has is refused by name. A footer and page headers are
 //! held to the file's size before anything is decoded after them.
 
+mod groups;
 mod media;
 mod value;
 
@@ -32,6 +33,7 @@ use serde_json::{Map, Value};
 use crate::panics;
 use crate::text::misnamed;
 
+pub use groups::Groups;
 pub use media::{is_nothing, media, media_in};
 pub(crate) use value::json;
 use value::leaves;
@@ -107,16 +109,7 @@ pub fn read(path: &Path, wanted: &[&str]) -> Result<Dataset, DatasetError> {
     let mut file = File::open(path).map_err(io)?;
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes).map_err(io)?;
-    let path = path.to_owned();
-    decoded(|| decode(bytes, wanted)).map_err(|refusal| match refusal {
-        Refusal::Broken(detail) => DatasetError::Broken { path, detail },
-        Refusal::Column(detail) => DatasetError::Column { path, detail },
-        Refusal::Type { column, dtype } => DatasetError::Type {
-            path,
-            column,
-            dtype,
-        },
-    })
+    decoded(|| decode(bytes, wanted)).map_err(|refusal| refusal.of(path))
 }
 
 /// The same of a data set that is to be shown to a model as text: refuses
@@ -145,6 +138,21 @@ pub(crate) enum Refusal {
     Broken(String),
     Column(String),
     Type { column: String, dtype: String },
+}
+
+impl Refusal {
+    fn of(self, path: &Path) -> DatasetError {
+        let path = path.to_owned();
+        match self {
+            Self::Broken(detail) => DatasetError::Broken { path, detail },
+            Self::Column(detail) => DatasetError::Column { path, detail },
+            Self::Type { column, dtype } => DatasetError::Type {
+                path,
+                column,
+                dtype,
+            },
+        }
+    }
 }
 
 pub(crate) fn broken(detail: impl Into<String>) -> Refusal {
@@ -221,37 +229,49 @@ fn decode(bytes: Vec<u8>, wanted: &[&str]) -> Result<Dataset, Refusal> {
     {
         fields.extend(footer.field(name)?);
     }
+    let inside = |range: Range<usize>| Ok(bytes.clone().sliced(range));
     let mut rows = Vec::new();
     for group in &footer.groups {
-        let first = rows.len();
-        for field in &fields {
-            let values = column(&bytes, group, field)?;
-            if values.len() != group.num_rows() {
-                return Err(broken(format!(
-                    "column `{}` has {} values in a group of {} rows",
-                    field.name,
-                    values.len(),
-                    group.num_rows()
-                )));
-            }
-            rows.resize_with(first + values.len(), Map::new);
-            for (row, value) in rows[first..].iter_mut().zip(values) {
-                row.insert(field.name.to_string(), value);
-            }
-        }
+        rows.extend(rows_of(bytes.len(), inside, group, &fields)?);
     }
     Ok(Dataset { columns, rows })
 }
 
+/// The rows of one group, of these columns.
+fn rows_of(
+    length: usize,
+    fetch: impl Fn(Range<usize>) -> Result<Buffer<u8>, Refusal>,
+    group: &RowGroupMetadata,
+    fields: &[&Field],
+) -> Result<Vec<Map<String, Value>>, Refusal> {
+    let mut rows = Vec::new();
+    for field in fields {
+        let values = column(length, &fetch, group, field)?;
+        if values.len() != group.num_rows() {
+            return Err(broken(format!(
+                "column `{}` has {} values in a group of {} rows",
+                field.name,
+                values.len(),
+                group.num_rows()
+            )));
+        }
+        rows.resize_with(values.len(), Map::new);
+        for (row, value) in rows.iter_mut().zip(values) {
+            row.insert(field.name.to_string(), value);
+        }
+    }
+    Ok(rows)
+}
+
 /// The values of one column in one group of rows.
 fn column(
-    bytes: &Buffer<u8>,
+    length: usize,
+    fetch: impl Fn(Range<usize>) -> Result<Buffer<u8>, Refusal>,
     group: &RowGroupMetadata,
     field: &Field,
 ) -> Result<Vec<Value>, Refusal> {
-    let inside = |range: Range<usize>| Ok(bytes.clone().sliced(range));
     let mut values = Vec::new();
-    for array in &arrays(bytes.len(), inside, group, field)? {
+    for array in &arrays(length, fetch, group, field)? {
         for index in 0..array.len() {
             values.push(json(array.as_ref(), index).ok_or_else(|| Refusal::Type {
                 column: field.name.to_string(),

@@ -61,13 +61,28 @@ fn refuse_utf16(beginning: &[u8]) -> io::Result<()> {
 pub struct Lines {
     file: BufReader<File>,
     number: usize,
+    /// Where the last line began, and where it ended.
+    began: u64,
+    ended: u64,
+}
+
+impl Lines {
+    /// The byte at which the line that came last begins.
+    pub fn offset(&self) -> u64 {
+        self.began
+    }
 }
 
 /// Opens a file to be read line by line.
 pub fn lines(path: &Path) -> io::Result<Lines> {
     let mut file = BufReader::new(File::open(path)?);
     refuse_utf16(file.fill_buf()?)?;
-    Ok(Lines { file, number: 0 })
+    Ok(Lines {
+        file,
+        number: 0,
+        began: 0,
+        ended: 0,
+    })
 }
 
 impl Iterator for Lines {
@@ -78,7 +93,10 @@ impl Iterator for Lines {
             let mut line = Vec::new();
             match self.file.read_until(b'\n', &mut line) {
                 Ok(0) => return None,
-                Ok(_) => {}
+                Ok(read) => {
+                    self.began = self.ended;
+                    self.ended += read as u64;
+                }
                 Err(error) => return Some(Err(error)),
             }
             self.number += 1;

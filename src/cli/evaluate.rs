@@ -12,12 +12,13 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::Args;
 use experiments::alignment::cost::CutOff;
 use experiments::norms::Norms;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tch::Device;
 
 use self::server::ServerArguments;
 use super::Ending;
 use super::compare::CutOffChoice;
+use crate::config::{DataSettings, OF_THE_CONVERSATION};
 use crate::device::DeviceChoice;
 use crate::evaluator::EvaluationSettings;
 use crate::evaluator::ask::{self, Asking};
@@ -32,7 +33,7 @@ use crate::messages::say;
 use crate::model::Stored;
 use crate::runner::inputs::readable;
 use crate::runner::{UserError, models_folder};
-use crate::tasks::{self, Item, PROBLEM};
+use crate::tasks::{self, DataSet, Example, Item, Proportions, Task, Wording};
 
 /// Arguments of `qinglan evaluate`.
 #[derive(Args)]
@@ -56,6 +57,23 @@ pub(super) struct Evaluate {
     /// How each task's problems are asked: TOML, task = "text with {problem}".
     #[arg(long, value_name = "FILE", conflicts_with = "recordings")]
     instructions: Option<PathBuf>,
+    /// A data set to evaluate on, NAME=PATH: a JSONL or Parquet file, all of it, or a folder
+    /// with a test file; may be repeated.
+    #[arg(long, value_name = "NAME=PATH", conflicts_with = "recordings")]
+    data: Vec<String>,
+    /// Training problems of its task with their answers before each problem.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        conflicts_with = "recordings"
+    )]
+    examples: u32,
+    /// What chat templates read besides the conversation, JSON, such as
+    /// '{"enable_thinking": false}'.
+    #[arg(long, value_name = "JSON", value_parser = kwargs, default_value = "{}",
+        hide_default_value = true, conflicts_with = "recordings")]
+    chat_template_kwargs: Kwargs,
     /// Samples of each item.
     #[arg(long, default_value_t = 1, conflicts_with = "recordings")]
     samples: u32,
@@ -102,19 +120,21 @@ struct Prepared {
     norms: Norms,
     /// In the words in which they are asked; empty for recordings.
     items: Vec<Item>,
-    /// What each task's problems are asked by, where they are not asked bare.
-    instructions: BTreeMap<String, String>,
+    /// How problems are asked, where they are not asked bare.
+    wording: Wording,
     tasks: Vec<String>,
     device: Device,
+    /// What is to be known of the data sets.
+    notes: Vec<String>,
 }
 
 impl Prepared {
     /// How the questions were put, for the notes.
     fn wording(&self) -> String {
         let bare: Vec<&str> = (self.tasks.iter().map(String::as_str))
-            .filter(|task| !self.instructions.contains_key(*task))
+            .filter(|task| !self.wording.instructions.contains_key(*task))
             .collect();
-        let told = self.instructions.iter();
+        let told = self.wording.instructions.iter();
         let mut parts: Vec<String> = told
             .map(|(task, text)| format!("{task} by {:?}", text.trim()))
             .collect();
@@ -124,6 +144,13 @@ impl Prepared {
                 bare.join(", ")
             ));
         }
+        let examples = self.wording.examples.iter();
+        parts.extend(examples.map(|(task, shown)| {
+            format!(
+                "{task} after {} training problems with their answers",
+                shown.len()
+            )
+        }));
         format!("Questions were put thus: {}.", parts.join("; "))
     }
 }
@@ -141,6 +168,7 @@ impl Evaluate {
         let prepared = UserError::blame(self.prepare())?;
         let choice = UserError::blame(self.settle_format(&prepared))?;
         let endpoint = UserError::blame(self.server.endpoint(&self.settings().sampling()))?;
+        let endpoint = endpoint.map(|endpoint| endpoint.telling(self.chat_template_kwargs.clone()));
         let identity = UserError::blame(self.identity(&prepared, endpoint.as_ref()))?;
         let questions = prepared.cards.question.as_slice();
         let questions = if self.recordings.is_empty() {
@@ -174,6 +202,11 @@ impl Evaluate {
         let recorded = !self.recordings.is_empty();
         if !recorded {
             notes.push(prepared.wording());
+            if !self.chat_template_kwargs.is_empty() {
+                let told = Value::from(self.chat_template_kwargs.clone());
+                notes.push(format!("Chat templates were told {told}."));
+            }
+            notes.extend(prepared.notes.iter().map(|note| format!("{note}.")));
         }
         let evaluation = Evaluation {
             tasks: prepared.tasks,
@@ -214,7 +247,16 @@ impl Evaluate {
         if let Some(twice) = self.tasks.iter().find(|task| !seen.insert(*task)) {
             bail!("--tasks names {twice} twice");
         }
-        let given = questions::norms(&self.norms, &self.tasks)?;
+        let opened = self.data_sets()?;
+        let is_data = |name: &str| opened.iter().any(|set| set.name() == name);
+        let of_norms: Vec<String> = self
+            .tasks
+            .iter()
+            .filter(|name| !is_data(name))
+            .cloned()
+            .collect();
+        let only_data = !opened.is_empty() && self.norms.is_empty() && of_norms.is_empty();
+        let given = questions::norms(&self.norms, &of_norms)?;
         if !self.recordings.is_empty() {
             // Recordings say themselves which tasks they are of; those that no norms are
             // known for have accuracy and no alignment.
@@ -226,19 +268,31 @@ impl Evaluate {
                 cards,
                 norms,
                 items: Vec::new(),
-                instructions: BTreeMap::new(),
+                wording: Wording::default(),
                 tasks: self.tasks.clone(),
                 device: Device::Cpu,
+                notes: Vec::new(),
             });
         }
-        let tasks = if !self.tasks.is_empty() {
+        let mut tasks = if !self.tasks.is_empty() {
             self.tasks.clone()
+        } else if only_data {
+            Vec::new()
         } else if let Some(norms) = &given {
             norms.tasks().into_iter().map(str::to_owned).collect()
         } else {
             tasks::COUNTING.map(str::to_owned).to_vec()
         };
-        let (mut items, norms) = tasks::items(&tasks, &[], given)?;
+        for set in &opened {
+            if !tasks.iter().any(|task| task == set.name()) {
+                tasks.push(set.name().to_owned());
+            }
+        }
+        let mut notes = Vec::new();
+        for set in opened.iter().filter_map(|task| task.data_set()) {
+            notes.extend(set.check()?.iter().cloned());
+        }
+        let (items, norms) = tasks::items(&tasks, &opened, given)?;
         ensure!(self.samples > 0, "--samples 0: ask each item at least once");
         self.settings()
             .sampling()
@@ -248,11 +302,11 @@ impl Evaluate {
             Some(path) => questions::instructions(path, &tasks)?,
             None => BTreeMap::new(),
         };
-        for item in &mut items {
-            if let Some(instruction) = instructions.get(&item.task) {
-                item.prompt = instruction.replace(PROBLEM, &item.prompt);
-            }
-        }
+        let wording = Wording {
+            instructions,
+            examples: self.shown(&tasks, &opened)?,
+        };
+        let items = items.into_iter().map(|item| wording.asked(item)).collect();
         let device = if self.server.is_given() {
             Device::Cpu
         } else {
@@ -262,10 +316,63 @@ impl Evaluate {
             cards,
             norms,
             items,
-            instructions,
+            wording,
             tasks,
             device,
+            notes,
         })
+    }
+
+    /// The data sets, as tasks.
+    fn data_sets(&self) -> Result<Vec<Arc<dyn Task>>> {
+        let mut sets: Vec<Arc<dyn Task>> = Vec::new();
+        for given in &self.data {
+            let place = || format!("--data {given}");
+            let named = given
+                .split_once('=')
+                .filter(|(name, path)| !name.is_empty() && !path.is_empty());
+            let (name, path) = named.with_context(|| {
+                format!(
+                    "{}: give a name and a path, such as --data gsm8k=gsm8k/test.jsonl",
+                    place()
+                )
+            })?;
+            ensure!(
+                tasks::by_name(name).is_err(),
+                "{}: the lab has a task of that name; choose another",
+                place()
+            );
+            ensure!(
+                sets.iter().all(|set| set.name() != name),
+                "--data names {name} twice"
+            );
+            let settings = DataSettings::evaluated(path.into());
+            let set = DataSet::open(name, &settings, Path::new("")).with_context(place)?;
+            sets.push(Arc::new(set));
+        }
+        Ok(sets)
+    }
+
+    /// The examples that each task is shown, of its training problems.
+    fn shown(
+        &self,
+        names: &[String],
+        opened: &[Arc<dyn Task>],
+    ) -> Result<BTreeMap<String, Vec<Example>>> {
+        let mut shown = BTreeMap::new();
+        if self.examples == 0 {
+            return Ok(shown);
+        }
+        for name in names {
+            let of_data = opened.iter().find(|task| task.name() == name).cloned();
+            let task = of_data.map_or_else(|| tasks::by_name(name), Ok);
+            let examples = task.and_then(|task| {
+                Example::of_training(&*task, self.examples, Proportions::default())
+            });
+            let examples = examples.with_context(|| format!("--examples {}", self.examples))?;
+            shown.insert(name.clone(), examples);
+        }
+        Ok(shown)
     }
 
     /// The built-in norms of the tasks, those left out that there are none of.
@@ -335,16 +442,20 @@ impl Evaluate {
             }
             json!({"models": models, "dtype": self.dtype.resolve(prepared.device).to_string()})
         };
-        Ok(json!({
+        let mut identity = json!({
             "source": source,
             "tasks": prepared.tasks,
-            "instructions": prepared.instructions,
+            "instructions": prepared.wording.instructions,
             "items": files::hash(&serde_json::to_vec(&prepared.items)?),
             "samples": self.samples,
             "temperature": self.temperature,
             "max_new_tokens": self.max_new_tokens,
             "seed": self.seed,
-        }))
+        });
+        if !self.chat_template_kwargs.is_empty() {
+            identity["chat_template_kwargs"] = json!(self.chat_template_kwargs);
+        }
+        Ok(identity)
     }
 
     /// The models to load: the name in the records, and where each lies.
@@ -398,6 +509,7 @@ impl Evaluate {
         for (name, path) in UserError::blame(self.stored())? {
             names.push(name.clone());
             let stored = UserError::blame(Stored::open(&path))?;
+            let stored = stored.telling(&self.chat_template_kwargs);
             let of_model = stored.notes().into_iter();
             of_models.extend(of_model.map(|note| format!("{name}: {note}.")));
             if !asking.lacks(&journal, &name, asking.items) {
@@ -435,6 +547,22 @@ impl Evaluate {
             missing => Answered::But(notes, missing),
         })
     }
+}
+
+/// What chat templates are told, by name.
+type Kwargs = Map<String, Value>;
+
+fn kwargs(text: &str) -> Result<Kwargs> {
+    let Value::Object(kwargs) = serde_json::from_str(text)? else {
+        bail!("give a JSON object, such as {{\"enable_thinking\": false}}");
+    };
+    if let Some(name) = OF_THE_CONVERSATION
+        .iter()
+        .find(|name| kwargs.contains_key(**name))
+    {
+        bail!("{name} is what the lab itself tells the template; remove it");
+    }
+    Ok(kwargs)
 }
 
 /// Hash of what a model is: its file, or its folder's configuration and weights.

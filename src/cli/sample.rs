@@ -14,7 +14,7 @@ use crate::generation::{Engine, Finish, Key, PrecisionChoice, Prompt, Sampling};
 use crate::messages::say;
 use crate::model::Stored;
 use crate::runner::{UserError, models_folder};
-use crate::tasks::{self, Item, Mix, Proportions, Split};
+use crate::tasks::{self, Item, Mix, Proportions, Split, Wording};
 
 /// Prompts that are sampled together; bounds what is lost when one stops early.
 const PROMPTS_AT_ONCE: usize = 256;
@@ -211,11 +211,13 @@ impl Sample {
     }
 
     fn of_task(&self, name: &str) -> Result<Vec<Asked>> {
-        let instructions = self
-            .instruction
-            .iter()
-            .map(|instruction| (name.to_owned(), instruction.clone()))
-            .collect();
+        let instructions = self.instruction.iter();
+        let wording = Wording {
+            instructions: instructions
+                .map(|instruction| (name.to_owned(), instruction.clone()))
+                .collect(),
+            ..Wording::default()
+        };
         if let Some(instruction) = &self.instruction
             && !instruction.contains(tasks::PROBLEM)
         {
@@ -224,17 +226,15 @@ impl Sample {
         if self.problems.is_some_and(|count| count > MOST_COMPLETIONS) {
             bail!("--problems: at most {MOST_COMPLETIONS} are sampled at a time");
         }
-        let mix = Mix::new(&[name], Proportions::default())?.asking(instructions);
+        let mix = Mix::new(&[name], Proportions::default())?.asking(wording);
         let items = if let Some(count) = self.problems {
             let mix = mix.learned_from(None)?;
             let items = (0..count).map(|index| mix.item(self.seed, Split::Validation, index));
             items.collect::<Result<Vec<_>>>()?
         } else {
-            let mut items = tasks::items(&[name.to_owned()], &[], None)?.0;
-            for item in &mut items {
-                item.prompt = mix.ask(name, &item.prompt);
-            }
-            items
+            let items = tasks::items(&[name.to_owned()], &[], None)?.0;
+            let asked = items.into_iter().map(|item| mix.wording().asked(item));
+            asked.collect()
         };
         let asked = items.into_iter().map(|item| Asked {
             prompt: item.prompt.clone(),

@@ -1,28 +1,35 @@
 //! What no type could say of a definition: names that exist, numbers that fit
 //! each other. Each refusal names the key and the way out.
 
-use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use rewards::{human_cost, length_cost, overlong};
 
 use super::{
-    AlgorithmSettings, ArmSettings, BaseSettings, BaseSource, Definition, TeacherSettings,
+    AlgorithmSettings, ArmSettings, BaseSettings, BaseSource, Definition, ExampleSettings,
+    TeacherSettings,
 };
 use crate::tasks::corpus::Corpus;
-use crate::tasks::{Mix, PROBLEM};
+use crate::tasks::{self, Mix, PROBLEM, Task};
 use crate::training::TrainingSettings;
 
 /// Names that mean something else than an arm.
 const RESERVED: [&str; 2] = ["base", "teacher"];
 
+/// What a chat template is told of the conversation itself.
+pub(crate) const OF_THE_CONVERSATION: [&str; 2] = ["messages", "add_generation_prompt"];
+
 /// Refuses a table of rewards that cannot be built.
 type CheckRewards<'a> = &'a dyn Fn(&toml::Table) -> Result<()>;
 
 impl Definition {
-    /// What no type could say: names that exist, numbers that fit each other; relative
-    /// paths start at `folder`.
-    pub(super) fn check(&self, folder: &Path, rewards: CheckRewards<'_>) -> Result<()> {
+    /// What no type could say: names that exist, numbers that fit each other.
+    pub(super) fn check(
+        &self,
+        opened: Vec<Arc<dyn Task>>,
+        rewards: CheckRewards<'_>,
+    ) -> Result<()> {
         ensure!(
             !self.experiment.seeds.is_empty(),
             "experiment.seeds is empty: name at least one training seed"
@@ -58,8 +65,8 @@ impl Definition {
                 "tasks.settings.{task}: tasks.names has no such task"
             );
         }
-        let mix =
-            Mix::of(self.tasks.open(folder)?, self.tasks.proportions()).context("tasks.names")?;
+        self.check_data()?;
+        let mix = Mix::of(opened, self.tasks.proportions()).context("tasks.names")?;
         ensure!(
             self.tasks.validation_problems > 0,
             "tasks.validation_problems = 0: learning curves need at least one"
@@ -102,6 +109,48 @@ impl Definition {
         }
         self.check_chains()?;
         self.check_questions()
+    }
+
+    /// What is said of data sets, and of how models are asked.
+    fn check_data(&self) -> Result<()> {
+        let tasks = &self.tasks;
+        for name in tasks.data.keys() {
+            ensure!(
+                tasks.names.contains(name),
+                "tasks.data.{name}: tasks.names has no such task; add it there"
+            );
+            ensure!(
+                tasks::by_name(name).is_err(),
+                "tasks.data.{name}: the lab has a task of that name; choose another"
+            );
+            ensure!(
+                !tasks.settings.contains_key(name),
+                "tasks.settings.{name}: a data set has nothing to set there; its keys stand in tasks.data.{name}"
+            );
+        }
+        for (name, examples) in &tasks.examples {
+            let place = format!("tasks.examples.{name}");
+            ensure!(
+                tasks.names.contains(name),
+                "{place}: tasks.names has no such task"
+            );
+            if let ExampleSettings::Given(given) = examples {
+                let says = |text: &str| !text.trim().is_empty();
+                ensure!(
+                    given
+                        .iter()
+                        .all(|one| says(&one.problem) && says(&one.answer)),
+                    "{place}: an example has an empty problem or answer"
+                );
+            }
+        }
+        for name in tasks.chat_template_kwargs.keys() {
+            ensure!(
+                !OF_THE_CONVERSATION.contains(&name.as_str()),
+                "tasks.chat_template_kwargs.{name}: it is what the lab itself tells the template; remove it"
+            );
+        }
+        Ok(())
     }
 
     fn check_base(&self, place: &str, base: &BaseSettings, mix: &Mix) -> Result<()> {

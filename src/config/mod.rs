@@ -6,6 +6,7 @@
 
 mod chain;
 mod check;
+mod data;
 mod models;
 mod overrides;
 mod teacher;
@@ -22,10 +23,12 @@ use indexmap::IndexMap;
 use rewards::{Registry, WeightedRewards};
 use serde::{Deserialize, Serialize};
 
+pub use data::{DataSettings, ExampleSettings, ExampleTable};
 use overrides::apply_overrides;
 pub use teacher::{TeacherSettings, TraceSettings};
 
 pub use chain::Init;
+pub(crate) use check::OF_THE_CONVERSATION;
 
 use crate::demonstrations::Altered;
 use crate::evaluator::EvaluationSettings;
@@ -34,7 +37,7 @@ use crate::generation::{PrecisionChoice, Sampling};
 use crate::model::{LoraSettings, ModelShape};
 use crate::sampler::SamplerSettings;
 use crate::tasks::corpus::Shares;
-use crate::tasks::{self, Proportions, Task, TaskError};
+use crate::tasks::{self, DataSet, Example, Proportions, Task, TaskError, Wording};
 use crate::training::{Training, TrainingSettings};
 
 /// A definition file. `experiments/definitions/quickstart.toml` is the worked example.
@@ -112,6 +115,19 @@ pub struct TaskSettings {
     /// What there is to set of a task, by its name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub settings: BTreeMap<String, toml::Table>,
+    /// Data sets of the user's, by the names of their tasks.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub data: BTreeMap<String, DataSettings>,
+    /// Whether a run may train on problems that it is evaluated on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_overlap: bool,
+    /// What a model is shown before a problem, by task.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub examples: BTreeMap<String, ExampleSettings>,
+    /// What chat templates read besides the conversation, such as
+    /// `{ enable_thinking = false }`.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    pub chat_template_kwargs: serde_json::Map<String, serde_json::Value>,
     /// What a model is asked, by task, `{problem}` standing for the problem;
     /// a task without one is asked the bare problem.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -134,21 +150,55 @@ fn validation_problems() -> u64 {
 
 impl TaskSettings {
     /// The tasks, in the order of their names; those that given norms alone may know
-    /// are left out. Relative paths start at `folder`, the definition's own.
+    /// are left out. Relative paths of data sets start at `folder`, the definition's
+    /// own; none of their rows is read yet.
     pub fn open(&self, folder: &Path) -> Result<Vec<Arc<dyn Task>>> {
         let mut opened = Vec::new();
         for name in &self.names {
-            let nothing = toml::Table::new();
-            match tasks::open(name, self.settings.get(name).unwrap_or(&nothing), folder) {
-                Ok(task) => opened.push(task),
-                // A name that no task has may be one of the given norms' own; that
-                // is known when they are read.
-                Err(error) if error.is::<TaskError>() && self.norms != BUILTIN_NORMS => {}
-                Err(error) if error.is::<TaskError>() => return Err(error.context("tasks.names")),
-                Err(error) => return Err(error),
-            }
+            opened.extend(match self.data.get(name) {
+                Some(settings) => {
+                    let set = DataSet::open(name, settings, folder);
+                    let set = set.with_context(|| format!("tasks.data.{name}"))?;
+                    Some(Arc::new(set) as Arc<dyn Task>)
+                }
+                None => self.of_lab(name, folder)?,
+            });
         }
         Ok(opened)
+    }
+
+    /// The lab's task of that name; `None` where given norms alone may know it.
+    fn of_lab(&self, name: &str, folder: &Path) -> Result<Option<Arc<dyn Task>>> {
+        let nothing = toml::Table::new();
+        match tasks::open(name, self.settings.get(name).unwrap_or(&nothing), folder) {
+            Ok(task) => Ok(Some(task)),
+            // A name that no task has may be one of the given norms' own; that
+            // is known when they are read.
+            Err(error) if error.is::<TaskError>() && self.norms != BUILTIN_NORMS => Ok(None),
+            Err(error) if error.is::<TaskError>() => Err(error.context("tasks.names")),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// How problems are asked, of these tasks.
+    pub fn wording(&self, opened: &[Arc<dyn Task>]) -> Result<Wording> {
+        let mut examples = BTreeMap::new();
+        for (name, settings) in &self.examples {
+            let place = || format!("tasks.examples.{name}");
+            let found = match settings {
+                ExampleSettings::Given(given) => given.iter().map(Example::from).collect(),
+                ExampleSettings::Count(count) => {
+                    let task = opened.iter().find(|task| task.name() == name);
+                    let task = task.with_context(place)?;
+                    Example::of_training(&**task, *count, self.proportions()).with_context(place)?
+                }
+            };
+            examples.insert(name.clone(), found);
+        }
+        Ok(Wording {
+            instructions: self.instructions.clone(),
+            examples,
+        })
     }
 
     /// The words that the tasks need in the lab's own vocabulary beyond those that
@@ -372,7 +422,8 @@ impl Definition {
     /// Reads and checks the text of a definition that lies in `folder`.
     pub fn parse(text: &str, registry: &Registry, folder: &Path) -> Result<Self> {
         let definition: Self = toml::from_str(text)?;
-        definition.check(folder, &|table| {
+        let opened = definition.tasks.open(folder)?;
+        definition.check(opened, &|table| {
             WeightedRewards::from_table(registry, table, folder)?;
             Ok(())
         })?;

@@ -153,6 +153,7 @@ mod tests {
             let count: Vec<String> = (0..=number % 40).map(|n| n.to_string()).collect();
             Row {
                 body: Body::Asked {
+                    before: Vec::new(),
                     prompt: number.to_string(),
                     completion: format!("{THINK} {} {END_THINK} true", count.join(" ")),
                 },

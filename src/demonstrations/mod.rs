@@ -45,7 +45,11 @@ const NAMED: usize = 10;
 pub(crate) enum Body {
     /// A task's problem, asked as the model is asked problems, and the answer:
     /// the lab's own traces.
-    Asked { prompt: String, completion: String },
+    Asked {
+        before: Vec<Message>,
+        prompt: String,
+        completion: String,
+    },
     /// A prompt and its continuation, both as they stand.
     Strings { prompt: String, completion: String },
     /// A conversation, and how it goes on.
@@ -177,6 +181,7 @@ impl Source {
         let rows = rows
             .map(|(index, trace)| Row {
                 body: Body::Asked {
+                    before: trace.before,
                     prompt: trace.prompt,
                     completion: trace.completion,
                 },

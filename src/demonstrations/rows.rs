@@ -9,7 +9,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use experiments::dataset::{self, is_nothing, media, media_in};
+use experiments::dataset::{self, is_nothing, media_in};
 use experiments::text;
 use serde_json::{Map, Value};
 
@@ -137,8 +137,8 @@ fn body(object: &Map<String, Value>, columns: &[&str]) -> Result<Body> {
         return match (prompt, completion) {
             (Value::Array(prompt), Value::Array(completion)) => {
                 let (prompt, completion) = (
-                    messages("prompt", prompt)?,
-                    messages("completion", completion)?,
+                    Message::list("prompt", prompt)?,
+                    Message::list("completion", completion)?,
                 );
                 ensure!(!prompt.is_empty(), "the prompt is empty");
                 ensure!(
@@ -154,7 +154,7 @@ fn body(object: &Map<String, Value>, columns: &[&str]) -> Result<Body> {
     }
     if let Some(value) = get("messages") {
         let list = value.as_array().context("\"messages\" is no list")?;
-        let messages = messages("messages", list)?;
+        let messages = Message::list("messages", list)?;
         ensure!(
             messages.iter().any(says_something),
             "the conversation is empty; remove the row"
@@ -180,51 +180,6 @@ fn body(object: &Map<String, Value>, columns: &[&str]) -> Result<Body> {
 
 fn says_something(message: &Message) -> bool {
     !message.content.trim().is_empty()
-}
-
-fn messages(name: &str, list: &[Value]) -> Result<Vec<Message>> {
-    let messages = list.iter().enumerate();
-    messages
-        .map(|(index, value)| {
-            message(value).with_context(|| format!("message {} of {name:?}", index + 1))
-        })
-        .collect()
-}
-
-fn message(value: &Value) -> Result<Message> {
-    let fields = value
-        .as_object()
-        .context("it is no object with \"role\" and \"content\"")?;
-    let text = |name: &str| match fields.get(name) {
-        Some(Value::String(text)) => Ok(text.clone()),
-        None | Some(Value::Null) => Err(anyhow!("it has no {name:?}")),
-        Some(Value::Array(parts)) => Err(parted(name, parts)),
-        Some(_) => Err(anyhow!("its {name:?} is no string")),
-    };
-    let further = fields
-        .iter()
-        .find(|(name, value)| !matches!(name.as_str(), "role" | "content") && !is_nothing(value));
-    if let Some((name, _)) = further {
-        bail!("it has {name:?}; only \"role\" and \"content\" are supported, remove it");
-    }
-    Ok(Message {
-        role: text("role")?,
-        content: text("content")?,
-    })
-}
-
-/// Why a list of parts is no text; pictures and sound are named.
-fn parted(name: &str, parts: &[Value]) -> anyhow::Error {
-    let kinds = parts.iter().filter_map(|part| part.get("type")?.as_str());
-    for kind in kinds {
-        if let Some(what) = media(kind) {
-            return anyhow!(
-                "its {name:?} has a part of type {kind:?}, which holds {what}, and no model here \
-                 is shown that; remove the row"
-            );
-        }
-    }
-    anyhow!("its {name:?} is no string but a list of parts; write their text as one string")
 }
 
 #[cfg(test)]

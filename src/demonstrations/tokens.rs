@@ -110,8 +110,12 @@ pub(crate) fn of(body: &Body, loss: Loss, text: &Text) -> Result<Tokens> {
 
 fn sequence(body: &Body, text: &Text) -> Result<Sequence> {
     match body {
-        Body::Asked { prompt, completion } => {
-            let mut ids = text.encode_prompt(prompt)?;
+        Body::Asked {
+            before,
+            prompt,
+            completion,
+        } => {
+            let mut ids = text.encode_conversation(before, prompt)?;
             let prompt = ids.len();
             ids.extend(text.encode_completion(completion)?);
             Ok(Sequence {

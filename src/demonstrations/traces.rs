@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::TraceSettings;
 use crate::files;
+use crate::model::chat::Message;
 use crate::tasks::{Mix, Split};
 
 /// One demonstration.
@@ -16,6 +17,9 @@ use crate::tasks::{Mix, Split};
 /// `{"prompt":"A+3= what","completion":"<think> A + 3 ? A 1 B 2 C 3 D </think> D","held_out":false}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Recorded {
+    /// What comes before the problem in its conversation.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) before: Vec<Message>,
     /// The problem's text.
     pub(crate) prompt: String,
     /// What the teacher wrote, without an end token.
@@ -85,6 +89,7 @@ pub(super) fn worked(mix: &Mix, seed: u64, settings: &TraceSettings) -> Result<V
                 )
             })?;
             Ok(Recorded {
+                before: item.before,
                 prompt: item.prompt,
                 completion,
                 task: Some(item.task),
@@ -106,6 +111,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("traces.jsonl");
         let trace = Recorded {
+            before: Vec::new(),
             prompt: "A+3= what".to_owned(),
             completion: "D".to_owned(),
             task: None,

@@ -131,6 +131,7 @@ pub(crate) fn endpoint(
             };
             let item = &items[index];
             let question = Question {
+                before: &item.before,
                 prompt: &item.prompt,
                 seed,
                 place: [index as u64, u64::from(sample)],

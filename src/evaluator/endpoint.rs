@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use clap::ValueEnum;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokenizers::Tokenizer;
 
 use super::fields::Fields;
@@ -18,6 +18,7 @@ use super::reply::{self, NoAnswer, Reply};
 use crate::http::{
     Asked, Client, NoReply, Patience, Place, Sent, ServerError, Trouble, check_address,
 };
+use crate::model::chat::Message;
 use crate::random::stream;
 use crate::runner::UserError;
 
@@ -39,10 +40,14 @@ pub(crate) struct Endpoint {
     model: String,
     tokenizer: Option<Tokenizer>,
     fields: Fields,
+    /// What the server's chat template is told.
+    kwargs: Map<String, Value>,
 }
 
 /// One question.
 pub(crate) struct Question<'a> {
+    /// What comes before the prompt.
+    pub(crate) before: &'a [Message],
     /// The text.
     pub(crate) prompt: &'a str,
     /// Seed of the evaluation.
@@ -92,7 +97,13 @@ impl Endpoint {
             model,
             tokenizer,
             fields,
+            kwargs: Map::new(),
         })
+    }
+
+    /// The same, its chat template told this; as vLLM, SGLang and llama.cpp call it.
+    pub(crate) fn telling(self, kwargs: Map<String, Value>) -> Self {
+        Self { kwargs, ..self }
     }
 
     /// What an evaluation's record says of it: who is asked by which interface
@@ -135,9 +146,16 @@ impl Endpoint {
         body["model"] = json!(self.model);
         match self.api {
             Api::Chat => {
-                body["messages"] = json!([{"role": "user", "content": question.prompt}]);
+                let asked = Message::of_user(question.prompt);
+                let messages = [question.before, &[asked]].concat();
+                body["messages"] = json!(messages);
+                if !self.kwargs.is_empty() {
+                    body["chat_template_kwargs"] = json!(self.kwargs);
+                }
             }
-            Api::Completions => body["prompt"] = json!(question.prompt),
+            Api::Completions => {
+                body["prompt"] = json!(Message::as_text(question.before, question.prompt));
+            }
         }
         body
     }
@@ -153,7 +171,7 @@ impl Endpoint {
             ))),
         };
         let asked = reply::Asked {
-            prompt: question.prompt,
+            prompt: &Message::as_text(question.before, question.prompt),
             cap: self.fields.cap(),
             tokenizer: self.tokenizer.as_ref(),
         };

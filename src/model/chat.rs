@@ -16,6 +16,7 @@
 
 mod dates;
 mod left_out;
+mod message;
 mod python;
 mod tags;
 
@@ -27,8 +28,9 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use experiments::{panics, text};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, ErrorKind, State, UndefinedBehavior, Value};
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
+
+pub use message::Message;
 
 use super::tokenizer::{self, SpecialTokens};
 
@@ -51,17 +53,6 @@ const NAME: &str = "chat";
 /// identifier, so no template can read or set it.
 const MARKS: &str = "generation marks";
 
-/// One turn of a conversation.
-///
-/// Worked example: `{role: "user", content: "What is 17 + 25?"}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Message {
-    /// `system`, `user`, `assistant`, or what else the template knows.
-    pub role: String,
-    /// The text.
-    pub content: String,
-}
-
 /// A compiled chat template and the special tokens it writes.
 ///
 /// ```
@@ -82,6 +73,8 @@ pub struct ChatTemplate {
     special: SpecialTokens,
     source: String,
     marks_generation: bool,
+    /// What the template is told in every rendering.
+    told: Map<String, Json>,
 }
 
 impl ChatTemplate {
@@ -115,6 +108,7 @@ impl ChatTemplate {
             special,
             source,
             marks_generation,
+            told: Map::new(),
         })
     }
 
@@ -139,6 +133,27 @@ impl ChatTemplate {
         let special = SpecialTokens::from_folder(folder)?;
         let template = Self::new(&source, special).with_context(|| of.display().to_string())?;
         Ok(Some(template))
+    }
+
+    /// The same, told in every rendering what else it reads, such as
+    /// `enable_thinking`.
+    #[must_use]
+    pub fn telling(self, told: Map<String, Json>) -> Self {
+        Self { told, ..self }
+    }
+
+    /// What it is told and never reads, by name.
+    pub fn unread(&self) -> Result<Vec<&str>> {
+        if self.told.is_empty() {
+            return Ok(Vec::new());
+        }
+        let read = apart(|| {
+            let template = self.environment.get_template(NAME);
+            let template = template.map_err(|error| explain(&error))?;
+            Ok(template.undeclared_variables(false))
+        })?;
+        let told = self.told.keys().map(String::as_str);
+        Ok(told.filter(|name| !read.contains(*name)).collect())
     }
 
     /// Whether the template says which text the assistant wrote.
@@ -224,7 +239,7 @@ impl ChatTemplate {
         let mut context = vec![("tools", Value::from(())), ("documents", Value::from(()))];
         let special = self.special.named();
         context.extend(special.map(|(name, token)| (name, Value::from(token))));
-        let extra = extra.iter();
+        let extra = self.told.iter().chain(extra);
         context.extend(extra.map(|(name, value)| (&**name, python::value(value))));
         context.push(("messages", messages));
         context.push(("add_generation_prompt", add_generation_prompt.into()));

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use memmap2::Mmap;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use tch::{Device, Tensor};
 
 use super::chat::ChatTemplate;
@@ -52,6 +52,8 @@ pub struct Stored {
     /// Whether it has a head of its own though its configuration ties it to the
     /// embedding.
     own_head: bool,
+    /// Whether somebody would tell a chat template something, and it has none.
+    told_nobody: bool,
     adapter: Option<Adapter>,
     tensors: Tensors,
 }
@@ -99,6 +101,14 @@ impl Stored {
             path.display(),
             cached.display()
         )
+    }
+
+    /// The same model, its chat template told this in every rendering.
+    #[must_use]
+    pub fn telling(mut self, kwargs: &Map<String, Value>) -> Self {
+        self.told_nobody = self.text.chat.is_none() && !kwargs.is_empty();
+        self.text.chat = self.text.chat.map(|chat| chat.telling(kwargs.clone()));
+        self
     }
 
     fn open_folder(folder: &Path) -> Result<Self> {
@@ -150,6 +160,7 @@ impl Stored {
             companions,
             path: folder.to_owned(),
             own_head,
+            told_nobody: false,
             adapter: None,
             tensors: Tensors::Files(files),
         };
@@ -203,6 +214,7 @@ impl Stored {
             path: path.to_owned(),
             // It says by its tensors alone whether the head is the embedding.
             own_head: false,
+            told_nobody: false,
             adapter: None,
             tensors: Tensors::Gguf(bytes),
         };
@@ -267,6 +279,18 @@ impl Stored {
                 "config.json says tie_word_embeddings: true, but {HEAD} differs from {EMBEDDING}; \
                  the model keeps its own head, as in transformers and vLLM"
             ));
+        }
+        if let Some(chat) = &self.text.chat {
+            notes.extend(match chat.unread() {
+                Ok(unread) => unread
+                    .iter()
+                    .map(|name| format!("its chat template never reads {name:?}, so that chat_template_kwargs.{name} changes nothing"))
+                    .collect(),
+                Err(error) => vec![format!("{error:#}")],
+            });
+        } else if self.told_nobody {
+            notes
+                .push("it has no chat template, so chat_template_kwargs change nothing".to_owned());
         }
         if let Some(turn) = self.text.unended_turn() {
             let ends: Vec<String> = (self.text.ends.iter())

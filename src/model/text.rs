@@ -11,7 +11,7 @@ use tokenizers::Tokenizer;
 
 use super::chat::{ChatTemplate, Message};
 use super::vocabulary;
-use crate::tasks::grading;
+use crate::tasks::{Item, grading};
 
 /// How a model reads and writes.
 pub struct Text {
@@ -50,12 +50,20 @@ impl Text {
     /// Token ids of a problem's text as the model is asked it: through the
     /// chat template where there is one, else as a tokenizer begins a text.
     pub fn encode_prompt(&self, text: &str) -> Result<Vec<i64>> {
+        self.encode_conversation(&[], text)
+    }
+
+    /// The same of an item, with what comes before its problem.
+    pub fn encode_item(&self, item: &Item) -> Result<Vec<i64>> {
+        self.encode_conversation(&item.before, &item.prompt)
+    }
+
+    /// The same of a problem that ends a conversation. A model without a chat template
+    /// reads the turns as one text, see [`Message::as_text`].
+    pub fn encode_conversation(&self, before: &[Message], text: &str) -> Result<Vec<i64>> {
         match &self.chat {
             Some(chat) => {
-                let asked = [Message {
-                    role: "user".to_owned(),
-                    content: text.to_owned(),
-                }];
+                let asked = [before, &[Message::of_user(text)]].concat();
                 // A template writes its own first token.
                 encode(
                     &self.tokenizer,
@@ -63,7 +71,7 @@ impl Text {
                     false,
                 )
             }
-            None => encode(&self.tokenizer, text, true),
+            None => encode(&self.tokenizer, &Message::as_text(before, text), true),
         }
     }
 

@@ -114,7 +114,7 @@ pub(super) fn make(run: &Run, name: &str, seed: u64) -> Result<Done> {
             &run.definition().rollout,
             // Rewards may go by them.
             run.mix.human_costs(),
-            run.reward_files(&settings.reward)?,
+            run.outside_hashes(&settings.reward)?,
         ),
     )?;
     run.explain_loss(name, &settings.algorithm);
@@ -227,7 +227,7 @@ fn ended_with(run: &Run, name: &str, seed: u64) -> Result<Stored> {
         .with_context(|| format!("the definition has no arm {name}"))?;
     let at = run.arm_folder(name, seed);
     if settings.lora.is_none() {
-        return Stored::open(&at.join("model"));
+        return run.open(&at.join("model"));
     }
     let below = match &settings.init {
         Some(init) => ended_with(run, &init.arm, seed)?,

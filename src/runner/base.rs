@@ -244,7 +244,7 @@ pub(super) fn evaluate(run: &Run, seed: u64) -> Result<Done> {
     let Some(base) = obtain(run, settings, seed, &format!("base seed {seed}"))? else {
         return Ok(Done::Interrupted);
     };
-    let model = Stored::open(&base.path)?.load(run.request.device)?;
+    let model = run.open(&base.path)?.load(run.request.device)?;
     // A base of the lab's is copied, so that the run is whole without the
     // cache; a model from elsewhere stays where it is and is told by its hash.
     // The metrics get a name of their own: a loss over documents is not the
@@ -302,7 +302,7 @@ pub(super) fn stored(run: &Run, seed: u64) -> Result<Stored> {
         }
         BaseSource::Pretrained(..) => run.base_folder(seed).join("model"),
     };
-    Stored::open(&path)
+    run.open(&path)
 }
 
 #[cfg(test)]

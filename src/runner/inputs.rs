@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use experiments::norms::Norms;
+use serde_json::{Map, Value};
 
 use super::models_folder;
-use crate::config::{BUILTIN_NORMS, BaseSettings, BaseSource, Definition};
+use crate::config::{BUILTIN_NORMS, BaseSettings, BaseSource, Definition, TaskSettings};
+use crate::model::chat::Message;
 use crate::model::text::encode;
 use crate::model::{Stored, Text};
 use crate::tasks::{self, Item, Mix, Task, squeeze};
@@ -26,14 +28,15 @@ pub(super) struct Inputs {
 pub(crate) fn readable(items: &[Item], text: &Text, context: usize) -> Result<()> {
     for item in items {
         let place = || format!("tasks.norms: item {} of {}", item.item_id, item.task);
-        let tokens = text.encode_prompt(&item.prompt).with_context(place)?.len();
+        let tokens = text.encode_item(item).with_context(place)?.len();
         // A tokenizer without a word for everything may drop what it lacks.
-        let ids = encode(&text.tokenizer, &item.prompt, false).with_context(place)?;
+        let all = Message::as_text(&item.before, &item.prompt);
+        let ids = encode(&text.tokenizer, &all, false).with_context(place)?;
         ensure!(
-            squeeze(&text.decode(&ids)?) == squeeze(&item.prompt),
+            squeeze(&text.decode(&ids)?) == squeeze(&all),
             "{}: the model's tokenizer loses a part of {:?}; take another model or other tasks",
             place(),
-            item.prompt
+            all
         );
         ensure!(
             tokens < context,
@@ -45,13 +48,14 @@ pub(crate) fn readable(items: &[Item], text: &Text, context: usize) -> Result<()
 }
 
 /// How a base reads and writes, and the tokens that its context holds; `words` are
-/// those that the tasks need in the lab's own vocabulary. What is to be known of
+/// those that the tasks need in the lab's own vocabulary, `kwargs` what chat templates
+/// are told. What is to be known of
 /// the base joins the notes.
 pub(super) fn reader(
     base: &BaseSettings,
     place: &str,
     definition_folder: &Path,
-    words: &[String],
+    (words, kwargs): (&[String], &Map<String, Value>),
     notes: &mut Vec<String>,
 ) -> Result<(Text, usize)> {
     match base.source(place)? {
@@ -60,6 +64,7 @@ pub(super) fn reader(
             let path = Stored::find(name, definition_folder, &models_folder()?)
                 .with_context(|| format!("{place}.model"))?;
             let stored = Stored::open(&path).with_context(|| format!("{place}.model"))?;
+            let stored = stored.telling(kwargs);
             let of_model = stored.notes().into_iter();
             notes.extend(of_model.map(|note| format!("{place}.model = {name:?}: {note}")));
             Ok((stored.text, stored.config.context()))
@@ -76,9 +81,48 @@ pub(crate) fn problems(
     let settings = &definition.tasks;
     let opened = settings.open(definition_folder)?;
     let (items, norms) = evaluation_items(definition, &opened, definition_folder)?;
+    let wording = settings.wording(&opened)?;
     let mix = Mix::of(opened, settings.proportions()).context("tasks.names")?;
-    let mix = mix.asking(settings.instructions.clone()).timed(&norms);
+    let mix = mix.asking(wording).timed(&norms);
     Ok((mix, items, norms))
+}
+
+/// Looks at every row of the data sets, and whether problems of the evaluation, in the
+/// tasks' own words, stand among the training rows; what is to be known of it.
+pub(super) fn data_notes(
+    settings: &TaskSettings,
+    mix: &Mix,
+    items: &[Item],
+) -> Result<Vec<String>> {
+    let mut notes = Vec::new();
+    for set in mix.tasks().iter().filter_map(|task| task.data_set()) {
+        notes.extend(set.check()?.iter().cloned());
+    }
+    let found = tasks::overlap(mix.tasks(), items)?;
+    let and_more = |all: usize, shown: &[String]| {
+        let more = if all > shown.len() { "; ..." } else { "" };
+        format!("{}{more}", shown.join("; "))
+    };
+    if found.exact > 0 {
+        let told = format!(
+            "{} held-out problems stand among the training problems: {}",
+            found.exact,
+            and_more(found.exact, &found.exact_shown)
+        );
+        ensure!(
+            settings.allow_overlap,
+            "{told}; take them out of one side, or set tasks.allow_overlap = true to train on them nevertheless"
+        );
+        notes.push(told);
+    }
+    if found.near > 0 {
+        notes.push(format!(
+            "{} evaluated problems share at least half of their sequences of eight words with one training problem: {}",
+            found.near,
+            and_more(found.near, &found.near_shown)
+        ));
+    }
+    Ok(notes)
 }
 
 /// What is evaluated and how long people took for it.

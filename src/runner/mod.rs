@@ -59,6 +59,7 @@ use crate::config::{
 use crate::distributed::Ranks;
 use crate::files;
 use crate::messages;
+use crate::model::Stored;
 use crate::tasks::{Item, Mix};
 
 /// What the user asked for.
@@ -379,9 +380,14 @@ impl Run {
         build_rewards(table, registry, definition_folder).map(Some)
     }
 
-    /// What the files that a reward table names hold.
-    fn reward_files(&self, table: &toml::Table) -> Result<Vec<(String, String)>> {
-        reward_files(table, &self.request.definition_folder)
+    /// What the files hold that a reward table names, and those of the data sets.
+    fn outside_hashes(&self, table: &toml::Table) -> Result<Vec<(String, String)>> {
+        let folder = &self.request.definition_folder;
+        let mut hashes = reward_files(table, folder)?;
+        for (name, path) in outside::data_files(&self.definition().tasks, folder)? {
+            hashes.push((name, files::hash_file(&path)?));
+        }
+        Ok(hashes)
     }
 
     fn progress(&self, name: &str) -> ProgressBar {
@@ -412,6 +418,11 @@ impl Run {
                 );
             });
         }
+    }
+
+    /// A model that is there, its chat template told what the definition says.
+    fn open(&self, path: &Path) -> Result<Stored> {
+        Ok(Stored::open(path)?.telling(&self.definition().tasks.chat_template_kwargs))
     }
 
     fn base_folder(&self, seed: u64) -> PathBuf {

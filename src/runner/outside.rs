@@ -18,15 +18,16 @@ use experiments::norms::Norms;
 use rewards::external::{command, python};
 use rewards::{Registry, Scored, WeightedRewards};
 
-use super::inputs::{Inputs, problems, readable, reader};
+use super::inputs::{Inputs, data_notes, problems, readable, reader};
 use super::{UserError, is_users, teacher};
 use crate::config::{
-    BUILTIN_NORMS, BaseSettings, Definition, TeacherSettings, build_rewards, named_files,
+    BUILTIN_NORMS, BaseSettings, Definition, TaskSettings, TeacherSettings, build_rewards,
+    named_files,
 };
 use crate::demonstrations::{self, Source};
 use crate::model::Text;
 use crate::sampler::{Sampler, SamplerSettings};
-use crate::tasks::{Mix, Split};
+use crate::tasks::{DataSet, Item, Mix, Split};
 
 /// The name that the teacher goes by among the arms.
 const TEACHER: &str = "teacher";
@@ -94,6 +95,13 @@ pub(super) fn files(
     pending: &dyn Fn(&str) -> bool,
 ) -> Result<Vec<OutsideFile>> {
     let mut found = training_files(definition, folder, pending);
+    for (name, path) in data_files(&definition.tasks, folder)? {
+        found.push(OutsideFile {
+            name,
+            path,
+            copied: false,
+        });
+    }
     let norms = Path::new(&definition.tasks.norms);
     if definition.tasks.norms != BUILTIN_NORMS {
         let at = folder.join(norms);
@@ -107,6 +115,19 @@ pub(super) fn files(
         }));
     }
     Ok(found)
+}
+
+/// The files of the data sets, as the definition has them and where they are.
+pub(super) fn data_files(tasks: &TaskSettings, folder: &Path) -> Result<Vec<(String, PathBuf)>> {
+    let mut files = Vec::new();
+    for (name, settings) in &tasks.data {
+        let at = folder.join(&settings.path);
+        for path in DataSet::open(name, settings, folder)?.files() {
+            let below = path.strip_prefix(&at).unwrap_or(path);
+            files.push((joined(&settings.path, below), path.to_owned()));
+        }
+    }
+    Ok(files)
 }
 
 /// The files that trainings read, of those that `pending` names, arms and `teacher`.
@@ -248,16 +269,19 @@ impl Preflight<'_> {
     }
 
     fn norms(&self, seen: &mut Seen) -> Result<Option<String>> {
-        let (mix, mut items, norms) = problems(self.definition, self.folder)?;
-        for item in &mut items {
-            item.prompt = mix.ask(&item.task, &item.prompt);
+        let (mix, items, norms) = problems(self.definition, self.folder)?;
+        let notes = data_notes(&self.definition.tasks, &mix, &items)?;
+        for note in &notes {
+            tracing::warn!("{note}");
         }
+        let asked = items.into_iter().map(|item| mix.wording().asked(item));
+        let items: Vec<Item> = asked.collect();
         let count = items.len();
         seen.problems = Some(Inputs {
             mix,
             items,
             norms,
-            notes: Vec::new(),
+            notes,
         });
         let name = &self.definition.tasks.norms;
         Ok((name != BUILTIN_NORMS).then(|| format!("tasks.norms = {name:?}: {count} items")))
@@ -272,7 +296,10 @@ impl Preflight<'_> {
         let mut of_model = Vec::new();
         let words = seen.problems.as_ref().map(|inputs| inputs.mix.words());
         let words = words.unwrap_or_default();
-        let (text, context) = reader(base, place, self.folder, &words, &mut of_model)?;
+        let (text, context) = {
+            let kwargs = &self.definition.tasks.chat_template_kwargs;
+            reader(base, place, self.folder, (&words, kwargs), &mut of_model)?
+        };
         for note in &of_model {
             tracing::warn!("{note}");
         }

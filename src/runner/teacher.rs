@@ -43,7 +43,7 @@ pub(super) fn make(run: &Run) -> Result<Done> {
     let Some(base) = base::obtain(run, base_settings, seed, "teacher's base")? else {
         return Ok(Done::Interrupted);
     };
-    let model = Stored::open(&base.path)?.load(run.request.device)?;
+    let model = run.open(&base.path)?.load(run.request.device)?;
     let initial_weights = model.decoder.weights().hash();
     let progress = run.progress("teacher");
     let mix = run.mix.learned_from(settings.tasks.as_deref())?;
@@ -212,7 +212,7 @@ fn reinforce(
             &run.definition().rollout,
             // Rewards may go by them.
             run.mix.human_costs(),
-            run.reward_files(&settings.reward)?,
+            run.outside_hashes(&settings.reward)?,
         ),
     )?;
     run.explain_loss("teacher", algorithm);
@@ -292,7 +292,7 @@ fn sample_split(
     for (chunk_index, chunk) in items.chunks(PROMPTS_AT_ONCE).enumerate() {
         let prompts = chunk
             .iter()
-            .map(|item| model.text.encode_prompt(&item.prompt))
+            .map(|item| model.text.encode_item(item))
             .collect::<Result<Vec<_>>>()?;
         let keys = |offset: usize| {
             let index = (chunk_index * PROMPTS_AT_ONCE + offset) as u64;
@@ -349,6 +349,7 @@ fn sample_split(
                 candidates = best.into_iter().collect();
             }
             kept.extend(candidates.into_iter().map(|index| Recorded {
+                before: item.before.clone(),
                 prompt: item.prompt.clone(),
                 completion: texts[index].clone(),
                 task: Some(item.task.clone()),

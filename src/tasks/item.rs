@@ -8,6 +8,8 @@ use rewards::answers::Judge;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::model::chat::Message;
+
 /// Which share of a task's problems an item is of. What is in one share is in no
 /// other, whatever the seed.
 #[derive(
@@ -53,6 +55,10 @@ pub struct Item {
     pub task: String,
     /// Its name within the task; in human data, the name that finds people's times.
     pub item_id: String,
+    /// What comes before the problem where a conversation ends with it: a system
+    /// prompt, earlier turns, examples.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub before: Vec<Message>,
     /// The problem's text; as a model reads it, once it has been asked by the
     /// instruction of its task.
     pub prompt: String,
@@ -99,6 +105,15 @@ impl Item {
         self.judge
             .judge(&self.answer, Some(&self.columns), completion)
     }
+}
+
+/// What no reward is told of as a column: it has a place of its own.
+const PLACED: [&str; 3] = ["prompt", "completion", "completion_ids"];
+
+/// The columns of a row that rewards may ask for: all that have no place of their own.
+pub fn columns_of(row: Map<String, Value>) -> Map<String, Value> {
+    let placed = |key: &str| PLACED.contains(&key);
+    row.into_iter().filter(|(key, _)| !placed(key)).collect()
 }
 
 /// `text` without its white space: two wordings that differ in spaces only are

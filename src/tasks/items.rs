@@ -70,11 +70,14 @@ pub fn items(
             "the items of {name} come with their norms: give a folder that has them"
         );
         built_in.extend(of_task.iter().map(|item| built_in_norm(&*task, item)));
-        by_condition.push(name.clone());
+        if task.data_set().is_none() {
+            by_condition.push(name.clone());
+        }
         items.extend(of_task);
     }
     let own = match built_in.as_slice() {
         [] => Norms::default(),
+        _ if by_condition.is_empty() => Norms::new(built_in, String::new()),
         _ => Norms::new(built_in, conditions::citation(&by_condition)),
     };
     Ok((items, given.unwrap_or_default().and(own)))
@@ -83,6 +86,15 @@ pub fn items(
 /// The item with the built-in times of its condition, where there are any: then
 /// all items of the condition are one cluster.
 fn built_in_norm(task: &dyn Task, item: &Item) -> NormItem {
+    if let Some(own) = task.norm(item) {
+        return NormItem {
+            task: item.task.clone(),
+            item_id: item.item_id.clone(),
+            prompt: item.prompt.clone(),
+            answer: item.answer.clone(),
+            ..own
+        };
+    }
     let condition = conditions::lookup(&item.task, &item.condition);
     let mut norm = NormItem {
         task: item.task.clone(),

@@ -13,7 +13,7 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use super::item::{Item, Split};
-use super::{COUNTING, Place, Task, TaskError, by_name};
+use super::{COUNTING, Place, Task, TaskError, Wording, by_name};
 use crate::random::{Stream, stream};
 
 /// How many of the problems are of which kind and wording, for tasks that have
@@ -52,13 +52,10 @@ impl Default for Proportions {
 pub struct Mix {
     tasks: Vec<Arc<dyn Task>>,
     proportions: Proportions,
-    instructions: BTreeMap<String, String>,
+    wording: Wording,
     /// By task and condition, the mean of ln(milliseconds).
     human_costs: BTreeMap<String, BTreeMap<String, f64>>,
 }
-
-/// Stands for the problem in an instruction.
-pub const PROBLEM: &str = "{problem}";
 
 impl Mix {
     /// A mixture of the lab's tasks called `names`.
@@ -77,7 +74,7 @@ impl Mix {
         Ok(Self {
             tasks,
             proportions,
-            instructions: BTreeMap::new(),
+            wording: Wording::default(),
             human_costs: BTreeMap::new(),
         })
     }
@@ -120,14 +117,11 @@ impl Mix {
         self.tasks.iter().flat_map(|task| task.words()).collect()
     }
 
-    /// The same problems, asked by an instruction of their task that holds
-    /// [`PROBLEM`]; a task without one is asked the bare problem.
+    /// The same problems, asked in these words; a task without an instruction is asked
+    /// the bare problem.
     #[must_use]
-    pub fn asking(self, instructions: BTreeMap<String, String>) -> Self {
-        Self {
-            instructions,
-            ..self
-        }
+    pub fn asking(self, wording: Wording) -> Self {
+        Self { wording, ..self }
     }
 
     /// The same problems, with what their conditions cost people: the mean over
@@ -154,12 +148,9 @@ impl Mix {
         &self.human_costs
     }
 
-    /// A problem's text as a model is asked it.
-    pub fn ask(&self, task: &str, problem: &str) -> String {
-        match self.instructions.get(task) {
-            Some(instruction) => instruction.replace(PROBLEM, problem),
-            None => problem.to_owned(),
-        }
+    /// How problems are asked.
+    pub fn wording(&self) -> &Wording {
+        &self.wording
     }
 
     /// The tasks, in the order of their names.
@@ -186,11 +177,8 @@ impl Mix {
     /// where nobody has written how its task is worked.
     pub fn solved(&self, seed: u64, split: Split, index: u64) -> Result<(Item, Option<String>)> {
         let (task, bare) = self.drawn(seed, split, index)?;
-        let solution = task.worked().map(|worked| worked.solution(&bare));
-        Ok((
-            self.posed(bare),
-            solution.transpose()?.map(|s| s.completion),
-        ))
+        let solution = task.solution(&bare)?;
+        Ok((self.posed(bare), solution))
     }
 
     /// The item that a task calls `id`, where it can tell.
@@ -202,10 +190,10 @@ impl Mix {
 
     fn posed(&self, bare: Item) -> Item {
         let costs = self.human_costs.get(&bare.task);
+        let human_cost = costs.and_then(|costs| costs.get(&bare.condition).copied());
         Item {
-            prompt: self.ask(&bare.task, &bare.prompt),
-            human_cost: costs.and_then(|costs| costs.get(&bare.condition).copied()),
-            ..bare
+            human_cost,
+            ..self.wording.asked(bare)
         }
     }
 

@@ -17,6 +17,7 @@
 
 pub mod corpus;
 pub mod counting;
+pub mod data_set;
 mod game24;
 pub mod grading;
 mod item;
@@ -29,14 +30,17 @@ mod spatial_relations;
 mod sternberg;
 mod syllogisms;
 mod task;
+mod wording;
 
 pub use counting::{LARGEST_NUMBER, number_word};
-pub use item::{Item, Split, squeeze};
+pub use data_set::{DataSet, Overlap, overlap};
+pub use item::{Item, Split, columns_of, squeeze};
 pub use items::items;
-pub use mix::{Mix, PROBLEM, Proportions};
+pub use mix::{Mix, Proportions};
 pub use reading::{Reading, completed};
 pub use registry::{COUNTING, by_name, names, open};
 pub use task::{Place, Task};
+pub use wording::{Example, PROBLEM, Wording};
 
 /// What can be wrong with a request for problems.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 use experiments::norms::NormItem;
 
 use super::corpus::Worked;
+use super::data_set::DataSet;
 use super::item::{Item, Split};
 use super::mix::Proportions;
 use super::reading::Reading;
@@ -59,6 +60,23 @@ pub trait Task: Debug + Send + Sync {
     /// answer is; to the norms' own answer as a rule.
     fn of_norms(&self, item: &NormItem) -> Item {
         item_of(item)
+    }
+
+    /// What people needed for an item of the evaluation, where the item says it itself.
+    fn norm(&self, _item: &Item) -> Option<NormItem> {
+        None
+    }
+
+    /// The correct work on an item, its answer included; `None` where nobody has
+    /// written any.
+    fn solution(&self, item: &Item) -> Result<Option<String>> {
+        let solution = self.worked().map(|worked| worked.solution(item));
+        Ok(solution.transpose()?.map(|written| written.completion))
+    }
+
+    /// The task as a data set, where it is one.
+    fn data_set(&self) -> Option<&DataSet> {
+        None
     }
 
     /// What the task reads in an item before anybody answers it, `text` being

@@ -168,11 +168,25 @@ fn item(task: &str, row: usize, values: &Row) -> Result<NormItem, String> {
         Some((_, after)) => after.trim().to_owned(),
         None => answer,
     };
-    Ok(NormItem {
+    let item = NormItem {
         task: task.to_owned(),
         item_id: text(values, &["id", "item_id"])?.unwrap_or_else(|| row.to_string()),
         prompt,
         answer,
+        ..NormItem::default()
+    };
+    timed(values, item)
+}
+
+/// `item` with what its row, by column, says of people: `condition`, a time
+/// (`mean_rt_ms` or `rt_ms`, in milliseconds), `accuracy`, `cluster` and covariates
+/// `x_NAME`.
+///
+/// # Errors
+///
+/// Which of the columns cannot be read, and what to do.
+pub fn timed(values: &Map<String, Value>, item: NormItem) -> Result<NormItem, String> {
+    Ok(NormItem {
         condition: text(values, &["condition"])?,
         mean_rt_ms: number(
             values,
@@ -187,7 +201,7 @@ fn item(task: &str, row: usize, values: &Row) -> Result<NormItem, String> {
             .map(|cluster| cluster.trim().to_owned())
             .filter(|cluster| !cluster.is_empty()),
         covariates: covariates(values)?,
-        ..NormItem::default()
+        ..item
     })
 }
 

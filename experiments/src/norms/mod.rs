@@ -21,6 +21,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use data_set::timed;
 pub use error::NormsError;
 
 use crate::alignment::ceiling::{self, Ceiling};

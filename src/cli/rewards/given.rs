@@ -32,10 +32,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use experiments::{dataset, text};
 use serde_json::{Map, Value};
 
-use crate::tasks::Mix;
-
-/// What no reward is told of as a column: it has a place of its own.
-const PLACED: [&str; 3] = ["prompt", "completion", "completion_ids"];
+use crate::tasks::{Mix, columns_of};
 
 /// The keys that have a meaning here.
 const KNOWN: [&str; 17] = [
@@ -288,9 +285,8 @@ fn completion(row: Map<String, Value>, known: &Known<'_>) -> Result<Given> {
     // are about to say it again.
     let said = |key: &str| key.starts_with(RECORDED);
     let trained = row.keys().any(|key| said(key));
-    let (recorded, row): (Map<_, _>, Map<_, _>) = row
+    let (recorded, row): (Map<_, _>, Map<_, _>) = columns_of(row)
         .into_iter()
-        .filter(|(key, _)| !PLACED.contains(&key.as_str()))
         .partition(|(key, _)| trained && (said(key) || key == RECORDED_SUM));
     Ok(Given {
         judge: item.as_ref().map_or(Judge::Same, |item| item.judge),

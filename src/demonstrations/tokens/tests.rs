@@ -106,7 +106,11 @@ fn whole_words_do_not_grow_together() {
         prompt: prompt.clone(),
         completion: completion.clone(),
     };
-    let asked = Body::Asked { prompt, completion };
+    let asked = Body::Asked {
+        before: Vec::new(),
+        prompt,
+        completion,
+    };
     let of = |body| of(body, Loss::default(), &text).unwrap().demonstration;
     assert_eq!(of(&strings), of(&asked));
 }

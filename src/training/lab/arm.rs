@@ -147,8 +147,8 @@ impl Lab for ArmLab<'_> {
         (first..first + count as u64)
             .map(|problem| {
                 let item = self.mix.item(self.seed, Split::Train, problem);
-                let text = item.map_err(other)?.prompt;
-                let tokens = self.model.text.encode_prompt(&text).map_err(other)?;
+                let item = item.map_err(other)?;
+                let tokens = self.model.text.encode_item(&item).map_err(other)?;
                 Ok(Prompt { problem, tokens })
             })
             .collect()
@@ -295,7 +295,7 @@ impl Source for ArmLab<'_> {
             .collect::<Result<_>>()?;
         let prompts = items
             .iter()
-            .map(|item| self.model.text.encode_prompt(&item.prompt))
+            .map(|item| self.model.text.encode_item(item))
             .collect::<Result<Vec<_>>>()?;
         let keys = |index: usize| {
             vec![Key {
