@@ -23,6 +23,7 @@ const LARGE: Size = Size {
     seeds: 5,
     items: 125,
     samples: 4,
+    timed: true,
     metrics: 24,
     updates: 100,
 };
@@ -32,6 +33,7 @@ const SMALL: Size = Size {
     seeds: 2,
     items: 30,
     samples: 2,
+    timed: true,
     metrics: 5,
     updates: 60,
 };
@@ -129,6 +131,45 @@ fn a_browser_shows_everything_and_runs_nothing_of_a_model() {
     }
     quiet(&browser);
     files(&mut browser, &comparison);
+}
+
+#[test]
+fn a_page_without_times_shows_its_items_without_people() {
+    let Some(mut browser) = browser() else {
+        return;
+    };
+    let (comparison, items) = made_up(Size {
+        timed: false,
+        ..SMALL
+    });
+    let folder = tempfile::tempdir().unwrap();
+    write_all(&comparison, &items, folder.path()).unwrap();
+    usable(&mut browser, &folder.path().join("report.html"));
+    let first = browser.value("document.querySelector('#findings li').textContent");
+    assert!(
+        first
+            .as_str()
+            .unwrap()
+            .starts_with("Which is more often right, grpo or base"),
+        "{first}"
+    );
+    let facts = browser.value("document.querySelector('#item .facts').textContent");
+    let facts = facts.as_str().unwrap();
+    assert!(facts.contains("right answer") && facts.contains("covariates"));
+    let heads = browser.value("document.querySelector('#item .strips thead').textContent");
+    let controls = browser.value("document.querySelector('#filters').textContent");
+    for text in [facts, heads.as_str().unwrap(), controls.as_str().unwrap()] {
+        for word in ["people", "predict", "human"] {
+            assert!(!text.contains(word), "{word}: {text}");
+        }
+    }
+    for width in [1280, 390] {
+        browser.look(width, "light");
+        let wide = browser.value("document.documentElement.scrollWidth");
+        assert!(wide.as_u64().unwrap() <= u64::from(width), "{wide}");
+        pictures(&mut browser, &format!("untimed-{width}"), width);
+    }
+    quiet(&browser);
 }
 
 /// Follows every link of the contents, unfolds everything, asks for every

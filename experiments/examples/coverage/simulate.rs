@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use experiments::alignment::contrast::of_arm;
+use experiments::alignment::contrast::OfArm;
 use experiments::alignment::cost::{ItemMeans, ModelItems, TaskItems};
 use experiments::alignment::design::Design;
 use experiments::alignment::training::{Training, place};
@@ -327,7 +327,7 @@ fn judge(
             let found = contrast(&design, &trained, [ARMS[arm], ARMS[0]], measure, &all, None);
             Found::of_contrast(&found, truth(arm) - truth(0))
         };
-        let alone = of_arm(&design, &trained[ARMS[1]], &all, place(measure));
+        let alone = OfArm::new(&design, &trained[ARMS[1]]).figure(&all, place(measure));
         Outcome {
             alike: against(1),
             beyond: against(2),

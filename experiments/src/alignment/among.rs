@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 
 use super::cost::{ItemMeans, Sampled};
-use crate::statistics::{Undefined, draws};
+use crate::statistics::{Undefined, draws, mean};
 
 /// Most multiplications, about, that an exact majority may take: less than a millisecond's.
 const EXACT: usize = 1 << 20;
@@ -113,12 +113,23 @@ impl ItemMeans {
             return Ok(1.0 - without(self.samples, answered, k));
         }
         let n = self.samples;
+        if k == n {
+            return Ok(winners(&self.votes));
+        }
         if n <= MOST && effort(&self.votes, k) <= EXACT {
             Ok(exact(&self.votes, n, k))
         } else {
             Ok(drawn(&self.votes, n, k))
         }
     }
+}
+
+/// The share of the most frequent answers that is right; the votes are in that order.
+fn winners(votes: &[Votes]) -> f64 {
+    let most = votes.first().map_or(0, |group| group.samples);
+    let tied = votes.iter().take_while(|group| group.samples == most);
+    let shares: Vec<f64> = tied.map(|group| group.share()).collect();
+    mean(&shares).unwrap_or_default()
 }
 
 /// The chance that none of `c` among `n` is among `k` drawn: C(n - c, k) / C(n, k).

@@ -5,6 +5,9 @@
 //! trained from the same seeds differ seed by seed; where the other arm has other trainings (a
 //! teacher), it is the difference of the means, and the other's variance between trainings adds.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use super::design::{Design, Without};
 use super::training::{ALIGNMENT, RELIABILITY, Training, UNLIMITED};
 use crate::comparison::{Measure, Scope, Verdict};
@@ -60,26 +63,42 @@ pub fn defined_tasks(
     }
 }
 
-/// The mean of a figure over trainings and over the tasks on which it exists.
-pub fn of_arm(
-    design: &Design<'_>,
-    trainings: &[Training<'_>],
-    among: &[usize],
-    figure: usize,
-) -> Result<TwoWay, Undefined> {
-    let all: Vec<&Training<'_>> = trainings.iter().collect();
-    let tasks = defined_tasks(design, &all, among, figure)?;
-    let found = design.replicates(
-        trainings.len(),
-        |without| {
-            trainings
-                .iter()
-                .any(|t| t.concerns(design, &tasks, without))
-        },
-        |s, without| trainings[s].over_tasks(design, &tasks, figure, without),
-    );
-    let found = found.ok_or_else(|| Undefined::Because("no record".into()))?;
-    Ok(two_way(&found, None))
+/// The trainings of an arm, whose figures are taken one after another.
+pub struct OfArm<'d, 't, 'm> {
+    design: &'d Design<'d>,
+    trainings: &'t [Training<'m>],
+    /// The clusters that the arm has items of, by the tasks that they are of.
+    concerned: RefCell<HashMap<Vec<usize>, Vec<Vec<Without>>>>,
+}
+
+impl<'d, 't, 'm> OfArm<'d, 't, 'm> {
+    /// An arm before any figure is taken.
+    pub fn new(design: &'d Design<'d>, trainings: &'t [Training<'m>]) -> Self {
+        Self {
+            design,
+            trainings,
+            concerned: RefCell::default(),
+        }
+    }
+
+    /// The mean of a figure over trainings and over the tasks on which it exists.
+    pub fn figure(&self, among: &[usize], figure: usize) -> Result<TwoWay, Undefined> {
+        let (design, trainings) = (self.design, self.trainings);
+        let all: Vec<&Training<'_>> = trainings.iter().collect();
+        let tasks = defined_tasks(design, &all, among, figure)?;
+        let mut known = self.concerned.borrow_mut();
+        let concerned = known.entry(tasks.clone()).or_insert_with(|| {
+            design.concerned(|without| {
+                let mut all = trainings.iter();
+                all.any(|t| t.concerns(design, &tasks, without))
+            })
+        });
+        let found = Design::replicates_without(concerned, trainings.len(), |s, without| {
+            trainings[s].over_tasks(design, &tasks, figure, without)
+        });
+        let found = found.ok_or_else(|| Undefined::Because("no record".into()))?;
+        Ok(two_way(&found, None))
+    }
 }
 
 /// How the trainings of two arms belong together.

@@ -152,22 +152,38 @@ impl<'n> Design<'n> {
         concerned: impl Fn(Without) -> bool,
         figure: impl Fn(usize, Option<Without>) -> Option<f64>,
     ) -> Option<Replicates> {
+        Self::replicates_without(&self.concerned(concerned), trainings, figure)
+    }
+
+    /// The clusters of each stratum that a figure can depend on.
+    pub fn concerned(&self, concerned: impl Fn(Without) -> bool) -> Vec<Vec<Without>> {
+        let of_stratum = |(stratum, of): (usize, &Stratum)| {
+            (0..of.clusters)
+                .map(|cluster| Without { stratum, cluster })
+                .filter(|without| concerned(*without))
+                .collect()
+        };
+        self.strata.iter().enumerate().map(of_stratum).collect()
+    }
+
+    /// [`Self::replicates`] with the clusters concerned found before, for many figures of them.
+    pub fn replicates_without(
+        concerned: &[Vec<Without>],
+        trainings: usize,
+        figure: impl Fn(usize, Option<Without>) -> Option<f64>,
+    ) -> Option<Replicates> {
         let all = |without: Option<Without>| -> Option<Vec<f64>> {
             (0..trainings).map(|s| figure(s, without)).collect()
         };
         let whole = all(None)?;
-        let of_stratum = |(stratum, of): (usize, &Stratum)| -> Option<Vec<Vec<f64>>> {
-            let clusters: Vec<Without> = (0..of.clusters)
-                .map(|cluster| Without { stratum, cluster })
-                .filter(|without| concerned(*without))
-                .collect();
+        let of_stratum = |clusters: &Vec<Without>| -> Option<Vec<Vec<f64>>> {
             match clusters.as_slice() {
                 // Without its only cluster there is no figure, and one deletion is no spread.
                 [_] => Some(vec![whole.clone()]),
                 clusters => clusters.iter().map(|without| all(Some(*without))).collect(),
             }
         };
-        let without = self.strata.iter().enumerate().map(of_stratum).collect();
+        let without = concerned.iter().map(of_stratum).collect();
         Some(Replicates { whole, without })
     }
 }

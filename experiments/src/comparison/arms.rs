@@ -3,7 +3,7 @@
 //! A figure of an arm is the mean over its trainings of the plain mean over tasks, with the
 //! uncertainty of both ([`crate::statistics::two_way`]). All figures carry this one interval.
 
-use crate::alignment::contrast::of_arm;
+use crate::alignment::contrast::OfArm;
 use crate::alignment::design::Design;
 use crate::alignment::training::{
     ACCURACY, ALIGNMENT, BALANCED, CUT_OFF, CUT_OFF_WRONG, ELASTICITY, FIGURES, PARTIAL,
@@ -142,8 +142,9 @@ pub(super) fn figures(
     norms: &Norms,
     runs: &[ArmRun],
 ) -> ArmFigures {
+    let of_arm = OfArm::new(design, trainings);
     let figure = |tasks: &[usize], figure: usize, n: usize| {
-        let found = Estimate::of(of_arm(design, trainings, tasks, figure).as_ref(), n);
+        let found = Estimate::of(of_arm.figure(tasks, figure).as_ref(), n);
         found.within(range(figure))
     };
     // Samples, or items of one training or more, that a figure is over.

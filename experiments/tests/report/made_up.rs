@@ -22,6 +22,8 @@ pub(crate) struct Size {
     /// In each of the four tasks.
     pub(crate) items: usize,
     pub(crate) samples: u32,
+    /// Whether people have times.
+    pub(crate) timed: bool,
     /// Metrics that are logged, and updates of each training.
     pub(crate) metrics: usize,
     pub(crate) updates: u64,
@@ -175,7 +177,7 @@ fn norms(size: Size) -> Norms {
             "false"
         }
         .into(),
-        mean_rt_ms: Some(900.0 + (at * 37 % 101) as f64),
+        mean_rt_ms: size.timed.then_some(900.0 + (at * 37 % 101) as f64),
         cluster: task.starts_with("addition").then(|| format!("sum {at}")),
         covariates: match *task {
             "relations" => BTreeMap::new(),
@@ -219,7 +221,7 @@ fn traces(cards: &[ArmCard], norms: &Norms, size: Size) -> Vec<Trace> {
                         completion_tokens: tokens + 3,
                         correct: Some(right),
                         truncated: below(200) == 0,
-                        answer: None,
+                        answer: Some(right.to_string()),
                         completion: Some(hard.map_or(text, |hard| (*hard).to_owned())),
                     });
                 }

@@ -30,7 +30,7 @@ pub(super) fn answers(comparison: &Comparison) -> Vec<String> {
         let name = contrast.question.as_ref()?;
         (contrast.measure == Measure::Elasticity).then(|| {
             let lead = format!("{}: {}", capitalized(name), verdict_word(contrast));
-            exploratory(lead, contrast) + &unmet(comparison, contrast)
+            exploratory(lead, "", contrast) + &unmet(comparison, contrast)
         })
     });
     let mut named: Vec<String> = named.collect();
@@ -61,8 +61,8 @@ pub fn is_told(comparison: &Comparison, contrast: &Contrast) -> bool {
     comparison.answers.is_empty() && comparison.has_times() && contrast.question.is_some()
 }
 
-/// `Which is more often right, grpo or base: grpo. grpo lies above base in accuracy: +0.27 [0.24,
-/// 0.29], p < 0.001.` Of arms that are not compared, the accuracy of each.
+/// `Which is more often right, grpo or base: grpo. grpo lies above base in accuracy (exploratory):
+/// +0.27 [0.24, 0.29], p < 0.001.` Of arms that are not compared, the accuracy of each.
 fn more_often_right(comparison: &Comparison) -> Vec<String> {
     let is = |measure| measure == Measure::Accuracy;
     if comparison.has_times()
@@ -82,7 +82,7 @@ fn more_often_right(comparison: &Comparison) -> Vec<String> {
                 Verdict::Undefined => format::UNDEFINED,
             };
             let lead = format!("Which is more often right, {arm} or {against}: {word}");
-            exploratory(lead, contrast) + &unmet(comparison, contrast)
+            exploratory(lead, " (exploratory)", contrast) + &unmet(comparison, contrast)
         })
         .collect();
     let all = comparison.contrasts.iter().filter(|c| is(c.measure));
@@ -177,12 +177,12 @@ fn unmet(comparison: &Comparison, contrast: &Contrast) -> String {
 }
 
 /// `Negative transfer: yes. sft lies below base in elasticity: -0.12 [-0.19, -0.05], p = 0.004.`
-fn exploratory(lead: String, contrast: &Contrast) -> String {
+fn exploratory(lead: String, beside: &str, contrast: &Contrast) -> String {
     sentence(&Told {
         lead,
         contrast,
         verdict: contrast.verdict,
-        beside: String::new(),
+        beside: beside.to_owned(),
         p: [contrast.p, contrast.p_equivalence],
         corrected: String::new(),
     })
@@ -490,8 +490,8 @@ mod tests {
         let told = answers(&comparison);
         assert_eq!(
             told[0],
-            "Which is more often right, grpo or base: grpo. grpo lies above base in accuracy: +0.27 [0.24, 0.29], p \
-             < 0.001."
+            "Which is more often right, grpo or base: grpo. grpo lies above base in accuracy (exploratory): +0.27 \
+             [0.24, 0.29], p < 0.001."
         );
         assert!(told[1].starts_with("Which is more often right, grpo or sft: neither."));
         assert!(told[2].starts_with("Functional alignment collapse"));

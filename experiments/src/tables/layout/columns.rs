@@ -120,6 +120,17 @@ mod tests {
     }
 
     #[test]
+    fn any_number_of_samples_can_be_asked_for() {
+        let mut found = document(&fixture::comparison());
+        let names = ["pass-2", "majority-4", "cut-off-as-wrong"];
+        found.keep(&names.map(str::to_owned)).unwrap();
+        let shown: Vec<(&str, bool)> = (found.tables.iter())
+            .map(|table| (table.id, table.aside))
+            .collect();
+        assert_eq!(shown, [("task-answers", false), ("task-among", false)]);
+    }
+
+    #[test]
     fn a_column_that_is_nowhere_is_refused_with_those_there_are() {
         let mut found = document(&fixture::comparison());
         let refused = found.keep(&["acuracy".to_owned()]).unwrap_err();
