@@ -12,8 +12,9 @@ const BEFORE: [&str; 3] = ["option ", "choice ", "answer "];
 const NO_BEGINNING: [&str; 11] = [
     "or", "and", "nor", "but", "not", "is", "isn't", "was", "cannot", "can't", "if",
 ];
-/// What denies an option, or turns to another.
-const DENIALS: [&str; 12] = [
+/// What denies an option, or turns to another, and what may lead to such words: the
+/// end of a sentence or of a clause.
+const DENIALS: [&str; 24] = [
     "wrong",
     "incorrect",
     "not right",
@@ -26,6 +27,18 @@ const DENIALS: [&str; 12] = [
     "eliminated",
     "ruled out",
     "neither",
+    "actually",
+    "unlike",
+    ", no ",
+    ", not ",
+    ". ",
+    "? ",
+    "! ",
+    "; ",
+    " - ",
+    " -- ",
+    " -> ",
+    " / ",
 ];
 /// The last letter that a word of one letter names an option by.
 const LAST: char = 'j';

@@ -79,6 +79,8 @@ impl Parser<'_> {
             return None;
         };
         match (items.len(), open, close) {
+            // Within a list, square brackets make a list of what they enclose.
+            (1, '[', ']') if outside => Some(Value::List(open, close, items)),
             (1, '(', ')') | (1, '[', ']') => items.pop(),
             (1, ..) => None,
             _ => Some(Value::List(open, close, items)),
@@ -95,7 +97,7 @@ impl Parser<'_> {
             return None;
         }
         match items.len() {
-            1 => items.pop(),
+            1 if !outside => items.pop(),
             // Sets of sets would take exponential time to compare.
             _ if items.iter().any(has_set) => None,
             _ => Some(Value::Set(items)),
