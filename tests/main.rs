@@ -10,6 +10,7 @@ mod broken_models;
 mod command_line;
 mod compare;
 mod data_files;
+mod data_sets;
 mod demonstrations;
 mod distributed;
 mod evaluate;

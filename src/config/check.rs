@@ -120,6 +120,10 @@ impl Definition {
                 "tasks.data.{name}: tasks.names has no such task; add it there"
             );
             ensure!(
+                is_a_folder_name(name),
+                "tasks.data.{name:?}: use letters, digits, '-' and '_', it names a task"
+            );
+            ensure!(
                 tasks::by_name(name).is_err(),
                 "tasks.data.{name}: the lab has a task of that name; choose another"
             );

@@ -268,7 +268,14 @@ fn every_definition_that_is_carried_reads() {
         read.push(definition.experiment.name);
     }
     read.sort();
-    let carried = ["aligned", "between", "quickstart", "smollm2", "yardstick"];
+    let carried = [
+        "aligned",
+        "between",
+        "gsm8k-form",
+        "quickstart",
+        "smollm2",
+        "yardstick",
+    ];
     assert_eq!(read, carried);
 }
 
@@ -373,5 +380,66 @@ fn a_sampler_belongs_to_grpo_and_its_mistakes_are_found_before_a_run() {
     ] {
         let error = format!("{:#}", parse(&text).unwrap_err());
         assert!(error.contains(says), "{says}: {error}");
+    }
+}
+
+#[test]
+fn a_data_set_is_a_path_or_a_table_under_a_name_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.jsonl"), "{\"prompt\": \"p\"}\n").unwrap();
+    let parsed = |data: &str| {
+        let text = SMALL.replace(
+            "names = [\"alphabet_arithmetic\"]",
+            &format!("names = [\"alphabet_arithmetic\", \"mine\"]\n{data}"),
+        );
+        let parsed = Definition::parse(&text, &Registry::builtin(), folder.path());
+        parsed.map_err(|error| format!("{error:#}"))
+    };
+    let short = parsed("data.mine = \"a.jsonl\"").unwrap();
+    let long = parsed("data.mine = { path = \"a.jsonl\" }").unwrap();
+    assert_eq!(short, long);
+    let shares = parsed("data.mine = { path = \"a.jsonl\", evaluation = 0.5 }").unwrap();
+    assert_eq!(shares.tasks.data["mine"].evaluation, Some(0.5));
+    let written = toml::to_string(&shares).unwrap();
+    let read = Definition::parse(&written, &Registry::builtin(), folder.path()).unwrap();
+    assert_eq!(read, shares);
+    for (data, told) in [
+        (
+            "data.mine = 3",
+            "the path of a data set, or a table with `path`",
+        ),
+        (
+            "data.mine = { path = \"a.jsonl\", test = 0.1 }",
+            "unknown field `test`",
+        ),
+        ("data.mine = \"b.jsonl\"", "b.jsonl does not exist"),
+        (
+            "data.mine = { path = \"a.jsonl\", evaluation = 2.0 }",
+            "a share lies between 0 and 1",
+        ),
+        ("data.other = \"a.jsonl\"", "there is no task `mine`"),
+        (
+            "data = { mine = \"a.jsonl\", alphabet_arithmetic = \"a.jsonl\" }",
+            "tasks.data.alphabet_arithmetic: the lab has a task of that name",
+        ),
+        (
+            "data.mine = \"a.jsonl\"\nexamples.mine = [{ problem = \"p\", answer = \"\" }]",
+            "tasks.examples.mine: an example has an empty problem or answer",
+        ),
+        (
+            "data.mine = \"a.jsonl\"\nexamples.other = 2",
+            "tasks.examples.other: tasks.names has no such task",
+        ),
+        (
+            "data.mine = \"a.jsonl\"\nexamples.mine = -1",
+            "a number of training problems",
+        ),
+        (
+            "data.mine = \"a.jsonl\"\nchat_template_kwargs.messages = 1",
+            "tasks.chat_template_kwargs.messages",
+        ),
+    ] {
+        let error = parsed(data).unwrap_err();
+        assert!(error.contains(told), "{data}: {error}");
     }
 }

@@ -27,7 +27,7 @@ pub(super) struct Inputs {
 /// Refuses items that a model cannot read.
 pub(crate) fn readable(items: &[Item], text: &Text, context: usize) -> Result<()> {
     for item in items {
-        let place = || format!("tasks.norms: item {} of {}", item.item_id, item.task);
+        let place = || format!("the item {} of {}", item.item_id, item.task);
         let tokens = text.encode_item(item).with_context(place)?.len();
         // A tokenizer without a word for everything may drop what it lacks.
         let all = Message::as_text(&item.before, &item.prompt);
@@ -49,8 +49,7 @@ pub(crate) fn readable(items: &[Item], text: &Text, context: usize) -> Result<()
 
 /// How a base reads and writes, and the tokens that its context holds; `words` are
 /// those that the tasks need in the lab's own vocabulary, `kwargs` what chat templates
-/// are told. What is to be known of
-/// the base joins the notes.
+/// are told. What is to be known of the base joins the notes.
 pub(super) fn reader(
     base: &BaseSettings,
     place: &str,
@@ -97,6 +96,16 @@ pub(super) fn data_notes(
     let mut notes = Vec::new();
     for set in mix.tasks().iter().filter_map(|task| task.data_set()) {
         notes.extend(set.check()?.iter().cloned());
+    }
+    for item in items {
+        let mut shown = mix.wording().examples.get(&item.task).into_iter().flatten();
+        let said = |text: &str| squeeze(text).to_lowercase();
+        ensure!(
+            settings.allow_overlap || shown.all(|one| said(&one.problem) != said(&item.prompt)),
+            "tasks.examples.{}: the evaluated item {} is among the examples; take another, or set tasks.allow_overlap = true",
+            item.task,
+            item.item_id
+        );
     }
     let found = tasks::overlap(mix.tasks(), items)?;
     let and_more = |all: usize, shown: &[String]| {

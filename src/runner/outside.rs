@@ -277,6 +277,8 @@ impl Preflight<'_> {
         let asked = items.into_iter().map(|item| mix.wording().asked(item));
         let items: Vec<Item> = asked.collect();
         let count = items.len();
+        let sets = mix.tasks().iter().filter_map(|task| task.data_set());
+        let sets = sets.map(DataSet::told).collect::<Result<Vec<_>>>()?;
         seen.problems = Some(Inputs {
             mix,
             items,
@@ -284,7 +286,12 @@ impl Preflight<'_> {
             notes,
         });
         let name = &self.definition.tasks.norms;
-        Ok((name != BUILTIN_NORMS).then(|| format!("tasks.norms = {name:?}: {count} items")))
+        let mut found = Vec::new();
+        if name != BUILTIN_NORMS {
+            found.push(format!("tasks.norms = {name:?}: {count} items"));
+        }
+        found.extend(sets);
+        Ok((!found.is_empty()).then(|| found.join("; ")))
     }
 
     fn base(
@@ -303,9 +310,16 @@ impl Preflight<'_> {
         for note in &of_model {
             tracing::warn!("{note}");
         }
-        if let Some(Inputs { items, notes, .. }) = &mut seen.problems {
+        if let Some(Inputs {
+            mix, items, notes, ..
+        }) = &mut seen.problems
+        {
             notes.extend(of_model);
-            let read = readable(items, &text, context);
+            let mut read = readable(items, &text, context);
+            for set in mix.tasks().iter().filter_map(|task| task.data_set()) {
+                let longest = set.longest()?.map(|item| mix.wording().asked(item));
+                read = read.and_then(|()| readable(longest.as_slice(), &text, context));
+            }
             if place == "base" {
                 read?;
             } else {

@@ -78,11 +78,13 @@ pub struct Wording {
 }
 
 impl Wording {
-    /// An item of a task as a model is asked it: examples follow the system prompt,
+    /// An item of a task as a model is asked it: examples, but for itself, follow the system prompt,
     /// where the item has one, and come before what else is said.
     pub fn asked(&self, bare: Item) -> Item {
         let mut before = bare.before;
         let examples = self.examples.get(&bare.task).into_iter().flatten();
+        // A problem does not come after its own answer.
+        let examples = examples.filter(|example| example.problem != bare.prompt);
         let turns = examples.flat_map(|example| {
             let turn = |role: &str, content: String| Message {
                 role: role.to_owned(),
@@ -146,6 +148,12 @@ mod tests {
             turn("user", "Hello"),
         ];
         assert_eq!(asked.before, expected);
+        let itself = Item {
+            prompt: "2 + 2".to_owned(),
+            before: Vec::new(),
+            ..bare.clone()
+        };
+        assert_eq!(wording.asked(itself).before, []);
         let other = Item {
             task: "others".to_owned(),
             ..bare

@@ -426,3 +426,16 @@ fn the_reference_models_render_as_transformers_does() {
         assert_eq!(render(&chat[..1], true), expected["rendered_prompt"]);
     }
 }
+
+#[test]
+fn a_template_is_told_what_it_reads_in_every_rendering() {
+    let source = "{% if enable_thinking is defined and not enable_thinking %}no {% endif %}\
+        {% set own = 1 %}{% for m in messages %}{{ m.content }}{% endfor %}";
+    let plain = ChatTemplate::new(source, special()).unwrap();
+    assert_eq!(plain.unread().unwrap(), Vec::<&str>::new());
+    let told = json!({"enable_thinking": false, "enable_thoughts": true, "own": 2});
+    let told = plain.telling(told.as_object().unwrap().clone());
+    let text = told.render(&[message("user", "2+2?")], true, &Map::new());
+    assert_eq!(text.unwrap(), "no 2+2?");
+    assert_eq!(told.unread().unwrap(), ["enable_thoughts", "own"]);
+}

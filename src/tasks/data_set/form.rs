@@ -71,6 +71,14 @@ pub(super) struct Read {
     pub(super) id: Option<String>,
 }
 
+impl Read {
+    /// Bytes of the problem and what comes before it.
+    pub(super) fn length(&self) -> usize {
+        let before = self.before.iter().map(|message| message.content.len());
+        before.sum::<usize>() + self.prompt.len()
+    }
+}
+
 impl Form {
     /// The form of the first row.
     pub(super) fn of(row: &Row) -> Result<Self> {

@@ -78,6 +78,8 @@ struct Index {
     shards: Vec<Shard>,
     /// Where the rows of each split lie, file after file.
     splits: [Rows; 3],
+    /// The longest problem that is trained on or validated, by its index in its split.
+    longest: Option<(Split, u64)>,
     notes: Vec<String>,
 }
 
@@ -116,6 +118,15 @@ struct Looked<'a> {
     row: Row,
 }
 
+/// What the pass keeps of a row until it has seen all.
+struct Kept {
+    split: Split,
+    place: u64,
+    name: u64,
+    length: usize,
+    no_answer: bool,
+}
+
 impl Looked<'_> {
     /// Stands for its name within its split.
     fn name(&self) -> u64 {
@@ -131,10 +142,7 @@ impl Looked<'_> {
 
     /// What one row can be refused for, beyond what its form refuses.
     fn check(&self, form: Form) -> Result<()> {
-        let names: Vec<&String> = self.row.keys().collect();
-        if let Some(wrong) = text::misnamed(&names, &form.columns()) {
-            bail!(wrong);
-        }
+        misnamed(&self.row, form)?;
         norms::timed(&self.row, NormItem::default()).map_err(anyhow::Error::msg)?;
         Ok(())
     }
@@ -235,28 +243,36 @@ impl DataSet {
             form: form.with_context(|| format!("{} has no files", self.path.display()))?,
             shards,
             splits: Default::default(),
+            longest: None,
             notes: Vec::new(),
         };
         let mut splits: [Rows; 3] = Default::default();
         let mut names = Vec::new();
         let mut unanswered = 0_usize;
+        let (mut longest, mut length) = (None, 0);
         let look = |row: Looked<'_>| {
             row.check(index.form)?;
-            Ok((row.split, row.place, row.name(), row.read.answer.is_empty()))
+            Ok(Kept {
+                split: row.split,
+                place: row.place,
+                name: row.name(),
+                length: row.read.length(),
+                no_answer: row.read.answer.is_empty(),
+            })
         };
         for file in 0..self.files.len() {
             for rows in &mut splits {
                 rows.firsts.push(rows.places.len());
             }
-            self.scan_file(&index, file, &look, &mut |(
-                split,
-                place,
-                name,
-                no_answer,
-            )| {
-                splits[split as usize].places.push(place);
-                names.push(name);
-                unanswered += usize::from(no_answer);
+            self.scan_file(&index, file, &look, &mut |kept: Kept| {
+                let rows = &mut splits[kept.split as usize].places;
+                if kept.split != Split::Evaluation && kept.length > length {
+                    length = kept.length;
+                    longest = Some((kept.split, rows.len() as u64));
+                }
+                rows.push(kept.place);
+                names.push(kept.name);
+                unanswered += usize::from(kept.no_answer);
                 Ok(())
             })?;
         }
@@ -275,7 +291,7 @@ impl DataSet {
             ));
         }
         self.check_splits(&splits)?;
-        (index.splits, index.notes) = (splits, notes);
+        (index.splits, index.longest, index.notes) = (splits, longest, notes);
         Ok(index)
     }
 
@@ -301,7 +317,9 @@ impl DataSet {
         let one = |Placed { place, number, raw }: Placed| {
             let looked = || {
                 let row = raw.row()?;
-                let read = index.form.read(&row)?;
+                // A column whose name is nearly right says more than that one is missing.
+                let read = index.form.read(&row);
+                let read = read.or_else(|error| misnamed(&row, index.form).and(Err(error)))?;
                 let hash = number_of_row(&read);
                 let split = self.split(of, hash);
                 look(Looked {
@@ -437,14 +455,39 @@ impl DataSet {
         self.item(all.form, split, row)
     }
 
-    /// The form of its rows, for people.
-    pub fn form(&self) -> Result<&'static str> {
-        Ok(self.index()?.form.name())
+    /// The longest problem that is trained on or validated; `None` where there is none.
+    pub fn longest(&self) -> Result<Option<Item>> {
+        let longest = self.index()?.longest;
+        longest
+            .map(|(split, index)| self.at(split, index))
+            .transpose()
+    }
+
+    /// What it is, in a line.
+    pub fn told(&self) -> Result<String> {
+        let form = self.index()?.form.name();
+        let count = |split| self.len(split);
+        Ok(format!(
+            "tasks.data.{}: {form}, {} rows to train on, {} to validate, {} to evaluate",
+            self.name,
+            count(Split::Train)?,
+            count(Split::Validation)?,
+            count(Split::Evaluation)?
+        ))
     }
 
     /// The number of its rows in a split.
     pub fn len(&self, split: Split) -> Result<u64> {
         Ok(self.index()?.splits[split as usize].places.len() as u64)
+    }
+}
+
+/// Refuses a column that is called as one of the form's but for its case.
+fn misnamed(row: &Row, form: Form) -> Result<()> {
+    let names: Vec<&String> = row.keys().collect();
+    match text::misnamed(&names, &form.columns()) {
+        Some(wrong) => bail!(wrong),
+        None => Ok(()),
     }
 }
 
