@@ -116,7 +116,7 @@ impl ItemMeans {
         if k == n {
             return Ok(winners(&self.votes));
         }
-        if n <= MOST && effort(&self.votes, k) <= EXACT {
+        if n <= MOST && effort(&self.votes, n, k) <= EXACT {
             Ok(exact(&self.votes, n, k))
         } else {
             Ok(drawn(&self.votes, n, k))
@@ -146,13 +146,31 @@ fn most_tied(votes: &[Votes], k: usize, m: usize) -> usize {
     able.min(k / m)
 }
 
-/// Multiplications of [`exact`], about.
-fn effort(votes: &[Votes], k: usize) -> usize {
-    let most = votes.first().map_or(0, |group| group.samples).min(k);
-    let of = |m: usize| {
-        let lengths = votes.iter().map(|group| m.min(group.samples + 1));
-        lengths.sum::<usize>() * 2 * (k + 1) * (most_tied(votes, k, m) + 1)
+/// The most votes that an answer has which is right, and one which is wrong.
+fn most_votes(votes: &[Votes]) -> [usize; 2] {
+    let most = |of: fn(&Votes) -> usize| {
+        let some = votes.iter().filter(|group| of(group) > 0);
+        some.map(|group| group.samples).max().unwrap_or(0)
     };
+    [
+        most(|group| group.right),
+        most(|group| group.samples - group.right),
+    ]
+}
+
+/// Multiplications of [`exact`], about.
+fn effort(votes: &[Votes], n: usize, k: usize) -> usize {
+    let [right, wrong] = most_votes(votes);
+    let answered: usize = votes.iter().map(|group| group.samples).sum();
+    let of = |m: usize| {
+        let mut reach = (n - answered).min(k);
+        let lengths = votes.iter().rev().map(|group| {
+            reach = (reach + group.samples).min(k);
+            m.min(group.samples + 1) * (reach + 1)
+        });
+        lengths.sum::<usize>() * 2 * (most_tied(votes, k, m) + 1)
+    };
+    let most = right.min(wrong).min(k);
     (1..=most).map(of).fold(0, usize::saturating_add)
 }
 
@@ -166,31 +184,53 @@ fn binomials(n: usize, most: usize) -> Vec<f64> {
     row
 }
 
-/// By counting draws: for each m that the winners may have been drawn, the coefficient of z^k in
-/// the product over answers of (sum over x < m of C(g, x) z^x, plus y C(g, m) z^m), times (1 + z)
-/// for each sample without an answer. The power of y is the number of winners; a second product
-/// carries how many of them are right.
+/// By counting draws. Right winners are counted, or wrong ones, whichever have fewer votes.
 fn exact(votes: &[Votes], n: usize, k: usize) -> f64 {
     let answered: usize = votes.iter().map(|group| group.samples).sum();
-    let silent = binomials(n - answered, k);
-    let ways: Vec<Vec<f64>> = (votes.iter())
-        .map(|group| binomials(group.samples, k))
+    let silent = n - answered;
+    let [right, wrong] = most_votes(votes);
+    if right <= wrong {
+        return won(votes, silent, k, right) / binomials(n, k)[k];
+    }
+    let turned = |group: &Votes| Votes {
+        right: group.samples - group.right,
+        ..*group
+    };
+    let turned: Vec<Votes> = votes.iter().map(turned).collect();
+    let lost = won(&turned, silent, k, wrong) / binomials(n, k)[k];
+    1.0 - without(n, answered, k) - lost
+}
+
+/// Draws of `k` that a right answer wins, those of several winners by its share, where no right
+/// answer has more than `most` votes: for each m that the winners may have been drawn, the
+/// coefficient of z^k in the product over answers of (sum over x < m of C(g, x) z^x, plus y C(g, m)
+/// z^m), times (1 + z) for each silent sample. The power of y is the number of winners; a second
+/// product carries how many of them are right.
+fn won(votes: &[Votes], silent: usize, k: usize, most: usize) -> f64 {
+    let none = binomials(silent, k);
+    let ways = votes.iter().rev();
+    let ways: Vec<(&Votes, Vec<f64>)> = ways
+        .map(|group| (group, binomials(group.samples, k)))
         .collect();
-    let most = votes.first().map_or(0, |group| group.samples).min(k);
-    let mut right = 0.0;
-    for m in 1..=most {
+    let mut draws = 0.0;
+    for m in 1..=most.min(k) {
         let tied = most_tied(votes, k, m);
         // By winners so far and samples drawn: the draws, and the right winners in them.
         let mut all = vec![vec![0.0; k + 1]; tied + 1];
         let mut good = all.clone();
-        all[0][..silent.len()].copy_from_slice(&silent);
-        for (group, ways) in votes.iter().zip(&ways) {
+        all[0][..none.len()].copy_from_slice(&none);
+        // Samples that those so far may have drawn; beyond that all is 0.
+        let mut reach = silent.min(k);
+        for (group, ways) in &ways {
+            let before = reach;
+            reach = (reach + group.samples).min(k);
             let less = &ways[..m.min(ways.len())];
             let wins = ways.get(m).copied();
             for t in (0..=tied).rev() {
-                for z in (0..=k).rev() {
+                for z in (0..=reach).rev() {
                     let (mut sum, mut of_right) = (0.0, 0.0);
-                    for (x, ways) in less.iter().enumerate().take(z + 1) {
+                    let first = z.saturating_sub(before);
+                    for (x, ways) in less.iter().enumerate().take(z + 1).skip(first) {
                         sum += ways * all[t][z - x];
                         of_right += ways * good[t][z - x];
                     }
@@ -205,9 +245,9 @@ fn exact(votes: &[Votes], n: usize, k: usize) -> f64 {
             }
         }
         let of_m = good.iter().enumerate().skip(1);
-        right += of_m.map(|(t, good)| good[k] / t as f64).sum::<f64>();
+        draws += of_m.map(|(t, good)| good[k] / t as f64).sum::<f64>();
     }
-    right / binomials(n, k)[k]
+    draws
 }
 
 /// By draws whose keys are the counts themselves, so that like counts give like figures.

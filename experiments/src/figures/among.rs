@@ -21,8 +21,11 @@ const DEFINITION: &str = "Of k samples of an item, drawn from those there are: p
      majority@k, dashed, the chance that their most frequent answer is. Means over tasks, with 95 % intervals over trainings \
      and items, k on a logarithmic axis. Where the lines part, an arm knows more than it says most often.";
 
-/// The two figures, with how a line of each is drawn.
-const LINES: [(&str, fn(&Among) -> &Estimate, bool); 2] = [
+/// A figure's name, the figure, and whether its line is dashed.
+type Line = (&'static str, fn(&Among) -> &Estimate, bool);
+
+/// The two figures.
+const LINES: [Line; 2] = [
     ("pass@k", |of| &of.pass, false),
     ("majority@k", |of| &of.majority, true),
 ];

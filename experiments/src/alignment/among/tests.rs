@@ -102,7 +102,11 @@ fn sixty_four_samples_are_counted_however_they_fall() {
         },
     ];
     for votes in [singles, pairs, halves] {
-        assert!(sizes(64).into_iter().all(|k| effort(&votes, k) <= EXACT));
+        assert!(
+            sizes(64)
+                .into_iter()
+                .all(|k| effort(&votes, 64, k) <= EXACT)
+        );
     }
 }
 

@@ -53,7 +53,7 @@ fn of_accuracy(comparison: &Comparison) -> impl Iterator<Item = &Contrast> {
     found.take(PAIRS)
 }
 
-/// Whether a sentence of [`answers`] tells a contrast that no question asks of.
+/// Whether a sentence before the tables tells a contrast that no question asks of.
 pub fn is_told(comparison: &Comparison, contrast: &Contrast) -> bool {
     if of_accuracy(comparison).any(|told| told == contrast) {
         return true;
@@ -168,10 +168,9 @@ fn unmet(comparison: &Comparison, contrast: &Contrast) -> String {
     let cut_off = |arm: &&ArmFigures| arm.samples > 0 && arm.truncated == arm.samples;
     let arms = comparison.arms.iter().filter(cut_off);
     for arm in arms.filter(|arm| names.contains(&arm.name.as_str())) {
-        said.push_str(&format!(
-            " The token cap cut off every sample of {}, so its tokens are the cap's.",
-            arm.name
-        ));
+        said += " The token cap cut off every sample of ";
+        said += &arm.name;
+        said += ", so its tokens are the cap's.";
     }
     said
 }
