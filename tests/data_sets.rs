@@ -7,8 +7,9 @@ use crate::support::{Bench, answering, json as read_json, text};
 /// Problems in the words of the lab's vocabulary, each true, with a column of its own.
 fn rows(range: std::ops::Range<u32>) -> String {
     let row = |n: u32| {
-        let question = format!("is {} {} true ?", n / 60, n % 60);
-        json!({"question": question, "answer": "so it is\n#### true", "level": n}).to_string()
+        let problem = format!("is {} {} true ?", n / 60, n % 60);
+        json!({"problem": problem, "answer": "true", "solution": "so it is true", "level": n})
+            .to_string()
             + "\n"
     };
     range.map(row).collect()
@@ -74,7 +75,7 @@ fn bench() -> Bench {
 fn a_data_set_is_imitated_reinforced_and_evaluated() {
     let bench = bench();
     let dry = bench.run("out", &["--dry-run"]).done().stdout;
-    let told = "tasks.data.sums: GSM8K, 40 rows to train on, 8 to validate, 12 to evaluate";
+    let told = "tasks.data.sums: prompt-only, 40 rows to train on, 8 to validate, 12 to evaluate";
     assert!(dry.contains(told), "{dry}");
     bench.run("out", &[]).done();
     let shown = read_json(&bench.path("out/comparison.json"));
@@ -119,22 +120,22 @@ fn a_row_that_cannot_be_used_ends_a_run_before_it_begins() {
     let bench = bench();
     bench.write(
         "sums/dev.jsonl",
-        &(rows(40..48) + "{\"question\": \"is it\", \"answer\": \"####\"}\n"),
+        &(rows(40..48) + "{\"problem\": \"is it\", \"answer\": [1]}\n"),
     );
     let refused = bench.run("out", &[]);
     assert_eq!(refused.code, Some(2));
-    let told = "sums/dev.jsonl, line 9: `answer` has no result after `####`";
+    let told = "sums/dev.jsonl, line 9: `answer` is no text";
     assert!(refused.stderr.contains(told), "{}", refused.stderr);
     assert!(!bench.path("out").exists());
     // A problem that no context holds, or whose words the model does not have.
-    for (question, told) in [
+    for (problem, told) in [
         ("what ".repeat(200), "the model's context holds 160"),
         (
             "what about unheard of words ".repeat(3),
             "a word that the model's vocabulary does not have",
         ),
     ] {
-        let row = json!({"question": question, "answer": "#### true"});
+        let row = json!({"problem": problem, "answer": "true"});
         bench.write("sums/dev.jsonl", &format!("{row}\n"));
         let refused = bench.run("out", &[]);
         assert_eq!(refused.code, Some(2));

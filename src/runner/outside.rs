@@ -121,10 +121,8 @@ pub(super) fn files(
 pub(super) fn data_files(tasks: &TaskSettings, folder: &Path) -> Result<Vec<(String, PathBuf)>> {
     let mut files = Vec::new();
     for (name, settings) in &tasks.data {
-        let at = folder.join(&settings.path);
-        for path in DataSet::open(name, settings, folder)?.files() {
-            let below = path.strip_prefix(&at).unwrap_or(path);
-            files.push((joined(&settings.path, below), path.to_owned()));
+        for (given, path) in DataSet::open(name, settings, folder)?.files() {
+            files.push((given.display().to_string(), path.to_owned()));
         }
     }
     Ok(files)

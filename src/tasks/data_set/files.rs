@@ -123,6 +123,8 @@ pub(super) struct Placed {
 /// One file of a data set.
 pub(super) struct Shard {
     path: PathBuf,
+    /// The path as whoever gave it would have it.
+    given: PathBuf,
     rows: Rows,
 }
 
@@ -138,7 +140,7 @@ enum Rows {
 }
 
 impl Shard {
-    pub(super) fn open(path: &Path) -> Result<Self> {
+    pub(super) fn open(path: &Path, given: PathBuf) -> Result<Self> {
         let reading = || format!("reading {}", path.display());
         let rows = if is_parquet(path) {
             let groups = Groups::open(path)?;
@@ -158,12 +160,9 @@ impl Shard {
         };
         Ok(Self {
             path: path.to_owned(),
+            given,
             rows,
         })
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.path
     }
 
     /// The name of a row, for errors.
@@ -172,7 +171,7 @@ impl Shard {
             Rows::Lines(_) => "line",
             Rows::Groups { .. } => "row",
         };
-        format!("{}, {unit} {number}", self.path.display())
+        format!("{}, {unit} {number}", self.given.display())
     }
 
     /// The first row with its number; `None` where there is none.

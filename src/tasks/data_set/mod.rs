@@ -63,6 +63,8 @@ const SHOWN: usize = 3;
 pub struct DataSet {
     name: String,
     path: PathBuf,
+    /// The path as the settings have it.
+    given: PathBuf,
     files: Vec<(PathBuf, Split)>,
     /// Shares of the training rows that are of these splits.
     evaluation: f64,
@@ -193,6 +195,7 @@ impl DataSet {
                 .map(|(path, split)| (path, split.unwrap_or(Split::Train)))
                 .collect(),
             path,
+            given: settings.path.clone(),
             evaluation,
             validation,
             index: OnceLock::new(),
@@ -200,9 +203,16 @@ impl DataSet {
         })
     }
 
-    /// The files that it is made of.
-    pub fn files(&self) -> impl Iterator<Item = &Path> {
-        self.files.iter().map(|(path, _)| path.as_path())
+    /// The files that it is made of: the paths that the settings give them, and where
+    /// they are.
+    pub fn files(&self) -> impl Iterator<Item = (PathBuf, &Path)> {
+        self.files.iter().map(|(path, _)| {
+            // A file that is given by itself has nothing below it.
+            let below = path.strip_prefix(&self.path).ok();
+            let below = below.filter(|below| !below.as_os_str().is_empty());
+            let given = below.map_or_else(|| self.given.clone(), |below| self.given.join(below));
+            (given, path.as_path())
+        })
     }
 
     /// Looks at every row. The notes, a sentence each without its full stop, say what
@@ -228,13 +238,12 @@ impl DataSet {
     }
 
     fn indexed(&self) -> Result<Index> {
-        let shards = self.files.iter().map(|(path, _)| Shard::open(path));
+        let shards = self.files().map(|(given, path)| Shard::open(path, given));
         let shards: Vec<Shard> = shards.collect::<Result<_>>()?;
         let mut form = None;
-        for shard in &shards {
+        for (shard, (path, _)) in shards.iter().zip(&self.files) {
             let first = shard.first()?;
-            let (number, row) =
-                first.with_context(|| format!("{} has no rows", shard.path().display()))?;
+            let (number, row) = first.with_context(|| format!("{} has no rows", path.display()))?;
             if form.is_none() {
                 form = Some(Form::of(&row).with_context(|| shard.named(number))?);
             }

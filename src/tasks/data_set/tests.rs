@@ -529,6 +529,18 @@ fn a_million_rows_are_read_in_bounded_memory() {
         "100,000 draws of {draws} bytes: {:.1} s",
         started.elapsed().as_secs_f64()
     );
+    let items: Vec<Item> = (0..1000)
+        .map(|index| set.at(Split::Evaluation, index).unwrap())
+        .collect();
+    let tasks: [std::sync::Arc<dyn Task>; 1] = [std::sync::Arc::new(set)];
+    let started = Instant::now();
+    let found = crate::tasks::overlap(&tasks, &items).unwrap();
+    println!(
+        "1,000 evaluated problems held to all: {} exact, {} near, {:.1} s",
+        found.exact,
+        found.near,
+        started.elapsed().as_secs_f64()
+    );
     let grown = memory::peak(Device::Cpu).unwrap() - before;
     println!("peak memory grew by {:.0} MB", grown / 1e6);
     // Offsets, names while they are sorted, and a batch of rows.
