@@ -221,6 +221,8 @@ fn an_answer_is_right_where_the_package_gives_it_1() {
     };
     assert_eq!(judge("<think> 4 + 4 </think> 8"), Some(true));
     assert_eq!(judge("So it is.\n**Answer: 8.**"), Some(true));
+    // What is within brackets is another answer.
+    assert_eq!(judge("Answer: [8]"), Some(false));
     assert_eq!(judge("<think> 8 </think> 9"), Some(false));
     assert_eq!(judge("<think> 8"), Some(false));
     assert_eq!(judge("raise"), Some(false));
@@ -312,6 +314,14 @@ fn the_package_s_own_entries_are_drawn_and_scored() {
             }
             let score = gym::score(&entry.entry, &entry.answer).expect(name);
             assert_eq!(score, Some(1.0), "{name}: {}", entry.question);
+            let columns = Map::from_iter([("entry".to_owned(), entry.entry.clone().into())]);
+            for completion in [
+                format!("<think> hm </think> {}", entry.answer),
+                format!("So it is <answer>\n{}\n</answer>.", entry.answer),
+            ] {
+                let judged = Judge::ReasoningGym.judge(&entry.answer, Some(&columns), &completion);
+                assert_eq!(judged.expect(name), Some(true), "{name}: {completion}");
+            }
         }
     }
     unknown.dedup();

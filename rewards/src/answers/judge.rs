@@ -19,7 +19,7 @@ use crate::{Extraction, RewardError};
 /// | `direction` | a direction, or `same place` | a text that names it and no other, see [`direction`] |
 /// | `choice` | a letter | the letter, bracketed or not, with its option's text or without: `B`, `(b)`, `B) Paris`, `option B` |
 /// | `conclusions` | `Aac Iac Ica`, or `nvc` | exactly these conclusions, by these names or, where the column `terms` has the words for a, b and c, as sentences |
-/// | `reasoning_gym` | the entry's answer, which may be empty | what `score_answer` of the Python package gives 1 for the column `entry` |
+/// | `reasoning_gym` | the entry's answer, which may be empty | what `score_answer` of the Python package gives 1 for the column `entry`, as it is written or without the emphasis, quotes and full stop around it; one of several lines stands in `<answer>` tags, or alone |
 ///
 /// # Example
 ///
@@ -92,10 +92,7 @@ impl Judge {
                 let after = following(completion.after, given.answer);
                 Some(conclusions::are(&wanted, terms.as_ref(), answer, after))
             }
-            Wanted::Entry(entry) => {
-                let score = crate::external::gym::score(entry, answer)?;
-                Some(score.is_some_and(|score| score >= 1.0))
-            }
+            Wanted::Entry(entry) => Some(has_full_score(entry, given.answer)?),
         })
     }
 
@@ -186,6 +183,20 @@ fn text<'a>(given: &Announced<'a>) -> &'a str {
         Some(_) => bare(given.answer),
         None => given.answer,
     }
+}
+
+/// Whether `reasoning_gym` gives 1 to an answer as it is written or, where that makes a
+/// difference, without quotes, emphasis and a full stop around it. Brackets stay: to
+/// the package `[1]` is a list.
+fn has_full_score(entry: &Map<String, Value>, written: &str) -> Result<bool, RewardError> {
+    let is_full = |answer: &str| -> Result<bool, RewardError> {
+        let score = crate::external::gym::score(entry, answer)?;
+        Ok(score.is_some_and(|score| score >= 1.0))
+    };
+    let bare = bare(written);
+    let brackets = |text: &str| text.matches(['(', '[', '{']).count();
+    let differs = bare != written && brackets(bare) == brackets(written);
+    Ok(is_full(written)? || (differs && is_full(bare)?))
 }
 
 /// What follows `part`, a slice of `whole`.

@@ -66,7 +66,7 @@ impl Host {
         {
             return Ok(Arc::clone(host));
         }
-        let host = Arc::new(Self::start(interpreter, &folder)?);
+        let host = Arc::new(Self::start(interpreter, &folder, DEADLINE)?);
         *shared = Some(Arc::clone(&host));
         Ok(host)
     }
@@ -83,7 +83,7 @@ impl Host {
         }
     }
 
-    fn start(interpreter: OsString, folder: &Path) -> Result<Self, Failure> {
+    fn start(interpreter: OsString, folder: &Path, deadline: Duration) -> Result<Self, Failure> {
         let workers = Workers::default();
         let launch = Launch {
             program: interpreter.clone(),
@@ -96,7 +96,7 @@ impl Host {
             memory: workers.memory_mb << 20,
             start: Duration::from_secs_f64(workers.start_seconds),
         };
-        let (pool, _) = Pool::start(&launch, workers.count, DEADLINE, protocol::object)?;
+        let (pool, _) = Pool::start(&launch, workers.count, deadline, protocol::object)?;
         Ok(Self {
             interpreter,
             pool,
@@ -140,4 +140,57 @@ impl Host {
 
 fn unanswered() -> Failure {
     Failure::of("the thread that had it asked ended".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    /// A program that shakes hands and then does as `script` says.
+    fn host(script: &str) -> (tempfile::TempDir, Host) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let program = folder.path().join("python");
+        let script = format!(
+            "#!/bin/sh\necho '{{\"protocol\": 1, \"name\": \"gym\"}}'\nread line\n{script}\n"
+        );
+        std::fs::write(&program, script).expect("written");
+        let mode = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(&program, mode).expect("executable");
+        let deadline = Duration::from_secs(1);
+        let host = Host::start(program.into_os_string(), folder.path(), deadline);
+        (folder, host.expect("it shakes hands"))
+    }
+
+    #[test]
+    fn a_process_that_does_not_come_to_an_end_costs_its_deadline() {
+        let (_folder, host) = host("sleep 100");
+        let failure = host.ask(&serde_json::json!({})).expect_err("it sleeps");
+        assert!(failure.late && !failure.killed, "{failure:?}");
+        assert!(
+            failure.message.contains("no answer within 1 seconds"),
+            "{failure:?}"
+        );
+    }
+
+    #[test]
+    fn a_reply_to_another_request_is_not_believed() {
+        for (reply, says) in [
+            (r#"{"id": 900}"#, "it answered request 900, asked 0"),
+            (r"{}", "it answered request null"),
+            ("hello", "`hello` cannot be read"),
+            (r#"{"id": 0, "error": "too hard"}"#, "too hard"),
+        ] {
+            let (_folder, host) = host(&format!("echo '{reply}'\nread line"));
+            let failure = host.ask(&serde_json::json!({})).expect_err(reply);
+            assert!(
+                !failure.late && failure.message.contains(says),
+                "{failure:?}"
+            );
+        }
+        let (_folder, host) = host(r#"echo '{"id": 0, "score": 1}'; read line"#);
+        let reply = host.ask(&serde_json::json!({})).expect("it replied");
+        assert_eq!(reply.get("score").and_then(Value::as_u64), Some(1));
+    }
 }
