@@ -75,7 +75,11 @@ impl Grades {
         let shares: Vec<f64> = graded
             .map(|&(right, graded)| right as f64 / graded as f64)
             .collect();
-        mean(&shares).ok_or_else(|| Undefined::Because(NO_GRADE.into()))
+        let lacks = match self.graded {
+            0 => NO_GRADE,
+            _ => "the expected answers are not known",
+        };
+        mean(&shares).ok_or_else(|| Undefined::Because(lacks.into()))
     }
 }
 
@@ -129,6 +133,13 @@ mod tests {
         assert_eq!(grades.balanced(), Ok(0.5));
         assert_eq!(grades.cut_off_wrong(), Ok(0.5));
         assert_eq!(grades.cut_off(), Ok(0.25));
+        let mut unknown = Grades::new(2);
+        unknown.add(&item(1, 0), None);
+        let why = unknown
+            .balanced()
+            .expect_err("no expected answer")
+            .to_string();
+        assert_eq!(why, "the expected answers are not known");
         let none = Grades::new(2);
         assert!(none.plain().is_err() && none.balanced().is_err() && none.cut_off_wrong().is_err());
     }

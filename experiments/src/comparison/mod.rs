@@ -435,4 +435,27 @@ impl Comparison {
         let mut tasks = self.arms.iter().flat_map(|arm| &arm.tasks);
         tasks.any(|task| task.timed > 0)
     }
+
+    /// Whether a measure has a place: not where nobody has times, or no expected answer is known,
+    /// that it could be taken of.
+    pub fn shows(&self, measure: Measure) -> bool {
+        let tasks = self.arms.iter().flat_map(|arm| &arm.tasks);
+        shown_of(tasks, measure)
+    }
+
+    /// The same on one task.
+    pub fn shows_on(&self, task: &str, measure: Measure) -> bool {
+        let tasks = self.arms.iter().flat_map(|arm| &arm.tasks);
+        shown_of(tasks.filter(|of| of.task == task), measure)
+    }
+}
+
+fn shown_of<'c>(mut tasks: impl Iterator<Item = &'c TaskFigures>, measure: Measure) -> bool {
+    match measure {
+        Measure::Elasticity | Measure::AlignmentUnlimited | Measure::Alignment => {
+            tasks.any(|task| task.timed > 0)
+        }
+        Measure::BalancedAccuracy => tasks.any(|task| task.balanced_accuracy.value.is_some()),
+        Measure::Accuracy | Measure::Tokens => true,
+    }
 }

@@ -28,7 +28,7 @@ const LINE: i32 = 16;
 /// Dashes and gaps that tell the lines apart, in pixels of the page; the last is as good as whole.
 const DASHES: [canvas::Dash; 3] = [(7, 4), (2, 3), (400, 1)];
 
-/// One figure a measure; none where there are no arms, and none of alignment without people's times.
+/// One figure a measure; none where there are no arms, and none of what has no place.
 pub fn figures(comparison: &Comparison) -> Vec<Figure> {
     if comparison.arms.is_empty() {
         return Vec::new();
@@ -39,10 +39,9 @@ pub fn figures(comparison: &Comparison) -> Vec<Figure> {
         Measure::Accuracy,
         Measure::BalancedAccuracy,
     ];
-    let timed = comparison.has_times();
     let shown = measures
         .into_iter()
-        .filter(|measure| timed || !measure.is_alignment());
+        .filter(|measure| comparison.shows(*measure));
     shown.map(|measure| figure(comparison, measure)).collect()
 }
 

@@ -35,11 +35,10 @@ struct Shown<'c> {
     said: String,
 }
 
-/// One figure a measure, elasticity first; none of alignment without people's times.
+/// One figure a measure, elasticity first; none of what has no place.
 pub fn figures(comparison: &Comparison) -> Vec<Figure> {
-    let timed = comparison.has_times();
     let of = |measure: Measure| {
-        if measure.is_alignment() && !timed {
+        if !comparison.shows(measure) {
             return None;
         }
         let rows = rows(comparison, measure);

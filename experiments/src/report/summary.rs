@@ -43,7 +43,7 @@ fn adds(comparison: &Comparison, of_pair: &[&Contrast], contrast: &Contrast) -> 
         let of = of_pair.iter().find(|c| c.measure == measure);
         of.map(|c| c.verdict)
     };
-    if contrast.measure.is_alignment() && !comparison.has_times() {
+    if !comparison.shows(contrast.measure) {
         return false;
     }
     let answered = layout::is_told(comparison, contrast)

@@ -1,6 +1,6 @@
 //! Tables with one row an arm: what it scored, and what it spent.
 
-use crate::comparison::{ArmFigures, Comparison};
+use crate::comparison::{ArmFigures, Comparison, Measure};
 
 use super::{ARM, Column, Footnotes, Row, Table, detail, format, name_column, number_column};
 use super::{Cell, Quantity, among, fairness, interval_over, role_name, seeds};
@@ -9,6 +9,7 @@ use super::{Cell, Quantity, among, fairness, interval_over, role_name, seeds};
 pub(super) fn measures(comparison: &Comparison) -> Table {
     let mut notes = Footnotes::default();
     let timed = comparison.has_times();
+    let balanced = comparison.shows(Measure::BalancedAccuracy);
     // Beside alignment there is no room for them; the answers by task have them.
     let among = if timed {
         Vec::new()
@@ -35,8 +36,10 @@ pub(super) fn measures(comparison: &Comparison) -> Table {
         }
         cells.push(notes.estimate(&arm.accuracy, Quantity::Share));
         cells.extend(among.iter().map(|of| of.cell(&arm.among, &mut notes)));
+        if balanced {
+            cells.push(notes.estimate(&arm.balanced_accuracy, Quantity::Share));
+        }
         cells.extend([
-            notes.estimate(&arm.balanced_accuracy, Quantity::Share),
             notes.estimate(&arm.tokens, Quantity::Amount),
             format!(
                 "{} of {}",
@@ -57,7 +60,7 @@ pub(super) fn measures(comparison: &Comparison) -> Table {
             if timed { ALIGNMENT_FIRST } else { "" }
         ),
         grouped_by: None,
-        columns: columns(timed, &among),
+        columns: columns(timed, balanced, &among),
         rows,
         footnotes: notes.0,
         aside: false,
@@ -68,7 +71,7 @@ pub(super) fn measures(comparison: &Comparison) -> Table {
 const ALIGNMENT_FIRST: &str = " Elasticity is the primary outcome, r at unlimited samples the second. The observed r depends \
      on the number of samples: read it with the reliability beside it.";
 
-fn columns(timed: bool, among: &[among::Shown]) -> Vec<Column> {
+fn columns(timed: bool, balanced: bool, among: &[among::Shown]) -> Vec<Column> {
     let mut columns = vec![
         ARM,
         detail(name_column(
@@ -106,17 +109,22 @@ fn columns(timed: bool, among: &[among::Shown]) -> Vec<Column> {
         "Share of right samples among those that came to an end, mean over tasks.",
     ));
     columns.extend(among.iter().map(among::Shown::column));
-    columns.extend([
-        number_column(
+    if balanced {
+        columns.push(number_column(
             "balanced accuracy",
             "Mean over the expected answers of the accuracy on each, mean over tasks. With two possible answers a \
              constant answer scores 0.50.",
-        ),
+        ));
+    }
+    columns.extend([
         number_column(
             "reasoning tokens",
             "Mean over items of the items' mean reasoning tokens, mean over tasks.",
         ),
-        number_column("cut off", "Samples that the token cap cut off, of all samples."),
+        number_column(
+            "cut off",
+            "Samples that the token cap cut off, of all samples.",
+        ),
     ]);
     columns
 }

@@ -39,10 +39,9 @@ fn asked_before(comparison: &Comparison) -> String {
 pub(super) fn contrasts(comparison: &Comparison) -> Table {
     let mut notes = Footnotes::default();
     let contrasts = comparison.contrasts.iter();
-    let timed = comparison.has_times();
     let rows = contrasts
         .filter(|contrast| !is_asked(comparison, contrast))
-        .filter(|contrast| timed || !contrast.measure.is_alignment())
+        .filter(|contrast| comparison.shows(contrast.measure))
         .map(|contrast| Row {
             group: None,
             cells: cells(comparison, contrast, &mut notes),
@@ -53,7 +52,7 @@ pub(super) fn contrasts(comparison: &Comparison) -> Table {
         title: "Contrasts, exploratory",
         caption: format!("{} {RULE}", asked_before(comparison)),
         grouped_by: None,
-        columns: columns(timed),
+        columns: columns(comparison.has_times()),
         rows,
         footnotes: notes.0,
         aside: false,
@@ -65,9 +64,8 @@ pub(super) fn by_task(comparison: &Comparison) -> Table {
     let mut notes = Footnotes::default();
     let of_task = |task: &str| {
         let found = comparison.task_contrasts.iter();
-        let timed = comparison.is_timed(task);
         let found = found.filter(|found| found.task == task);
-        let found = found.filter(|found| timed || !found.contrast.measure.is_alignment());
+        let found = found.filter(|found| comparison.shows_on(task, found.contrast.measure));
         found.map(|found| &found.contrast).collect::<Vec<_>>()
     };
     let mut rows = Vec::new();

@@ -1,6 +1,6 @@
 //! Tables with one row a task and arm, and the constant answers of each task.
 
-use crate::comparison::{ArmFigures, Comparison, Estimate, TaskFigures};
+use crate::comparison::{ArmFigures, Comparison, Estimate, Measure, TaskFigures};
 
 use super::among;
 use super::{ARM, Cell, Column, Footnotes, Row, Table, detail, format, name_column, number_column};
@@ -12,6 +12,7 @@ pub(super) fn answers(comparison: &Comparison) -> Table {
     let indexed = by_task(comparison).any(|(arm, task)| index(comparison, arm, task).is_some());
     let trained = comparison.arms.iter().any(|arm| !arm.trained_on.is_empty());
     let shown = among::shown(comparison);
+    let balanced = comparison.shows(Measure::BalancedAccuracy);
     let rows = by_task(comparison)
         .map(|(arm, task)| {
             let mut cells: Vec<Cell> = vec![arm.name.as_str().into()];
@@ -21,8 +22,10 @@ pub(super) fn answers(comparison: &Comparison) -> Table {
             cells.push(format::count(task.items as u64).into());
             cells.push(notes.estimate(&task.accuracy, Quantity::Share));
             cells.extend(shown.iter().map(|of| of.cell(&task.among, &mut notes)));
+            if balanced {
+                cells.push(notes.estimate(&task.balanced_accuracy, Quantity::Share));
+            }
             cells.extend([
-                notes.estimate(&task.balanced_accuracy, Quantity::Share),
                 notes.estimate(&task.tokens, Quantity::Amount),
                 notes.estimate(&task.cut_off, Quantity::Share),
                 notes.estimate(&task.accuracy_truncated_wrong, Quantity::Share),
@@ -55,6 +58,12 @@ pub(super) fn answers(comparison: &Comparison) -> Table {
         "Share of right samples among those that came to an end.",
     ));
     columns.extend(shown.iter().map(among::Shown::column));
+    if balanced {
+        columns.push(number_column(
+            "balanced accuracy",
+            "Mean over the expected answers of the accuracy on each.",
+        ));
+    }
     columns.extend(answer_columns());
     if indexed {
         columns.push(detail(number_column(
@@ -85,12 +94,8 @@ fn trained_on(arm: &ArmFigures, task: &TaskFigures) -> &'static str {
     }
 }
 
-fn answer_columns() -> [Column; 4] {
+fn answer_columns() -> [Column; 3] {
     [
-        number_column(
-            "balanced accuracy",
-            "Mean over the expected answers of the accuracy on each.",
-        ),
         number_column(
             "reasoning tokens",
             "Mean over items of the items' mean reasoning tokens.",

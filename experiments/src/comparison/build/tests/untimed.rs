@@ -155,6 +155,22 @@ fn a_run_without_times_has_a_whole_report_that_begins_with_accuracy() {
 }
 
 #[test]
+fn without_expected_answers_balanced_accuracy_takes_no_room() {
+    let mut made = without_times(&["a", "b"]);
+    made.norms = Norms::default();
+    let found = compare(input(&made)).unwrap();
+    let why = found.arms[0].balanced_accuracy.why_undefined.as_deref();
+    assert_eq!(why, Some("the expected answers are not known"));
+    let items = item_completions(&made.traces, &made.norms, &made.tasks);
+    assert_eq!(items.len(), 80);
+    let page = report::html(&found, &items);
+    let page = page.split("<script").next().unwrap();
+    for text in [page, &tables::terminal::render(&found, false)] {
+        assert!(!text.contains("alanced") && text.contains("majority@2"));
+    }
+}
+
+#[test]
 fn of_tasks_with_times_and_without_both_have_their_place() {
     let made = without_times(&["b"]);
     let found = compare(input(&made)).unwrap();
