@@ -380,7 +380,7 @@ impl Preflight<'_> {
             && let Some(Inputs { mix, .. }) = &seen.problems
             && let Some((text, _)) = &seen.reader
         {
-            self.probe(&reward, mix, text)
+            self.probe(&reward, &mix.learned_from(self.tasks_of(arm))?, text)
                 .context("it cannot judge the first training problem's worked solution")?;
         }
         let mut kinds = reward.kinds();
@@ -399,10 +399,19 @@ impl Preflight<'_> {
         }))
     }
 
+    /// The tasks that an arm, or the teacher, says it learns from.
+    fn tasks_of(&self, arm: &str) -> Option<&[String]> {
+        let definition = self.definition;
+        let tasks = match definition.arm.get(arm) {
+            Some(arm) => arm.tasks.as_ref(),
+            None => definition.teacher.as_ref()?.tasks.as_ref(),
+        };
+        tasks.map(Vec::as_slice)
+    }
+
     /// Has a reward judge the first training problem, worked out as the task does.
     fn probe(&self, reward: &WeightedRewards, mix: &Mix, text: &Text) -> Result<()> {
         let seed = self.definition.experiment.seeds.first().copied();
-        let mix = mix.learned_from(None)?;
         let (item, solution) = mix.solved(seed.unwrap_or_default(), Split::Train, 0)?;
         // Where nobody has written how it is worked, its answer stands for that.
         let completion = solution.unwrap_or_else(|| item.answer.clone());
