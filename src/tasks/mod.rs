@@ -14,8 +14,20 @@
 //! | `alphabet_arithmetic` | `A+3=D`: `true` | `A+3= what`: `D` |
 //! | `addition_digit` | `4 + 9 = 13`: `true` | `4 + 9 = what`: `13` |
 //! | `addition_word` | `four + nine = thirteen`: `true` | `four + nine = what`: `thirteen` |
+//!
+//! The others:
+//!
+//! | task | problem | answer |
+//! |---|---|---|
+//! | `countdown` | `countdown 3 5 7 make 22` | `3 * 5 + 7` |
+//! | `game24` | `1 1 4 6` | `1 * 1 * 4 * 6` |
+//! | `sternberg` | `The list 3 7 1 contains 7.` | `true` |
+//! | `syllogisms` | two premises and a conclusion | `true` |
+//! | `syllogism_forms` | two premises | `Aac Iac Ica` |
+//! | `spatial_relations` | two premises with directions | `south-west` |
 
 pub mod corpus;
+mod countdown;
 pub mod counting;
 pub mod data_set;
 mod game24;
@@ -30,6 +42,8 @@ mod spatial_relations;
 mod sternberg;
 mod syllogisms;
 mod task;
+#[cfg(test)]
+mod tests;
 mod wording;
 
 pub use counting::{LARGEST_NUMBER, number_word};

@@ -7,19 +7,21 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 
+use super::countdown::{self, Countdown};
 use super::counting::{addition_digit, addition_word, alphabet_arithmetic};
 use super::game24::{self, Game24};
 use super::reasoning_gym::{self, ReasoningGym};
 use super::spatial_relations::{self, SpatialRelations};
 use super::sternberg::{self, Sternberg};
-use super::syllogisms::{self, Syllogisms};
+use super::syllogisms::forms::{self, SyllogismForms};
+use super::syllogisms::single::{self, Syllogisms};
 use super::{Task, TaskError};
 
 /// Makes a task of the lab by what a definition says of it under `tasks.settings`.
 type Make = fn(&toml::Table) -> Result<Arc<dyn Task>>;
 
 /// The tasks of the lab.
-const BUILT_IN: [(&str, Make); 7] = [
+const BUILT_IN: &[(&str, Make)] = &[
     (alphabet_arithmetic::NAME, |settings| {
         plain(settings, alphabet_arithmetic::task)
     }),
@@ -32,17 +34,29 @@ const BUILT_IN: [(&str, Make); 7] = [
     (spatial_relations::NAME, |settings| {
         plain(settings, || SpatialRelations)
     }),
-    (game24::NAME, |settings| plain(settings, || Game24)),
-    (sternberg::NAME, |settings| plain(settings, || Sternberg)),
-    (syllogisms::NAME, |settings| plain(settings, || Syllogisms)),
+    (countdown::NAME, |settings| {
+        Ok(Arc::new(Countdown::open(settings)?))
+    }),
+    (game24::NAME, |settings| {
+        nothing_set(settings)?;
+        Ok(Arc::new(Game24::new()?))
+    }),
+    (sternberg::NAME, |settings| plain(settings, Sternberg::new)),
+    (single::NAME, |settings| plain(settings, Syllogisms::new)),
+    (forms::NAME, |settings| plain(settings, || SyllogismForms)),
 ];
 
 /// A task that has nothing to set.
 fn plain<T: Task + 'static>(settings: &toml::Table, make: fn() -> T) -> Result<Arc<dyn Task>> {
+    nothing_set(settings)?;
+    Ok(Arc::new(make()))
+}
+
+fn nothing_set(settings: &toml::Table) -> Result<()> {
     if let Some(key) = settings.keys().next() {
         bail!("`{key}`: the task has nothing to set; remove its table");
     }
-    Ok(Arc::new(make()))
+    Ok(())
 }
 
 /// The tasks of the paper's experiment here, of which people's times are known by
