@@ -8,13 +8,14 @@
 //! at one bad row, and nothing is dropped in silence.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::num::NonZeroU64;
 use std::path::Path;
 
 mod peculiar;
+mod row;
 mod samples;
 
 pub use peculiar::peculiarities;
+use row::Row;
 pub use samples::Sample;
 
 use super::{RecordError, Trace, each, other_teacher, unit};
@@ -25,58 +26,6 @@ const SHOWN_BYTES: usize = 128 << 20;
 
 /// Examples named of what is wrong with a file.
 const EXAMPLES: usize = 3;
-
-/// Bits of a row's place that hold its cell; the others hold its grade.
-const CELL_BITS: u32 = 29;
-const TRUNCATED: u32 = 1 << 29;
-const GRADED: u32 = 1 << 30;
-const RIGHT: u32 = 1 << 31;
-
-/// One record without its names: 24 bytes.
-#[derive(Debug, Clone, Copy)]
-struct Row {
-    /// Number of its cell, and its grade.
-    place: u32,
-    sample: u32,
-    prompt: u32,
-    reasoning: u32,
-    /// What tells its answer from others ([`cost::answer_key`]).
-    answer: Option<NonZeroU64>,
-}
-
-impl Row {
-    fn cell(self) -> u32 {
-        self.place & ((1 << CELL_BITS) - 1)
-    }
-
-    /// The record again, without its names.
-    fn sampled(self) -> Sampled {
-        Sampled {
-            sample: self.sample,
-            prompt_tokens: self.prompt,
-            reasoning_tokens: self.reasoning,
-            correct: (self.place & GRADED != 0).then_some(self.place & RIGHT != 0),
-            truncated: self.place & TRUNCATED != 0,
-            answer: self.answer,
-        }
-    }
-}
-
-impl From<Sampled> for Row {
-    /// Of no cell yet.
-    fn from(sample: Sampled) -> Self {
-        let flag = |set: bool, flag: u32| if set { flag } else { 0 };
-        Self {
-            place: flag(sample.truncated, TRUNCATED)
-                | flag(sample.correct.is_some(), GRADED)
-                | flag(sample.correct == Some(true), RIGHT),
-            sample: sample.sample,
-            prompt: sample.prompt_tokens,
-            reasoning: sample.reasoning_tokens,
-            answer: sample.answer,
-        }
-    }
-}
 
 /// One model of one seed on one item, by the numbers of their names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -271,11 +220,7 @@ impl Recording {
             path: path.into(),
             detail: "it has more items than a comparison holds".into(),
         })?;
-        let flags = row.place & !((1 << CELL_BITS) - 1);
-        self.rows.push(Row {
-            place: number | flags,
-            ..row
-        });
+        self.rows.push(row.of_cell(number));
         Ok(())
     }
 
@@ -285,7 +230,7 @@ impl Recording {
             return Some(number);
         }
         let number = u32::try_from(self.cells.len()).ok()?;
-        if number >> CELL_BITS != 0 {
+        if number > row::MOST_CELLS {
             return None;
         }
         self.cells.push(cell);

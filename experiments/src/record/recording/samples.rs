@@ -1,6 +1,6 @@
 //! Every record that a recording kept, one after another, with its names.
 
-use super::{GRADED, RIGHT, Recording, TRUNCATED};
+use super::Recording;
 
 /// One sampled answer as a recording keeps it: without its text.
 ///
@@ -37,17 +37,18 @@ impl Recording {
     pub fn each_sample(&self) -> impl Iterator<Item = Sample<'_>> {
         self.rows.iter().filter_map(|row| {
             let cell = self.cells.get(row.cell() as usize)?;
+            let sampled = row.sampled();
             Some(Sample {
                 model: self.models.of(cell.model),
                 seed: cell.seed,
                 teacher: self.teacher(cell.model, cell.seed),
                 task: self.tasks.of(cell.task),
                 item_id: self.item_ids.of(cell.item),
-                sample: row.sample,
-                prompt_tokens: row.prompt,
-                reasoning_tokens: row.reasoning,
-                correct: (row.place & GRADED != 0).then_some(row.place & RIGHT != 0),
-                truncated: row.place & TRUNCATED != 0,
+                sample: sampled.sample,
+                prompt_tokens: sampled.prompt_tokens,
+                reasoning_tokens: sampled.reasoning_tokens,
+                correct: sampled.correct,
+                truncated: sampled.truncated,
             })
         })
     }

@@ -5,16 +5,23 @@ use crate::comparison::question::Expected;
 use crate::comparison::{Answer, ArmFigures, Comparison, Contrast, Estimate, Measure, Verdict};
 
 use super::{Cell, Column, Footnotes, Quantity, Row, Table, capitalized, detail, fairness, format};
-use super::{measure_name, name_column, number_column, scope, task_names, verdict_word};
+use super::{measure_name, name_column, number_column, scope, verdict_word};
 
-/// Differences in accuracy that are told before the tables.
-const PAIRS: usize = 6;
+mod right;
+
+/// Whether a sentence before the tables tells a contrast that no question asks of.
+pub fn is_told(comparison: &Comparison, contrast: &Contrast) -> bool {
+    if right::of_accuracy(comparison).any(|told| told == contrast) {
+        return true;
+    }
+    comparison.answers.is_empty() && comparison.has_times() && contrast.question.is_some()
+}
 
 /// One sentence a question. Where none was asked, the contrasts that have a name of their own
 /// are told in the primary outcome, as what they are: exploratory. Without people's times the
 /// primary outcome is accuracy, and the first sentence says which arm is more often right.
 pub(super) fn answers(comparison: &Comparison) -> Vec<String> {
-    let mut told = more_often_right(comparison);
+    let mut told = right::more_often_right(comparison);
     let asked = in_order(comparison);
     if !asked.is_empty() {
         told.extend(asked.into_iter().map(|asked| answer(comparison, asked)));
@@ -41,69 +48,6 @@ pub(super) fn answers(comparison: &Comparison) -> Vec<String> {
         );
     }
     named
-}
-
-/// The differences in accuracy that are told first: where people have no times, and no question
-/// asks of one.
-fn of_accuracy(comparison: &Comparison) -> impl Iterator<Item = &Contrast> {
-    let is = |contrast: &Contrast| contrast.measure == Measure::Accuracy;
-    let asked = (comparison.answers.iter()).any(|answer| is(&answer.contrast));
-    let wanted = !asked && !comparison.has_times();
-    let found = comparison.contrasts.iter().filter(move |c| is(c) && wanted);
-    found.take(PAIRS)
-}
-
-/// Whether a sentence before the tables tells a contrast that no question asks of.
-pub fn is_told(comparison: &Comparison, contrast: &Contrast) -> bool {
-    if of_accuracy(comparison).any(|told| told == contrast) {
-        return true;
-    }
-    comparison.answers.is_empty() && comparison.has_times() && contrast.question.is_some()
-}
-
-/// `Which is more often right, grpo or base: grpo. grpo lies above base in accuracy (exploratory):
-/// +0.27 [0.24, 0.29], p < 0.001.` Of arms that are not compared, the accuracy of each.
-fn more_often_right(comparison: &Comparison) -> Vec<String> {
-    let is = |measure| measure == Measure::Accuracy;
-    if comparison.has_times()
-        || task_names(comparison).is_empty()
-        || comparison.answers.iter().any(|a| is(a.contrast.measure))
-    {
-        return Vec::new();
-    }
-    let mut told: Vec<String> = of_accuracy(comparison)
-        .map(|contrast| {
-            let (arm, against) = (&contrast.arm, &contrast.against);
-            let word = match contrast.verdict {
-                Verdict::Above => arm,
-                Verdict::Below => against,
-                Verdict::Equivalent => "neither",
-                Verdict::Unresolved => "unresolved",
-                Verdict::Undefined => format::UNDEFINED,
-            };
-            let lead = format!("Which is more often right, {arm} or {against}: {word}");
-            exploratory(lead, " (exploratory)", contrast) + &unmet(comparison, contrast)
-        })
-        .collect();
-    let all = comparison.contrasts.iter().filter(|c| is(c.measure));
-    let more = all.count().saturating_sub(told.len());
-    if more > 0 {
-        told.push(format!(
-            "{more} more differences in accuracy stand among the contrasts."
-        ));
-    }
-    if told.is_empty() {
-        let of_arm = |arm: &ArmFigures| {
-            let shown = format::estimate(&arm.accuracy, Quantity::Share);
-            format!("{} {shown}", arm.name)
-        };
-        let arms: Vec<String> = comparison.arms.iter().map(of_arm).collect();
-        told.push(format!(
-            "Accuracy, with no two arms to be compared: {}.",
-            arms.join("; ")
-        ));
-    }
-    told
 }
 
 /// The answers, those against the hypothesis first: an outcome that nobody expected must not be
@@ -467,52 +411,6 @@ mod tests {
         assert!(found[1].starts_with("Functional alignment collapse: yes. sft lies below teacher"));
         comparison.contrasts.clear();
         assert!(answers(&comparison).is_empty());
-    }
-
-    fn without_times() -> Comparison {
-        let mut comparison = fixture::comparison();
-        let arms = comparison.arms.iter_mut();
-        for task in arms.flat_map(|arm| &mut arm.tasks) {
-            task.timed = 0;
-        }
-        comparison
-    }
-
-    #[test]
-    fn without_times_the_first_sentence_says_which_arm_is_more_often_right() {
-        let mut comparison = without_times();
-        // A question asks of accuracy: it comes before those that nobody can answer.
-        assert!(answers(&comparison)[0].starts_with("Like accuracy: yes"));
-        comparison
-            .answers
-            .retain(|a| a.contrast.measure != Measure::Accuracy);
-        let told = answers(&comparison);
-        assert_eq!(
-            told[0],
-            "Which is more often right, grpo or base: grpo. grpo lies above base in accuracy (exploratory): +0.27 \
-             [0.24, 0.29], p < 0.001."
-        );
-        assert!(told[1].starts_with("Which is more often right, grpo or sft: neither."));
-        assert!(told[2].starts_with("Functional alignment collapse"));
-        comparison.answers.clear();
-        let told = answers(&comparison);
-        assert!(told.len() == 3 && told[2].contains("exploratory"));
-        comparison.contrasts.clear();
-        let told = answers(&comparison);
-        assert!(told[0].starts_with("Accuracy, with no two arms to be compared: base 0.58"));
-        comparison.arms.clear();
-        assert!(answers(&comparison).is_empty());
-    }
-
-    #[test]
-    fn of_very_many_differences_in_accuracy_the_first_are_told() {
-        let mut comparison = without_times();
-        comparison.answers.clear();
-        let one = comparison.contrasts[0].clone();
-        comparison.contrasts = vec![one; 40];
-        let told = answers(&comparison);
-        assert_eq!(told.len(), PAIRS + 2);
-        assert!(told[PAIRS].starts_with("34 more differences"));
     }
 
     #[test]
