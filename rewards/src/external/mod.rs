@@ -10,6 +10,9 @@
 //! child (`child`) has a deadline and a cap on memory and output, and is started
 //! again after it died or was late (`pool`).
 //!
+//! [`gym`] is no reward: it draws problems from `reasoning_gym` and has answers scored, in
+//! children of the same kind.
+//!
 //! What it deliberately does not do: guard against a program that means harm.
 //! A child may read, write and connect as its user may.
 
