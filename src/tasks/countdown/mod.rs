@@ -224,7 +224,7 @@ impl Task for Countdown {
         let mut strata: BTreeMap<u32, Vec<&Puzzle>> = BTreeMap::new();
         for puzzle in &candidates {
             let met = self.game(puzzle.target).search(&puzzle.numbers);
-            let stratum = met.unwrap_or_default().ilog2();
+            let stratum = met.unwrap_or(1).ilog2();
             strata.entry(stratum).or_default().push(puzzle);
         }
         for stratum in strata.values_mut() {
