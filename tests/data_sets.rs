@@ -85,6 +85,13 @@ fn a_data_set_is_imitated_reinforced_and_evaluated() {
         assert_eq!(arm["samples"], 24, "{arm}");
         assert!(arm["accuracy"]["value"].is_number(), "{arm}");
     }
+    // The column of the rows has reached the reward.
+    let metrics = text(&bench.path("out/arms/grpo/seed-1/metrics.jsonl"));
+    let first: Value = serde_json::from_str(metrics.lines().next().unwrap()).unwrap();
+    assert!(
+        first["rewards/level/mean"].as_f64().unwrap() > 0.0,
+        "{first}"
+    );
     // Nothing is trained again from files that have changed.
     bench.write("sums/train.jsonl", &rows(0..39));
     let refused = bench.run("out", &["--resume"]);

@@ -69,8 +69,8 @@ pub(super) struct Evaluate {
         conflicts_with = "recordings"
     )]
     examples: u32,
-    /// What chat templates read besides the conversation, JSON, such as
-    /// '{"enable_thinking": false}'.
+    /// What chat templates read besides the conversation, a JSON object, such as
+    /// `{"enable_thinking": false}`.
     #[arg(long, value_name = "JSON", value_parser = kwargs, default_value = "{}",
         hide_default_value = true, conflicts_with = "recordings")]
     chat_template_kwargs: Kwargs,

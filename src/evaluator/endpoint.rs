@@ -101,7 +101,7 @@ impl Endpoint {
         })
     }
 
-    /// The same, its chat template told this; as vLLM, SGLang and llama.cpp call it.
+    /// The same, its chat template told this; as vLLM, `SGLang` and llama.cpp call it.
     pub(crate) fn telling(self, kwargs: Map<String, Value>) -> Self {
         Self { kwargs, ..self }
     }

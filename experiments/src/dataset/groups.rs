@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use polars_buffer::Buffer;
+use polars_parquet::read::RowGroupMetadata;
 use serde_json::{Map, Value};
 
 use super::{DatasetError, Footer, Refusal, broken, decoded, rows_of};
@@ -46,7 +47,7 @@ impl Groups {
 
     /// Rows of each group.
     pub fn counts(&self) -> impl ExactSizeIterator<Item = usize> {
-        self.footer.groups.iter().map(|group| group.num_rows())
+        self.footer.groups.iter().map(RowGroupMetadata::num_rows)
     }
 
     /// The rows of the group at `index`, of all columns; a missing value is null.

@@ -1,17 +1,7 @@
 //! What a row of a data set is: its problem, its answer and how that is judged, by
-//! the form of its columns.
-//!
-//! | form | its columns |
-//! |---|---|
-//! | verl | `prompt`, a conversation or a text, and `reward_model` with `ground_truth` |
-//! | multiple choice | `question`, `choices` (a list, or `text` and `label`), and `answer` (a letter, an index from 0, or the option itself) or `answerKey` (a label) |
-//! | GSM8K | `question` and `answer`, which has its result after `####` |
-//! | MATH | `problem` and `solution`, which has its result in the last `\boxed{}` |
-//! | prompt-only | `prompt` (a conversation or a text), `question` or `problem`; and, where there is one, `answer`, `solution`, `ground_truth` or `expected` |
-//!
-//! The first row decides, in the order of the table. In every form an answer whose
-//! first row has `####`, or else a box, has its result there, and what stands before
-//! is its worked solution.
+//! the form of its columns ([`super`] lists them).
+
+use std::fmt::Write;
 
 use anyhow::{Context, Result, bail, ensure};
 use experiments::dataset;
@@ -266,17 +256,15 @@ fn answered(
         Marked::Whole => text.trim(),
         Marked::AfterHashes => {
             let after = text.rsplit_once(HASHES).map(|(_, after)| after.trim());
-            let after = after.filter(|after| !after.is_empty()).with_context(|| {
+            after.filter(|after| !after.is_empty()).with_context(|| {
                 format!("`{name}` has no result after `{HASHES}`, as that of the first row has; write it there, or remove the row")
-            })?;
-            after
+            })?
         }
         Marked::Boxed => {
             let inside = boxed(&text).filter(|inside| !inside.is_empty());
-            let inside = inside.with_context(|| {
+            inside.with_context(|| {
                 format!("`{name}` has no `\\boxed{{...}}` that closes and holds a result; write one around it, or remove the row")
-            })?;
-            inside
+            })?
         }
     };
     let answer = answer.to_owned();
@@ -339,7 +327,8 @@ fn choice(row: &Row, key: &str) -> Result<Read> {
     })?;
     let mut prompt = question;
     for (index, text) in texts.iter().enumerate() {
-        prompt.push_str(&format!("\n{}) {text}", letter(index)));
+        // Writing to a string cannot fail.
+        let _ = write!(prompt, "\n{}) {text}", letter(index));
     }
     Ok(Read {
         before,

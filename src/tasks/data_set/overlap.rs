@@ -16,7 +16,8 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
-use super::{DataSet, Item, Looked, Split, Task, number_of_text};
+use super::index::{Looked, number_of_text};
+use super::{DataSet, Item, Split, Task};
 
 /// Words of a sequence.
 const WORDS: usize = 8;
@@ -168,7 +169,8 @@ pub fn overlap(tasks: &[Arc<dyn Task>], items: &[Item]) -> Result<Overlap> {
             match hit {
                 None => {}
                 Some(Hit::Exact { hash, of, place }) => {
-                    if exact.insert(hash) && found.exact_shown.len() < SHOWN {
+                    let is_new = exact.insert(hash);
+                    if is_new && found.exact_shown.len() < SHOWN {
                         let validation = || "a validation problem".to_owned();
                         let what = of.map_or_else(validation, |item| held_out.named(item));
                         found.exact_shown.push(format!("{place} is {what}"));

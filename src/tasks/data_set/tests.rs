@@ -72,7 +72,7 @@ fn a_folder_has_its_splits_in_files_and_shards_in_the_order_of_their_names() {
     let set = opened(folder.path()).unwrap();
     assert!(set.check().unwrap().is_empty());
     let counts =
-        [Split::Train, Split::Validation, Split::Evaluation].map(|split| set.len(split).unwrap());
+        [Split::Train, Split::Validation, Split::Evaluation].map(|split| set.rows(split).unwrap());
     assert_eq!(counts, [30, 4, 6]);
     assert_eq!(
         set.told().unwrap(),
@@ -119,7 +119,7 @@ fn a_share_is_of_the_same_items_whatever_their_order_and_their_company() {
     let splits = |name: &str| {
         let set = opened(&folder.path().join(name)).unwrap();
         let evaluated = set.evaluation_items().unwrap();
-        let count = set.len(Split::Validation).unwrap();
+        let count = set.rows(Split::Validation).unwrap();
         (
             ids(&evaluated),
             ids(&drawn(&set, Split::Validation, 1, 0..count)),
