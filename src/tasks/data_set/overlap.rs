@@ -3,7 +3,7 @@
 //! A problem stands there exactly where the texts are the same, white space and case
 //! aside, and nearly where half of its sequences of eight words stand in one training
 //! problem. Eight words and one half are those of Tülu 3 (Lambert et al. 2024,
-//! section 3.2; it counts words within such sequences); GPT-3's thirteen words (Brown et
+//! arXiv 2411.15124; it counts words within such sequences); GPT-3's thirteen words (Brown et
 //! al. 2020, appendix C) are more than many short problems have. A problem of fewer
 //! than eight words has no near copies.
 //!
