@@ -9,7 +9,8 @@
 //! of the split that it is for.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use anyhow::{Context, Result, bail, ensure};
 use rand::RngExt;
@@ -39,11 +40,23 @@ const TRIES_AN_ITEM: usize = 20;
 /// and one in ten of the validation, unless the data set repeats itself.
 const TRIES_A_DRAW: u64 = 512;
 
-/// A data set of the package's.
+/// A data set of the package's. No process is started until the first item is asked
+/// for, so that a definition can be read where the package is not.
 #[derive(Debug)]
 pub(super) struct ReasoningGym {
     /// With the prefix.
     name: String,
+    settings: toml::Table,
+    python: String,
+    folder: PathBuf,
+    /// Items of the evaluation.
+    count: usize,
+    opened: OnceLock<Opened>,
+}
+
+/// What is known once the package was asked.
+#[derive(Debug)]
+struct Opened {
     gym: Gym,
     evaluation: Vec<Item>,
     /// The evaluation's questions without white space.
@@ -53,7 +66,7 @@ pub(super) struct ReasoningGym {
 impl ReasoningGym {
     /// The data set called `dataset`. Of the settings, `python` (a relative path starts
     /// at `folder`) and `evaluation_items` are the task's, all others the package's.
-    pub(super) fn open(dataset: &str, settings: &toml::Table, folder: &Path) -> Result<Self> {
+    pub(super) fn new(dataset: &str, settings: &toml::Table, folder: &Path) -> Result<Self> {
         let mut settings = settings.clone();
         let python = match settings.remove("python") {
             None => PYTHON.to_owned(),
@@ -69,38 +82,60 @@ impl ReasoningGym {
                 })?
             }
         };
-        let mut task = Self {
+        Ok(Self {
             name: format!("{PREFIX}{dataset}"),
-            gym: Gym::open(dataset, &settings, &python, folder)?,
-            evaluation: Vec::new(),
-            evaluated: HashSet::new(),
-        };
-        task.list(count)?;
-        Ok(task)
+            settings,
+            python,
+            folder: folder.to_owned(),
+            count,
+            opened: OnceLock::new(),
+        })
+    }
+
+    fn opened(&self) -> Result<&Opened> {
+        if let Some(opened) = self.opened.get() {
+            return Ok(opened);
+        }
+        let dataset = self.name.strip_prefix(PREFIX).unwrap_or(&self.name);
+        let gym = Gym::open(dataset, &self.settings, &self.python, &self.folder);
+        let opened = gym
+            .map_err(anyhow::Error::from)
+            .and_then(|gym| self.list(gym))
+            .with_context(|| {
+                format!(
+                    "tasks.settings.{:?} (python = {:?})",
+                    self.name, self.python
+                )
+            })?;
+        // Whoever was first has listed the same.
+        Ok(self.opened.get_or_init(|| opened))
     }
 
     /// Draws the evaluation.
-    fn list(&mut self, count: usize) -> Result<()> {
+    fn list(&self, gym: Gym) -> Result<Opened> {
         let seed = self.seed_of(Split::Evaluation, 0, 0);
+        let (mut evaluation, mut evaluated) = (Vec::new(), HashSet::new());
         let mut from = 0;
-        while self.evaluation.len() < count {
+        while evaluation.len() < self.count {
             ensure!(
-                from < (count * TRIES_AN_ITEM) as u64,
-                "{}: {from} entries hold only {} different questions, and evaluation_items = {count} are asked for; ask for fewer, or change its settings",
-                self.name,
-                self.evaluation.len()
+                from < (self.count * TRIES_AN_ITEM) as u64,
+                "{from} entries hold only {} different questions, and evaluation_items = {} are asked for; ask for fewer, or change its settings",
+                evaluation.len(),
+                self.count
             );
-            let to = from + count as u64;
-            for entry in self.gym.items(seed, from..to)? {
-                if self.evaluation.len() < count && self.evaluated.insert(squeeze(&entry.question))
-                {
-                    let item = self.item(entry, Split::Evaluation)?;
-                    self.evaluation.push(item);
+            let to = from + self.count as u64;
+            for entry in gym.items(seed, from..to)? {
+                if evaluation.len() < self.count && evaluated.insert(squeeze(&entry.question)) {
+                    evaluation.push(self.item(entry, Split::Evaluation)?);
                 }
             }
             from = to;
         }
-        Ok(())
+        Ok(Opened {
+            gym,
+            evaluation,
+            evaluated,
+        })
     }
 
     /// The package's seed of a split, a training's seed and a try. They are far apart,
@@ -136,11 +171,12 @@ impl Task for ReasoningGym {
 
     fn draw(&self, split: Split, place: Place, _: &mut Stream) -> Result<Item> {
         drawn(split)?;
+        let opened = self.opened()?;
         for attempt in 0..TRIES_A_DRAW {
             let seed = self.seed_of(split, place.seed, attempt);
-            let entry = self.gym.item(seed, place.index)?;
+            let entry = opened.gym.item(seed, place.index)?;
             if split_of(&self.name, &entry.question) == split
-                && !self.evaluated.contains(&squeeze(&entry.question))
+                && !opened.evaluated.contains(&squeeze(&entry.question))
             {
                 return self.item(entry, split);
             }
@@ -152,6 +188,6 @@ impl Task for ReasoningGym {
     }
 
     fn evaluation_items(&self) -> Result<Vec<Item>> {
-        Ok(self.evaluation.clone())
+        Ok(self.opened()?.evaluation.clone())
     }
 }

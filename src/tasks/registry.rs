@@ -87,7 +87,7 @@ pub fn open(name: &str, settings: &toml::Table, folder: &Path) -> Result<Arc<dyn
         }
     };
     if let Some(dataset) = name.strip_prefix(reasoning_gym::PREFIX) {
-        let task = ReasoningGym::open(dataset, settings, folder);
+        let task = ReasoningGym::new(dataset, settings, folder);
         return Ok(Arc::new(task.with_context(place)?));
     }
     let found = BUILT_IN.iter().find(|(known, _)| *known == name);

@@ -20,7 +20,9 @@ fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
 }
 
 fn lines(rows: impl IntoIterator<Item = Value>) -> String {
-    rows.into_iter().map(|row| format!("{row}\n")).collect()
+    rows.into_iter()
+        .flat_map(|row| [row.to_string(), "\n".to_owned()])
+        .collect()
 }
 
 fn sums(range: std::ops::Range<u32>) -> String {
@@ -354,8 +356,8 @@ fn a_split_that_a_file_holds_has_no_share() {
     let folder = folder(&[("train.jsonl", &sums(0..9)), ("test.jsonl", &sums(9..12))]);
     let shares = |evaluation, validation| {
         let settings = DataSettings {
-            evaluation,
             validation,
+            evaluation,
             ..at(folder.path())
         };
         DataSet::open("sums", &settings, Path::new(""))

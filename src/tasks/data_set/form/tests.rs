@@ -19,6 +19,7 @@ fn read(value: &Value) -> (String, Read) {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of rows")]
 fn the_columns_of_the_first_row_say_the_form() {
     let options = json!(["Rome", "Paris"]);
     for (value, form, prompt, answer) in [
@@ -150,6 +151,7 @@ fn work_before_an_answer_is_its_worked_solution() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of rows")]
 fn what_a_row_lacks_is_named_with_the_way_out() {
     let gsm8k = json!({"question": "q", "answer": "#### 4"});
     let math = json!({"problem": "p", "solution": r"\boxed{4}"});
