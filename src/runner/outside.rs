@@ -314,6 +314,10 @@ impl Preflight<'_> {
         {
             notes.extend(of_model);
             let mut read = readable(items, &text, context);
+            let norms = &self.definition.tasks.norms;
+            if norms != BUILTIN_NORMS {
+                read = read.with_context(|| format!("tasks.norms = {norms:?}"));
+            }
             for set in mix.tasks().iter().filter_map(|task| task.data_set()) {
                 let longest = set.longest()?.map(|item| mix.wording().asked(item));
                 read = read.and_then(|()| readable(longest.as_slice(), &text, context));
