@@ -15,6 +15,7 @@ mod demonstrations;
 mod distributed;
 mod evaluate;
 mod formats;
+mod gym;
 mod human;
 mod kept;
 mod live;
