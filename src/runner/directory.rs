@@ -2,6 +2,7 @@
 //! files from outside as they were when the run began.
 
 use std::fs::File;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
@@ -9,6 +10,11 @@ use super::outside::{self, OutsideFile};
 use super::pins::Pins;
 use super::{DEFINITION_FILE, OUTCOME, Request, UserError};
 use crate::files;
+
+/// Another process that begins a run has a file in the directory before the
+/// definition is there: so often, and after so long, it is looked for once more.
+const LOOKS: u32 = 10;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
 impl Request {
     /// Whether an arm, or the teacher, is still to be trained in some seed.
@@ -105,6 +111,15 @@ impl Request {
                 "{} is a file; give a folder with --out",
                 self.out.display()
             )));
+        }
+        let begins = || !files::is_empty(&self.out) && !self.out.join(DEFINITION_FILE).exists();
+        let mut looks = 0;
+        while begins() && looks < LOOKS {
+            std::thread::sleep(BETWEEN_LOOKS);
+            looks += 1;
+        }
+        if self.out.join(DEFINITION_FILE).exists() {
+            return self.check_directory();
         }
         if !files::is_empty(&self.out) {
             bail!(UserError(format!(
