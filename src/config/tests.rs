@@ -271,6 +271,7 @@ fn every_definition_that_is_carried_reads() {
     let carried = [
         "aligned",
         "between",
+        "chain-sum",
         "countdown",
         "gsm8k-form",
         "quickstart",

@@ -118,7 +118,7 @@ impl Request {
             std::thread::sleep(BETWEEN_LOOKS);
             looks += 1;
         }
-        if self.out.join(DEFINITION_FILE).exists() {
+        if looks > 0 && std::fs::read_to_string(self.out.join(DEFINITION_FILE)).is_ok() {
             return self.check_directory();
         }
         if !files::is_empty(&self.out) {
