@@ -74,7 +74,7 @@ fn an_arm_learns_from_its_tasks_and_is_evaluated_on_all() {
     assert_eq!(weights.len(), 4);
     let manifest = json(&run.join("manifest.json"));
     let learned = |arm: &str| {
-        let arms = manifest["arms"].as_array().unwrap();
+        let arms = manifest["arm_runs"].as_array().unwrap();
         let this = arms.iter().find(|run| run["arm"] == arm).unwrap();
         this["trained_on"].as_array().map_or(0, Vec::len)
     };
@@ -82,8 +82,9 @@ fn an_arm_learns_from_its_tasks_and_is_evaluated_on_all() {
         (learned("both"), learned("letters"), learned("digits")),
         (2, 1, 1)
     );
-    let report = text(&run.join("report.md"));
-    assert!(report.contains("alphabet_arithmetic alone"), "{report}");
+    let shown = text(&run.join("comparison.json"));
+    let note = "letters learned from alphabet_arithmetic alone; addition_digit is transfer.";
+    assert!(shown.contains(note), "{shown}");
 }
 
 #[test]
