@@ -24,7 +24,7 @@ use crate::tasks::grading::{END_THINK, THINK};
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Altered {
-    /// Work is done again, none to [`MOST_RECOUNTS`] times.
+    /// Work is done again, none to three times.
     Recounts(Recounts),
     /// Work takes so many times its words: after each of them come words that say
     /// nothing, as many as make up the rest on average.
