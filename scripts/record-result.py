@@ -19,6 +19,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 START, END = "<!-- results -->", "<!-- end of results -->"
 PICTURES = ["bars-elasticity.svg", "r-by-samples.svg"]
+# Those of a run whose tasks nobody was timed on.
+WITHOUT_TIMES = ["bars-accuracy.svg", "among-samples.svg"]
 
 
 def section(markdown: str, title: str) -> str:
@@ -27,6 +29,12 @@ def section(markdown: str, title: str) -> str:
     if len(after) == 1:
         sys.exit(f"error: comparison.md has no section {title!r}")
     return after[1].split("\n## ", 1)[0].strip()
+
+
+def pictures_of(folder: Path) -> list[str]:
+    """The pictures that stand for a result, those of them that there are."""
+    there = {path.name for path in (folder / "figures").glob("*.svg")}
+    return PICTURES if there.issuperset(PICTURES) else [name for name in WITHOUT_TIMES if name in there]
 
 
 def shown(readme: str) -> Path:
@@ -60,7 +68,7 @@ def write_readme(folder: Path | None) -> None:
         "",
         section(markdown, "Questions"),
         "",
-        *(f"![{Path(p).stem}]({place}/figures/{p})" for p in PICTURES),
+        *(f"![{Path(p).stem}]({place}/figures/{p})" for p in pictures_of(folder)),
         "",
         f"All tables, pictures and what they mean: [{place}]({place}/README.md).",
         "",
@@ -110,7 +118,7 @@ def main() -> None:
     if analysis.exists():
         lines += ["", analysis.read_text().strip()]
     lines += ["", "Tables: [comparison.md](comparison.md), [comparison.csv](comparison.csv).", ""]
-    pictures = [*PICTURES, "accuracy-tokens.svg", *(p.name for p in sorted((target / "figures").glob("scatter-*.svg")))]
+    pictures = [*pictures_of(target), "accuracy-tokens.svg", *(p.name for p in sorted((target / "figures").glob("scatter-*.svg")))]
     lines += [f"![{Path(p).stem}](figures/{p})" for p in pictures]
     (target / "README.md").write_text("\n".join(lines) + "\n")
 
