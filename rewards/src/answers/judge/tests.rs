@@ -1,3 +1,5 @@
+//! Right answers, and what a model may write instead of them, by judge.
+
 use super::super::Fraction;
 use super::*;
 
