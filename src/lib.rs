@@ -16,6 +16,7 @@ pub mod conformance;
 pub mod demonstrations;
 pub mod device;
 pub mod distributed;
+pub mod error;
 pub mod evaluator;
 pub mod files;
 pub mod formats;

@@ -14,8 +14,9 @@ use experiments::{report, tables};
 mod long;
 
 use super::color_on;
+use crate::error::{UserError, as_user_error};
 use crate::runner::finish::Loaded;
-use crate::runner::{UserError, together};
+use crate::runner::together;
 
 /// Arguments of `qinglan compare`.
 #[derive(Args)]
@@ -142,15 +143,15 @@ impl Compare {
         // A list is often written with a blank after its commas.
         let columns: Vec<String> = self.columns.iter().map(|c| c.trim().to_owned()).collect();
         let runs = crate::sweep::finished_runs(self.runs)?;
-        let mut loaded = UserError::blame(together::read(&runs))?;
+        let mut loaded = as_user_error(together::read(&runs))?;
         if let Some(choice) = self.cut_off {
             loaded.manifest.cut_off = choice.into();
         }
         if let Some(path) = &self.questions {
-            UserError::blame(loaded.ask(path))?;
+            as_user_error(loaded.ask(path))?;
         }
         let comparison = loaded.compare_with(self.baseline.as_deref());
-        let mut comparison = UserError::blame(comparison)?;
+        let mut comparison = as_user_error(comparison)?;
         if self.strict {
             refuse_unfair(&comparison)?;
         }

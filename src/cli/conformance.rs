@@ -11,7 +11,7 @@ use super::Ending;
 use crate::conformance::lockstep::{self, Held};
 use crate::conformance::logits::{self, Comparison};
 use crate::device::DeviceChoice;
-use crate::runner::UserError;
+use crate::error::{UserError, as_user_error};
 
 /// Arguments of `qinglan conformance`.
 #[derive(Args)]
@@ -104,7 +104,7 @@ impl Conformance {
 
 impl Losses {
     fn execute(self) -> Result<Ending> {
-        let cases = UserError::blame(
+        let cases = as_user_error(
             algorithms::conformance::losses(&self.file).map_err(anyhow::Error::from),
         )?;
         let mut table = blank(&[
@@ -139,8 +139,8 @@ impl Losses {
 
 impl Lockstep {
     fn execute(self) -> Result<Ending> {
-        let cases = UserError::blame(lockstep::cases(&self.folder))?;
-        let model = UserError::blame(lockstep::model(&self.folder, self.models.as_deref()))?;
+        let cases = as_user_error(lockstep::cases(&self.folder))?;
+        let model = as_user_error(lockstep::model(&self.folder, self.models.as_deref()))?;
         let (mut held, mut refused) = (Vec::new(), Vec::new());
         for case in cases {
             match lockstep::hold(&case, &model) {
@@ -211,12 +211,12 @@ impl Alignment {
             )));
         }
         let held = alignment::alignment(&self.folder, &norms);
-        let mut found = UserError::blame(held.map_err(anyhow::Error::from))?;
+        let mut found = as_user_error(held.map_err(anyhow::Error::from))?;
         let points = norms.join("devarda2025_figure").join("points.csv");
         let published = points.is_file();
         if published {
             let held = alignment::published::devarda(&points);
-            found.extend(UserError::blame(held.map_err(anyhow::Error::from))?);
+            found.extend(as_user_error(held.map_err(anyhow::Error::from))?);
         }
         let ending = show_figures(&found);
         if !published {
@@ -229,7 +229,7 @@ impl Alignment {
 impl Statistics {
     fn execute(self) -> Result<Ending> {
         let held = alignment::statistics(&self.folder);
-        let found = UserError::blame(held.map_err(anyhow::Error::from))?;
+        let found = as_user_error(held.map_err(anyhow::Error::from))?;
         Ok(show_figures(&found))
     }
 }
@@ -302,15 +302,15 @@ fn lockstep_table(held: &[(String, Held)]) -> Table {
 
 impl Logits {
     fn execute(self) -> Result<Ending> {
-        let device = UserError::blame(self.device.resolve())?;
-        let models = UserError::blame(self.models())?;
+        let device = as_user_error(self.device.resolve())?;
+        let models = as_user_error(self.models())?;
         let mut hold = true;
         for model in models {
             let expected = match &self.expected {
                 Some(expected) => expected.clone(),
                 None => model.join("expected.json"),
             };
-            let reference = UserError::blame(logits::Reference::open(&model, &expected, device))?;
+            let reference = as_user_error(logits::Reference::open(&model, &expected, device))?;
             let comparisons = reference.compare()?;
             println!("{}", model.display());
             println!("{}", table(&comparisons));

@@ -20,6 +20,7 @@ use super::Ending;
 use super::compare::CutOffChoice;
 use crate::config::{DataSettings, OF_THE_CONVERSATION};
 use crate::device::DeviceChoice;
+use crate::error::as_user_error;
 use crate::evaluator::EvaluationSettings;
 use crate::evaluator::ask::{self, Asking};
 use crate::evaluator::cards::Cards;
@@ -32,7 +33,7 @@ use crate::generation::{Engine, PrecisionChoice};
 use crate::messages::say;
 use crate::model::Stored;
 use crate::runner::inputs::readable;
-use crate::runner::{UserError, models_folder};
+use crate::runner::models_folder;
 use crate::tasks::{self, DataSet, Example, Item, Proportions, Task, Wording};
 
 /// Arguments of `qinglan evaluate`.
@@ -165,11 +166,11 @@ enum Answered {
 
 impl Evaluate {
     pub(super) fn execute(mut self) -> Result<Ending> {
-        let prepared = UserError::blame(self.prepare())?;
-        let choice = UserError::blame(self.settle_format(&prepared))?;
-        let endpoint = UserError::blame(self.server.endpoint(&self.settings().sampling()))?;
+        let prepared = as_user_error(self.prepare())?;
+        let choice = as_user_error(self.settle_format(&prepared))?;
+        let endpoint = as_user_error(self.server.endpoint(&self.settings().sampling()))?;
         let endpoint = endpoint.map(|endpoint| endpoint.telling(self.chat_template_kwargs.clone()));
-        let identity = UserError::blame(self.identity(&prepared, endpoint.as_ref()))?;
+        let identity = as_user_error(self.identity(&prepared, endpoint.as_ref()))?;
         let questions = prepared.cards.question.as_slice();
         let questions = if self.recordings.is_empty() {
             Questions::OfAnswers(questions)
@@ -506,9 +507,9 @@ impl Evaluate {
                 return Ok(Answered::Stopped);
             }
         }
-        for (name, path) in UserError::blame(self.stored())? {
+        for (name, path) in as_user_error(self.stored())? {
             names.push(name.clone());
-            let stored = UserError::blame(Stored::open(&path))?;
+            let stored = as_user_error(Stored::open(&path))?;
             let stored = stored.telling(&self.chat_template_kwargs);
             let of_model = stored.notes().into_iter();
             of_models.extend(of_model.map(|note| format!("{name}: {note}.")));
@@ -516,7 +517,7 @@ impl Evaluate {
                 continue;
             }
             stored.warn();
-            UserError::blame(readable(
+            as_user_error(readable(
                 asking.items,
                 &stored.text,
                 stored.config.context(),

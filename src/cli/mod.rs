@@ -30,8 +30,8 @@ use std::sync::Arc;
 use ::rewards::Registry;
 use clap::{Parser, Subcommand};
 
+use crate::error::{UserError, is_users};
 use crate::messages::{Warnings, say};
-use crate::runner::{UserError, is_users};
 
 /// What imitation and what reinforcement do to the same language model.
 #[derive(Parser)]

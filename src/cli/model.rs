@@ -8,9 +8,10 @@ use clap::{Args, Subcommand, ValueEnum};
 use experiments::tables::plain;
 use serde_json::json;
 
+use crate::error::{UserError, as_user_error};
 use crate::model::tensor_files::NumberFormat;
 use crate::model::{ModelConfig, Stored, folder, weights};
-use crate::runner::{UserError, models_folder};
+use crate::runner::models_folder;
 
 /// Arguments of `qinglan model`.
 #[derive(Args)]
@@ -102,7 +103,7 @@ impl Models {
 /// Opens what the user named.
 fn open(name: &str) -> Result<Stored> {
     let cache = models_folder()?;
-    UserError::blame(Stored::find(name, Path::new(""), &cache).and_then(|path| Stored::open(&path)))
+    as_user_error(Stored::find(name, Path::new(""), &cache).and_then(|path| Stored::open(&path)))
 }
 
 impl Inspect {
@@ -210,7 +211,7 @@ fn shape(config: &ModelConfig) -> String {
 
 impl Import {
     fn execute(self) -> Result<()> {
-        let stored = UserError::blame(Stored::open(&self.model))?;
+        let stored = as_user_error(Stored::open(&self.model))?;
         stored.warn();
         let name = match self.name {
             Some(name) => name,
@@ -246,7 +247,7 @@ impl Export {
         let mut stored = open(&self.model)?;
         stored.warn();
         if let Some(adapter) = &self.adapter {
-            stored = UserError::blame(stored.with_adapter(adapter))?;
+            stored = as_user_error(stored.with_adapter(adapter))?;
         }
         if self.out.exists() {
             bail!(UserError(format!(

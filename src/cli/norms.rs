@@ -11,8 +11,8 @@ use experiments::norms::table::{Imported, Map};
 use experiments::norms::{Norms, conditions};
 use experiments::tables::plain;
 
+use crate::error::{UserError, as_user_error};
 use crate::messages::say;
-use crate::runner::UserError;
 use crate::tasks;
 
 /// Arguments of `qinglan norms`.
@@ -107,7 +107,7 @@ impl List {
             println!("  {name:<20} no times: give norms of it, or see accuracy alone");
         }
         for path in self.norms {
-            let norms = UserError::blame(Norms::read(&path, &[]).map_err(Into::into))?;
+            let norms = as_user_error(Norms::read(&path, &[]).map_err(Into::into))?;
             println!("{}", path.display());
             for task in describe(&norms) {
                 println!(
@@ -128,7 +128,7 @@ impl List {
 
 impl Describe {
     fn execute(self) -> Result<()> {
-        let norms = UserError::blame(Norms::read(&self.norms, &self.tasks).map_err(Into::into))?;
+        let norms = as_user_error(Norms::read(&self.norms, &self.tasks).map_err(Into::into))?;
         let norms = tasks::completed(norms);
         for task in describe(&norms) {
             print!("{}", plain::lines(&task.to_string()));
@@ -140,7 +140,7 @@ impl Describe {
 
 impl Check {
     fn execute(self) -> Result<()> {
-        let findings = UserError::blame(check(&self.norms).map_err(Into::into))?;
+        let findings = as_user_error(check(&self.norms).map_err(Into::into))?;
         for finding in &findings.list {
             println!("{}", plain::lines(&finding.to_string()));
         }
@@ -173,7 +173,7 @@ impl Import {
             norms.write(&self.out)?;
             Ok(norms)
         };
-        let norms = UserError::blame(read())?;
+        let norms = as_user_error(read())?;
         for (count, why) in &norms.notes {
             say!("{count} {why}");
         }

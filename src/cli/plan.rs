@@ -14,8 +14,9 @@ use serde_json::Value;
 
 use super::color_on;
 use crate::config::{Definition, folder_of};
+use crate::error::{UserError, as_user_error};
 use crate::runner::finish::Loaded;
-use crate::runner::{self, UserError};
+use crate::runner::{self};
 
 /// Arguments of `qinglan plan`.
 #[derive(Args)]
@@ -47,14 +48,14 @@ enum Format {
 
 impl Plan {
     pub(super) fn execute(self, registry: &Registry) -> Result<()> {
-        let (definition, _) = UserError::blame(Definition::read(&self.definition, &[], registry))?;
+        let (definition, _) = as_user_error(Definition::read(&self.definition, &[], registry))?;
         if definition.question.is_empty() {
             bail!(UserError(format!(
                 "{} asks no question, so there is nothing to plan for; write one as a [[question]]",
                 self.definition.display()
             )));
         }
-        let loaded = UserError::blame(Loaded::read(&self.pilot))?;
+        let loaded = as_user_error(Loaded::read(&self.pilot))?;
         check(&definition, &loaded.manifest, &self.pilot)?;
         let manifest = &loaded.manifest;
         let arms: Vec<&str> = manifest.arms.iter().map(|arm| arm.name.as_str()).collect();
@@ -73,7 +74,7 @@ impl Plan {
             halves: &halves,
         };
         let folder = folder_of(&self.definition);
-        let (_, asked, _) = UserError::blame(runner::problems(&definition, folder))?;
+        let (_, asked, _) = as_user_error(runner::problems(&definition, folder))?;
         let sizes = self.sizes(asked.len(), &pilot)?;
         let own = definition.roles();
         let counted: Vec<&str> = own.iter().map(|(name, _)| name.as_str()).collect();

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, ensure};
 use clap::Args;
 
-use crate::runner::UserError;
+use crate::error::{UserError, as_user_error};
 use crate::runner::finish::Loaded;
 use crate::sweep;
 
@@ -29,12 +29,12 @@ impl Report {
                 self.run.display()
             ))
         );
-        let mut loaded = UserError::blame(Loaded::read(&self.run))?;
+        let mut loaded = as_user_error(Loaded::read(&self.run))?;
         if let Some(path) = &self.questions {
-            UserError::blame(loaded.ask(path))?;
+            as_user_error(loaded.ask(path))?;
         }
         // What cannot be compared is the run's fault, a full disk is nobody's.
-        let comparison = UserError::blame(loaded.compare())?;
+        let comparison = as_user_error(loaded.compare())?;
         for path in loaded.write(&comparison, &self.run)? {
             println!("{}", path.display());
         }

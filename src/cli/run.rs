@@ -17,9 +17,10 @@ use crate::config::{BaseSettings, Definition, folder_of};
 use crate::device::DeviceChoice;
 use crate::distributed::launch::{self, Place};
 use crate::distributed::{self, Card, Ranks};
+use crate::error::as_user_error;
 use crate::messages::say;
 use crate::model::{vocabulary, weights};
-use crate::runner::{self, Request, RunEnding, UserError};
+use crate::runner::{self, Request, RunEnding};
 
 /// Arguments of `qinglan run`.
 #[derive(Args)]
@@ -74,12 +75,12 @@ impl Run {
 
     pub(super) fn execute(self, registry: Registry) -> Result<Ending> {
         if let Some(count) = self.nproc.filter(|&count| count != 1) {
-            UserError::blame(distributed::check_spawn(count))?;
+            as_user_error(distributed::check_spawn(count))?;
             if !self.dry {
                 return distributed::spawn(count).map(Ending::Told);
             }
         }
-        let place = UserError::blame(launch::place())?;
+        let place = as_user_error(launch::place())?;
         let rank = place.as_ref().map_or(0, |place| place.rank);
         let ended = self.run(registry, place.as_ref());
         match ended {
@@ -114,7 +115,7 @@ impl Run {
             }
         };
         let world = self.nproc.unwrap_or(1).max(ranks.world());
-        UserError::blame(runner::check_ranks(&read.definition, world))?;
+        as_user_error(runner::check_ranks(&read.definition, world))?;
         let Read {
             definition,
             text,
@@ -175,9 +176,9 @@ impl Run {
             overrides.push(format!("experiment.seeds={:?}", self.seeds));
         }
         let (definition, text) =
-            UserError::blame(Definition::read(&self.definition, &overrides, registry))?;
+            as_user_error(Definition::read(&self.definition, &overrides, registry))?;
         let local = place.map_or(0, |place| place.local);
-        let device = UserError::blame(self.device.resolve_for(local))?;
+        let device = as_user_error(self.device.resolve_for(local))?;
         Ok(Read {
             definition,
             text,

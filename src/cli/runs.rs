@@ -8,9 +8,9 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use comfy_table::{CellAlignment, Table, presets};
 
+use crate::error::{UserError, as_user_error};
 use crate::evaluator::survey::Evaluated;
 use crate::messages;
-use crate::runner::UserError;
 use crate::runner::survey::{State, Survey, bytes};
 use crate::sweep;
 
@@ -84,7 +84,7 @@ fn list(folder: &Path) -> Result<()> {
         folder
     };
     let mut rows: Vec<(PathBuf, [String; 5])> = Vec::new();
-    for (place, survey) in UserError::blame(Survey::all(folder))? {
+    for (place, survey) in as_user_error(Survey::all(folder))? {
         let row = match survey {
             Ok(survey) => [
                 survey.state.word().to_owned(),
@@ -103,7 +103,7 @@ fn list(folder: &Path) -> Result<()> {
         };
         rows.push((place, row));
     }
-    for evaluated in UserError::blame(Evaluated::all(folder))? {
+    for evaluated in as_user_error(Evaluated::all(folder))? {
         let row = [
             evaluated.state.word().to_owned(),
             "evaluation".to_owned(),

@@ -9,11 +9,12 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::device::DeviceChoice;
+use crate::error::{UserError, as_user_error};
 use crate::formats;
 use crate::generation::{Engine, Finish, Key, PrecisionChoice, Prompt, Sampling};
 use crate::messages::say;
 use crate::model::Stored;
-use crate::runner::{UserError, models_folder};
+use crate::runner::models_folder;
 use crate::tasks::{self, Item, Mix, Proportions, Split, Wording};
 
 /// Prompts that are sampled together; bounds what is lost when one stops early.
@@ -132,18 +133,18 @@ impl Sample {
         sampling
             .check()
             .map_err(|error| UserError(format!("sampling: {error}")))?;
-        let asked = UserError::blame(self.asked())?;
-        let device = UserError::blame(self.device.resolve())?;
-        let path = UserError::blame(Stored::find(&self.model, Path::new(""), &models_folder()?))?;
-        let mut stored = UserError::blame(Stored::open(&path))?;
+        let asked = as_user_error(self.asked())?;
+        let device = as_user_error(self.device.resolve())?;
+        let path = as_user_error(Stored::find(&self.model, Path::new(""), &models_folder()?))?;
+        let mut stored = as_user_error(Stored::open(&path))?;
         if let Some(adapter) = &self.adapter {
-            stored = UserError::blame(stored.with_adapter(adapter))?;
+            stored = as_user_error(stored.with_adapter(adapter))?;
         }
         if self.raw {
             stored.text.chat = None;
         }
         stored.warn();
-        let prompts = UserError::blame(self.prompts_of(&asked, &stored))?;
+        let prompts = as_user_error(self.prompts_of(&asked, &stored))?;
         let rows = formats::generation_rows(prompts.len() * self.samples as usize);
         let engine = formats::Engine::Generation;
         let dtype = formats::settle(self.dtype, engine, &stored.config, rows, device);
@@ -155,8 +156,8 @@ impl Sample {
         let mut engine = stored.source(|source| {
             Engine::new(&stored.config, &stored.text, source, device, precision)
         })?;
-        UserError::blame(engine.check(&prompts).map_err(anyhow::Error::from))?;
-        let mut out = UserError::blame(self.writer())?;
+        as_user_error(engine.check(&prompts).map_err(anyhow::Error::from))?;
+        let mut out = as_user_error(self.writer())?;
         for (chunk, asked) in prompts
             .chunks(PROMPTS_AT_ONCE)
             .zip(asked.chunks(PROMPTS_AT_ONCE))

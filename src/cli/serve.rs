@@ -29,8 +29,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use clap::Args;
 
+use crate::error::as_user_error;
 use crate::messages::say;
-use crate::runner::UserError;
 use crate::runner::live::Live;
 
 /// Shortest time between two looks at the run, however many ask.
@@ -67,7 +67,7 @@ pub(super) struct Serve {
 impl Serve {
     pub(super) fn execute(self) -> Result<()> {
         if self.run.is_dir() {
-            UserError::blame(empty_or_run(&self.run))?;
+            as_user_error(empty_or_run(&self.run))?;
         }
         let site = Arc::new(Site {
             folder: self.run,
@@ -82,7 +82,7 @@ impl Serve {
             let bound = tokio::net::TcpListener::bind(address).await;
             let bound =
                 bound.with_context(|| format!("listening on {address}; choose another --port"));
-            let listener = UserError::blame(bound)?;
+            let listener = as_user_error(bound)?;
             let address = listener.local_addr().context("asking for the port")?;
             if !address.ip().is_loopback() {
                 say!("whoever reaches {address} can read the run");

@@ -11,8 +11,8 @@ use rewards::Registry;
 
 use super::Ending;
 use crate::device::DeviceChoice;
+use crate::error::as_user_error;
 use crate::messages::say;
-use crate::runner::UserError;
 use crate::sweep::{self, Devices, Local, Plan, Slurm, Wanted};
 
 /// Arguments of `qinglan sweep`.
@@ -79,14 +79,14 @@ enum Place {
 
 impl Sweep {
     pub(super) fn execute(self, registry: &Registry) -> Result<Ending> {
-        let wanted = UserError::blame(Wanted::read(
+        let wanted = as_user_error(Wanted::read(
             &self.definition,
             self.seeds.clone(),
             self.overrides.clone(),
             &self.grid,
         ))?;
-        let plan = UserError::blame(Plan::expand(&wanted, registry))?;
-        let place = UserError::blame(self.place(&plan))?;
+        let plan = as_user_error(Plan::expand(&wanted, registry))?;
+        let place = as_user_error(self.place(&plan))?;
         let named = Path::new("runs").join(format!("{}-sweep", plan.name));
         let out = self.out.unwrap_or(named);
         if self.dry {

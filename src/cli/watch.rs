@@ -22,7 +22,7 @@ use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
 
 use self::view::View;
-use crate::runner::UserError;
+use crate::error::as_user_error;
 use crate::runner::live::Live;
 
 /// Between two looks at the run.
@@ -43,7 +43,7 @@ pub(super) struct Watch {
 
 impl Watch {
     pub(super) fn execute(self) -> Result<()> {
-        let live = UserError::blame(Live::of(&self.run))?;
+        let live = as_user_error(Live::of(&self.run))?;
         let mut view = View::new(live, super::color_on(&std::io::stdout()));
         if self.once || !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
             print!("{}", view.plain());

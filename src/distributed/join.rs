@@ -12,8 +12,8 @@ use torch_ext::distributed::{Backend, Error, Group};
 
 use super::Ranks;
 use super::launch::Place;
+use crate::error::{UserError, as_user_error};
 use crate::files;
-use crate::runner::UserError;
 
 /// What a rank is about to do, as it shows it to the others.
 ///
@@ -93,7 +93,7 @@ impl Ranks {
     pub fn meet(self, own: Result<Card>, place: &Place, timeout: Duration) -> Result<Self> {
         let on_gpu = own.as_ref().is_ok_and(|card| card.gpu.is_some());
         let cards = self.gather(own)?;
-        UserError::blame(check(&cards))?;
+        as_user_error(check(&cards))?;
         let own = cards.get(self.rank);
         let neighbours = cards
             .iter()

@@ -32,7 +32,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use torch_ext::distributed::{Group, Traffic};
 
-use crate::runner::UserError;
+use crate::error::{UserError, is_users};
 
 /// This process's place among the ranks of a run.
 ///
@@ -61,7 +61,7 @@ impl Fault {
     fn of(error: &Error) -> Self {
         Self {
             text: format!("{error:#}"),
-            users: error.chain().any(<dyn std::error::Error>::is::<UserError>),
+            users: is_users(error),
         }
     }
 
@@ -289,6 +289,7 @@ impl Ranks {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::as_user_error;
 
     #[test]
     fn shares_are_neighbours_and_nothing_is_left_over() {
@@ -313,7 +314,7 @@ mod tests {
 
     #[test]
     fn a_fault_keeps_its_reason_and_whose_it_is() {
-        let users = UserError::blame(Err::<Vec<u8>, _>(anyhow!("no such file")));
+        let users = as_user_error(Err::<Vec<u8>, _>(anyhow!("no such file")));
         let heard = part_of(3, message(users.as_deref()).unwrap()).unwrap_err();
         assert_eq!(heard.to_string(), "rank 3 stopped: no such file");
         assert!(heard.is::<UserError>());

@@ -28,11 +28,12 @@ use super::cards::Cards;
 use super::journal::{self, Journal};
 use super::reply::Counted;
 use super::troubles::Troubles;
+use crate::error::{UserError, as_user_error};
 use crate::files;
 use crate::generation::Precision;
 use crate::runner::finish::{MANIFEST, TRACES, finish_evaluation};
 use crate::runner::preregistered::Preregistered;
-use crate::runner::{UserError, provenance};
+use crate::runner::provenance;
 use crate::tasks::grading;
 
 /// What the directory is of.
@@ -219,7 +220,7 @@ impl Directory {
         let mut writer = Writer::new(&self.path.join(TRACES), GROUP)?;
         let mut recording = Recording::default();
         for path in recordings {
-            UserError::blame(
+            as_user_error(
                 recording
                     .read(path, |trace| writer.push(trace))
                     .map_err(anyhow::Error::from),
@@ -342,7 +343,7 @@ fn asked(marker: &Path, questions: &Questions<'_>) -> Result<Vec<Asked>> {
                     marker.display()
                 )
             });
-            UserError::blame(before)?.questions
+            as_user_error(before)?.questions
         }
     };
     Ok(question::asked(&before, now))

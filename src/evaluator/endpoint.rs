@@ -15,12 +15,12 @@ use tokenizers::Tokenizer;
 
 use super::fields::Fields;
 use super::reply::{self, NoAnswer, Reply};
+use crate::error::UserError;
 use crate::http::{
     Asked, Client, NoReply, Patience, Place, Sent, ServerError, Trouble, check_address,
 };
 use crate::model::chat::Message;
 use crate::random::stream;
-use crate::runner::UserError;
 
 /// Which of the two interfaces is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]

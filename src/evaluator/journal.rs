@@ -15,8 +15,8 @@ use experiments::record::Trace;
 use serde::{Deserialize, Serialize};
 
 use super::reply::Counted;
+use crate::error::{UserError, with_room};
 use crate::files;
-use crate::runner::{UserError, with_room};
 
 /// One line: a trace record, and who counted its reasoning.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

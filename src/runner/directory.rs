@@ -8,7 +8,8 @@ use anyhow::{Context, Result, bail};
 
 use super::outside::{self, OutsideFile};
 use super::pins::Pins;
-use super::{DEFINITION_FILE, OUTCOME, Request, UserError};
+use super::{DEFINITION_FILE, OUTCOME, Request};
+use crate::error::{UserError, as_user_error};
 use crate::files;
 
 /// Another process that begins a run has a file in the directory before the
@@ -29,7 +30,7 @@ impl Request {
 
     /// The files from outside that are still needed.
     pub(super) fn files(&self) -> Result<Vec<OutsideFile>> {
-        UserError::blame(outside::files(
+        as_user_error(outside::files(
             &self.definition,
             &self.definition_folder,
             &|arm| self.is_pending(arm),
@@ -74,7 +75,7 @@ impl Request {
         let out = self.out.display();
         // A place that cannot be written was a wrong --out.
         let place = || format!("{out} cannot be a run directory; give another folder with --out");
-        let Some(alone) = UserError::blame(files::lock(&self.out).with_context(place))? else {
+        let Some(alone) = as_user_error(files::lock(&self.out).with_context(place))? else {
             bail!(UserError(format!(
                 "another process is working on the run in {out}; wait for it, or give another folder with --out"
             )));
@@ -83,7 +84,7 @@ impl Request {
         if !self.check_directory()? {
             let stored = self.out.join(DEFINITION_FILE);
             let claimed = files::write_whole(&stored, self.text.as_bytes());
-            UserError::blame(claimed.with_context(place))?;
+            as_user_error(claimed.with_context(place))?;
         }
         Ok(alone)
     }

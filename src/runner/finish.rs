@@ -24,8 +24,9 @@ use serde::{Deserialize, Serialize};
 use super::outcome::{again, folders};
 use super::pins::{PINS, Pins};
 use super::preregistered::{Preregistered, QUESTIONS};
-use super::{Outcome, Run, UserError, learning, partial, provenance};
+use super::{Outcome, Run, learning, partial, provenance};
 use crate::config::Definition;
+use crate::error::UserError;
 use crate::files;
 
 /// Name of the file that makes a run directory whole.

@@ -11,8 +11,9 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use super::{Request, UserError, models_folder};
+use super::{Request, models_folder};
 use crate::config::{AlgorithmSettings, BaseSettings, BaseSource, Definition};
+use crate::error::{UserError, as_user_error};
 use crate::files;
 use crate::formats::{Choice, Engine, generation_rows};
 use crate::generation::PrecisionChoice;
@@ -45,7 +46,7 @@ impl Formats {
             return Ok(Self::default());
         }
         let bytes = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
-        UserError::blame(serde_json::from_slice(&bytes).with_context(|| {
+        as_user_error(serde_json::from_slice(&bytes).with_context(|| {
             format!(
                 "{} is damaged: it holds the number formats that the run began with; put it back as it was",
                 path.display()

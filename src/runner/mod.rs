@@ -43,7 +43,7 @@ use std::sync::{Arc, Once};
 use anyhow::{Result, ensure};
 use experiments::norms::Norms;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use rewards::{Registry, RewardError, WeightedRewards};
+use rewards::{Registry, WeightedRewards};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tch::Device;
@@ -57,6 +57,7 @@ use crate::config::{
     AlgorithmSettings, ArmSettings, Definition, TeacherSettings, build_rewards, reward_files,
 };
 use crate::distributed::Ranks;
+use crate::error::{as_user_error, with_room};
 use crate::files;
 use crate::messages;
 use crate::model::Stored;
@@ -113,38 +114,6 @@ pub(crate) struct Run {
     loss_explained: Once,
 }
 
-/// A problem of the user's making: exit code 2, not 1.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct UserError(pub String);
-
-impl UserError {
-    /// Marks whatever went wrong as the user's to mend, but what is a failure
-    /// wherever it happens: a disk that takes no more, a reward that was killed.
-    pub fn blame<T>(result: Result<T>) -> Result<T> {
-        result.map_err(|error| {
-            if files::no_room(&error).is_some() || is_failure(&error) {
-                return error;
-            }
-            Self(format!("{error:#}")).into()
-        })
-    }
-}
-
-/// Whether an error is the user's to mend.
-pub(crate) fn is_users(error: &anyhow::Error) -> bool {
-    error.chain().any(<dyn std::error::Error>::is::<UserError>)
-}
-
-/// Whether another try of a reward may go well.
-fn is_failure(error: &anyhow::Error) -> bool {
-    let mut causes = error.chain();
-    causes.any(|cause| {
-        let reward = cause.downcast_ref::<RewardError>();
-        reward.is_some_and(RewardError::is_failure)
-    })
-}
-
 /// File that says which experiment a directory belongs to, from the start.
 pub(crate) const DEFINITION_FILE: &str = "definition.toml";
 
@@ -182,7 +151,7 @@ impl Request {
         self.keep_stored_text();
         self.check_stored()?;
         // A server that is away is the user's to start.
-        let (_, lines) = UserError::blame(self.look(Servers::Once, true))?;
+        let (_, lines) = as_user_error(self.look(Servers::Once, true))?;
         Ok(lines)
     }
 
@@ -263,17 +232,6 @@ impl Request {
             }
             _ => (1, threads),
         }
-    }
-}
-
-/// Names the way out where the file system took no more.
-pub(crate) fn with_room(error: anyhow::Error, out: &Path) -> anyhow::Error {
-    match files::no_room(&error) {
-        Some(why) => error.context(format!(
-            "{}: {why}, then go on with the same command and --resume",
-            out.display()
-        )),
-        None => error,
     }
 }
 

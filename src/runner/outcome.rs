@@ -11,9 +11,9 @@ use anyhow::{Context, Result, bail, ensure};
 use experiments::manifest::{ArmRun, Manifest, Role};
 use serde::{Deserialize, Serialize};
 
-use super::UserError;
 use super::finish::{MANIFEST, read_json};
 use crate::config::Definition;
+use crate::error::as_user_error;
 use crate::files::{self, Hashes};
 
 /// Name of the marker.
@@ -65,7 +65,7 @@ impl Outcome {
                 Ok(outcome)
             });
         let damaged = || format!("{} is damaged; {}", path.display(), again(folder));
-        UserError::blame(outcome.with_context(damaged)).map(Some)
+        as_user_error(outcome.with_context(damaged)).map(Some)
     }
 
     /// Writes the marker of a folder in which everything else lies.

@@ -19,12 +19,13 @@ use rewards::external::{command, python};
 use rewards::{Registry, Scored, WeightedRewards};
 
 use super::inputs::{Inputs, data_notes, problems, readable, reader};
-use super::{UserError, is_users, teacher};
+use super::teacher;
 use crate::config::{
     BUILTIN_NORMS, BaseSettings, Definition, TaskSettings, TeacherSettings, build_rewards,
     named_files,
 };
 use crate::demonstrations::{self, Source};
+use crate::error::{UserError, as_user_error, is_users};
 use crate::model::Text;
 use crate::sampler::{Sampler, SamplerSettings};
 use crate::tasks::{DataSet, Item, Mix, Split};
@@ -251,15 +252,15 @@ impl Preflight<'_> {
     /// How a thing was found, in a line; `None` where it is not from outside.
     fn look_at(&self, need: &Need<'_>, seen: &mut Seen) -> Result<Option<String>> {
         match *need {
-            Need::Norms => UserError::blame(self.norms(seen)),
-            Need::Base(place, base) => UserError::blame(self.base(place, base, seen)),
-            Need::Traces(teacher) => UserError::blame(self.traces(teacher, seen)),
+            Need::Norms => as_user_error(self.norms(seen)),
+            Need::Base(place, base) => as_user_error(self.base(place, base, seen)),
+            Need::Traces(teacher) => as_user_error(self.traces(teacher, seen)),
             Need::Reward(arm, name, entry) => {
                 let place = format!("{}.reward.{name}", table_of(arm));
                 let looked = self
                     .reward(arm, name, entry, seen)
                     .with_context(|| place.clone());
-                let how = UserError::blame(looked)?;
+                let how = as_user_error(looked)?;
                 Ok(how.map(|how| format!("{place} {how}")))
             }
             Need::Sampler(arm, settings) => self.server(arm, settings),

@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use super::UserError;
 use super::outside::OutsideFile;
+use crate::error::{UserError, as_user_error};
 use crate::files;
 
 /// The file that a run's pins are in.
@@ -64,7 +64,7 @@ impl Pins {
                 path.display()
             )
         });
-        UserError::blame(pins).map(Some)
+        as_user_error(pins).map(Some)
     }
 
     /// Writes them into a run directory.

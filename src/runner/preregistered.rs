@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use super::finish::{ITEMS, Loaded, MANIFEST, read_json};
 use super::formats::has_arms;
-use super::{DEFINITION_FILE, Request, UserError, provenance};
+use super::{DEFINITION_FILE, Request, provenance};
+use crate::error::{UserError, as_user_error};
 use crate::files;
 
 /// Name of a run's file. A run that began without a question has none.
@@ -64,7 +65,7 @@ impl Preregistered {
                 path.display()
             )
         };
-        UserError::blame(read.with_context(way_out)).map(Some)
+        as_user_error(read.with_context(way_out)).map(Some)
     }
 }
 

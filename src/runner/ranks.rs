@@ -5,8 +5,9 @@
 
 use anyhow::{Context, Result, ensure};
 
-use super::{DEFINITION_FILE, Request, UserError};
+use super::{DEFINITION_FILE, Request};
 use crate::config::{AlgorithmSettings, BaseSettings, Definition};
+use crate::error::UserError;
 use crate::files;
 
 /// File that says how many ranks the run began with, where they were several.

@@ -11,7 +11,8 @@ use experiments::tables::plain;
 
 use super::finish::MANIFEST;
 use super::pins::Pins;
-use super::{DEFINITION_FILE, OUTCOME, UserError};
+use super::{DEFINITION_FILE, OUTCOME};
+use crate::error::UserError;
 use crate::files;
 
 /// A run directory as it stands.

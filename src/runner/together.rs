@@ -13,8 +13,8 @@ use experiments::comparison::{Condition, Flaw, question};
 use experiments::manifest::{ArmRun, Manifest, Role};
 use serde_json::Value;
 
-use super::UserError;
 use super::finish::{Loaded, MANIFEST, unreadable};
+use crate::error::UserError;
 
 /// What two runs' environments must agree in for their arms to differ by
 /// training alone.

@@ -28,10 +28,10 @@ use algorithms::{Correction, Example, Metrics, TokenScores};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
+use crate::error::UserError;
 use crate::generation::{Completion, Ended, Key, Sampling};
 use crate::http::{Asked, Client, Place, Sent, Trouble, beginning};
 use crate::model::Model;
-use crate::runner::UserError;
 
 /// Mean difference of log-probabilities, in nats, beyond which no number format
 /// explains it.

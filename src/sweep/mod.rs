@@ -35,8 +35,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::error::{UserError, as_user_error};
 use crate::files;
-use crate::runner::UserError;
 use crate::runner::finish::MANIFEST;
 use crate::runner::survey::{State, Survey};
 
@@ -66,7 +66,7 @@ impl Sweep {
         resume: bool,
     ) -> Result<Self> {
         check_directory(folder, &plan, resume)?;
-        let Some(alone) = UserError::blame(files::lock(folder))? else {
+        let Some(alone) = as_user_error(files::lock(folder))? else {
             bail!(UserError(format!(
                 "another process is working on the sweep in {}; wait for it, or give another folder with --out",
                 folder.display()
@@ -77,7 +77,7 @@ impl Sweep {
         let path = folder.join(PLAN);
         if !path.exists() {
             let written = files::write_whole(&path, &serde_json::to_vec_pretty(&plan)?);
-            UserError::blame(written)?;
+            as_user_error(written)?;
         }
         files::create_folder(&folder.join("logs"))?;
         Ok(Self {
@@ -191,7 +191,7 @@ fn state(sweep: &Path, job: &Job) -> Option<State> {
 pub(crate) fn check_directory(folder: &Path, plan: &Plan, resume: bool) -> Result<()> {
     let place = folder.display();
     if folder.join(PLAN).exists() {
-        let there = UserError::blame(Plan::read(folder))?;
+        let there = as_user_error(Plan::read(folder))?;
         if let Some(difference) = there.difference(plan) {
             bail!(UserError(format!(
                 "{place} holds another sweep ({difference}); give another folder with --out, or what it was started with"

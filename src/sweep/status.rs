@@ -8,8 +8,8 @@ use anyhow::{Result, bail};
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::{Plan, Sweep, is_sweep, quoted, run_folder, state};
+use crate::error::UserError;
 use crate::files;
-use crate::runner::UserError;
 use crate::runner::survey::State;
 
 /// How the jobs of a sweep ended.

@@ -9,10 +9,10 @@ use clap::Args;
 use serde_json::json;
 
 use super::training::{Shared, check_count};
+use crate::error::{UserError, as_user_error};
 use crate::formats::{self, Engine};
 use crate::generation::{self, Key, PrecisionChoice, Sampling};
 use crate::model::Model;
-use crate::runner::UserError;
 use crate::training::Learner;
 use crate::training::optimizer::State;
 
@@ -119,7 +119,7 @@ impl GrpoBench {
             .check()
             .map_err(|error| UserError(error.replace("num_generations =", "--generations")))?;
         let bench = self.shared.begin(1e-6)?;
-        let longest = UserError::blame(
+        let longest = as_user_error(
             (bench.model.text.encode_prompt(&question(1 << 20))).context(
                 "the bench asks in English and wants a model that reads text, such as SmolLM2",
             ),
@@ -131,7 +131,7 @@ impl GrpoBench {
             .config()
             .context()
             .saturating_sub(longest);
-        UserError::blame((|| {
+        as_user_error((|| {
             ensure!(
                 self.new_tokens <= room,
                 "--new-tokens {}: the model's context has room for {room} beside the prompt",

@@ -14,12 +14,13 @@ use rand::RngExt;
 use serde_json::json;
 
 use crate::device::DeviceChoice;
+use crate::error::{UserError, as_user_error};
 use crate::formats;
 use crate::generation::network::Switches;
 use crate::generation::{Engine, Key, PrecisionChoice, Prompt, Sampling};
 use crate::model::Stored;
 use crate::random::stream;
-use crate::runner::{UserError, models_folder};
+use crate::runner::models_folder;
 use crate::{device, memory};
 
 /// What the model is asked: a chat turn of about 30 tokens.
@@ -103,9 +104,9 @@ impl Rollout {
     }
 
     pub(super) fn execute(self) -> Result<()> {
-        let device = UserError::blame(self.device.resolve())?;
-        let path = UserError::blame(Stored::find(&self.model, Path::new(""), &models_folder()?))?;
-        let stored = UserError::blame(Stored::open(&path))?;
+        let device = as_user_error(self.device.resolve())?;
+        let path = as_user_error(Stored::find(&self.model, Path::new(""), &models_folder()?))?;
+        let stored = as_user_error(Stored::open(&path))?;
         let rows = formats::generation_rows(self.batch);
         let dtype = formats::settle(
             self.dtype,
@@ -123,8 +124,8 @@ impl Rollout {
             let (config, text) = (&stored.config, &stored.text);
             Engine::switched(config, text, source, device, precision, switches)
         })?;
-        let tokens = UserError::blame(stored.text.encode_prompt(QUESTION))?;
-        UserError::blame(
+        let tokens = as_user_error(stored.text.encode_prompt(QUESTION))?;
+        as_user_error(
             self.check(stored.config.context() - tokens.len().min(stored.config.context())),
         )?;
         let sampling = Sampling {

@@ -14,8 +14,8 @@ use tch::{Device, Kind, Tensor};
 
 use super::training::check_count;
 use crate::distributed::{self, Ranks, launch};
+use crate::error::as_user_error;
 use crate::model::{Decoder, ModelShape, Weights};
-use crate::runner::UserError;
 use crate::training::{Learner, Training, TrainingSettings};
 
 /// How long a rank waits for the others.
@@ -65,7 +65,7 @@ impl Scaling {
         ] {
             check_count(name, count)?;
         }
-        UserError::blame((|| {
+        as_user_error((|| {
             ensure!(
                 self.width.is_multiple_of(64) && (64..=16_384).contains(&self.width),
                 "--width {}: give a multiple of 64 from 64 to 16384",
@@ -77,7 +77,7 @@ impl Scaling {
             if self.nproc == 1 {
                 return self.measure(&Ranks::single());
             }
-            let code = UserError::blame(distributed::spawn(self.nproc))?;
+            let code = as_user_error(distributed::spawn(self.nproc))?;
             ensure!(code == 0, "a rank failed; it has said why");
             return Ok(());
         };

@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::training::{Shared, check_count};
-use crate::runner::UserError;
+use crate::error::as_user_error;
 use crate::training::Learner;
 use crate::training::optimizer::State;
 
@@ -80,7 +80,7 @@ impl SftBench {
                 })
             })
             .collect::<Result<Vec<_>>>();
-        let examples = UserError::blame(examples.context(
+        let examples = as_user_error(examples.context(
             "the bench shows English sums and wants a model that reads text, such as SmolLM2",
         ))?;
         let tokens = examples.iter().map(|row| row.completion.len()).sum();

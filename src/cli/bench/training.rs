@@ -10,11 +10,12 @@ use serde_json::{Map, Value, json};
 use tch::Device;
 
 use crate::device::{self, DeviceChoice};
+use crate::error::as_user_error;
 use crate::formats::{self, Engine};
 use crate::generation::PrecisionChoice;
 use crate::memory;
 use crate::model::{Model, Stored};
-use crate::runner::{UserError, models_folder};
+use crate::runner::models_folder;
 use crate::training::{Training, TrainingSettings};
 
 /// Most updates or rows; more would measure the patience of the user.
@@ -62,7 +63,7 @@ pub(super) struct Clock {
 
 /// Refuses a number that is 0 or beyond all measure; `name` is the option.
 pub(super) fn check_count(name: &str, count: usize) -> Result<()> {
-    UserError::blame((|| {
+    as_user_error((|| {
         ensure!(
             (1..=MOST).contains(&count),
             "--{name} {count}: give a number from 1 to {MOST}"
@@ -76,9 +77,9 @@ impl Shared {
     pub(super) fn begin(&self, learning_rate: f64) -> Result<Bench> {
         check_count("steps", self.steps)?;
         check_count("micro-batch-tokens", self.micro_batch_tokens)?;
-        let device = UserError::blame(self.device.resolve())?;
-        let path = UserError::blame(Stored::find(&self.model, Path::new(""), &models_folder()?))?;
-        let model = UserError::blame(Stored::open(&path))?.load(device)?;
+        let device = as_user_error(self.device.resolve())?;
+        let path = as_user_error(Stored::find(&self.model, Path::new(""), &models_folder()?))?;
+        let model = as_user_error(Stored::open(&path))?.load(device)?;
         let tokens = self.micro_batch_tokens;
         let config = model.decoder.config();
         let dtype = formats::settle(self.dtype, Engine::Training, config, tokens, device);

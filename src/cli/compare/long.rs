@@ -10,8 +10,8 @@ use experiments::alignment::cost::CutOff;
 use experiments::norms::{NormItem, Norms};
 use experiments::tables::{long, plain};
 
+use crate::error::{UserError, as_user_error};
 use crate::files;
-use crate::runner::UserError;
 use crate::runner::finish::Loaded;
 
 const SAMPLES: &str = "samples.csv";
@@ -86,7 +86,7 @@ pub(super) fn write(loaded: &Loaded, people: Option<&Path>, out: &Path) -> Resul
 fn read_people(loaded: &Loaded, folder: &Path) -> Result<Norms> {
     let tasks = &loaded.manifest.tasks;
     let people = Norms::read(folder, tasks).map_err(Into::into);
-    let people = UserError::blame(people).context("--norms")?;
+    let people = as_user_error(people).context("--norms")?;
     let is_met = |task: &String| {
         let trials = people.trials(task).iter();
         trials

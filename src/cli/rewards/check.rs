@@ -15,7 +15,8 @@ use super::findings::{Failure, Findings, Judged, Tried};
 use super::given::{self, Batches, Given, Known};
 use super::{at, kept, show};
 use crate::config::{Definition, build_rewards, folder_of};
-use crate::runner::{UserError, problems};
+use crate::error::as_user_error;
+use crate::runner::problems;
 
 /// The name that the teacher's rewards go by.
 const TEACHER: &str = "teacher";
@@ -56,7 +57,7 @@ impl Check {
     /// Prints what was found; an error after that is of rewards that could not
     /// judge.
     pub(super) fn execute(&self, registry: &Registry) -> Result<()> {
-        let found = UserError::blame(self.look(registry))?;
+        let found = as_user_error(self.look(registry))?;
         if self.json {
             println!("{}", serde_json::to_string_pretty(&found)?);
         } else {

@@ -11,7 +11,7 @@ use ::rewards::Registry;
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 
-use crate::runner::UserError;
+use crate::error::as_user_error;
 
 /// Arguments of `qinglan rewards`.
 #[derive(Args)]
@@ -41,8 +41,8 @@ struct Describe {
 impl Rewards {
     pub(super) fn execute(self, registry: &Registry) -> Result<()> {
         match self.what {
-            What::List => UserError::blame(list(registry)),
-            What::Describe(describe) => UserError::blame(describe.execute(registry)),
+            What::List => as_user_error(list(registry)),
+            What::Describe(describe) => as_user_error(describe.execute(registry)),
             What::Check(check) => check.execute(registry),
         }
     }
