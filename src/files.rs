@@ -187,7 +187,7 @@ pub fn create_last_folder(path: &Path) -> Result<()> {
 }
 
 /// Whether a name is one that a file or folder has while it is written.
-fn is_temporary(name: &str) -> bool {
+pub(crate) fn is_temporary(name: &str) -> bool {
     name.starts_with('.') && name.ends_with(".partial")
 }
 
@@ -272,6 +272,22 @@ pub(crate) fn hash_all(folder: &Path, names: &[&str]) -> Result<Hashes> {
         }
     }
     Ok(hashes)
+}
+
+/// Bytes of all files below a folder; links are not followed.
+pub(crate) fn bytes(folder: &Path) -> Result<u64> {
+    let reading = || format!("reading {}", folder.display());
+    let mut sum = 0;
+    for entry in std::fs::read_dir(folder).with_context(reading)? {
+        let entry = entry.with_context(reading)?;
+        let kind = entry.file_type().with_context(reading)?;
+        sum += if kind.is_dir() {
+            bytes(&entry.path())?
+        } else {
+            entry.metadata().with_context(reading)?.len()
+        };
+    }
+    Ok(sum)
 }
 
 /// Refuses, by its name, a file below the folder that has not the hash it had.

@@ -28,6 +28,7 @@ pub mod model;
 pub mod random;
 pub mod runner;
 pub mod sampler;
+mod store;
 mod sweep;
 pub mod tasks;
 pub mod training;

@@ -135,13 +135,11 @@ pub(crate) fn updates(log: &Path) -> usize {
     std::fs::read_to_string(log).map_or(0, |text| text.lines().count())
 }
 
-/// Logs of the bases that are being made in a bench's cache.
+/// Most updates of a base that is being made in a bench's runs.
 pub(crate) fn base_updates(bench: &Bench) -> usize {
-    let Ok(bases) = std::fs::read_dir(bench.path("cache/qinglan/bases")) else {
-        return 0;
-    };
-    bases
-        .map(|entry| updates(&entry.unwrap().path().join("metrics.jsonl")))
+    let names = files_below(&bench.path("")).into_iter();
+    let logs = names.filter(|name| name.ends_with("pretraining/metrics.jsonl"));
+    logs.map(|log| updates(&bench.path("").join(log)))
         .max()
         .unwrap_or(0)
 }

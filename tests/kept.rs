@@ -4,7 +4,9 @@
 use std::path::{Path, PathBuf};
 
 use crate::bits::{assert_same, base_updates, updates};
-use crate::support::{Bench, Ended, TINY, files_below, final_weights, finished, json, text};
+use crate::support::{
+    Bench, Ended, TINY, files_below, final_weights, finished, is_of_base, json, text,
+};
 
 /// Changes one bit in the middle of a file.
 pub(crate) fn flip(path: &Path) {
@@ -72,9 +74,9 @@ fn a_changed_file_of_a_finished_stage_is_named_and_made_again_once_removed() {
         std::fs::rename(run.join(other), run.join(one)).unwrap();
         std::fs::rename(&aside, run.join(other)).unwrap();
     };
-    let other = "arms/grpo/seed-1";
+    let one = "arms/grpo/seed-1";
     let name = "traces.parquet";
-    for (one, other) in [("arms/sft/seed-1", other), (other, "arms/grpo/seed-2")] {
+    for other in ["arms/sft/seed-1", "arms/grpo/seed-2"] {
         let files = [format!("{one}/{name}"), format!("{other}/{name}")];
         swap(&files[0], &files[1]);
         resumed(one, name);
@@ -132,95 +134,86 @@ fn a_run_of_a_version_that_kept_no_hashes_is_held_to_its_manifest() {
     assert!(!ended.stderr.contains("write the file again"));
 }
 
-/// The one entry of a cache's bases, by the end of its name.
-fn entry(bench: &Bench, ending: &str) -> PathBuf {
-    let bases = bench.path("cache/qinglan/bases");
-    let hashes = files_below(&bases).into_iter().find_map(|name| {
-        let name = name.to_str()?.to_owned();
-        name.strip_suffix(".hashes.json").map(str::to_owned)
-    });
-    bases.join(format!("{}{ending}", hashes.unwrap()))
+/// The entry of the store that is a base.
+fn entry(bench: &Bench) -> PathBuf {
+    let store = bench.path("cache/qinglan/store");
+    let entries = std::fs::read_dir(store).unwrap();
+    let mut entries = entries.map(|entry| entry.unwrap().path());
+    let is_base = |at: &PathBuf| {
+        let entry = at.join("entry.json");
+        entry.exists() && is_of_base(&json(&entry))
+    };
+    entries.find(is_base).unwrap()
 }
 
 #[test]
-fn a_cached_base_is_taken_as_it_was_written_or_made_again() {
+fn an_entry_of_the_store_is_taken_as_it_was_written_or_made_again() {
     let bench = Bench::new(&base_alone());
     bench.run("whole", &[]).done();
-    let cached = |bench: &Bench| {
-        let names = files_below(&bench.path("cache"));
-        let read = |name: &PathBuf| std::fs::read(bench.path("cache").join(name)).unwrap();
-        let pairs = names.iter().map(|name| (name.clone(), read(name)));
-        // A base that is made again takes another time.
-        let mut pairs: Vec<_> = pairs.collect();
-        pairs.retain(|(name, _)| name.parent().is_some_and(|at| !at.ends_with("bases")));
-        pairs
-    };
-    let whole = cached(&bench);
+    let names = |bench: &Bench| files_below(&bench.path("cache"));
+    let whole = names(&bench);
     let again = |out: &str, words: &str| {
         let ended = bench.run(out, &[]).done();
+        let said = &ended.stderr;
         assert_eq!(
-            ended.stderr.contains("it is made again"),
+            said.contains("it is made again"),
             !words.is_empty(),
-            "{}",
-            ended.stderr
+            "{said}"
         );
-        assert!(ended.stderr.contains(words), "{}", ended.stderr);
+        assert!(said.contains(words), "{said}");
+        let model = "base seed 1: model taken from the store";
+        assert_eq!(said.contains(model), words.is_empty(), "{said}");
+        assert!(said.contains("evaluation taken from the store"), "{said}");
         assert_eq!(
             final_weights(&bench.path(out)),
             final_weights(&bench.path("whole"))
         );
-        assert_eq!(cached(&bench), whole);
+        assert_eq!(names(&bench), whole);
+        let shown = bench.qinglan(&["runs", "show", out]).done().stdout;
+        assert!(shown.contains("from the store"), "{shown}");
     };
-    flip(&entry(&bench, "/model.safetensors"));
+    again("taken", "");
+    flip(&entry(&bench).join("model/model.safetensors"));
     again("flipped", "model.safetensors is not as it was written");
-    flip(&entry(&bench, ".hashes.json"));
-    again("marker", "the lab's own cache");
-    // An entry of a version that kept no hashes is taken once it can be read.
-    let hashes = entry(&bench, ".hashes.json");
-    let (sealed, model) = (text(&hashes), entry(&bench, ""));
-    std::fs::remove_file(&hashes).unwrap();
-    let ended = bench.run("older", &[]).done();
-    assert!(ended.stderr.contains("no hashes"), "{}", ended.stderr);
-    assert_eq!(text(&hashes), sealed);
-    std::fs::remove_file(&hashes).unwrap();
-    std::fs::write(model.join("config.json"), "{").unwrap();
-    again("unread", "config.json");
-    // A folder in the place of the lock stands for a cache that may only be
-    // read: what is whole is used, and what is not names its place.
-    let lock = entry(&bench, ".lock");
-    std::fs::remove_file(&lock).unwrap();
-    std::fs::create_dir(&lock).unwrap();
-    again("read-only", "");
-    flip(&model.join("config.json"));
+    flip(&entry(&bench).join("entry.json"));
+    again("marker", "an entry of the store was changed");
+    // A file in the place of the locks stands for a cache that may only be read: what is
+    // whole is used, and what is not names its place.
+    let locks = bench.path("cache/qinglan/store/locks");
+    std::fs::remove_dir_all(&locks).unwrap();
+    std::fs::write(&locks, "").unwrap();
+    bench.run("read-only", &[]).done();
+    flip(&entry(&bench).join("model/config.json"));
     let ended = bench.run("refused", &[]);
     assert_failed(
         &ended,
-        &["the lab's own cache", "may be removed", "XDG_CACHE_HOME"],
+        &["of the store", "may be removed", "XDG_CACHE_HOME"],
     );
 }
 
 #[test]
-fn a_base_whose_making_was_stopped_and_damaged_is_made_from_its_beginning() {
+fn a_base_whose_making_was_stopped_and_damaged_is_named() {
     let whole = Bench::new(&base_alone());
     whole.run("run", &[]).done();
-    for name in ["state.msgpack", "metrics.jsonl"] {
-        let bench = Bench::new(&base_alone());
-        let mut running = bench.start("run", &[]);
-        running.wait_until(|| base_updates(&bench) > 25);
-        running.signal("KILL");
-        assert_eq!(running.end().code, None);
-        let bases = bench.path("cache/qinglan/bases");
-        for path in files_below(&bases) {
-            if path.ends_with(name) {
-                flip(&bases.join(path));
-            }
+    let bench = Bench::new(&base_alone());
+    let mut running = bench.start("run", &[]);
+    running.wait_until(|| base_updates(&bench) > 25);
+    running.signal("KILL");
+    assert_eq!(running.end().code, None);
+    let workshop = bench.path("run/arms/base/seed-1/pretraining");
+    for path in files_below(&workshop) {
+        if path.ends_with("state.msgpack") {
+            flip(&workshop.join(path));
         }
-        let ended = bench.run("run", &["--resume"]).done();
-        for word in ["the lab's own cache was changed", "from its beginning"] {
-            assert!(ended.stderr.contains(word), "{word} in {}", ended.stderr);
-        }
-        assert_same(&bench.path("run"), &whole.path("run"));
     }
+    let ended = bench.run("run", &["--resume"]);
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    for word in ["base seed 1: no checkpoint is whole", "--resume"] {
+        assert!(ended.stderr.contains(word), "{}", ended.stderr);
+    }
+    std::fs::remove_dir_all(workshop).unwrap();
+    bench.run("run", &["--resume"]).done();
+    assert_same(&bench.path("run"), &whole.path("run"));
 }
 
 #[test]

@@ -111,8 +111,6 @@ fn saved_models_read_back_to_the_weights_of_the_manifest() {
     let run = &finished().run;
     for (arm, seed, hash) in final_weights(run) {
         let at = match arm.as_str() {
-            // A base is kept in the cache, where its arms take it from.
-            "base" => continue,
             "teacher" => run.join("teacher/model"),
             _ => run.join(format!("arms/{arm}/seed-{seed}/model")),
         };

@@ -188,10 +188,24 @@ impl Bench {
         Running::of(self.command(&run_arguments(out, more)))
     }
 
-    /// Takes over the shared run's cache, so that no base has to be made again.
+    /// Takes over the bases of the shared run's store, so that none has to be made
+    /// again; everything else has.
     pub(crate) fn with_cache_of(&self, finished: &Finished) {
-        copy_folder(&finished.folder.join("cache"), &self.path("cache"));
+        let store = Path::new("cache/qinglan/store");
+        for entry in std::fs::read_dir(finished.folder.join(store)).unwrap() {
+            let entry = entry.unwrap().path();
+            if entry.join("entry.json").exists() && is_of_base(&json(&entry.join("entry.json"))) {
+                let name = entry.file_name().unwrap();
+                copy_folder(&entry, &self.path("").join(store).join(name));
+            }
+        }
     }
+}
+
+/// Whether an entry of the store is a base, of the arms or of the teacher.
+pub(crate) fn is_of_base(entry: &Value) -> bool {
+    let what = entry["what"].as_str().unwrap();
+    entry["kind"] == "model" && (what.starts_with("base ") || what.starts_with("teacher's base "))
 }
 
 fn command_in(folder: &Path, arguments: &[&str]) -> Command {

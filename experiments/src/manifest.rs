@@ -106,6 +106,10 @@ pub struct ArmRun {
     /// from the base.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init: Option<String>,
+    /// Seed of the teacher that it learned from; `None` where it learned from no model, or
+    /// an earlier version made the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub teacher: Option<u64>,
     /// Hash of the weights it started from: the `final_weights` of the base or
     /// of the arm `init`.
     pub initial_weights: String,

@@ -6,7 +6,8 @@ use torch_ext::cpu::{Level, VARIABLE};
 use crate::device;
 use crate::formats::{Choice, Engine, MARGIN, Reason};
 use crate::model::ModelShape;
-use crate::runner::{cache_folder, provenance};
+use crate::runner::provenance;
+use crate::store::cache_folder;
 
 /// Prints it, a line each.
 pub(super) fn execute() {

@@ -33,7 +33,7 @@ use crate::generation::{Engine, PrecisionChoice};
 use crate::messages::say;
 use crate::model::Stored;
 use crate::runner::inputs::readable;
-use crate::runner::models_folder;
+use crate::store::models_folder;
 use crate::tasks::{self, DataSet, Example, Item, Proportions, Task, Wording};
 
 /// Arguments of `qinglan evaluate`.

@@ -20,6 +20,7 @@ mod run;
 mod runs;
 mod sample;
 mod serve;
+mod store;
 mod sweep;
 mod watch;
 
@@ -59,6 +60,8 @@ enum Verb {
     Rewards(rewards::Rewards),
     /// List, show, compare or remove run directories.
     Runs(runs::Runs),
+    /// List, verify or remove what trainings left in the store for other runs.
+    Store(store::StoreCommand),
     /// Watch a run in the terminal while it goes on.
     Watch(watch::Watch),
     /// Show a run in the browser while it goes on.
@@ -129,6 +132,7 @@ pub fn main_with(registry: Registry) -> ExitCode {
         Verb::Report(report) => report.execute().map(|()| Ending::Done),
         Verb::Rewards(rewards) => rewards.execute(&registry).map(|()| Ending::Done),
         Verb::Runs(runs) => runs.execute().map(|()| Ending::Done),
+        Verb::Store(store) => store.execute().map(|()| Ending::Done),
         Verb::Watch(watch) => watch.execute().map(|()| Ending::Done),
         Verb::Serve(serve) => serve.execute().map(|()| Ending::Done),
         Verb::Sample(sample) => sample.execute().map(|()| Ending::Done),

@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::error::{UserError, as_user_error};
 use crate::model::tensor_files::NumberFormat;
 use crate::model::{ModelConfig, Stored, folder, weights};
-use crate::runner::models_folder;
+use crate::store::models_folder;
 
 /// Arguments of `qinglan model`.
 #[derive(Args)]

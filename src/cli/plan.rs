@@ -76,8 +76,8 @@ impl Plan {
         let folder = folder_of(&self.definition);
         let (_, asked, _) = as_user_error(runner::problems(&definition, folder))?;
         let sizes = self.sizes(asked.len(), &pilot)?;
-        let own = definition.roles();
-        let counted: Vec<&str> = own.iter().map(|(name, _)| name.as_str()).collect();
+        let own = definition.cards();
+        let counted: Vec<&str> = own.iter().map(|card| card.name.as_str()).collect();
         let cost = Cost::of(manifest, &counted, pilot.answered());
         let found = plan::plan(&pilot, &definition.question, &sizes, cost);
         let title = &definition.experiment.title;
@@ -188,7 +188,7 @@ fn notes(definition: &Definition, pilot: &Manifest) -> Result<Vec<String>> {
             shown.join(", ")
         ));
     }
-    let lacking = definition.roles().into_iter().map(|(name, _)| name);
+    let lacking = definition.cards().into_iter().map(|card| card.name);
     let lacking = lacking.filter(|name| pilot.arms.iter().all(|arm| arm.name != *name));
     let lacking: Vec<String> = lacking.collect();
     if !lacking.is_empty() {

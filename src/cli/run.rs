@@ -229,10 +229,13 @@ fn describe(definition: &Definition, words: &[String], device: Device, out: &Pat
         format!("base: {}", base(&definition.base)),
     ];
     if let Some(teacher) = &definition.teacher {
-        lines.push(match (&teacher.base, &teacher.traces.file) {
-            (Some(settings), _) => format!("teacher: {}", base(settings)),
-            (None, Some(file)) => format!("teacher: the recording {}", file.display()),
-            (None, None) => "teacher: the tasks' own worked solutions".to_owned(),
+        let file = teacher.traces.as_ref();
+        let file = file.and_then(|traces| traces.file.as_ref());
+        lines.push(match (&teacher.base, &teacher.init, file) {
+            (Some(settings), ..) => format!("teacher: {}", base(settings)),
+            (None, Some(init), _) => format!("teacher: starts from arm {}", init.arm),
+            (None, None, Some(file)) => format!("teacher: the recording {}", file.display()),
+            (None, None, None) => "teacher: the tasks' own worked solutions".to_owned(),
         });
     }
     for (name, arm) in &definition.arm {
@@ -241,7 +244,9 @@ fn describe(definition: &Definition, words: &[String], device: Device, out: &Pat
             let sampler = arm.sampler.as_ref();
             lines.push(format!(
                 "arm {name}: {}, {} updates at learning rate {}{}",
-                arm.algorithm.build().name(),
+                arm.algorithm
+                    .as_ref()
+                    .map_or("no algorithm", |algorithm| algorithm.build().name()),
                 training.steps,
                 training.learning_rate,
                 sampler.map_or_else(String::new, |s| format!(", sampled at {}", s.endpoint))

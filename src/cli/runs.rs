@@ -10,8 +10,9 @@ use comfy_table::{CellAlignment, Table, presets};
 
 use crate::error::{UserError, as_user_error};
 use crate::evaluator::survey::Evaluated;
+use crate::files::bytes;
 use crate::messages;
-use crate::runner::survey::{State, Survey, bytes};
+use crate::runner::survey::{State, Survey};
 use crate::sweep;
 
 /// Arguments of `qinglan runs`.
@@ -154,13 +155,16 @@ fn show(survey: &Survey) -> Result<()> {
             (None, _) => "none".to_owned(),
         };
         let state = match (part.done, part.updates, survey.state) {
-            (true, ..) => "done",
-            (false, None, _) => "not begun",
-            (false, Some(_), State::GoingOn) => "going on",
-            (false, Some(_), _) => "stopped",
+            (true, ..) if !part.taken.is_empty() => {
+                format!("done, {} from the store", part.taken.join(" and "))
+            }
+            (true, ..) => "done".to_owned(),
+            (false, None, _) => "not begun".to_owned(),
+            (false, Some(_), State::GoingOn) => "going on".to_owned(),
+            (false, Some(_), _) => "stopped".to_owned(),
         };
         let seed = part.seed.map_or_else(String::new, |seed| seed.to_string());
-        table.add_row([part.arm.clone(), seed, updates, state.to_owned()]);
+        table.add_row([part.arm.clone(), seed, updates, state]);
     }
     println!("\n{table}");
     Ok(())
@@ -292,7 +296,7 @@ fn agreed(survey: &Survey) -> Result<bool> {
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
-fn size(bytes: u64) -> String {
+pub(super) fn size(bytes: u64) -> String {
     match bytes {
         0..=999_999 => format!("{} kB", bytes.div_ceil(1000)),
         1_000_000..=999_999_999 => format!("{:.1} MB", bytes as f64 / 1e6),
@@ -301,7 +305,7 @@ fn size(bytes: u64) -> String {
 }
 
 /// A table without lines; `numbers` are columns aligned to the right.
-fn blank(header: &[&str], numbers: std::ops::Range<usize>) -> Table {
+pub(super) fn blank(header: &[&str], numbers: std::ops::Range<usize>) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);
     table.set_content_arrangement(comfy_table::ContentArrangement::Dynamic);

@@ -14,7 +14,7 @@ use crate::formats;
 use crate::generation::{Engine, Finish, Key, PrecisionChoice, Prompt, Sampling};
 use crate::messages::say;
 use crate::model::Stored;
-use crate::runner::models_folder;
+use crate::store::models_folder;
 use crate::tasks::{self, Item, Mix, Proportions, Split, Wording};
 
 /// Prompts that are sampled together; bounds what is lost when one stops early.

@@ -4,38 +4,37 @@
 //! `[arm.NAME]` only what an arm does differently. Unknown keys are refused at
 //! their line. Nothing here runs anything.
 
-mod chain;
+mod algorithm;
 mod check;
 mod data;
-mod models;
+mod graph;
 mod overrides;
-mod teacher;
+mod stage;
+mod traces;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use algorithms::{Algorithm, Grpo, LossType, Opd, ReinforcePlusPlus, Rft, Rloo, Sft};
 use anyhow::{Context, Result, bail};
 use experiments::comparison::Question;
-use experiments::manifest::Role;
 use indexmap::IndexMap;
 use rewards::{Registry, WeightedRewards};
 use serde::{Deserialize, Serialize};
 
+pub use algorithm::AlgorithmSettings;
 pub use data::{DataSettings, ExampleSettings, ExampleTable};
 use overrides::apply_overrides;
-pub use teacher::{TeacherSettings, TraceSettings};
+pub use stage::{Init, StageSettings};
+pub use traces::TraceSettings;
 
-pub use chain::Init;
 pub(crate) use check::OF_THE_CONVERSATION;
+pub(crate) use graph::{Graph, Shown, Stage, Start, TEACHER};
 
-use crate::demonstrations::Altered;
 use crate::evaluator::EvaluationSettings;
 use crate::files;
 use crate::generation::{PrecisionChoice, Sampling};
-use crate::model::{LoraSettings, ModelShape};
-use crate::sampler::SamplerSettings;
+use crate::model::ModelShape;
 use crate::tasks::corpus::Shares;
 use crate::tasks::{self, DataSet, Example, Proportions, Task, TaskError, Wording};
 use crate::training::{Training, TrainingSettings};
@@ -52,7 +51,7 @@ pub struct Definition {
     pub base: BaseSettings,
     /// Where demonstrations come from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub teacher: Option<TeacherSettings>,
+    pub teacher: Option<StageSettings>,
     /// How rollouts, traces and validation answers are sampled.
     pub rollout: Sampling,
     /// How every model is evaluated.
@@ -61,7 +60,7 @@ pub struct Definition {
     #[serde(default)]
     pub training: TrainingSettings,
     /// The arms, in the order of the file.
-    pub arm: IndexMap<String, ArmSettings>,
+    pub arm: IndexMap<String, StageSettings>,
     /// What is asked of the models, written before the run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub question: Vec<Question>,
@@ -292,115 +291,6 @@ impl Pretraining {
 
 fn focus_weight() -> f64 {
     1.0
-}
-
-/// `[arm.NAME]`.
-///
-/// Worked example: `[arm.rl.algorithm.grpo] num_generations = 8`,
-/// `[arm.rl.reward] correct = 1.0, format = 0.1`, `[arm.rl.training] steps = 100`;
-/// with `init = "arm:sft"` under `[arm.rl]` a chain, SFT and then RL.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ArmSettings {
-    /// The arm whose final weights it starts from, `arm:NAME`; the base otherwise.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub init: Option<Init>,
-    /// The algorithm, named by its table, so that a misspelt key in it is
-    /// reported at its own line.
-    pub algorithm: AlgorithmSettings,
-    /// The tasks that it learns from; all of `tasks.names` that models can be trained
-    /// on where it says none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tasks: Option<Vec<String>>,
-    /// How the traces that it imitates are altered before it is shown them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub altered: Option<Altered>,
-    /// Rewards by name; a weight each, or a table with one.
-    #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
-    pub reward: toml::Table,
-    /// Train this adapter beside frozen weights instead of the weights.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lora: Option<LoraSettings>,
-    /// The server that draws its rollouts; the lab itself where there is none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sampler: Option<SamplerSettings>,
-    /// What differs from `[training]`.
-    #[serde(default)]
-    pub training: TrainingSettings,
-}
-
-/// Which algorithm, with its settings.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum AlgorithmSettings {
-    /// Supervised fine-tuning on the teacher's traces.
-    Sft(Sft),
-    /// Group relative policy optimization and its family.
-    Grpo(Grpo),
-    /// REINFORCE with a leave-one-out baseline.
-    Rloo(Rloo),
-    /// REINFORCE with batch-normalised advantages.
-    #[serde(rename = "reinforce++", alias = "reinforce_plus_plus")]
-    ReinforcePlusPlus(ReinforcePlusPlus),
-    /// Rejection sampling: imitation of one's own best samples.
-    Rft(Rft),
-    /// On-policy distillation: a teacher judges one's own samples.
-    Opd(Opd),
-}
-
-impl AlgorithmSettings {
-    /// The algorithm.
-    pub fn build(&self) -> Box<dyn Algorithm> {
-        match self {
-            Self::Sft(sft) => Box::new(sft.clone()),
-            Self::Grpo(grpo) => Box::new(grpo.clone()),
-            Self::Rloo(rloo) => Box::new(rloo.clone()),
-            Self::ReinforcePlusPlus(reinforce) => Box::new(reinforce.clone()),
-            Self::Rft(rft) => Box::new(rft.clone()),
-            Self::Opd(opd) => Box::new(opd.clone()),
-        }
-    }
-
-    /// Whether it learns from demonstrations; otherwise from its own samples.
-    pub fn imitates(&self) -> bool {
-        matches!(self, Self::Sft(_))
-    }
-
-    /// Whether the teacher's model judges its samples.
-    pub fn distils(&self) -> bool {
-        matches!(self, Self::Opd(_))
-    }
-
-    /// What an arm trained by it is to the others: a student where what it
-    /// learns comes from the teacher, by demonstrations or by judgement.
-    pub fn role(&self) -> Role {
-        if self.imitates() || self.distils() {
-            Role::Student
-        } else {
-            Role::Rl
-        }
-    }
-
-    /// Whether its loss is near 0 by construction as long as every rollout
-    /// phase serves one update: ratios of 1 times weights that sum to 0.
-    pub fn loss_is_near_zero(&self) -> bool {
-        match self {
-            Self::Grpo(grpo) => grpo.loss_type != LossType::Cispo,
-            Self::Rloo(_) | Self::ReinforcePlusPlus(_) => true,
-            _ => false,
-        }
-    }
-
-    fn check(&self) -> Result<(), String> {
-        match self {
-            Self::Sft(sft) => sft.check(),
-            Self::Grpo(grpo) => grpo.check(),
-            Self::Rloo(rloo) => rloo.check(),
-            Self::ReinforcePlusPlus(reinforce) => reinforce.check(),
-            Self::Rft(rft) => rft.check(),
-            Self::Opd(opd) => opd.check(),
-        }
-    }
 }
 
 impl Definition {

@@ -1,5 +1,7 @@
 //! What a definition must say, and how it is refused.
 
+use experiments::manifest::Role;
+
 use super::*;
 
 fn parse(text: &str) -> Result<Definition> {
@@ -63,7 +65,7 @@ fn a_definition_reads_in_the_order_of_its_arms() {
     let definition = parse(SMALL).unwrap();
     assert_eq!(definition.arm.keys().collect::<Vec<_>>(), ["sft", "rl"]);
     let rl = &definition.arm["rl"];
-    assert_eq!(rl.algorithm.role(), Role::Rl);
+    assert_eq!(rl.role(), Role::Rl);
     let training = definition
         .training_of(&rl.training, "arm.rl.training")
         .unwrap();
@@ -200,8 +202,8 @@ fn judged(arm: &str) -> String {
 fn a_teacher_that_judges_has_to_be_a_model_and_rewards_are_left_to_choice() {
     let definition = parse(&judged("")).unwrap();
     let opd = &definition.arm["opd"];
-    assert_eq!(opd.algorithm.role(), Role::Student);
-    assert!(opd.algorithm.distils() && !opd.algorithm.imitates());
+    assert_eq!(opd.role(), Role::Student);
+    assert!(opd.distils() && !opd.imitates());
     assert!(parse(&judged("reward.correct = 1.0\n")).is_ok());
     let misspelt = parse(&judged("reward.corect = 1.0\n")).unwrap_err();
     assert!(format!("{misspelt:#}").contains("correct"));
@@ -243,13 +245,119 @@ fn chains_are_read_and_those_that_lead_nowhere_refused_by_name() {
     assert!(bare.contains("arm:NAME") && bare.contains("line"), "{bare}");
     let circle = after("init = \"arm:sft\"", "init = \"arm:rl\"");
     assert!(
-        circle.contains("circle") && circle.contains("sft, rl"),
+        circle.contains("circle") && circle.contains("arm.sft, arm.rl"),
         "{circle}"
     );
     let itself = after("init = \"arm:rl\"", "");
     assert!(itself.contains("circle"), "{itself}");
-    let adapters = after("init = \"arm:sft\"\nlora = {}", "lora = {}");
-    assert!(adapters.contains("lora"), "{adapters}");
+    let lora = "lora = { r = 4, alpha = 8.0 }";
+    let adapters = after(&format!("init = \"arm:sft\"\n{lora}"), lora);
+    assert!(
+        adapters.contains("arm.rl.init") && adapters.contains("both have a lora"),
+        "{adapters}"
+    );
+}
+
+/// The stages of [`SMALL`] with another teacher, in a line each: folder, where it starts,
+/// and whom it learns from.
+fn stages(teacher: &str, seeds: &str) -> Vec<String> {
+    let text = SMALL
+        .replace("[teacher.traces]\nfile = \"traces.jsonl\"\n", teacher)
+        .replace("seeds = [1, 2]", seeds);
+    let Graph(stages) = Graph::of(&parse(&text).unwrap()).unwrap();
+    let folder = |number: usize| stages[number].folder.as_str();
+    let told = |stage: &Stage| {
+        let start = match stage.start {
+            Start::Stage(start) => folder(start),
+            Start::Base => "[base]",
+            Start::TeachersBase => "[teacher.base]",
+        };
+        let teacher = stage.teacher.map_or("", folder);
+        format!("{} {start} {teacher}", stage.folder)
+            .trim()
+            .to_owned()
+    };
+    stages.iter().map(told).collect()
+}
+
+#[test]
+fn roles_follow_from_where_a_stage_starts_and_whom_it_learns_from() {
+    let own = "[teacher]\nseeds = [7, 8]\nbase.model = \"somewhere\"\ntraces.problems = 4\n";
+    assert_eq!(
+        stages(own, "seeds = [1, 2, 3, 4]")
+            .into_iter()
+            .filter(|line| !line.contains("arms/rl"))
+            .collect::<Vec<_>>(),
+        [
+            "teacher/seed-7/base [teacher.base]",
+            "teacher/seed-7 teacher/seed-7/base",
+            "teacher/seed-8/base [teacher.base]",
+            "teacher/seed-8 teacher/seed-8/base",
+            "arms/base/seed-1 [base]",
+            "arms/base/seed-2 [base]",
+            "arms/base/seed-3 [base]",
+            "arms/base/seed-4 [base]",
+            "arms/sft/seed-1 arms/base/seed-1 teacher/seed-7",
+            "arms/sft/seed-2 arms/base/seed-2 teacher/seed-7",
+            "arms/sft/seed-3 arms/base/seed-3 teacher/seed-8",
+            "arms/sft/seed-4 arms/base/seed-4 teacher/seed-8",
+        ]
+    );
+    // A teacher that is what an arm of another seed ended with.
+    let arm = "[teacher]\nseed = 9\ninit = \"arm:rl\"\ntraces.problems = 4\n";
+    let found = stages(arm, "seeds = [1]");
+    assert_eq!(
+        found,
+        [
+            "arms/base/seed-9 [base]",
+            "arms/rl/seed-9 arms/base/seed-9",
+            "teacher arms/rl/seed-9",
+            "arms/base/seed-1 [base]",
+            "arms/rl/seed-1 arms/base/seed-1",
+            "arms/sft/seed-1 arms/base/seed-1 teacher",
+        ]
+    );
+    let circle = refusal(|text| {
+        let teacher = "[teacher]\ninit = \"arm:sft\"\ntraces.problems = 4\n";
+        text.replace("[teacher.traces]\nfile = \"traces.jsonl\"\n", teacher)
+    });
+    assert!(
+        circle.contains("teacher, arm.sft wait for each other in a circle"),
+        "{circle}"
+    );
+}
+
+#[test]
+fn a_teacher_may_imitate_what_is_there_and_teachers_share_their_students_evenly() {
+    let teacher = |more: &str| {
+        let base = "[teacher]\nbase.model = \"somewhere\"\ntraces.problems = 4\n";
+        SMALL.replace(
+            "[teacher.traces]\nfile = \"traces.jsonl\"\n",
+            &format!("{base}{more}"),
+        )
+    };
+    let imitates = "algorithm.sft = {}\ntraining.steps = 2\n";
+    let refused = format!("{:#}", parse(&teacher(imitates)).unwrap_err());
+    assert!(refused.contains("teacher.demonstrations"), "{refused}");
+    let own = format!("{imitates}demonstrations = {{ worked = true, problems = 3 }}\n");
+    parse(&teacher(&own)).unwrap();
+    parse(&teacher(
+        "lora = { r = 4, alpha = 8.0 }\nalgorithm.grpo = {}\ntraining.steps = 2\nreward.correct = 1.0\n",
+    ))
+    .unwrap();
+    for (more, words) in [
+        ("seeds = [1, 2, 3]", ["3 teachers", "with 3 seeds"]),
+        ("seeds = [4, 4]", ["teacher.seeds", "twice"]),
+        ("seed = 1\nseeds = [4]", ["both a seed", "seeds"]),
+        ("init = \"arm:rl\"", ["both a base", "init"]),
+    ] {
+        let refused = format!("{:#}", parse(&teacher(more)).unwrap_err());
+        for word in words {
+            assert!(refused.contains(word), "{word} in {refused}");
+        }
+    }
+    let arm = refusal(|text| text.replace("[arm.rl]", "[arm.rl]\nseeds = [3]"));
+    assert!(arm.contains("arm.rl.seeds: only [teacher]"), "{arm}");
 }
 
 #[test]

@@ -29,7 +29,7 @@ use rayon::prelude::*;
 use left_out::{Losses, Lost};
 use tokens::{Loss, Tokens};
 
-use crate::config::{ArmSettings, TeacherSettings, TraceSettings};
+use crate::config::{Shown, StageSettings, TraceSettings};
 use crate::model::Text;
 use crate::model::chat::{ChatTemplate, Message};
 use crate::tasks::Mix;
@@ -125,11 +125,11 @@ struct Seen {
 
 impl Source {
     /// Reads a data set; its last `held_out` rows are for the held-out loss.
-    fn recording(path: &Path, held_out: usize) -> Result<Self> {
+    fn recording(path: &Path, held_out: usize, place: &str) -> Result<Self> {
         let mut rows = rows::read(path)?;
         ensure!(
             held_out < rows.len(),
-            "teacher.traces.held_out = {held_out}, but {} holds {} traces: nothing would be left to imitate",
+            "{place}.held_out = {held_out}, but {} holds {} traces: nothing would be left to imitate",
             path.display(),
             rows.len()
         );
@@ -148,24 +148,26 @@ impl Source {
         })
     }
 
-    /// What is there before a run begins: a recording, or the tasks' own work;
-    /// `None` where a teacher is still to be sampled.
+    /// What is there before a run begins: a recording, or the tasks' own work; `None`
+    /// where a teacher is still to be sampled.
     pub(crate) fn ready(
-        teacher: &TeacherSettings,
+        shown: &Shown<'_>,
         mix: &Mix,
         definition_folder: &Path,
     ) -> Result<Option<Self>> {
-        let settings = &teacher.traces;
+        let settings = shown.traces;
         if let Some(file) = &settings.file {
             let path = definition_folder.join(file);
-            let recording = Self::recording(&path, settings.held_out as usize);
-            return recording.context("teacher.traces.file").map(Some);
+            let recording = Self::recording(&path, settings.held_out as usize, &shown.place);
+            return recording
+                .with_context(|| format!("{}.file", shown.place))
+                .map(Some);
         }
         if settings.worked {
-            let mix = mix.learned_from(teacher.tasks.as_deref())?;
-            let worked = traces::worked(&mix, teacher.seed, settings)?;
-            let path = Path::new("teacher.traces.worked");
-            return Ok(Some(Self::of_lab(path, worked)));
+            let mix = mix.learned_from(shown.tasks)?;
+            let worked = traces::worked(&mix, shown.seed, settings)?;
+            let path = format!("{}.worked", shown.place);
+            return Ok(Some(Self::of_lab(Path::new(&path), worked)));
         }
         Ok(None)
     }
@@ -198,7 +200,7 @@ impl Source {
 
     /// What an arm is shown of it: the traces of the tasks that it learns from, and
     /// these altered if that is asked for.
-    pub(crate) fn shown_to(mut self, arm: &ArmSettings, seed: u64) -> Result<Self> {
+    pub(crate) fn shown_to(mut self, arm: &StageSettings, seed: u64) -> Result<Self> {
         if let Some(tasks) = &arm.tasks {
             ensure!(
                 self.rows.iter().all(|row| row.task.is_some()),

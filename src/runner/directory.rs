@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use super::outside::{self, OutsideFile};
 use super::pins::Pins;
 use super::{DEFINITION_FILE, OUTCOME, Request};
+use crate::config::{Graph, Stage};
 use crate::error::{UserError, as_user_error};
 use crate::files;
 
@@ -20,12 +21,11 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 impl Request {
     /// Whether an arm, or the teacher, is still to be trained in some seed.
     pub(super) fn is_pending(&self, arm: &str) -> bool {
-        let is_done = |folder: &str| self.out.join(folder).join(OUTCOME).exists();
-        if arm == "teacher" {
-            return !is_done("teacher");
-        }
-        let mut seeds = self.definition.experiment.seeds.iter();
-        !seeds.all(|seed| is_done(&format!("arms/{arm}/seed-{seed}")))
+        let is_done = |stage: &Stage| self.out.join(&stage.folder).join(OUTCOME).exists();
+        let of_arm = |stage: &&Stage| stage.name == arm && !stage.is_base();
+        // A definition whose edges lead nowhere was refused before.
+        let graph = Graph::of(&self.definition);
+        graph.is_ok_and(|graph| !graph.0.iter().filter(of_arm).all(is_done))
     }
 
     /// The files from outside that are still needed.

@@ -21,11 +21,11 @@ use experiments::record::recording::{self, Recording};
 use experiments::report;
 use serde::{Deserialize, Serialize};
 
-use super::outcome::{again, folders};
+use super::outcome::again;
 use super::pins::{PINS, Pins};
 use super::preregistered::{Preregistered, QUESTIONS};
 use super::{Outcome, Run, learning, partial, provenance};
-use crate::config::Definition;
+use crate::config::{Definition, Graph};
 use crate::error::UserError;
 use crate::files;
 
@@ -157,25 +157,10 @@ fn manifest(run: &Run) -> Result<Manifest> {
 /// The manifest of a run with the arms that are finished, and which are not; its
 /// environment is not known.
 pub(super) fn so_far(out: &Path, definition: &Definition) -> Result<(Manifest, Vec<String>)> {
-    let roles = definition.roles();
-    let has = |name: &str| roles.iter().any(|(known, _)| known == name);
-    let arms = roles
-        .iter()
-        .map(|(name, role)| ArmCard {
-            name: name.clone(),
-            role: *role,
-            init: definition
-                .arm
-                .get(name)
-                .and_then(|arm| Some(arm.init.as_ref()?.arm.clone())),
-            base: matches!(role, Role::Student | Role::Rl).then(|| "base".to_owned()),
-            teacher: (*role == Role::Student && has("teacher")).then(|| "teacher".to_owned()),
-        })
-        .collect();
     let mut arm_runs: Vec<ArmRun> = Vec::new();
     let mut missing = Vec::new();
     let mut hashes = BTreeMap::new();
-    for name in folders(definition) {
+    for name in evaluated(definition)? {
         let folder = out.join(&name);
         let Some(Outcome { arm_run, files, .. }) = Outcome::read(&folder)? else {
             missing.push(name);
@@ -223,7 +208,7 @@ pub(super) fn so_far(out: &Path, definition: &Definition) -> Result<(Manifest, V
         hypothesis: definition.experiment.hypothesis.trim().to_owned(),
         seeds: definition.experiment.seeds.clone(),
         tasks: definition.tasks.names.clone(),
-        arms,
+        arms: definition.cards(),
         arm_runs,
         evaluation,
         definition: serde_json::to_value(definition)?,
@@ -239,6 +224,19 @@ pub(super) fn so_far(out: &Path, definition: &Definition) -> Result<(Manifest, V
         files: hashes,
     };
     Ok((manifest, missing))
+}
+
+/// The folders of the stages that are evaluated, in the order in which their arms are shown.
+fn evaluated(definition: &Definition) -> Result<Vec<String>> {
+    let stages = Graph::of(definition)?.0;
+    let of_arm = |card: ArmCard| {
+        let stages = stages.iter();
+        let own = stages.filter(move |stage| stage.is_evaluated && stage.name == card.name);
+        let mut own: Vec<_> = own.map(|stage| stage.folder.clone()).collect();
+        own.dedup();
+        own
+    };
+    Ok(definition.cards().into_iter().flat_map(of_arm).collect())
 }
 
 /// How each arm was trained, from the resolved definition. The base and a model

@@ -7,11 +7,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use super::{Request, models_folder};
+use super::{Request, provenance};
 use crate::config::{AlgorithmSettings, BaseSettings, BaseSource, Definition};
 use crate::error::{UserError, as_user_error};
 use crate::files;
@@ -19,9 +20,13 @@ use crate::formats::{Choice, Engine, generation_rows};
 use crate::generation::PrecisionChoice;
 use crate::messages::say;
 use crate::model::{ModelConfig, Stored, vocabulary};
+use crate::store::{Kind, Label, Store, models_folder};
 
 /// Holds the choices, by what they are for.
 pub(crate) const FORMATS_FILE: &str = "formats.json";
+
+/// Time between two looks at what another run is measuring.
+const PATIENCE: Duration = Duration::from_millis(50);
 
 /// What a choice is for.
 const TRAINING: &str = "training";
@@ -59,11 +64,6 @@ impl Formats {
         let choices = self.0.iter();
         choices.map(|(name, choice)| (name.as_str(), choice.to_string()))
     }
-}
-
-/// Whether a definition leaves any format open.
-pub(crate) fn are_open(definition: &Definition) -> bool {
-    !slots(&mut definition.clone()).is_empty()
 }
 
 /// The places of a definition whose format is open, each with what it is for.
@@ -130,15 +130,13 @@ impl Request {
             );
             for &name in &names {
                 if !formats.0.contains_key(name) {
-                    let choice = self.measure(name, items)?;
-                    formats.0.insert(name.to_owned(), choice);
+                    formats.0.insert(name.to_owned(), self.choose(name, items)?);
                 }
             }
             if formats.0.len() > known {
                 let path = self.out.join(FORMATS_FILE);
                 files::write_whole(&path, &serde_json::to_vec_pretty(&formats)?)?;
             }
-            // A sweep hands on what another job had open.
             formats.0.retain(|name, _| names.contains(name.as_str()));
             Ok(formats)
         })?;
@@ -153,6 +151,43 @@ impl Request {
             }
         }
         Ok(formats)
+    }
+
+    /// What another run on the same models chose, else what is measured now: runs that
+    /// differ in other settings are to compute in the same formats.
+    fn choose(&self, name: &str, items: usize) -> Result<Choice> {
+        let definition = &self.definition;
+        let teacher = definition.teacher.as_ref();
+        let on = (
+            (name, definition.experiment.threads, self.ranks.world()),
+            (&definition.base, teacher.map(|teacher| &teacher.base)),
+            torch_ext::cpu::Level::of_process().to_string(),
+            format!("{:?} {}", self.device, provenance::LIBTORCH),
+            provenance::processor(),
+        );
+        let address = format!("formats-{}", files::hash(&serde_json::to_vec(&on)?));
+        let store = Store::of_user()?;
+        let label = Label {
+            kind: Kind::Formats,
+            what: format!("{name} of {}", definition.experiment.name),
+            run: &self.out,
+        };
+        loop {
+            if let Some(choice) = store.take(&address, &self.out, &self.out)? {
+                return Ok(choice);
+            }
+            // Jobs of a sweep begin together; one of them measures.
+            let Some(_claim) = store.claim(&address)? else {
+                std::thread::sleep(PATIENCE);
+                continue;
+            };
+            if let Some(choice) = store.take(&address, &self.out, &self.out)? {
+                return Ok(choice);
+            }
+            let choice = self.measure(name, items)?;
+            store.keep(&address, &label, &choice, (&self.out, &[]))?;
+            return Ok(choice);
+        }
     }
 
     /// Measures what a choice is for, as it will be computed.
@@ -208,7 +243,7 @@ pub(super) fn has_arms(out: &Path) -> bool {
 /// there can be where no arm samples.
 fn batch(definition: &Definition) -> usize {
     let sampled = definition.arm.values();
-    let sampled = sampled.filter_map(|arm| sampled_at_a_time(&arm.algorithm));
+    let sampled = sampled.filter_map(|arm| sampled_at_a_time(arm.algorithm.as_ref()?));
     sampled.max().unwrap_or(usize::MAX)
 }
 

@@ -8,11 +8,11 @@ use anyhow::{Context, Result, ensure};
 use experiments::norms::Norms;
 use serde_json::{Map, Value};
 
-use super::models_folder;
 use crate::config::{BUILTIN_NORMS, BaseSettings, BaseSource, Definition, TaskSettings};
 use crate::model::chat::Message;
 use crate::model::text::encode;
 use crate::model::{Stored, Text};
+use crate::store::models_folder;
 use crate::tasks::{self, Item, Mix, Task, squeeze};
 
 /// Problems to train on, items to evaluate, and how long people took for them.

@@ -4,15 +4,13 @@
 //! Each stage is a job that leaves its outcome in the run directory under a
 //! marker written last; a job whose marker is there is not done again, and one
 //! that was interrupted goes on from its checkpoint. That is all that resuming
-//! is. Jobs that do not wait for each other run side by side; a job's bits do
-//! not depend on which.
+//! is. What the store has is taken from there. Jobs that do not wait for each
+//! other run side by side; a job's bits do not depend on which.
 //!
 //! With several ranks all of them do every job together, one after the other:
 //! rank 0 alone looks what is done already and writes, the others read what it
 //! wrote, on a file system that they share.
 
-mod arm;
-mod base;
 mod directory;
 pub mod finish;
 pub(crate) mod formats;
@@ -27,11 +25,10 @@ pub(crate) mod preregistered;
 pub mod provenance;
 mod ranks;
 pub mod schedule;
+mod stages;
 pub mod survey;
-mod teacher;
 pub mod together;
 
-pub use base::{cache_folder, models_folder};
 pub(crate) use inputs::problems;
 pub(crate) use outcome::{OUTCOME, Outcome};
 pub(crate) use ranks::check as check_ranks;
@@ -53,9 +50,7 @@ use inputs::Inputs;
 use outside::{Preflight, Servers};
 use pins::Pins;
 
-use crate::config::{
-    AlgorithmSettings, ArmSettings, Definition, TeacherSettings, build_rewards, reward_files,
-};
+use crate::config::{AlgorithmSettings, Definition, Graph, build_rewards};
 use crate::distributed::Ranks;
 use crate::error::{as_user_error, with_room};
 use crate::files;
@@ -99,6 +94,8 @@ pub enum RunEnding {
 /// A run in progress, shared by its jobs.
 pub(crate) struct Run {
     request: Request,
+    /// What is made, and from what.
+    graph: Graph,
     mix: Mix,
     items: Vec<Item>,
     norms: Norms,
@@ -196,7 +193,8 @@ impl Request {
         self.see_directory()?;
         let pins = self.ranks.each(Pins::read(&self.out))?.unwrap_or_default();
         let formats = self.settle_formats(inputs.items.len())?;
-        let run = Arc::new(Run::new(self, inputs, began_with, pins, formats));
+        let graph = Graph::of(&self.definition)?;
+        let run = Arc::new(Run::new(self, graph, inputs, began_with, pins, formats));
         run.write(|| finish::begin(&run))?;
         let jobs = jobs(&run);
         let (workers, threads) = run.request.workers();
@@ -238,6 +236,7 @@ impl Request {
 impl Run {
     fn new(
         request: Request,
+        graph: Graph,
         inputs: Inputs,
         began_with: usize,
         pins: Pins,
@@ -249,6 +248,7 @@ impl Run {
             ProgressDrawTarget::hidden()
         };
         Self {
+            graph,
             mix: inputs.mix,
             items: inputs.items,
             norms: inputs.norms,
@@ -338,16 +338,6 @@ impl Run {
         build_rewards(table, registry, definition_folder).map(Some)
     }
 
-    /// What the files hold that a reward table names, and those of the data sets.
-    fn outside_hashes(&self, table: &toml::Table) -> Result<Vec<(String, String)>> {
-        let folder = &self.request.definition_folder;
-        let mut hashes = reward_files(table, folder)?;
-        for (name, path) in outside::data_files(&self.definition().tasks, folder)? {
-            hashes.push((name, files::hash_file(&path)?));
-        }
-        Ok(hashes)
-    }
-
     fn progress(&self, name: &str) -> ProgressBar {
         let bar = self.bars.add(ProgressBar::new(0));
         // The template is a constant; a mistake in it would show at once.
@@ -382,80 +372,16 @@ impl Run {
     fn open(&self, path: &Path) -> Result<Stored> {
         Ok(Stored::open(path)?.telling(&self.definition().tasks.chat_template_kwargs))
     }
-
-    fn base_folder(&self, seed: u64) -> PathBuf {
-        self.arm_folder("base", seed)
-    }
-
-    fn arm_folder(&self, arm: &str, seed: u64) -> PathBuf {
-        self.out().join(format!("arms/{arm}/seed-{seed}"))
-    }
-
-    fn teacher_folder(&self) -> PathBuf {
-        self.out().join("teacher")
-    }
 }
 
-/// Hash of everything that determines a stage: its settings as JSON, and the
-/// hashes of what it starts from.
-fn identity(parts: &[&str], settings: &impl Serialize) -> Result<String> {
-    let mut hasher = blake3::Hasher::new();
-    for part in parts {
-        hasher.update(part.as_bytes());
-        hasher.update(b"\0");
-    }
-    hasher.update(&serde_json::to_vec(settings)?);
-    Ok(hasher.finalize().to_hex()[..16].to_owned())
-}
-
-/// The jobs of a run: bases and teacher first, then the arms that wait for them.
+/// The jobs of a run, one for each stage.
 fn jobs(run: &Arc<Run>) -> Vec<schedule::Job> {
-    let mut jobs: Vec<schedule::Job> = Vec::new();
-    let seeds = run.definition().experiment.seeds.clone();
-    // The teacher is the longest chain, so it starts first.
-    let sampled_teacher = run
-        .definition()
-        .teacher
-        .as_ref()
-        .is_some_and(TeacherSettings::is_model);
-    let teacher = sampled_teacher.then(|| {
-        let run = Arc::clone(run);
-        jobs.push(schedule::Job::new("teacher", Vec::new(), move || {
-            teacher::make(&run)
-        }));
-        jobs.len() - 1
-    });
-    let mut bases = Vec::new();
-    for &seed in &seeds {
-        let shared = Arc::clone(run);
-        bases.push(jobs.len());
-        jobs.push(schedule::Job::new(
-            &format!("base seed {seed}"),
-            Vec::new(),
-            move || base::evaluate(&shared, seed),
-        ));
-    }
-    // Arms that wait for nothing but their base come first, so that both
-    // workers have something to do while the teacher is trained.
-    let asks = |arm: &ArmSettings| arm.algorithm.imitates() || arm.algorithm.distils();
-    let mut arms: Vec<(&String, &ArmSettings)> = run.definition().arm.iter().collect();
-    arms.sort_by_key(|(_, arm)| asks(arm) || arm.init.is_some());
-    let first = jobs.len();
-    let places: Vec<&String> = arms.iter().map(|(name, _)| *name).collect();
-    for (name, settings) in &arms {
-        let init = settings.init.as_ref();
-        let before = init.and_then(|init| places.iter().position(|name| **name == init.arm));
-        for (index, &seed) in seeds.iter().enumerate() {
-            let mut after = vec![bases[index]];
-            after.extend(teacher.filter(|_| asks(settings)));
-            after.extend(before.map(|place| first + place * seeds.len() + index));
-            let (shared, arm) = (Arc::clone(run), (*name).clone());
-            jobs.push(schedule::Job::new(
-                &format!("{name} seed {seed}"),
-                after,
-                move || arm::make(&shared, &arm, seed),
-            ));
-        }
-    }
-    jobs
+    let stages = run.graph.0.iter().enumerate();
+    stages
+        .map(|(number, stage)| {
+            let run = Arc::clone(run);
+            let after = stage.after().collect();
+            schedule::Job::new(&stage.title(), after, move || stages::make(&run, number))
+        })
+        .collect()
 }

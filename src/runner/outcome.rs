@@ -8,29 +8,18 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
-use experiments::manifest::{ArmRun, Manifest, Role};
+use experiments::manifest::{ArmRun, Manifest};
 use serde::{Deserialize, Serialize};
 
 use super::finish::{MANIFEST, read_json};
-use crate::config::Definition;
+use super::stages;
+use crate::config::{Definition, Graph, Stage};
 use crate::error::as_user_error;
 use crate::files::{self, Hashes};
+use crate::store::Kind;
 
 /// Name of the marker.
 pub(crate) const OUTCOME: &str = "outcome.json";
-
-/// What a stage leaves besides its marker. Event files and completions are not
-/// among it: no result rests on them, and they may be removed.
-const LEFT: [&str; 8] = [
-    "adapter",
-    "best",
-    "best.json",
-    "metrics.jsonl",
-    "model",
-    "pretraining.jsonl",
-    "traces.jsonl",
-    "traces.parquet",
-];
 
 /// What a finished job left behind; the marker of its folder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,7 +30,10 @@ pub(crate) struct Outcome {
     /// marker of an earlier version.
     #[serde(default)]
     pub files: Hashes,
-    /// Hash of the two above; empty in a marker of an earlier version.
+    /// Which parts of it came from the store.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub taken: Vec<Kind>,
+    /// Hash of all of the above; empty in a marker of an earlier version.
     #[serde(default)]
     seal: String,
 }
@@ -59,7 +51,7 @@ impl Outcome {
             .and_then(|outcome: Self| {
                 ensure!(
                     outcome.files.is_empty() && outcome.seal.is_empty()
-                        || outcome.seal == seal(&outcome.arm_run, &outcome.files)?,
+                        || outcome.seal == outcome.hash()?,
                     "it was changed"
                 );
                 Ok(outcome)
@@ -69,15 +61,23 @@ impl Outcome {
     }
 
     /// Writes the marker of a folder in which everything else lies.
-    pub(super) fn write(folder: &Path, arm_run: ArmRun) -> Result<()> {
-        let files = files::hash_all(folder, &LEFT)?;
-        let seal = seal(&arm_run, &files)?;
-        let outcome = Self {
+    pub(super) fn write(folder: &Path, arm_run: ArmRun, taken: Vec<Kind>) -> Result<()> {
+        let mut outcome = Self {
             arm_run,
-            files,
-            seal,
+            files: files::hash_all(folder, &stages::left())?,
+            taken,
+            seal: String::new(),
         };
+        outcome.seal = outcome.hash()?;
         files::write_whole(&folder.join(OUTCOME), &serde_json::to_vec_pretty(&outcome)?)
+    }
+
+    fn hash(&self) -> Result<String> {
+        let sealed = match self.taken.as_slice() {
+            [] => serde_json::to_vec(&(&self.arm_run, &self.files))?,
+            taken => serde_json::to_vec(&(&self.arm_run, &self.files, taken))?,
+        };
+        Ok(files::hash(&sealed))
     }
 
     /// Refuses a folder that does not hold what its job left.
@@ -93,29 +93,12 @@ impl Outcome {
     }
 }
 
-fn seal(arm_run: &ArmRun, files: &Hashes) -> Result<String> {
-    Ok(files::hash(&serde_json::to_vec(&(arm_run, files))?))
-}
-
 /// The way out where a stage's folder does not hold what it should.
 pub(super) fn again(folder: &Path) -> String {
     format!(
         "put it back as it was, or remove {} and go on with --resume to make that part again",
         folder.display()
     )
-}
-
-/// The folders of all stages, from the run directory, in the manifest's order.
-pub(super) fn folders(definition: &Definition) -> Vec<String> {
-    let seeds = &definition.experiment.seeds;
-    let folders = |(name, role): (String, Role)| match role {
-        Role::Teacher => vec![name],
-        _ => seeds
-            .iter()
-            .map(|seed| format!("arms/{name}/seed-{seed}"))
-            .collect(),
-    };
-    definition.roles().into_iter().flat_map(folders).collect()
 }
 
 /// Checks what the finished stages of a run left, and against its manifest
@@ -131,7 +114,7 @@ pub(super) fn check_finished(out: &Path, definition: &Definition) -> Result<()> 
         manifest.map_err(unread).ok()
     });
     let mut complete = true;
-    for name in folders(definition) {
+    for Stage { folder: name, .. } in Graph::of(definition)?.0 {
         let folder = out.join(&name);
         let Some(outcome) = Outcome::read(&folder)? else {
             complete = false;
@@ -183,6 +166,7 @@ mod tests {
             seed: 1,
             folder: "arms/a/seed-1".into(),
             init: None,
+            teacher: None,
             initial_weights: "0123".into(),
             final_weights: "4567".into(),
             problem_order: None,
@@ -197,7 +181,7 @@ mod tests {
     fn every_bit_of_a_marker_matters() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("metrics.jsonl"), "{}\n").unwrap();
-        Outcome::write(folder.path(), arm_run()).unwrap();
+        Outcome::write(folder.path(), arm_run(), vec![Kind::Model]).unwrap();
         let path = folder.path().join(OUTCOME);
         let whole = std::fs::read(&path).unwrap();
         let written = Outcome::read(folder.path()).unwrap().unwrap();

@@ -19,9 +19,9 @@ use rewards::external::{command, python};
 use rewards::{Registry, Scored, WeightedRewards};
 
 use super::inputs::{Inputs, data_notes, problems, readable, reader};
-use super::teacher;
+use super::stages;
 use crate::config::{
-    BUILTIN_NORMS, BaseSettings, Definition, TaskSettings, TeacherSettings, build_rewards,
+    BUILTIN_NORMS, BaseSettings, Definition, StageSettings, TEACHER, TaskSettings, build_rewards,
     named_files,
 };
 use crate::demonstrations::{self, Source};
@@ -30,17 +30,14 @@ use crate::model::Text;
 use crate::sampler::{Sampler, SamplerSettings};
 use crate::tasks::{DataSet, Item, Mix, Split};
 
-/// The name that the teacher goes by among the arms.
-const TEACHER: &str = "teacher";
-
 /// Something from outside, as the definition names it.
 enum Need<'a> {
     /// People's times, with the items that they were timed on.
     Norms,
     /// A base, under the name of its table.
     Base(&'static str, &'a BaseSettings),
-    /// What students are shown.
-    Traces(&'a TeacherSettings),
+    /// What an arm, or the teacher, imitates.
+    Traces(&'a str, &'a StageSettings),
     /// A reward of an arm, or of the teacher.
     Reward(&'a str, &'a str, &'a toml::Value),
     /// The server that samples for an arm.
@@ -51,28 +48,29 @@ enum Need<'a> {
 /// and a base come first, also where the lab has or makes them itself.
 fn needs(definition: &Definition) -> Vec<Need<'_>> {
     let mut needs = vec![Need::Norms, Need::Base("base", &definition.base)];
-    let mut tables = Vec::new();
-    if let Some(teacher) = &definition.teacher {
-        let base = teacher.base.as_ref();
-        needs.extend(base.map(|base| Need::Base("teacher.base", base)));
-        needs.push(Need::Traces(teacher));
-        tables.push((TEACHER, &teacher.reward));
-    }
-    let arms = definition.arm.iter();
-    tables.extend(arms.map(|(name, arm)| (name.as_str(), &arm.reward)));
-    for (arm, table) in tables {
-        needs.extend(
-            table
+    let teacher = definition.teacher.as_ref();
+    let base = teacher.and_then(|teacher| teacher.base.as_ref());
+    needs.extend(base.map(|base| Need::Base("teacher.base", base)));
+    let trained: Vec<(&str, &StageSettings)> = teacher
+        .map(|teacher| (TEACHER, teacher))
+        .into_iter()
+        .chain(
+            definition
+                .arm
                 .iter()
-                .map(|(name, entry)| Need::Reward(arm, name, entry)),
-        );
+                .map(|(name, arm)| (name.as_str(), arm)),
+        )
+        .collect();
+    for &(name, stage) in &trained {
+        needs.extend(stage.imitates().then_some(Need::Traces(name, stage)));
     }
-    for (name, arm) in &definition.arm {
-        needs.extend(
-            arm.sampler
-                .as_ref()
-                .map(|server| Need::Sampler(name, server)),
-        );
+    for &(name, stage) in &trained {
+        let rewards = stage.reward.iter();
+        needs.extend(rewards.map(|(reward, entry)| Need::Reward(name, reward, entry)));
+    }
+    for &(name, stage) in &trained {
+        let sampler = stage.sampler.as_ref();
+        needs.extend(sampler.map(|server| Need::Sampler(name, server)));
     }
     needs
 }
@@ -137,14 +135,17 @@ pub(super) fn training_files(
 ) -> Vec<OutsideFile> {
     let mut found = Vec::new();
     let mut add = |name: String, path: PathBuf, copied| {
-        found.push(OutsideFile { name, path, copied });
+        // Several arms may read one.
+        if found.iter().all(|known: &OutsideFile| known.name != name) {
+            found.push(OutsideFile { name, path, copied });
+        }
     };
     for need in needs(definition) {
         match need {
-            Need::Traces(teacher) => {
-                let mut arms = definition.arm.iter();
-                let shown = arms.any(|(name, arm)| arm.algorithm.imitates() && pending(name));
-                if let Some(file) = teacher.traces.file.as_ref().filter(|_| shown) {
+            Need::Traces(name, stage) if pending(name) => {
+                let shown = definition.shown_to(&table_of(name), 0, stage);
+                let file = shown.ok().and_then(|shown| shown.traces.file.as_ref());
+                if let Some(file) = file {
                     add(file.display().to_string(), folder.join(file), false);
                 }
             }
@@ -155,7 +156,7 @@ pub(super) fn training_files(
                     add(name, path, copied);
                 }
             }
-            Need::Norms | Need::Base(..) | Need::Reward(..) | Need::Sampler(..) => {}
+            _ => {}
         }
     }
     found
@@ -205,6 +206,10 @@ struct Seen {
     problems: Option<Inputs>,
     /// How the base writes, and the tokens that its context holds.
     reader: Option<(Text, usize)>,
+    /// The same of the teacher's own base, where it has one.
+    teachers: Option<(Text, usize)>,
+    /// Tables of what is imitated that were looked at.
+    shown: Vec<String>,
 }
 
 impl Preflight<'_> {
@@ -254,7 +259,7 @@ impl Preflight<'_> {
         match *need {
             Need::Norms => as_user_error(self.norms(seen)),
             Need::Base(place, base) => as_user_error(self.base(place, base, seen)),
-            Need::Traces(teacher) => as_user_error(self.traces(teacher, seen)),
+            Need::Traces(name, stage) => as_user_error(self.traces(name, stage, seen)),
             Need::Reward(arm, name, entry) => {
                 let place = format!("{}.reward.{name}", table_of(arm));
                 let looked = self
@@ -331,42 +336,49 @@ impl Preflight<'_> {
         }
         if place == "base" {
             seen.reader = Some((text, context));
-        } else if seen.reader.is_some() {
-            teacher::check_vocabulary(self.definition, self.folder, &words)?;
+        } else {
+            seen.teachers = Some((text, context));
+            stages::check_vocabulary(self.definition, self.folder, &words)?;
         }
         let model = base.model.as_ref();
         Ok(model.map(|model| format!("{place}.model = {model:?}")))
     }
 
-    fn traces(&self, teacher: &TeacherSettings, seen: &Seen) -> Result<Option<String>> {
+    fn traces(&self, name: &str, stage: &StageSettings, seen: &mut Seen) -> Result<Option<String>> {
         let Some(Inputs { mix, .. }) = &seen.problems else {
             return Ok(None);
         };
-        let ready = || Source::ready(teacher, mix, self.folder);
-        let source = ready()?;
-        if let Some((text, context)) = &seen.reader {
-            demonstrations::limit(&teacher.traces, *context)?;
-            if let Some(source) = source {
-                for note in source.prepare(&teacher.traces, text, *context)?.notes {
+        let seed = self.definition.experiment.seeds.first().copied();
+        let place = table_of(name);
+        let shown = self
+            .definition
+            .shown_to(&place, seed.unwrap_or_default(), stage)?;
+        let is_new = !seen.shown.contains(&shown.place);
+        let own = seen.teachers.as_ref().filter(|_| name == TEACHER);
+        if let Some((text, context)) = own.or(seen.reader.as_ref()) {
+            demonstrations::limit(shown.traces, *context)?;
+            let differs = stage.tasks.is_some() || stage.altered.is_some();
+            // What an arm is shown of it may not fit where the whole does.
+            if (is_new || differs)
+                && let Some(source) = Source::ready(&shown, mix, self.folder)?
+            {
+                let source = source.shown_to(stage, shown.seed);
+                let prepared =
+                    source.and_then(|source| source.prepare(shown.traces, text, *context));
+                let notes = match differs {
+                    true => prepared.with_context(|| place)?.notes,
+                    false => prepared?.notes,
+                };
+                for note in notes.iter().filter(|_| is_new) {
                     tracing::warn!("{note}");
                 }
             }
-            // What an arm is shown of it may not fit where the whole does.
-            for (name, arm) in &self.definition.arm {
-                let differs = arm.tasks.is_some() || arm.altered.is_some();
-                if arm.algorithm.imitates()
-                    && differs
-                    && let Some(source) = ready()?
-                {
-                    let shown = source.shown_to(arm, teacher.seed);
-                    shown
-                        .and_then(|shown| shown.prepare(&teacher.traces, text, *context))
-                        .with_context(|| format!("arm.{name}"))?;
-                }
-            }
         }
-        let file = teacher.traces.file.as_ref();
-        Ok(file.map(|file| format!("teacher.traces.file = {:?}", file.display().to_string())))
+        let file = shown.traces.file.as_ref().filter(|_| is_new);
+        let found =
+            file.map(|file| format!("{}.file = {:?}", shown.place, file.display().to_string()));
+        seen.shown.push(shown.place);
+        Ok(found)
     }
 
     fn reward(
@@ -407,11 +419,8 @@ impl Preflight<'_> {
     /// The tasks that an arm, or the teacher, says it learns from.
     fn tasks_of(&self, arm: &str) -> Option<&[String]> {
         let definition = self.definition;
-        let tasks = match definition.arm.get(arm) {
-            Some(arm) => arm.tasks.as_ref(),
-            None => definition.teacher.as_ref()?.tasks.as_ref(),
-        };
-        tasks.map(Vec::as_slice)
+        let stage = definition.arm.get(arm).or(definition.teacher.as_ref())?;
+        stage.tasks.as_deref()
     }
 
     /// Has a reward judge the first training problem, worked out as the task does.
@@ -448,12 +457,13 @@ impl Preflight<'_> {
         }
         let patient = self.servers == Servers::Patiently;
         Sampler::look(settings, patient, self.stop)
-            .with_context(|| format!("arm.{arm}.sampler"))?;
+            .with_context(|| format!("{}.sampler", table_of(arm)))?;
         let key = settings.api_key_env.as_ref();
         let key = key.map_or_else(String::new, |name| format!(", with the key in {name}"));
         let (endpoint, model) = (&settings.endpoint, &settings.model);
         Ok(Some(format!(
-            "arm.{arm}.sampler: {endpoint} has {model:?}{key}"
+            "{}.sampler: {endpoint} has {model:?}{key}",
+            table_of(arm)
         )))
     }
 }
@@ -490,7 +500,7 @@ mod tests {
         let mut definition = Definition::parse(QUICKSTART, &Registry::builtin(), at).unwrap();
         definition.tasks.norms = "people".to_owned();
         let teacher = definition.teacher.as_mut().unwrap();
-        teacher.traces.file = Some("shown.jsonl".into());
+        teacher.traces.as_mut().unwrap().file = Some("shown.jsonl".into());
         let own = format!("own = {{ is = 'command', argv = ['{program}', 'f.py', 'no.py'] }}");
         definition.arm["grpo"].reward = toml::from_str(&own).unwrap();
         let told = |pending: &dyn Fn(&str) -> bool| -> Vec<(String, bool)> {

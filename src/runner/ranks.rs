@@ -55,7 +55,9 @@ pub(crate) fn check(definition: &Definition, world: usize) -> Result<()> {
         }
     }
     for (name, arm) in &definition.arm {
-        algorithm(&format!("arm.{name}"), &arm.algorithm)?;
+        if let Some(settings) = &arm.algorithm {
+            algorithm(&format!("arm.{name}"), settings)?;
+        }
         // Each rank would load its own policy over the others'.
         ensure!(
             world == 1 || arm.sampler.is_none(),

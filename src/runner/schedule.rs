@@ -5,6 +5,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 
@@ -15,10 +16,12 @@ pub enum Done {
     Finished,
     /// As much as there was before the user asked to stop.
     Interrupted,
+    /// Nothing for now: somebody else is at what it needs.
+    Waits,
 }
 
-/// A job's work.
-type Work = Box<dyn FnOnce() -> Result<Done> + Send>;
+/// A job's work, which may be tried again.
+type Work = Box<dyn Fn() -> Result<Done> + Send>;
 
 /// A piece of work and the jobs, by index, that come before it.
 pub struct Job {
@@ -32,7 +35,7 @@ impl Job {
     pub fn new(
         name: &str,
         after: Vec<usize>,
-        work: impl FnOnce() -> Result<Done> + Send + 'static,
+        work: impl Fn() -> Result<Done> + Send + 'static,
     ) -> Self {
         Self {
             name: name.to_owned(),
@@ -42,8 +45,13 @@ impl Job {
     }
 }
 
+/// Time between two tries of jobs that all wait for somebody else.
+const PATIENCE: Duration = Duration::from_millis(50);
+
 struct State {
     waiting: Vec<Option<Job>>,
+    /// Whether a job found somebody else at what it needs, since the last pause.
+    held_up: Vec<bool>,
     finished: Vec<bool>,
     running: usize,
     interrupted: bool,
@@ -51,11 +59,11 @@ struct State {
 }
 
 impl State {
+    /// The next job to try: the first that is not held up.
     fn ready(&self) -> Option<usize> {
-        self.waiting.iter().position(|job| {
-            job.as_ref()
-                .is_some_and(|job| job.after.iter().all(|&before| self.finished[before]))
-        })
+        let is_ready = |job: &Job| job.after.iter().all(|&before| self.finished[before]);
+        let mut jobs = self.waiting.iter().zip(&self.held_up);
+        jobs.position(|(job, held_up)| !held_up && job.as_ref().is_some_and(is_ready))
     }
 
     fn stopped(&mut self, stop: Stop<'_>) -> bool {
@@ -78,6 +86,7 @@ pub fn run(jobs: Vec<Job>, workers: usize, threads: usize, stop: Stop<'_>) -> Re
     let count = jobs.len();
     let state = Mutex::new(State {
         waiting: jobs.into_iter().map(Some).collect(),
+        held_up: vec![false; count],
         finished: vec![false; count],
         running: 0,
         interrupted: false,
@@ -108,6 +117,15 @@ fn work(state: &Mutex<State>, changed: &Condvar, stop: Stop<'_>) {
             return;
         }
         let Some(index) = held.ready() else {
+            if held.held_up.contains(&true) {
+                // Nothing else can be done: look again what has become of them.
+                held = changed
+                    .wait_timeout(held, PATIENCE)
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .0;
+                held.held_up.fill(false);
+                continue;
+            }
             if held.running == 0 {
                 return;
             }
@@ -119,15 +137,18 @@ fn work(state: &Mutex<State>, changed: &Condvar, stop: Stop<'_>) {
         };
         held.running += 1;
         drop(held);
-        let name = job.name;
-        let outcome = std::panic::catch_unwind(AssertUnwindSafe(job.work))
+        let outcome = std::panic::catch_unwind(AssertUnwindSafe(&job.work))
             .unwrap_or_else(|panic| Err(anyhow!("{}", panic_message(&*panic))))
-            .with_context(|| name);
+            .with_context(|| job.name.clone());
         held = state.lock().unwrap_or_else(PoisonError::into_inner);
         held.running -= 1;
         match outcome {
             Ok(Done::Finished) => held.finished[index] = true,
             Ok(Done::Interrupted) => held.interrupted = true,
+            Ok(Done::Waits) => {
+                held.held_up[index] = true;
+                held.waiting[index] = Some(job);
+            }
             Err(error) => {
                 held.failure.get_or_insert(error);
             }

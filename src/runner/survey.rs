@@ -73,6 +73,8 @@ pub struct Part {
     pub log: PathBuf,
     /// Whether it is trained and evaluated.
     pub done: bool,
+    /// What of it came from the store, in a word each.
+    pub taken: Vec<String>,
     /// Updates that its log has; `None` before the first.
     pub updates: Option<u64>,
     /// Updates that it is to have; `None` where the definition leaves it open.
@@ -165,24 +167,8 @@ impl Survey {
 
     /// Bytes of all files in the directory; links are not followed.
     pub fn bytes(&self) -> Result<u64> {
-        bytes(&self.folder)
+        files::bytes(&self.folder)
     }
-}
-
-/// Bytes of all files below a folder; links are not followed.
-pub(crate) fn bytes(folder: &Path) -> Result<u64> {
-    let reading = || format!("reading {}", folder.display());
-    let mut sum = 0;
-    for entry in std::fs::read_dir(folder).with_context(reading)? {
-        let entry = entry.with_context(reading)?;
-        let kind = entry.file_type().with_context(reading)?;
-        sum += if kind.is_dir() {
-            bytes(&entry.path())?
-        } else {
-            entry.metadata().with_context(reading)?.len()
-        };
-    }
-    Ok(sum)
 }
 
 fn parts(folder: &Path, definition: &toml::Table, seeds: &[i64]) -> Vec<Part> {
@@ -196,40 +182,84 @@ fn parts(folder: &Path, definition: &toml::Table, seeds: &[i64]) -> Vec<Part> {
         u64::try_from(steps).ok()
     };
     let shared = steps(Some(definition.clone()));
-    let part = |arm: &str, seed: Option<i64>, at: PathBuf, log: &str, of: Option<u64>| Part {
-        arm: plain::line(arm),
-        seed,
-        done: at.join(OUTCOME).exists(),
-        log: at.join(log),
-        updates: None,
-        of,
-        folder: at,
+    let part = |arm: &str, seed: Option<i64>, at: &str, of: Option<u64>| {
+        let at = folder.join(at);
+        Part {
+            arm: plain::line(arm),
+            seed,
+            done: at.join(OUTCOME).exists(),
+            taken: taken(&at),
+            log: LOGS
+                .map(|log| at.join(log))
+                .into_iter()
+                .find(|log| log.exists())
+                .unwrap_or_else(|| at.join(LOGS[0])),
+            updates: None,
+            of,
+            folder: at,
+        }
     };
     let of_base = |settings: Option<toml::Table>| {
         steps(settings.and_then(|settings| table(&settings, "pretraining")))
     };
     let mut parts = Vec::new();
     for seed in seeds {
-        let at = folder.join(format!("arms/base/seed-{seed}"));
         let of = of_base(table(definition, "base"));
-        parts.push(part("base", Some(*seed), at, "pretraining.jsonl", of));
+        parts.push(part(
+            "base",
+            Some(*seed),
+            &format!("arms/base/seed-{seed}"),
+            of,
+        ));
     }
     if let Some(teacher) = table(definition, "teacher")
         && teacher.contains_key("algorithm")
     {
+        let several = teacher.get("seeds").and_then(toml::Value::as_array);
+        let several: Vec<i64> = several
+            .map(|seeds| seeds.iter().filter_map(toml::Value::as_integer).collect())
+            .unwrap_or_default();
         let seed = teacher.get("seed").and_then(toml::Value::as_integer);
         let of = steps(Some(teacher)).or(shared);
-        let at = folder.join("teacher");
-        parts.push(part("teacher", seed, at, "metrics.jsonl", of));
+        if several.is_empty() {
+            parts.push(part("teacher", seed, "teacher", of));
+        }
+        for seed in several {
+            let at = format!("teacher/seed-{seed}");
+            parts.push(part("teacher", Some(seed), &at, of));
+        }
     }
     for (name, arm) in table(definition, "arm").unwrap_or_default() {
         let of = steps(arm.as_table().cloned()).or(shared);
         for seed in seeds {
-            let at = folder.join(format!("arms/{name}/seed-{seed}"));
-            parts.push(part(&name, Some(*seed), at, "metrics.jsonl", of));
+            let at = format!("arms/{name}/seed-{seed}");
+            parts.push(part(&name, Some(*seed), &at, of));
         }
     }
     parts
+}
+
+/// The logs of a stage, from its folder: of a training, and of a base that is made and
+/// that is being made.
+const LOGS: [&str; 3] = [
+    "metrics.jsonl",
+    "pretraining.jsonl",
+    "pretraining/metrics.jsonl",
+];
+
+/// What the marker of a stage says that came from the store.
+fn taken(stage: &Path) -> Vec<String> {
+    let words = || -> Option<Vec<String>> {
+        let text = std::fs::read(stage.join(OUTCOME)).ok()?;
+        let marker: serde_json::Value = serde_json::from_slice(&text).ok()?;
+        let taken = marker.get("taken")?.as_array()?.iter();
+        Some(
+            taken
+                .filter_map(|word| Some(word.as_str()?.to_owned()))
+                .collect(),
+        )
+    };
+    words().unwrap_or_default()
 }
 
 /// The last update that a log of metrics tells of. A line that is being written

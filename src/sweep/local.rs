@@ -298,12 +298,7 @@ impl Crew<'_> {
             if self.running.iter().any(|running| running.slot == slot) {
                 continue;
             }
-            let under_way = self.running.iter().map(|running| running.index).collect();
-            let ready = self.waiting.iter().position(|&index| {
-                let job = self.sweep.plan.jobs.get(index);
-                job.is_some_and(|job| self.sweep.may_start(job, &under_way))
-            });
-            let Some(index) = ready.and_then(|at| self.waiting.remove(at)) else {
+            let Some(index) = self.waiting.pop_front() else {
                 return Ok(());
             };
             let child = self.spawn(index, slot)?;
@@ -322,7 +317,6 @@ impl Crew<'_> {
             .get(slot)
             .context("there is no such slot")?;
         self.sweep.claim(job)?;
-        self.sweep.hand_on(job)?;
         let path = self.sweep.log(job);
         let log = OpenOptions::new()
             .create(true)

@@ -3,8 +3,8 @@
 //! A job is one `qinglan run`: one point of the grid, one seed, all arms. It is
 //! not cut finer, because what a comparison pairs (base weights by hash, the
 //! order of problems, the evaluation's draws) is then inside one run directory,
-//! where the run itself vouches for it. What jobs would make alike is made once
-//! and handed on, see `shared`. A job is a process, so that it has a device and
+//! where the run itself vouches for it. What jobs would make alike one of them makes
+//! and the others take from the store. A job is a process, so that it has a device and
 //! cores of its own and its end is nobody else's.
 //!
 //! A sweep directory holds `sweep.json`, the plan, and by job `jobs/NAME`, an
@@ -20,7 +20,6 @@ mod bars;
 mod grid;
 mod local;
 mod plan;
-mod shared;
 mod slurm;
 mod status;
 

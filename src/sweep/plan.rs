@@ -8,8 +8,8 @@ use indexmap::IndexMap;
 use rewards::Registry;
 use serde::{Deserialize, Serialize};
 
+use super::PLAN;
 use super::grid::Wanted;
-use super::{PLAN, shared};
 use crate::config::{Definition, folder_of};
 use crate::files;
 use crate::runner;
@@ -67,18 +67,18 @@ pub(crate) struct Job {
     /// That text.
     #[serde(skip)]
     pub(super) text: String,
-    /// What its teacher is determined by, where it makes one.
-    #[serde(skip)]
-    pub(super) teacher: Option<String>,
-    /// What its base and the base's evaluation are determined by.
-    #[serde(skip)]
-    pub(super) base: String,
     /// The files that it reads from outside, as they are.
     #[serde(skip)]
     pub(super) pins: Pins,
-    /// What the number formats that it leaves open are measured on.
-    #[serde(skip)]
-    pub(super) formats: Option<String>,
+}
+
+/// The setting by which a run of one seed alone has the teacher that teaches it among all
+/// seeds of the definition, where there are several teachers.
+fn teacher_of(definition: &Definition, seed: u64) -> Option<String> {
+    let teacher = definition.teacher.as_ref()?;
+    let seeds = &definition.experiment.seeds;
+    (teacher.seeds.len() > 1 && seeds.contains(&seed))
+        .then(|| format!("teacher.seeds={:?}", [teacher.of_student(seeds, seed)]))
 }
 
 impl Plan {
@@ -128,11 +128,13 @@ impl Plan {
         }
         let mut jobs = Vec::new();
         for &seed in &seeds {
-            for (point, name, overrides, _, pins) in &checked {
+            for (point, name, overrides, whole, pins) in &checked {
+                let mut overrides = overrides.clone();
+                overrides.extend(teacher_of(whole, seed));
                 let mut with_seed = overrides.clone();
                 // As `qinglan run --seeds` writes it.
                 with_seed.push(format!("experiment.seeds={:?}", [seed]));
-                let (definition, text) = read(&with_seed, name)?;
+                let (_, text) = read(&with_seed, name)?;
                 let seeded = format!("seed-{seed}");
                 jobs.push(Job {
                     number: jobs.len() + 1,
@@ -143,13 +145,10 @@ impl Plan {
                     },
                     point: point.clone(),
                     seed,
-                    overrides: overrides.clone(),
+                    overrides,
                     definition: files::hash(text.as_bytes()),
-                    teacher: shared::teacher(&definition)?,
-                    base: shared::base(&definition, seed)?,
                     pins: pins.clone().of_definition(&text),
                     text,
-                    formats: shared::formats(&definition)?,
                 });
             }
         }

@@ -281,19 +281,9 @@ impl<'a> Watch<'a> {
         self.outcome.failed.insert(index, how);
     }
 
-    /// Submits what can start, as one array; whether there was anything.
+    /// Submits what waits, as one array; whether there was anything.
     fn submit(&mut self) -> Result<bool> {
-        let mut under_way: BTreeSet<usize> = self.queued.keys().copied().collect();
-        let mut chosen = Vec::new();
-        self.waiting.retain(|&index| {
-            let job = self.sweep.plan.jobs.get(index);
-            let ready = job.is_some_and(|job| self.sweep.may_start(job, &under_way));
-            if ready {
-                under_way.insert(index);
-                chosen.push(index);
-            }
-            !ready
-        });
+        let chosen = std::mem::take(&mut self.waiting);
         if chosen.is_empty() {
             return Ok(false);
         }
@@ -301,7 +291,6 @@ impl<'a> Watch<'a> {
         for &index in &chosen {
             let job = self.sweep.plan.jobs.get(index).context("no such job")?;
             self.sweep.claim(job)?;
-            self.sweep.hand_on(job)?;
             numbers.push(job.number);
         }
         numbers.sort_unstable();

@@ -20,7 +20,7 @@ use crate::generation::network::Switches;
 use crate::generation::{Engine, Key, PrecisionChoice, Prompt, Sampling};
 use crate::model::Stored;
 use crate::random::stream;
-use crate::runner::models_folder;
+use crate::store::models_folder;
 use crate::{device, memory};
 
 /// What the model is asked: a chat turn of about 30 tokens.

@@ -15,7 +15,7 @@ use crate::formats::{self, Engine};
 use crate::generation::PrecisionChoice;
 use crate::memory;
 use crate::model::{Model, Stored};
-use crate::runner::models_folder;
+use crate::store::models_folder;
 use crate::training::{Training, TrainingSettings};
 
 /// Most updates or rows; more would measure the patience of the user.

@@ -1,53 +1,12 @@
-//! `[teacher]`: where the demonstrations of the imitating arms come from, and
-//! what of them is trained.
+//! `[teacher.traces]` and `[arm.NAME.demonstrations]`: what is imitated, and what of it
+//! is trained.
 
 use std::path::PathBuf;
 
+use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use super::{AlgorithmSettings, BaseSettings, one};
-use crate::training::TrainingSettings;
-
-/// `[teacher]`: a base of its own trained by reinforcement, or a recording.
-///
-/// Worked examples: `[teacher.traces] file = "traces.jsonl"` alone; or
-/// `[teacher.traces] worked = true, problems = 1500`, the tasks' own worked
-/// solutions; or `[teacher.base.shape]`, `[teacher.base.pretraining]`,
-/// `[teacher.algorithm.grpo]`, `[teacher.reward.correct]`, and
-/// `[teacher.traces] problems = 1500, samples = 2, only_correct = true`; or
-/// `[teacher.base] model = "…"` and no algorithm, a reasoner as it is.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TeacherSettings {
-    /// The base it starts from.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub base: Option<BaseSettings>,
-    /// How it is trained; a model that is there may be shown as it is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub algorithm: Option<AlgorithmSettings>,
-    /// The tasks that it learns from and shows; all of `tasks.names` that models can
-    /// be trained on where it says none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tasks: Option<Vec<String>>,
-    /// What it is rewarded for.
-    #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
-    pub reward: toml::Table,
-    /// What differs from `[training]`.
-    #[serde(default)]
-    pub training: TrainingSettings,
-    /// One teacher serves all seeds of the arms; this is its own.
-    #[serde(default)]
-    pub seed: u64,
-    /// What the students are shown of it.
-    pub traces: TraceSettings,
-}
-
-impl TeacherSettings {
-    /// Whether the teacher is a model of the experiment, evaluated like others.
-    pub fn is_model(&self) -> bool {
-        self.base.is_some()
-    }
-}
+use super::one;
 
 /// `[teacher.traces]`: what is shown, and what of it is trained.
 ///
@@ -96,4 +55,43 @@ pub struct TraceSettings {
     /// `{% generation %}` blocks mark it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub assistant_only_loss: bool,
+}
+
+impl TraceSettings {
+    /// Whether they are there before a run begins.
+    pub fn are_there(&self) -> bool {
+        self.file.is_some() || self.worked
+    }
+
+    /// Refuses what cannot be imitated; `place` names the table.
+    pub(super) fn check(&self, place: &str) -> Result<()> {
+        let shown = self.problems.max(self.held_out);
+        let shown = shown.saturating_mul(self.samples as u64);
+        ensure!(
+            shown <= 10_000_000,
+            "{place} asks for {shown} samples, at most 10,000,000 are taken"
+        );
+        ensure!(
+            !(self.file.is_some() && self.worked),
+            "{place} has both a recording (file) and worked solutions: keep one of them"
+        );
+        ensure!(
+            self.max_length.is_none_or(|length| length >= 2),
+            "{place}.max_length = {}: a prompt and a completion have two tokens at least",
+            self.max_length.unwrap_or_default()
+        );
+        ensure!(
+            !self.assistant_only_loss || self.file.is_some(),
+            "{place}.assistant_only_loss = true needs conversations: name them with {place}.file"
+        );
+        ensure!(
+            self.file.is_some() || self.samples > 0,
+            "{place}.samples = 0: there would be nothing to imitate"
+        );
+        ensure!(
+            !self.worked || self.problems > 0,
+            "{place}.problems = 0: there would be nothing to imitate"
+        );
+        Ok(())
+    }
 }

@@ -1,0 +1,300 @@
+//! A training: from what a stage starts from, by its algorithm, to a model or an adapter.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+
+use super::address::identity;
+use super::{COMPLETIONS, Facts, Got, MADE, Part};
+use crate::config::{AlgorithmSettings, Stage, StageSettings, Start};
+use crate::demonstrations::Prepared;
+use crate::files;
+use crate::model::{Adapter, Decoder, Model, Stored, folder};
+use crate::runner::Run;
+use crate::sampler::Sampler;
+use crate::store::Kind;
+use crate::training::{ArmLab, CompletionLog, Ending, Job, Learner, train};
+
+/// Problems that stand for the order in which an arm meets them: a number of its
+/// own, so that arms which get to see more or fewer of one order agree.
+const HASHED_PROBLEMS: u64 = 1024;
+
+/// The weights of a stage that is trained, in its folder; a stage without an algorithm
+/// has those that it starts from.
+pub(super) fn obtain(
+    run: &Run,
+    number: usize,
+    settings: &StageSettings,
+    model: &mut Option<Model>,
+) -> Result<Got<Facts>> {
+    let stage = run.stage(number)?;
+    let Start::Stage(start) = stage.start else {
+        anyhow::bail!("{} starts from no stage", stage.title());
+    };
+    let initial_weights = run.final_weights(start)?;
+    let Some(algorithm) = &settings.algorithm else {
+        let facts = Facts {
+            final_weights: initial_weights.clone(),
+            initial_weights,
+            budget: None,
+            pretraining_seconds: None,
+        };
+        return Ok(Got::There(facts, false));
+    };
+    let definition = run.definition();
+    let place = definition.place(stage);
+    let training = definition.training_of(&settings.training, &format!("{place}.training"))?;
+    let stored = run.stored(start)?;
+    let shown = demonstrations(run, stage, settings, &stored)?;
+    let judge = stage.teacher.filter(|_| settings.distils());
+    let judged_by = judge
+        .map(|teacher| run.final_weights(teacher))
+        .transpose()?;
+    let identity = identity(
+        &[
+            "training",
+            &initial_weights,
+            &stage.seed.to_string(),
+            &shown.as_ref().map_or(Ok(String::new()), hash)?,
+            &judged_by.unwrap_or_default(),
+            &run.reading(&stored, Some(&training))?,
+        ],
+        &(
+            algorithm,
+            (&settings.tasks, &settings.lora, &settings.sampler),
+            (&settings.reward, run.outside_hashes(&settings.reward)?),
+            &training,
+            &definition.tasks,
+            &definition.rollout,
+            // Rewards may go by them.
+            run.mix.human_costs(),
+        ),
+    )?;
+    // What a server samples is nothing that the lab could hash.
+    let is_own = settings.sampler.is_none();
+    let part = Part {
+        kind: Kind::Model,
+        address: is_own.then(|| run.address(&identity)).transpose()?,
+        stage,
+        names: &MADE,
+    };
+    let at = run.folder(stage);
+    run.obtain(&part, || {
+        let mut policy = run.load(start)?;
+        if let Some(lora) = &settings.lora {
+            let below = policy.decoder.weights().entries();
+            let adapter = Adapter::random(below, lora, stage.seed, run.request.device)?;
+            policy.decoder = policy.decoder.with_adapter(adapter);
+        }
+        let mix = run.mix.learned_from(settings.tasks.as_deref())?;
+        let rewards = run.rewards(&settings.reward)?;
+        // What was read above is what the run began with.
+        run.check_pins(&stage.name)?;
+        let mut lab = ArmLab::new(
+            &policy,
+            &mix,
+            stage.seed,
+            definition.rollout.clone(),
+            definition.tasks.validation_problems,
+        );
+        if let Some(shown) = shown {
+            (lab.demonstrations, lab.held_out) = (shown.shown, shown.held_out);
+        }
+        lab.rewards = rewards.as_ref();
+        lab.budget_tokens = training.micro_batch_tokens;
+        lab.precision = training.dtype.resolve(run.request.device);
+        lab.ranks = run.ranks();
+        lab.completions = completion_log(run, &at, training.steps);
+        lab.sampler = sampler(run, stage, settings)?;
+        lab.teacher = judge.map(|teacher| judging(run, teacher)).transpose()?;
+        let built = algorithm.build();
+        lab.reference = built.needs_reference().then(|| reference(&policy));
+        run.explain_loss(&stage.name, algorithm);
+        let progress = run.progress(&stage.title());
+        let temperature = temperature(run, algorithm);
+        let ending = train(
+            &Job {
+                learner: Learner::new(&policy.decoder, built.as_ref(), &training, temperature)
+                    .among(run.ranks(), run.request.shard_optimizer),
+                folder: &at,
+                save_policy: &|at| run.check_there().and_then(|()| save_trained(&policy, at)),
+                identity: &identity,
+                stop: &run.request.stop,
+                progress: &progress,
+            },
+            &mut lab,
+        )?;
+        progress.finish_and_clear();
+        let Ending::Finished(budget) = ending else {
+            return Ok(None);
+        };
+        let adapted = policy.decoder.adapter().is_some();
+        let name = if adapted { "adapter" } else { "model" };
+        run.write(|| save_trained(&policy, &at.join(name)))?;
+        let facts = Facts {
+            initial_weights,
+            final_weights: policy.decoder.trainable().hash(),
+            budget: Some(budget),
+            pretraining_seconds: None,
+        };
+        *model = Some(policy);
+        Ok(Some(facts))
+    })
+}
+
+/// What the learner divides logits by: the temperature of what it learns from.
+fn temperature(run: &Run, algorithm: &AlgorithmSettings) -> f64 {
+    if algorithm.imitates() {
+        1.0
+    } else {
+        run.definition().rollout.temperature
+    }
+}
+
+/// What a stage imitates, as what it starts from reads it; `None` where it imitates
+/// nothing.
+fn demonstrations(
+    run: &Run,
+    stage: &Stage,
+    settings: &StageSettings,
+    reader: &Stored,
+) -> Result<Option<Prepared>> {
+    if !settings.imitates() {
+        return Ok(None);
+    }
+    let source = run.demonstrations(stage, settings)?;
+    let definition = run.definition();
+    let shown = definition.shown_to(&definition.place(stage), stage.seed, settings)?;
+    let traces = shown.traces;
+    let context = reader.config.context();
+    let prepared = source.prepare(traces, &reader.text, context)?;
+    ensure!(
+        !prepared.shown.is_empty(),
+        "{} holds no trace to imitate: the teacher got nothing right that was not cut off",
+        source.path().display()
+    );
+    // What was there before the run began was spoken of then.
+    if !traces.are_there() {
+        for note in &prepared.notes {
+            tracing::warn!("{note}");
+        }
+    }
+    Ok(Some(prepared))
+}
+
+/// Hash of what is imitated.
+fn hash(prepared: &Prepared) -> Result<String> {
+    let all = prepared.shown.iter().chain(&prepared.held_out);
+    let all: Vec<_> = all
+        .map(|one| (&one.prompt, &one.completion, &one.weights))
+        .collect();
+    Ok(files::hash(&serde_json::to_vec(&(
+        prepared.shown.len(),
+        all,
+    ))?))
+}
+
+/// The teacher as its stage left it, to judge the samples of others.
+fn judging(run: &Run, teacher: usize) -> Result<Decoder> {
+    let model = run.load(teacher)?;
+    let config = model.decoder.config().clone();
+    Ok(Decoder::new(config, model.decoder.weights().share()))
+}
+
+/// The server that draws the rollouts of a stage, where it has one.
+fn sampler(run: &Run, stage: &Stage, settings: &StageSettings) -> Result<Option<Sampler>> {
+    let Some(sampler) = &settings.sampler else {
+        return Ok(None);
+    };
+    let folder = match &sampler.weights {
+        Some(folder) => {
+            let folder = run.request.definition_folder.join(folder);
+            folder.join(format!("qinglan-{}-seed-{}", stage.name, stage.seed))
+        }
+        None => run.folder(stage).join("sampler"),
+    };
+    Sampler::connect(sampler, &folder, &run.request.stop)
+        .with_context(|| format!("{}.sampler", run.definition().place(stage)))
+        .map(Some)
+}
+
+/// Writes what was trained: the adapter where there is one, else the model.
+fn save_trained(model: &Model, at: &Path) -> Result<()> {
+    match model.decoder.adapter() {
+        Some(adapter) => adapter.save(at),
+        None => folder::save(model, at),
+    }
+}
+
+/// Where a training in that folder keeps completions, where it is to and this
+/// is the rank that writes.
+fn completion_log(run: &Run, at: &Path, steps: u64) -> Option<CompletionLog> {
+    let wanted = run.definition().experiment.log_completions;
+    (wanted && run.ranks().is_first()).then(|| CompletionLog::new(&at.join(COMPLETIONS), steps))
+}
+
+/// The model that a policy is held to: itself before the first update, so in a
+/// chain what it starts from. With an adapter, that is the base beside it.
+fn reference(model: &Model) -> Decoder {
+    let decoder = &model.decoder;
+    if decoder.adapter().is_some() {
+        return decoder.without_adapter();
+    }
+    Decoder::new(decoder.config().clone(), decoder.weights().duplicate())
+}
+
+/// The tasks that a stage has learned from, and before it the stages that it started
+/// from; none where that is not said, as of a recording.
+pub(super) fn trained_on(run: &Run, stage: &Stage) -> Result<Vec<String>> {
+    let definition = run.definition();
+    let (Some(settings), Start::Stage(start)) = (run.settings(stage), stage.start) else {
+        return Ok(Vec::new());
+    };
+    if settings.algorithm.is_none() {
+        return trained_on(run, run.stage(start)?);
+    }
+    let shown = match settings.imitates() {
+        true => Some(definition.shown_to(&definition.place(stage), stage.seed, settings)?),
+        false => None,
+    };
+    let recorded = shown
+        .as_ref()
+        .is_some_and(|shown| shown.traces.file.is_some());
+    let names = match (&settings.tasks, &shown) {
+        (Some(own), _) => Some(own.as_slice()),
+        (None, shown) => shown.as_ref().and_then(|shown| shown.tasks),
+    };
+    let mut tasks = match names {
+        None if recorded => return Ok(Vec::new()),
+        names => run.mix.learned_from(names)?.names(),
+    };
+    let start = run.stage(start)?;
+    if run.settings(start).is_some() {
+        let before = trained_on(run, start)?;
+        // What came before is not said.
+        if before.is_empty() {
+            return Ok(before);
+        }
+        tasks.extend(before);
+    }
+    // In the order of the definition, each once.
+    let all = definition.tasks.names.iter();
+    Ok(all.filter(|name| tasks.contains(name)).cloned().collect())
+}
+
+/// Hash of the order in which a stage meets problems; `None` where it meets
+/// demonstrations instead.
+pub(super) fn problem_order(run: &Run, stage: &Stage) -> Result<Option<String>> {
+    let settings = run.settings(stage);
+    let Some((settings, algorithm)) = settings.and_then(|s| Some((s, s.algorithm.as_ref()?)))
+    else {
+        return Ok(None);
+    };
+    let training = run
+        .definition()
+        .training_of(&settings.training, &stage.name)?;
+    let mix = run.mix.learned_from(settings.tasks.as_deref())?;
+    let count = algorithm.build().problems_met(training.steps);
+    let order = || ArmLab::problem_order(&mix, stage.seed, HASHED_PROBLEMS);
+    (count > 0).then(order).transpose()
+}
