@@ -14,6 +14,7 @@ mod data_sets;
 mod demonstrations;
 mod distributed;
 mod evaluate;
+mod extends;
 mod formats;
 mod gym;
 mod human;

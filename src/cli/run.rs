@@ -13,7 +13,7 @@ use rewards::Registry;
 use tch::Device;
 
 use super::Ending;
-use crate::config::{BaseSettings, Definition, folder_of};
+use crate::config::{BaseSettings, Definition, Whole, folder_of};
 use crate::device::DeviceChoice;
 use crate::distributed::launch::{self, Place};
 use crate::distributed::{self, Card, Ranks};
@@ -55,7 +55,7 @@ pub(super) struct Run {
     #[arg(long = "collective-timeout", value_name = "SECONDS", default_value_t = 600,
         value_parser = clap::value_parser!(u64).range(1..=86_400))]
     collective_timeout: u64,
-    /// Check everything and say what would be done.
+    /// Check everything, say what would be done, and print the whole definition.
     #[arg(long = "dry-run")]
     dry: bool,
 }
@@ -123,6 +123,7 @@ impl Run {
         } = read;
         let out = self
             .out
+            .clone()
             .unwrap_or_else(|| Path::new("runs").join(&definition.experiment.name));
         let stop = Arc::new(AtomicBool::new(false));
         let is_first = ranks.is_first();
@@ -146,6 +147,8 @@ impl Run {
                 if !outside.is_empty() {
                     println!("from outside:\n{}", outside.join("\n"));
                 }
+                let whole = as_user_error(Whole::read(&self.definition, &self.overrides()))?;
+                println!("\n{}", plain::lines(whole.commented().trim_end()));
             }
             return Ok(Ending::Done);
         }
@@ -170,13 +173,18 @@ impl Run {
         }
     }
 
-    fn read(&self, registry: &Registry, place: Option<&Place>) -> Result<Read> {
+    /// `--set` and `--seeds`, as `key=value`.
+    fn overrides(&self) -> Vec<String> {
         let mut overrides = self.overrides.clone();
         if !self.seeds.is_empty() {
             overrides.push(format!("experiment.seeds={:?}", self.seeds));
         }
-        let (definition, text) =
-            as_user_error(Definition::read(&self.definition, &overrides, registry))?;
+        overrides
+    }
+
+    fn read(&self, registry: &Registry, place: Option<&Place>) -> Result<Read> {
+        let read = Definition::read(&self.definition, &self.overrides(), registry);
+        let (definition, text) = as_user_error(read)?;
         let local = place.map_or(0, |place| place.local);
         let device = as_user_error(self.device.resolve_for(local))?;
         Ok(Read {

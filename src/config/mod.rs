@@ -7,8 +7,11 @@
 mod algorithm;
 mod check;
 mod data;
+mod extends;
 mod graph;
+mod inherited;
 mod overrides;
+mod sources;
 mod stage;
 mod traces;
 
@@ -24,11 +27,11 @@ use serde::{Deserialize, Serialize};
 
 pub use algorithm::AlgorithmSettings;
 pub use data::{DataSettings, ExampleSettings, ExampleTable};
-use overrides::apply_overrides;
 pub use stage::{Init, StageSettings};
 pub use traces::TraceSettings;
 
 pub(crate) use check::OF_THE_CONVERSATION;
+pub(crate) use extends::Whole;
 pub(crate) use graph::{Graph, Shown, Stage, Start, TEACHER};
 
 use crate::evaluator::EvaluationSettings;
@@ -294,19 +297,13 @@ fn focus_weight() -> f64 {
 }
 
 impl Definition {
-    /// Reads a definition file, with `key=value` overrides applied to its text.
-    /// Its rewards are those of `registry`.
+    /// Reads a definition file with what it extends and with `key=value` overrides
+    /// applied, and gives its whole text too. Its rewards are those of `registry`.
     pub fn read(path: &Path, overrides: &[String], registry: &Registry) -> Result<(Self, String)> {
-        let text = experiments::text::string(path).with_context(|| {
-            format!(
-                "reading {}: a definition is a TOML file such as experiments/definitions/quickstart.toml",
-                path.display()
-            )
-        })?;
-        let text = apply_overrides(&text, overrides).with_context(|| path.display().to_string())?;
-        let definition = Self::parse(&text, registry, folder_of(path))
-            .with_context(|| path.display().to_string())?;
-        Ok((definition, text))
+        let whole = Whole::read(path, overrides)?;
+        let definition = Self::parse(&whole.text, registry, folder_of(path))
+            .map_err(|error| whole.locate(error))?;
+        Ok((definition, whole.text))
     }
 
     /// Reads and checks the text of a definition that lies in `folder`.

@@ -2,6 +2,7 @@
 
 use experiments::manifest::Role;
 
+use super::overrides::apply_overrides;
 use super::*;
 
 fn parse(text: &str) -> Result<Definition> {
