@@ -139,6 +139,7 @@ fn arm(name: &str, role: Role, shift: f64, slope: f64) -> ArmFigures {
         name: name.to_owned(),
         role,
         seeds: if trained { vec![1, 2] } else { vec![1] },
+        teachers: Vec::new(),
         accuracy: e(accuracy, accuracy - 0.024, accuracy + 0.021, 72),
         balanced_accuracy: e(accuracy - 0.02, accuracy - 0.045, accuracy + 0.002, 72),
         tokens: e(8.1 + 9.0 * shift, 7.7 + 9.0 * shift, 8.6 + 9.0 * shift, 18),

@@ -100,16 +100,16 @@ pub struct ArmRun {
     pub arm: String,
     /// Training seed.
     pub seed: u64,
+    /// Training seed of the teacher that it learned from; `None` where it has none, or a run of an
+    /// earlier version, which had one teacher, does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub teacher: Option<u64>,
     /// Folder relative to the run directory, holding `metrics.jsonl` and `traces.parquet`.
     pub folder: String,
     /// The arm of the same seed that it started from; `None` where it started
     /// from the base.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init: Option<String>,
-    /// Seed of the teacher that it learned from; `None` where it learned from no model, or
-    /// an earlier version made the run.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub teacher: Option<u64>,
     /// Hash of the weights it started from: the `final_weights` of the base or
     /// of the arm `init`.
     pub initial_weights: String,

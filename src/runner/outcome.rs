@@ -164,9 +164,9 @@ mod tests {
         ArmRun {
             arm: "a".into(),
             seed: 1,
+            teacher: None,
             folder: "arms/a/seed-1".into(),
             init: None,
-            teacher: None,
             initial_weights: "0123".into(),
             final_weights: "4567".into(),
             problem_order: None,

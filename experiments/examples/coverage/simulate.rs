@@ -7,7 +7,8 @@ use experiments::alignment::contrast::OfArm;
 use experiments::alignment::cost::{ItemMeans, ModelItems, TaskItems};
 use experiments::alignment::design::Design;
 use experiments::alignment::training::{Training, place};
-use experiments::comparison::contrasts::{Trained, contrast};
+use experiments::comparison::contrasts::contrast;
+use experiments::comparison::trained::Trained;
 use experiments::comparison::{Contrast, Estimate, Measure, Verdict};
 use experiments::norms::{NormItem, Norms};
 use experiments::statistics::draws;
@@ -327,7 +328,7 @@ fn judge(
             let found = contrast(&design, &trained, [ARMS[arm], ARMS[0]], measure, &all, None);
             Found::of_contrast(&found, truth(arm) - truth(0))
         };
-        let alone = OfArm::new(&design, &trained[ARMS[1]]).figure(&all, place(measure));
+        let alone = OfArm::new(&design, trained.of(ARMS[1])).figure(&all, place(measure));
         Outcome {
             alike: against(1),
             beyond: against(2),

@@ -4,11 +4,14 @@
 //! An arm's figure is the mean over its trainings of the plain mean over tasks. Arms that were
 //! trained from the same seeds differ seed by seed; where the other arm has other trainings (a
 //! teacher), it is the difference of the means, and the other's variance between trainings adds.
+//! Trainings that are one draw ([`super::pairing`]) are averaged before that, with all items and
+//! without each cluster alike.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 
 use super::design::{Design, Without};
+use super::pairing::{Origin, Pairing, Tie, pairing, units};
 use super::training::{ALIGNMENT, RELIABILITY, Training, UNLIMITED};
 use crate::comparison::{Measure, Scope, Verdict};
 use crate::statistics::two_way::{Against, TwoWay, two_way};
@@ -63,10 +66,23 @@ pub fn defined_tasks(
     }
 }
 
+/// What tells an arm's trainings apart.
+pub fn origins(trainings: &[Training<'_>]) -> Vec<Origin> {
+    trainings.iter().map(|training| training.origin).collect()
+}
+
+/// The mean of what places have; `None` where one has nothing.
+fn mean_of<P: Copy>(places: &[P], of: impl Fn(P) -> Option<f64>) -> Option<f64> {
+    let values: Option<Vec<f64>> = places.iter().map(|&place| of(place)).collect();
+    mean(&values?)
+}
+
 /// The trainings of an arm, whose figures are taken one after another.
 pub struct OfArm<'d, 't, 'm> {
     design: &'d Design<'d>,
     trainings: &'t [Training<'m>],
+    /// Places of the trainings that are one draw.
+    units: Vec<Vec<usize>>,
     /// The clusters that the arm has items of, by the tasks that they are of.
     concerned: RefCell<HashMap<Vec<usize>, Vec<Vec<Without>>>>,
 }
@@ -77,6 +93,7 @@ impl<'d, 't, 'm> OfArm<'d, 't, 'm> {
         Self {
             design,
             trainings,
+            units: units(&origins(trainings)),
             concerned: RefCell::default(),
         }
     }
@@ -93,35 +110,13 @@ impl<'d, 't, 'm> OfArm<'d, 't, 'm> {
                 all.any(|t| t.concerns(design, &tasks, without))
             })
         });
-        let found = Design::replicates_without(concerned, trainings.len(), |s, without| {
-            trainings[s].over_tasks(design, &tasks, figure, without)
+        let found = Design::replicates_without(concerned, self.units.len(), |unit, without| {
+            mean_of(&self.units[unit], |s| {
+                trainings[s].over_tasks(design, &tasks, figure, without)
+            })
         });
         let found = found.ok_or_else(|| Undefined::Because("no record".into()))?;
         Ok(two_way(&found, None))
-    }
-}
-
-/// How the trainings of two arms belong together.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Pairing {
-    /// The places of trainings of the same seed in either arm.
-    Seeds(Vec<(usize, usize)>),
-    /// They share no seed: the other arm has trainings of its own.
-    Apart,
-}
-
-/// Pairs trainings by their seed. Arms of one training each without a seed are one pair.
-pub fn pairing(arm: &[Training<'_>], against: &[Training<'_>]) -> Pairing {
-    let pairs: Vec<(usize, usize)> = (arm.iter().enumerate())
-        .filter_map(|(at, training)| {
-            let same = |other: &Training<'_>| other.model.seed == training.model.seed;
-            Some((at, against.iter().position(same)?))
-        })
-        .collect();
-    if pairs.is_empty() {
-        Pairing::Apart
-    } else {
-        Pairing::Seeds(pairs)
     }
 }
 
@@ -132,7 +127,7 @@ pub struct Difference {
     pub found: TwoWay,
     /// What it can be said of.
     pub scope: Scope,
-    /// Trainings behind it.
+    /// Draws behind it: trainings, or teachers where those of one teacher are averaged.
     pub trainings: usize,
     /// The arm's and the other's mean on each task that counts, for an effect size.
     pub tasks: [Vec<f64>; 2],
@@ -141,62 +136,69 @@ pub struct Difference {
 /// `arm` minus `against` in a figure, over the tasks on which both have it.
 pub fn difference(
     design: &Design<'_>,
-    arm: &[Training<'_>],
-    against: &[Training<'_>],
+    [arm, against]: [&[Training<'_>]; 2],
+    tie: Tie,
     among: &[usize],
     figure: usize,
 ) -> Result<Difference, Undefined> {
-    let pairing = pairing(arm, against);
-    let (first, second): (Vec<&Training<'_>>, Vec<&Training<'_>>) = match &pairing {
-        Pairing::Seeds(pairs) => pairs.iter().map(|&(a, b)| (&arm[a], &against[b])).unzip(),
-        Pairing::Apart => (arm.iter().collect(), against.iter().collect()),
-    };
-    let all: Vec<&Training<'_>> = first.iter().chain(&second).copied().collect();
+    let sides = [origins(arm), origins(against)];
+    let pairing = pairing(&sides[0], &sides[1], tie);
+    let [first, second] = pairing.places();
+    let all: Vec<&Training<'_>> = (first.iter().map(|&at| &arm[at]))
+        .chain(second.iter().map(|&at| &against[at]))
+        .collect();
     let tasks = defined_tasks(design, &all, among, figure)?;
     let value =
         |training: &Training<'_>, without| training.over_tasks(design, &tasks, figure, without);
-    let mean_of = |trainings: &[&Training<'_>], without: Option<Without>| -> Option<f64> {
-        let values: Option<Vec<f64>> = trainings.iter().map(|t| value(t, without)).collect();
-        mean(&values?)
+    let of_unit = |unit: &Vec<usize>, without| mean_of(unit, |at| value(&against[at], without));
+    let replicate = |unit: usize, without| match &pairing {
+        Pairing::Pairs(units) => mean_of(&units[unit], |(a, b)| {
+            Some(value(&arm[a], without)? - value(&against[b], without)?)
+        }),
+        Pairing::Apart([first, second]) => {
+            let own = mean_of(&first[unit], |at| value(&arm[at], without))?;
+            let others: Option<Vec<f64>> =
+                second.iter().map(|unit| of_unit(unit, without)).collect();
+            Some(own - mean(&others?)?)
+        }
     };
-    let paired = matches!(pairing, Pairing::Seeds(_));
-    let replicates = design.replicates(
-        first.len(),
-        |without| all.iter().any(|t| t.concerns(design, &tasks, without)),
-        |s, without| {
-            let other = if paired {
-                value(second[s], without)?
-            } else {
-                mean_of(&second, without)?
+    let (units, apart) = match &pairing {
+        Pairing::Pairs(units) => (units.len(), None),
+        Pairing::Apart([first, second]) => {
+            let own: Vec<f64> = second.iter().filter_map(|u| of_unit(u, None)).collect();
+            let apart = Against {
+                variance: sample_variance(&own).unwrap_or_default() / own.len() as f64,
+                trainings: own.len(),
             };
-            Some(value(first[s], without)? - other)
-        },
-    );
-    let replicates = replicates.ok_or_else(|| Undefined::Because("no record".into()))?;
-    let own: Vec<f64> = second.iter().filter_map(|t| value(t, None)).collect();
-    let apart = Against {
-        variance: sample_variance(&own).unwrap_or_default() / own.len() as f64,
-        trainings: own.len(),
+            (first.len(), Some(apart))
+        }
     };
-    let scope = match (first.len(), second.len()) {
+    let concerned = |without| all.iter().any(|t| t.concerns(design, &tasks, without));
+    let replicates = design.replicates(units, concerned, replicate);
+    let replicates = replicates.ok_or_else(|| Undefined::Because("no record".into()))?;
+    let scope = match (units, second.len()) {
         (1, _) => Scope::ThisTraining,
         (_, 1) => Scope::ThisAgainst,
+        _ if pairing.is_by_teacher([&sides[0], &sides[1]]) => Scope::Teachers,
         _ => Scope::Trainings,
     };
-    let by_task = |trainings: &[&Training<'_>]| -> Vec<f64> {
+    let by_task = |trainings: &[Training<'_>], units: &Vec<Vec<usize>>| -> Vec<f64> {
+        let of = |at: usize, task: usize| {
+            trainings[at].figure(&design.tasks[task], task, figure, None)
+        };
         let on = |&task: &usize| {
-            let of = trainings
-                .iter()
-                .filter_map(|t| t.figure(&design.tasks[task], task, figure, None));
-            mean(&of.collect::<Vec<_>>())
+            let means: Option<Vec<f64>> =
+                units.iter().map(|unit| mean_of(unit, |at| of(at, task))).collect();
+            mean(&means?)
         };
         tasks.iter().filter_map(on).collect()
     };
+    let [own, other] = pairing.sides();
     Ok(Difference {
-        found: two_way(&replicates, (!paired).then_some(apart)),
+        found: two_way(&replicates, apart),
         scope,
-        trainings: first.len(),
-        tasks: [by_task(&first), by_task(&second)],
+        trainings: units,
+        tasks: [by_task(arm, &own), by_task(against, &other)],
     })
 }
 

@@ -21,6 +21,7 @@ pub mod effort;
 pub mod fingerprint;
 pub mod iei;
 pub mod inflation;
+pub mod pairing;
 pub mod predictors;
 pub mod training;
 pub mod within_task;

@@ -4,6 +4,7 @@
 use super::accuracy::Grades;
 use super::cost::{ItemMeans, ModelItems};
 use super::design::{Design, TaskDesign, Without};
+use super::pairing::Origin;
 use super::within_task::Pairs;
 use crate::comparison::Measure;
 use crate::statistics::{Undefined, mean};
@@ -76,6 +77,8 @@ type Figures = [Option<f64>; FIGURES];
 pub struct Training<'m> {
     /// The training itself.
     pub model: &'m ModelItems,
+    /// What tells it apart from the others of its arm.
+    pub origin: Origin,
     /// What it did on each item of the design, by task; `None` where it was not asked.
     pub cells: Vec<Vec<Option<&'m ItemMeans>>>,
     /// By task, with all items.
@@ -177,6 +180,10 @@ impl<'m> Training<'m> {
         };
         Self {
             among: tasks().map(among).collect(),
+            origin: Origin {
+                seed: model.seed,
+                teacher: model.teacher,
+            },
             model,
             whole: tasks().map(|(task, cells)| whole(task, cells)).collect(),
             without: tasks().map(of_task).collect(),

@@ -9,8 +9,9 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::build::Input;
-use super::contrasts::{Trained, contrast};
+use super::contrasts::contrast;
 use super::question::{Asked, Expected};
+use super::trained::Trained;
 use super::{Contrast, Verdict};
 use crate::alignment::design::Design;
 use crate::statistics::family::{LEVEL, holm};

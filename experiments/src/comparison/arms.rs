@@ -3,8 +3,9 @@
 //! A figure of an arm is the mean over its trainings of the plain mean over tasks, with the
 //! uncertainty of both ([`crate::statistics::two_way`]). All figures carry this one interval.
 
-use crate::alignment::contrast::OfArm;
+use crate::alignment::contrast::{OfArm, origins};
 use crate::alignment::design::Design;
+use crate::alignment::pairing::{teachers, units};
 use crate::alignment::training::{
     ACCURACY, ALIGNMENT, BALANCED, CUT_OFF, CUT_OFF_WRONG, ELASTICITY, FIGURES, PARTIAL,
     RELIABILITY, SPEARMAN, TOKENS, Training, UNLIMITED, majority, pass,
@@ -103,7 +104,7 @@ fn mean_budget(name: &str, runs: &[ArmRun]) -> Option<Budget> {
     })
 }
 
-/// r(k) of a task, mean over trainings; empty where it is undefined in one of them.
+/// r(k) of a task, mean over trainings as every figure is; empty where it is undefined in one of them.
 fn curve(design: &Design<'_>, at: usize, trainings: &[Training<'_>]) -> Vec<(u32, f64)> {
     let task = &design.tasks[at];
     let of = |training: &Training<'_>| {
@@ -116,8 +117,13 @@ fn curve(design: &Design<'_>, at: usize, trainings: &[Training<'_>]) -> Vec<(u32
     let Some(curves) = trainings.iter().map(of).collect::<Option<Vec<_>>>() else {
         return Vec::new();
     };
+    let units = units(&origins(trainings));
     let point = |(place, k): (usize, u32)| {
-        let at_k: Vec<f64> = curves.iter().map(|curve| curve[place]).collect();
+        let of_unit = |unit: &Vec<usize>| {
+            let at_k = unit.iter().map(|&training| curves[training][place]);
+            mean(&at_k.collect::<Vec<f64>>())
+        };
+        let at_k: Vec<f64> = units.iter().filter_map(of_unit).collect();
         Some((k, mean(&at_k)?))
     };
     CURVE.into_iter().enumerate().filter_map(point).collect()
@@ -214,6 +220,9 @@ pub(super) fn figures(
         name: card.name.clone(),
         role: card.role,
         seeds: trainings.iter().filter_map(|t| t.model.seed).collect(),
+        teachers: Some(teachers(&origins(trainings)))
+            .filter(|of| of.len() > 1)
+            .unwrap_or_default(),
         accuracy: figure(&all, ACCURACY, graded),
         balanced_accuracy: figure(&all, BALANCED, graded),
         tokens: figure(&all, TOKENS, asked(&all)),

@@ -11,11 +11,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rayon::prelude::*;
 
-use super::contrasts::Trained;
 use super::error::ComparisonError;
 use super::fairness::Flaw;
 use super::question::Asked;
 use super::recipe::Recipe;
+use super::trained::Trained;
 use super::{
     Comparison, ConstantAnswer, Curve, TrainingLog, answer, arms, contrasts, fairness, further,
     matched, notes,
@@ -23,7 +23,6 @@ use super::{
 use crate::alignment::accuracy::{constant_answers, expected_answer};
 use crate::alignment::cost::{self, Counting, Items};
 use crate::alignment::design::Design;
-use crate::alignment::training::Training;
 use crate::manifest::{ArmCard, ArmRun, EvaluationCard};
 use crate::norms::Norms;
 use crate::record::Trace;
@@ -195,15 +194,9 @@ pub fn compare_items(input: Input<'_>, items: &Items) -> Result<Comparison, Comp
         .iter()
         .filter_map(|arm| items.models.get(&arm.name));
     let design = Design::new(input.tasks, input.norms, named.flatten());
-    let trainings = |card: &ArmCard| -> Vec<Training<'_>> {
-        let models = items.models[&card.name].iter();
-        models.map(|model| Training::new(&design, model)).collect()
-    };
-    let trained: Trained<'_, '_> = (input.arms.par_iter())
-        .map(|card| (card.name.as_str(), trainings(card)))
-        .collect();
+    let trained = Trained::new(input.arms, &design, items);
     let figures = |card: &ArmCard| {
-        let of_arm = &trained[card.name.as_str()];
+        let of_arm = trained.of(&card.name);
         arms::figures(card, &design, of_arm, input.norms, input.arm_runs)
     };
     let arms: Vec<_> = input.arms.par_iter().map(figures).collect();
@@ -212,9 +205,9 @@ pub fn compare_items(input: Input<'_>, items: &Items) -> Result<Comparison, Comp
     Ok(Comparison {
         answers,
         constant_answers: constants(&input, items),
-        notes: notes::notes(&input, items, &arms),
+        notes: notes::notes(&input, items, &arms, &trained),
         matched: matched::matched(&input, &arms, &contrasts),
-        fairness: fairness::fairness(&input, items, &arms),
+        fairness: fairness::fairness(&input, items, &arms, &trained),
         further: further::further(&input, &design, &trained),
         recipes: input.recipes,
         title: input.title,

@@ -1,10 +1,9 @@
 //! The contrasts of a comparison: which are taken, and their figures.
 
-use std::collections::BTreeMap;
-
 use rayon::prelude::*;
 
 use super::build::Input;
+use super::trained::Trained;
 use super::{Contrast, Estimate, Measure, Scope, TaskContrast, Verdict};
 use crate::alignment::contrast::{Difference, difference, effect, verdict};
 use crate::alignment::design::Design;
@@ -94,9 +93,6 @@ fn hold_against<'a>(baseline: &'a str, arms: &'a [ArmCard], plan: &mut Vec<Plann
     }
 }
 
-/// The arms of a comparison, each with its trainings.
-pub type Trained<'t, 'm> = BTreeMap<&'t str, Vec<Training<'m>>>;
-
 /// All of them, each in every measure: over tasks, and by task.
 pub(super) fn contrasts(
     input: &Input<'_>,
@@ -135,8 +131,9 @@ pub fn contrast(
     tasks: &[usize],
     smallest_effect: Option<f64>,
 ) -> Contrast {
-    let (first, second) = (&trained[arm], &trained[against]);
-    let found = difference(design, first, second, tasks, place(measure));
+    let (first, second) = (trained.of(arm), trained.of(against));
+    let tie = trained.tie([arm, against]);
+    let found = difference(design, [first, second], tie, tasks, place(measure));
     let share = smallest_effect.unwrap_or_else(|| measure.smallest_effect());
     let smallest = match &found {
         Ok(found) => in_units(measure, share, found),

@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use super::build::Input;
 use super::contrasts::base_of;
 use super::notes::{ALIKE_SHARE, TRUNCATED_SHARE, pairing, training};
-use super::{ArmFigures, chains};
+use super::trained::Trained;
+use super::{ArmFigures, chains, teachers};
 use crate::alignment::cost::{Items, ModelItems};
 use crate::manifest::{ArmCard, Role};
 
@@ -35,6 +36,8 @@ pub enum Condition {
     Samples,
     /// The trained arms have the same training seeds.
     Seeds,
+    /// Where there are several teachers, each has its students and each student its teacher.
+    Teachers,
     /// Files that several runs read under one name had one content.
     Inputs,
     /// Everything that was to be compared could be read.
@@ -165,7 +168,12 @@ impl Looked {
 }
 
 /// Every condition that applies, the pairing conditions first.
-pub(super) fn fairness(input: &Input<'_>, items: &Items, arms: &[ArmFigures]) -> Vec<Fairness> {
+pub(super) fn fairness(
+    input: &Input<'_>,
+    items: &Items,
+    arms: &[ArmFigures],
+    trained: &Trained<'_, '_>,
+) -> Vec<Fairness> {
     use Condition as C;
     let looked = [
         (C::BaseWeights, base_weights(input)),
@@ -184,6 +192,13 @@ pub(super) fn fairness(input: &Input<'_>, items: &Items, arms: &[ArmFigures]) ->
         .into_iter()
         .map(|(condition, looked)| looked.judge(condition, input.flaws))
         .collect();
+    if let Some(sound) = teachers::sound(trained) {
+        let looked = Looked {
+            sound: Some(sound),
+            flaws: teachers::flaws(trained),
+        };
+        all.push(looked.judge(C::Teachers, input.flaws));
+    }
     // Of these only the reader of the runs knows.
     for condition in [C::Inputs, C::Complete, C::Environment] {
         if input.flaws.iter().any(|flaw| flaw.condition == condition) {
@@ -198,13 +213,13 @@ pub(super) fn fairness(input: &Input<'_>, items: &Items, arms: &[ArmFigures]) ->
     all
 }
 
-fn trained<'a>(input: &Input<'a>) -> impl Iterator<Item = &'a ArmCard> + use<'a> {
+fn learned<'a>(input: &Input<'a>) -> impl Iterator<Item = &'a ArmCard> + use<'a> {
     let of_role = |arm: &&ArmCard| matches!(arm.role, Role::Student | Role::Rl);
     input.arms.iter().filter(of_role)
 }
 
 fn base_weights(input: &Input<'_>) -> Looked {
-    let runs = trained(input)
+    let runs = learned(input)
         .flat_map(|arm| input.arm_runs.iter().filter(|run| run.arm == arm.name))
         .count();
     Looked {
@@ -219,7 +234,7 @@ fn base_weights(input: &Input<'_>) -> Looked {
 
 fn problem_order(input: &Input<'_>) -> Looked {
     let ordered = |run: &&crate::manifest::ArmRun| {
-        run.problem_order.is_some() && trained(input).any(|arm| arm.name == run.arm)
+        run.problem_order.is_some() && learned(input).any(|arm| arm.name == run.arm)
     };
     let arms: BTreeSet<&str> = input
         .arm_runs
@@ -289,7 +304,7 @@ fn same_items(input: &Input<'_>, items: &Items) -> Looked {
 /// the same words through the same template; the words themselves are in no record.
 fn prompts(input: &Input<'_>, items: &Items) -> Looked {
     let mut groups: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for arm in trained(input) {
+    for arm in learned(input) {
         if let Some(base) = base_of(arm, input.arms) {
             groups
                 .entry(base)
@@ -370,13 +385,13 @@ fn seeds(input: &Input<'_>, items: &Items) -> Looked {
     };
     let of_base = |arm: &ArmCard| -> BTreeSet<u64> {
         let base = base_of(arm, input.arms);
-        let beside = trained(input).filter(|other| base_of(other, input.arms) == base);
+        let beside = learned(input).filter(|other| base_of(other, input.arms) == base);
         beside
             .flat_map(have)
             .chain(input.seeds.iter().copied())
             .collect()
     };
-    let flaws = trained(input).filter_map(|arm| {
+    let flaws = learned(input).filter_map(|arm| {
         let (have, all) = (have(arm), of_base(arm));
         let missing = words(&mut all.difference(&have));
         // A model recorded elsewhere has none at all.
@@ -385,7 +400,7 @@ fn seeds(input: &Input<'_>, items: &Items) -> Looked {
             Flaw::of(Condition::Seeds, vec![arm.name.clone()], found)
         })
     });
-    let all: BTreeSet<BTreeSet<u64>> = trained(input).map(of_base).collect();
+    let all: BTreeSet<BTreeSet<u64>> = learned(input).map(of_base).collect();
     let sound = match Vec::from_iter(&all).as_slice() {
         [] => None,
         [one] if one.is_empty() => None,
@@ -468,7 +483,7 @@ fn advantages(input: &Input<'_>) -> Looked {
 
 fn weights_moved(input: &Input<'_>) -> Looked {
     let unmoved = training::unmoved_arms(input);
-    let runs = trained(input)
+    let runs = learned(input)
         .flat_map(|arm| input.arm_runs.iter().filter(|run| run.arm == arm.name))
         .count();
     Looked {

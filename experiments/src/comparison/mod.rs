@@ -15,6 +15,8 @@ mod notes;
 pub mod question;
 pub mod recipe;
 mod sorted;
+mod teachers;
+pub mod trained;
 mod training;
 
 use std::collections::BTreeMap;
@@ -150,6 +152,10 @@ pub struct ArmFigures {
     pub role: Role,
     /// Seeds behind it.
     pub seeds: Vec<u64>,
+    /// Training seeds of the teachers that it learned from, where they are several: trainings of
+    /// one teacher are averaged first, and intervals are over teachers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub teachers: Vec<u64>,
     /// Mean over tasks.
     pub accuracy: Estimate,
     /// Mean over tasks.
@@ -248,6 +254,8 @@ pub enum Scope {
     /// Trainings like these, on items like these.
     #[default]
     Trainings,
+    /// Teachers like these: trainings that share a teacher are one draw.
+    Teachers,
     /// The one training of the arm that is subtracted, a teacher's.
     ThisAgainst,
     /// The one training there is.
@@ -292,13 +300,14 @@ pub struct Contrast {
     /// What it can be said of.
     #[serde(default)]
     pub scope: Scope,
-    /// Trainings behind it: pairs of a seed, or those of the first arm.
+    /// Draws behind it: pairs of a seed, or the first arm's trainings; teachers, where the
+    /// trainings of one teacher are averaged.
     #[serde(default)]
     pub trainings: usize,
 }
 
 impl Contrast {
-    /// Whether it rests on two trainings, which cannot decide: METHODOLOGY.md tells what their
+    /// Whether it rests on two trainings, or two teachers, which cannot decide: METHODOLOGY.md tells what their
     /// intervals cover.
     pub fn is_of_two(&self) -> bool {
         self.trainings == 2

@@ -12,7 +12,8 @@ use std::collections::BTreeSet;
 
 use super::build::Input;
 use super::contrasts::{base_of, planned};
-use super::{ArmFigures, chains};
+use super::trained::Trained;
+use super::{ArmFigures, chains, teachers};
 use crate::alignment::cost::{CutOff, Items};
 use crate::manifest::Role;
 
@@ -42,12 +43,18 @@ pub(super) fn counted(n: usize, what: &str) -> String {
 }
 
 /// All notes, the gravest first.
-pub(super) fn notes(input: &Input<'_>, items: &Items, arms: &[ArmFigures]) -> Vec<String> {
+pub(super) fn notes(
+    input: &Input<'_>,
+    items: &Items,
+    arms: &[ArmFigures],
+    trained: &Trained<'_, '_>,
+) -> Vec<String> {
     let mut notes = Vec::new();
     pairing::weights(input, &mut notes);
     training::unmoved(input, &mut notes);
     chains::notes(input.arm_runs, &mut notes);
-    pairing::seeds(input, items, &mut notes);
+    pairing::seeds(input, items, trained, &mut notes);
+    teachers::notes(arms, trained, &mut notes);
     truncation(arms, input.counting.cut_off, &mut notes);
     training::lessons(input, &mut notes);
     training::transfer(arms, &mut notes);

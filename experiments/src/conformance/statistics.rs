@@ -18,7 +18,8 @@ use crate::alignment::inflation;
 use crate::alignment::predictors::Span;
 use crate::alignment::training::{Training, UNLIMITED};
 use crate::alignment::within_task::{CURVE, Pairs};
-use crate::comparison::contrasts::{Trained, contrast};
+use crate::comparison::contrasts::contrast;
+use crate::comparison::trained::Trained;
 use crate::comparison::{Contrast, Measure, Verdict};
 use crate::manifest::ArmCard;
 use crate::norms::Norms;
@@ -63,7 +64,7 @@ fn text(value: &Value, key: &str) -> String {
 
 /// Every arm's figures by training and task.
 fn hold_arms(held: &mut Held, made: &Made<'_>) {
-    for (name, trainings) in made.trained {
+    for (name, trainings) in &made.trained.arms {
         for training in trainings {
             let seed = training
                 .model
@@ -106,7 +107,7 @@ fn hold_contrasts(held: &mut Held, made: &Made<'_>) {
             _ => Measure::Alignment,
         };
         let (arm, against) = (text(asked, "a"), text(asked, "b"));
-        if !(made.trained.contains_key(arm.as_str()) && made.trained.contains_key(against.as_str()))
+        if !(made.trained.arms.contains_key(arm.as_str()) && made.trained.arms.contains_key(against.as_str()))
         {
             continue;
         }
@@ -158,7 +159,7 @@ fn unreliable(made: &Made<'_>, arms: [&str; 2], training: &Value) -> Result<f64,
         .position(|found| Some(found.name) == task);
     let mut trainings = arms
         .iter()
-        .filter_map(|arm| made.trained.get(*arm))
+        .filter_map(|arm| made.trained.arms.get(*arm))
         .flatten();
     let found = task.is_some_and(|task| {
         trainings.any(|t| t.model.seed == seed && t.whole(task, UNLIMITED).is_err())
@@ -228,7 +229,7 @@ fn columns<const N: usize>(
 fn hold_inflation(held: &mut Held, made: &Made<'_>) {
     let arms: Vec<String> = keys(&held.reference["inflation"]);
     for name in &arms {
-        let (Some(arm), Some(bases)) = (made.trained.get(name.as_str()), made.trained.get("base"))
+        let (Some(arm), Some(bases)) = (made.trained.arms.get(name.as_str()), made.trained.arms.get("base"))
         else {
             continue;
         };
@@ -300,7 +301,7 @@ fn hold_similarity(held: &mut Held, made: &Made<'_>) {
         let Some((name, other)) = pair.split_once('~') else {
             continue;
         };
-        let Some(arm) = made.trained.get(name) else {
+        let Some(arm) = made.trained.arms.get(name) else {
             continue;
         };
         for (place, training) in arm.iter().enumerate() {
@@ -318,7 +319,7 @@ fn hold_similarity(held: &mut Held, made: &Made<'_>) {
                 continue;
             }
             let same = |t: &&Training<'_>| t.model.seed == training.model.seed;
-            let Some(beside) = made.trained.get(other).and_then(|o| o.iter().find(same)) else {
+            let Some(beside) = made.trained.arms.get(other).and_then(|o| o.iter().find(same)) else {
                 continue;
             };
             let (even_b, odd_b) = (half(beside, 0), half(beside, 1));
@@ -371,6 +372,7 @@ fn hold_trivial(held: &mut Held, made: &Made<'_>) {
         let prompt = |&item: &usize| {
             let all = made
                 .trained
+                .arms
                 .values()
                 .flatten()
                 .filter_map(|t| t.cells[place][item]);
@@ -386,7 +388,7 @@ fn hold_trivial(held: &mut Held, made: &Made<'_>) {
         let span = Span::of(&columns);
         let path = ["trivial", task.name, "fitted"];
         held.relative("trivial predictors, fitted", &path, span.multiple_r(&human));
-        for (name, trainings) in made.trained {
+        for (name, trainings) in &made.trained.arms {
             for training in trainings {
                 let seed = training
                     .model

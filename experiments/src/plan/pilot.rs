@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::Size;
-use crate::alignment::contrast::{Pairing, defined_tasks, difference, pairing};
+use crate::alignment::contrast::{defined_tasks, difference, origins};
 use crate::alignment::cost::{Items, ModelItems};
 use crate::alignment::design::Design;
+use crate::alignment::pairing::{Pairing, Tie, pairing};
 use crate::alignment::training::{Training, place};
 use crate::comparison::contrasts::in_units;
 use crate::comparison::{Components, Question};
@@ -160,17 +161,15 @@ impl Pilot<'_> {
         let design = &trained.design;
         let figure = place(question.measure);
         let among: Vec<usize> = (0..design.tasks.len()).collect();
-        let pairing = pairing(first, second);
-        let seeds = match &pairing {
-            Pairing::Seeds(pairs) => pairs.len(),
-            Pairing::Apart => first.len(),
-        };
+        // A pilot of several teachers is refused before.
+        let pairing = pairing(&origins(first), &origins(second), Tie::Seed);
+        let seeds = pairing.units().len();
         if seeds < 2 {
             return Err(Undefined::Because(format!(
                 "the pilot has one training of {arm}, so how much trainings differ is not known"
             )));
         }
-        let found = difference(design, first, second, &among, figure)?;
+        let found = difference(design, [first, second], Tie::Seed, &among, figure)?;
         let spread = found.found.spread.clone()?;
         let (sampling, sampling_against) = if self.samples < 2 {
             (None, 0.0)
@@ -181,11 +180,12 @@ impl Pilot<'_> {
                 self.noise(trained, &tasks, figure, (arm, minus), of)
             };
             match &pairing {
-                Pairing::Seeds(pairs) => {
-                    let pairs: Vec<[usize; 2]> = pairs.iter().map(|&(a, b)| [a, b]).collect();
+                Pairing::Pairs(pairs) => {
+                    let pairs = pairs.iter().flatten();
+                    let pairs: Vec<[usize; 2]> = pairs.map(|&(a, b)| [a, b]).collect();
                     (Some(noise(arm, &pairs, Some(against))?), 0.0)
                 }
-                Pairing::Apart => {
+                Pairing::Apart(_) => {
                     let alone = |count: usize| (0..count).map(|at| [at, at]).collect::<Vec<_>>();
                     let own = noise(arm, &alone(first.len()), None)?;
                     let other = noise(against, &alone(second.len()), None)?;
@@ -221,7 +221,7 @@ impl Pilot<'_> {
             sampling_against,
             of_items: design.items(),
             smallest_effect,
-            apart: (pairing == Pairing::Apart).then_some(second.len()),
+            apart: matches!(pairing, Pairing::Apart(_)).then_some(second.len()),
         })
     }
 

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 
 use crate::comparison::{ArmFigures, Comparison, Contrast, Measure, Verdict};
+use crate::manifest::Role;
 use crate::tables::format::{self, Quantity};
 use crate::tables::layout::{self, best_constant, measure_name, task_names};
 
@@ -82,13 +83,21 @@ pub(super) fn scope(comparison: &Comparison) -> String {
     } else {
         format!("{}: {}", number_of(tasks.len(), "task"), tasks.join(", "))
     };
-    let seeds = comparison.arms.iter().flat_map(|arm| &arm.seeds);
+    let teachers = comparison.arms.iter().flat_map(|arm| &arm.teachers);
+    let teachers = teachers.collect::<BTreeSet<_>>().len();
+    // Several teachers have seeds of their own.
+    let is_own = |arm: &&ArmFigures| teachers == 0 || arm.role != Role::Teacher;
+    let seeds = comparison.arms.iter().filter(is_own).flat_map(|arm| &arm.seeds);
     let seeds = match seeds.collect::<BTreeSet<_>>().len() {
         0 => String::new(),
         n => format!(" of {}", number_of(n, "seed")),
     };
+    let teachers = match teachers {
+        0 => String::new(),
+        n => format!(" and {}", number_of(n, "teacher")),
+    };
     let arms = number_of(comparison.arms.len(), "arm");
-    format!("{arms}{seeds} on {tasks}.")
+    format!("{arms}{seeds}{teachers} on {tasks}.")
 }
 
 fn number_of(n: usize, what: &str) -> String {

@@ -157,11 +157,12 @@ pub fn is_asked(comparison: &Comparison, contrast: &Contrast) -> bool {
     answers::asked_of(comparison, contrast).next().is_some()
 }
 
-/// What a contrast can be said of, where that is less than trainings like these: `for this
-/// training alone`.
+/// What a contrast can be said of, where that is not trainings like these: `for this training
+/// alone`, `over 3 teachers`.
 pub fn scope(contrast: &Contrast) -> Option<String> {
     match contrast.scope {
         Scope::Trainings => None,
+        Scope::Teachers => Some(format!("over {} teachers", contrast.trainings)),
         Scope::ThisAgainst => Some(format!("for this {} alone", contrast.against)),
         Scope::ThisTraining => Some("for this training alone".to_owned()),
     }
@@ -193,8 +194,13 @@ fn method(comparison: &Comparison) -> Vec<String> {
         "a jackknife"
     };
     lines.push(format!(
-        "Intervals are 95 % intervals {}: {jackknife} with Student's t, without a correction for their number.",
-        interval_over(comparison)
+        "Intervals are 95 % intervals {}: {jackknife} with Student's t, without a correction for their number.{}",
+        interval_over(comparison),
+        if has_teachers(comparison) {
+            " Trainings that share a teacher are averaged first."
+        } else {
+            ""
+        }
     ));
     if !card.norms.is_empty() && comparison.has_times() {
         lines.push(format!(
@@ -209,9 +215,16 @@ fn several_trainings(comparison: &Comparison) -> bool {
     comparison.arms.iter().any(|arm| arm.seeds.len() > 1)
 }
 
+/// Whether any arm learned from several teachers.
+fn has_teachers(comparison: &Comparison) -> bool {
+    comparison.arms.iter().any(|arm| !arm.teachers.is_empty())
+}
+
 /// What intervals are over: a single training says nothing of others.
 fn interval_over(comparison: &Comparison) -> &'static str {
-    if several_trainings(comparison) {
+    if has_teachers(comparison) {
+        "over teachers, trainings and items"
+    } else if several_trainings(comparison) {
         "over trainings and items"
     } else {
         "over items, for these trainings alone"
@@ -230,8 +243,18 @@ fn seeds(arm: &ArmFigures) -> String {
     if arm.seeds.is_empty() {
         return "none".to_owned();
     }
-    let seeds: Vec<String> = arm.seeds.iter().map(u64::to_string).collect();
-    seeds.join(", ")
+    let listed = |seeds: &[u64]| {
+        let seeds: Vec<String> = seeds.iter().map(u64::to_string).collect();
+        seeds.join(", ")
+    };
+    match arm.teachers.as_slice() {
+        [] => listed(&arm.seeds),
+        teachers => format!(
+            "{}, of the teachers {}",
+            listed(&arm.seeds),
+            listed(teachers)
+        ),
+    }
 }
 
 #[cfg(test)]

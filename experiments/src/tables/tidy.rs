@@ -36,7 +36,7 @@ pub(super) struct Row<'a> {
     pub(super) effect_size: Option<f64>,
     pub(super) smallest_effect: Option<f64>,
     pub(super) verdict: &'a str,
-    /// What it can be said of, where that is less than trainings like these.
+    /// What it can be said of, where that is not trainings like these.
     pub(super) scope: &'a str,
     /// Of a question: its name, when it was asked, the answer, and the corrected p values.
     pub(super) question: &'a str,
@@ -44,7 +44,7 @@ pub(super) struct Row<'a> {
     pub(super) answer: &'a str,
     pub(super) p_holm: Option<f64>,
     pub(super) p_equivalence_holm: Option<f64>,
-    /// Trainings behind a difference.
+    /// Trainings behind a difference; teachers, where those of one are averaged.
     pub(super) trainings: Option<usize>,
     /// Samples an item that a correlation would be observed with, or that pass@k and majority@k are of.
     pub(super) samples: Option<usize>,
@@ -342,6 +342,7 @@ fn verdict(verdict: Verdict) -> &'static str {
 fn scope(scope: Scope) -> &'static str {
     match scope {
         Scope::Trainings => "",
+        Scope::Teachers => "teachers",
         Scope::ThisAgainst => "this_against",
         Scope::ThisTraining => "this_training",
     }

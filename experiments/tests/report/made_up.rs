@@ -144,6 +144,7 @@ fn run(arm: &ArmCard, seed: u64) -> ArmRun {
     ArmRun {
         arm: arm.name.clone(),
         seed,
+        teacher: None,
         folder: String::new(),
         init: None,
         initial_weights: format!("{seed}"),

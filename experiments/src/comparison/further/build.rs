@@ -8,13 +8,16 @@ mod trivial;
 use rayon::prelude::*;
 
 use super::{Further, FurtherArm, TaskIndex};
+use crate::alignment::contrast::origins;
 use crate::alignment::cost::ItemMeans;
 use crate::alignment::design::{Design, Without};
+use crate::alignment::pairing::units;
 use crate::alignment::training::Training;
 use crate::alignment::{allocation, cross_task, iei};
 use crate::comparison::Estimate;
 use crate::comparison::build::Input;
-use crate::comparison::contrasts::{Trained, base_of};
+use crate::comparison::contrasts::base_of;
+use crate::comparison::trained::Trained;
 use crate::manifest::Role;
 use crate::statistics::two_way::two_way;
 use crate::statistics::{Undefined, mean};
@@ -26,7 +29,7 @@ pub(in crate::comparison) fn further(
     design: &Design<'_>,
     trained: &Trained<'_, '_>,
 ) -> Further {
-    let of = |name: &str| trained.get(name).map(Vec::as_slice);
+    let of = |name: &str| trained.arms.get(name).map(Vec::as_slice);
     let learned = input
         .arms
         .iter()
@@ -51,12 +54,12 @@ pub(in crate::comparison) fn further(
             .collect(),
         people: people(input, design),
         inflation: (from_base.par_iter())
-            .map(|pair| inflation_of(design, *pair))
+            .map(|pair| inflation_of(design, trained, *pair))
             .collect(),
         surface: (from_teacher.par_iter())
-            .map(|pair| surface(design, *pair))
+            .map(|pair| surface(design, trained, *pair))
             .collect(),
-        similarity: prints::similarity(design, &named),
+        similarity: prints::similarity(design, trained, &named),
         trivial: trivial::trivial(design, &named),
         effort: levels::effort(input, design, &named),
     }
@@ -77,6 +80,29 @@ fn figure(
         (Some(found), None) if trainings > 0 => Estimate::of(Ok(&two_way(&found, None)), n),
         (_, why) => Estimate::undefined(why.map_or("no record".into(), |w| w.to_string()), n),
     }
+}
+
+/// The same of an arm's trainings, those that are one draw averaged first.
+fn figure_of_arm(
+    design: &Design<'_>,
+    trainings: &[Training<'_>],
+    n: usize,
+    concerned: impl Fn(Without) -> bool,
+    of: impl Fn(usize, Option<Without>) -> Result<f64, Undefined>,
+) -> Estimate {
+    let units = units(&origins(trainings));
+    figure(design, units.len(), n, concerned, |unit, without| {
+        mean_over(&units[unit], |&training| of(training, without))
+    })
+}
+
+/// The mean of what several have, or why one of them has nothing.
+fn mean_over<P>(
+    all: &[P],
+    of: impl FnMut(&P) -> Result<f64, Undefined>,
+) -> Result<f64, Undefined> {
+    let values: Result<Vec<f64>, Undefined> = all.iter().map(of).collect();
+    mean(&values?).ok_or_else(|| Undefined::Because("no record".into()))
 }
 
 /// Whether any of the trainings has an item of the cluster in one of the tasks.
@@ -131,9 +157,9 @@ fn of_arm(
         let only = [at];
         TaskIndex {
             task: design.tasks[at].name.to_owned(),
-            value: figure(
+            value: figure_of_arm(
                 design,
-                trainings.len(),
+                trainings,
                 count(design, trainings.first(), &only, |_| true),
                 concerns(design, trainings, &only),
                 |s, without| {
@@ -151,9 +177,9 @@ fn of_arm(
         name: name.into(),
         cross_task,
         demonstrative,
-        allocation: figure(
+        allocation: figure_of_arm(
             design,
-            trainings.len(),
+            trainings,
             trainings
                 .iter()
                 .map(|t| count(design, Some(t), &tasks, both))

@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::named;
 use crate::alignment::cost::{Items, ModelItems};
+use crate::alignment::pairing::{Pairing, Tie};
 use crate::comparison::build::Input;
 use crate::comparison::chains::line;
 use crate::comparison::contrasts::{base_of, planned};
 use crate::comparison::fairness::{Condition, Flaw};
+use crate::comparison::trained::Trained;
 use crate::manifest::{ArmRun, Role};
 
 /// The trainings of one seed from one base.
@@ -100,7 +102,12 @@ pub(super) fn weights(input: &Input<'_>, notes: &mut Vec<String>) {
 }
 
 /// Seeds that are missing, unpaired or alone.
-pub(super) fn seeds(input: &Input<'_>, items: &Items, notes: &mut Vec<String>) {
+pub(super) fn seeds(
+    input: &Input<'_>,
+    items: &Items,
+    trained: &Trained<'_, '_>,
+    notes: &mut Vec<String>,
+) {
     for (name, models) in &items.models {
         let have: BTreeSet<u64> = models.iter().filter_map(|m| m.seed).collect();
         let trained = input
@@ -121,14 +128,9 @@ pub(super) fn seeds(input: &Input<'_>, items: &Items, notes: &mut Vec<String>) {
         }
     }
     for (arm, against, _) in planned(input) {
-        let seeds = |name: &str| -> BTreeSet<Option<u64>> {
-            items.models[name].iter().map(|m| m.seed).collect()
-        };
-        let (first, second) = (seeds(arm), seeds(against));
-        let paired = first.intersection(&second).count();
-        let most = first.len().max(second.len());
-        if paired == 0 {
-            notes.push(format!(
+        let most = trained.of(arm).len().max(trained.of(against).len());
+        match (trained.pairing([arm, against]), trained.tie([arm, against])) {
+            (Pairing::Apart([_, second]), _) => notes.push(format!(
                 "{arm} - {against} is a difference of means: {against} has {} of its own, and {}.",
                 super::counted(second.len(), "training"),
                 if second.len() == 1 {
@@ -136,11 +138,19 @@ pub(super) fn seeds(input: &Input<'_>, items: &Items, notes: &mut Vec<String>) {
                 } else {
                     "its variance between trainings is added".to_owned()
                 }
-            ));
-        } else if paired < most {
-            notes.push(format!(
-                "{arm} - {against} is taken over the {paired} seed(s) both have, of {most}."
-            ));
+            )),
+            (Pairing::Pairs(units), Tie::Seed) => {
+                let paired = units.concat().len();
+                if paired < most {
+                    notes.push(format!(
+                        "{arm} - {against} is taken over the {paired} seed(s) both have, of {most}."
+                    ));
+                }
+            }
+            (Pairing::Pairs(units), _) => notes.push(format!(
+                "{arm} - {against} is the mean over {} of the differences of each from its own students.",
+                super::counted(units.len(), "teacher")
+            )),
         }
     }
     let most = items.most_seeds();

@@ -1,8 +1,12 @@
 //! Each question with its answer in a sentence, those against the hypothesis first, and the
 //! same as a table.
 
+use std::fmt::Write as _;
+
 use crate::comparison::question::Expected;
-use crate::comparison::{Answer, ArmFigures, Comparison, Contrast, Estimate, Measure, Verdict};
+use crate::comparison::{
+    Answer, ArmFigures, Comparison, Contrast, Estimate, Measure, Scope, Verdict,
+};
 
 use super::{Cell, Column, Footnotes, Quantity, Row, Table, capitalized, detail, fairness, format};
 use super::{measure_name, name_column, number_column, scope, verdict_word};
@@ -188,7 +192,11 @@ fn sentence(told: &Told<'_>) -> String {
         _ => String::new(),
     };
     if contrast.is_of_two() && contrast.difference.value.is_some() {
-        ends.push_str(" It is no more than a hint: two trainings cannot decide.");
+        let what = match contrast.scope {
+            Scope::Teachers => "teachers",
+            _ => "trainings",
+        };
+        let _ = write!(ends, " It is no more than a hint: two {what} cannot decide.");
     }
     // By itself the interval would have decided.
     let uncorrected = matches!(contrast.verdict, Verdict::Below | Verdict::Above);
@@ -342,7 +350,7 @@ fn columns() -> Vec<Column> {
         )),
         detail(number_column(
             "trainings",
-            "Trainings behind the difference.",
+            "Trainings behind the difference; teachers, where it is over these.",
         )),
         detail(number_column("n", "Items behind the difference.")),
     ]
@@ -351,7 +359,6 @@ fn columns() -> Vec<Column> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::comparison::Scope;
     use crate::fixture;
 
     #[test]

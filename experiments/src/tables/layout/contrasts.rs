@@ -177,7 +177,7 @@ fn columns(timed: bool) -> Vec<Column> {
         name_column("verdict", verdict),
         detail(number_column(
             "trainings",
-            "Trainings behind the difference.",
+            "Trainings behind the difference; teachers, where it is over these.",
         )),
         detail(number_column("n", "Items behind the difference.")),
     ]

@@ -14,6 +14,7 @@ pub(in crate::tables) fn condition_name(condition: Condition) -> &'static str {
         Condition::TokenCap => "same token cap",
         Condition::Samples => "same samples an item",
         Condition::Seeds => "same seeds",
+        Condition::Teachers => "teachers with their students",
         Condition::Inputs => "same files read",
         Condition::Complete => "everything could be read",
         Condition::Environment => "same version and machine",

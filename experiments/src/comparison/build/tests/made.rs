@@ -29,6 +29,7 @@ fn run(arm: &str, seed: u64, initial: &str, last: &str) -> ArmRun {
     ArmRun {
         arm: arm.into(),
         seed,
+        teacher: None,
         folder: format!("arms/{arm}/seed-{seed}"),
         init: None,
         initial_weights: initial.into(),

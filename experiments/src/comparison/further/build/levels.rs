@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::figure;
+use super::figure_of_arm;
 use crate::alignment::design::{Design, TaskDesign, Without};
 use crate::alignment::training::Training;
 use crate::comparison::Estimate;
@@ -145,7 +145,7 @@ fn tokens_of(
                 .any(|&item| task.cluster[item] == without.cluster)
     };
     let n = trainings.first().map_or(0, |_| kept(0, None).len());
-    let found = figure(design, trainings.len(), n, here, |s, without| {
+    let found = figure_of_arm(design, trainings, n, here, |s, without| {
         mean(&kept(s, without)).ok_or_else(|| Undefined::Because("no sample counts".into()))
     });
     let stratum = task.stratum;

@@ -3,29 +3,18 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use super::{all_tasks, figure};
-use crate::alignment::contrast::{Pairing, pairing};
+use super::{all_tasks, figure, mean_over};
 use crate::alignment::cost::ItemMeans;
 use crate::alignment::design::{Design, Without};
 use crate::alignment::training::Training;
 use crate::alignment::{effort, iei, inflation};
 use crate::comparison::Estimate;
 use crate::comparison::further::{Inflation, LineFigures, Surface};
+use crate::comparison::trained::Trained;
 use crate::statistics::regression::{Line, ols};
-use crate::statistics::{Undefined, mean};
+use crate::statistics::Undefined;
 
 type Arm<'a, 'm> = (&'a str, &'a [Training<'m>]);
-
-/// The other arm's trainings that each training of an arm stands beside: the one of its seed,
-/// or all of them.
-fn beside(arm: &[Training<'_>], against: &[Training<'_>]) -> Vec<(usize, Vec<usize>)> {
-    match pairing(arm, against) {
-        Pairing::Seeds(pairs) => pairs.into_iter().map(|(a, b)| (a, vec![b])).collect(),
-        Pairing::Apart => (0..arm.len())
-            .map(|a| (a, (0..against.len()).collect()))
-            .collect(),
-    }
-}
 
 /// An item that both of two trainings were asked.
 struct Shared<'m> {
@@ -56,13 +45,16 @@ fn shared<'m>(
     (0..design.tasks.len()).flat_map(on).collect()
 }
 
-/// A figure of two arms' trainings, averaged over those that stand beside each other.
+/// A figure of two arms' trainings, averaged over those that stand beside each other: those of
+/// one seed, a student and its teacher, or each with all of the other arm.
 fn pair_figure(
     design: &Design<'_>,
-    [arm, against]: [&[Training<'_>]; 2],
+    trained: &Trained<'_, '_>,
+    [arm, against]: [Arm<'_, '_>; 2],
     of: impl Fn(&Training<'_>, &Training<'_>, Option<Without>) -> Result<f64, Undefined>,
 ) -> Estimate {
-    let units = beside(arm, against);
+    let units = trained.pairing([arm.0, against.0]).units();
+    let (arm, against) = (arm.1, against.1);
     let tasks = all_tasks(design);
     let n = match (arm.first(), against.first()) {
         (Some(a), Some(b)) => shared(design, a, b, None).len(),
@@ -73,23 +65,20 @@ fn pair_figure(
         all.any(|t| t.concerns(design, &tasks, without))
     };
     figure(design, units.len(), n, concerned, |unit, without| {
-        let (a, others) = &units[unit];
-        let values: Result<Vec<f64>, Undefined> = (others.iter())
-            .map(|&b| of(&arm[*a], &against[b], without))
-            .collect();
-        mean(&values?).ok_or_else(|| Undefined::Because("no record".into()))
+        mean_over(&units[unit], |&(a, b)| of(&arm[a], &against[b], without))
     })
 }
 
 /// A line's three figures; the line of each pair and cluster is drawn once.
 fn lines(
     design: &Design<'_>,
-    pair: [&[Training<'_>]; 2],
+    trained: &Trained<'_, '_>,
+    pair: [Arm<'_, '_>; 2],
     line: impl Fn(&Training<'_>, &Training<'_>, Option<Without>) -> Result<Line, Undefined>,
 ) -> LineFigures {
     let drawn = RefCell::new(HashMap::new());
     let of = |part: fn(&Line) -> f64| {
-        pair_figure(design, pair, |a, b, without| {
+        pair_figure(design, trained, pair, |a, b, without| {
             let place = without.map(|left| (left.stratum, left.cluster));
             let key = (a.model.seed, b.model.seed, place);
             let mut drawn = drawn.borrow_mut();
@@ -117,8 +106,12 @@ fn columns<const N: usize>(
 }
 
 /// An arm's tokens on its base's.
-pub(super) fn inflation_of(design: &Design<'_>, [arm, base]: [Arm<'_, '_>; 2]) -> Inflation {
-    let pair = [arm.1, base.1];
+pub(super) fn inflation_of(
+    design: &Design<'_>,
+    trained: &Trained<'_, '_>,
+    pair: [Arm<'_, '_>; 2],
+) -> Inflation {
+    let [arm, base] = pair;
     let halves = columns(design, |item| {
         let [even, odd] = item.against.token_halves;
         Some([item.arm.tokens?, even?, odd?])
@@ -138,7 +131,7 @@ pub(super) fn inflation_of(design: &Design<'_>, [arm, base]: [Arm<'_, '_>; 2]) -
             .filter_map(|at| Some((index(b, at, without)?, index(a, at, without)?)))
             .collect()
     };
-    let mut over_tasks = lines(design, pair, |a, b, without| {
+    let mut over_tasks = lines(design, trained, pair, |a, b, without| {
         let (x, y): (Vec<f64>, Vec<f64>) = indices(a, b, without).into_iter().unzip();
         ols(&x, &y)
     });
@@ -157,16 +150,16 @@ pub(super) fn inflation_of(design: &Design<'_>, [arm, base]: [Arm<'_, '_>; 2]) -
     Inflation {
         arm: arm.0.into(),
         against: base.0.into(),
-        slope: pair_figure(design, pair, |a, b, without| {
+        slope: pair_figure(design, trained, pair, |a, b, without| {
             inflation::by_instruments(&halves(a, b, without))
         }),
-        least_squares: pair_figure(design, pair, |a, b, without| {
+        least_squares: pair_figure(design, trained, pair, |a, b, without| {
             inflation::least_squares(&means(a, b, without), "the base's tokens")
         }),
-        heterogeneity: pair_figure(design, pair, |a, b, without| {
+        heterogeneity: pair_figure(design, trained, pair, |a, b, without| {
             inflation::least_squares(&ratios(a, b, without), "human cost")
         }),
-        tokens: lines(design, pair, |a, b, without| {
+        tokens: lines(design, trained, pair, |a, b, without| {
             let items = shared(design, a, b, without);
             let points = items
                 .iter()
@@ -206,7 +199,12 @@ fn tokens(
 }
 
 /// A student beside its teacher.
-pub(super) fn surface(design: &Design<'_>, [arm, teacher]: [Arm<'_, '_>; 2]) -> Surface {
+pub(super) fn surface(
+    design: &Design<'_>,
+    trained: &Trained<'_, '_>,
+    pair: [Arm<'_, '_>; 2],
+) -> Surface {
+    let [arm, teacher] = pair;
     // The halves of one training and the other halves of another: equal numbers of samples, and
     // no sample on both sides.
     let across = |a: &Training<'_>, b: &Training<'_>, without| {
@@ -221,12 +219,12 @@ pub(super) fn surface(design: &Design<'_>, [arm, teacher]: [Arm<'_, '_>; 2]) -> 
     Surface {
         arm: arm.0.into(),
         against: teacher.0.into(),
-        relative_effort: pair_figure(design, [arm.1, teacher.1], |a, b, without| {
+        relative_effort: pair_figure(design, trained, pair, |a, b, without| {
             let reference = tokens(design, b, Part::All, without);
             let student = tokens(design, a, Part::All, without);
             effort::mean_effort(&effort::relative(&student, &reference).concat())
         }),
-        divergence: pair_figure(design, [arm.1, teacher.1], across),
-        floor: pair_figure(design, [teacher.1, teacher.1], across),
+        divergence: pair_figure(design, trained, pair, across),
+        floor: pair_figure(design, trained, [teacher, teacher], across),
     }
 }

@@ -2,18 +2,21 @@
 
 use rayon::prelude::*;
 
-use super::figure;
-use crate::alignment::contrast::{Pairing, pairing};
+use super::{figure, figure_of_arm, mean_over};
+use crate::alignment::contrast::origins;
 use crate::alignment::cost::ItemMeans;
 use crate::alignment::design::{Design, Without};
 use crate::alignment::fingerprint::{Agreement, Costs, HUMAN};
+use crate::alignment::pairing::units;
 use crate::alignment::training::Training;
 use crate::comparison::Estimate;
 use crate::comparison::further::SimilarityTable;
-use crate::statistics::{Undefined, mean};
+use crate::comparison::trained::Trained;
+use crate::statistics::Undefined;
 
 /// One side of the table: an arm's trainings, or people.
 struct Side<'a, 'm> {
+    name: &'a str,
     trainings: &'a [Training<'m>],
     /// Costs over even and over odd samples, by training; people's twice.
     halves: Vec<[Costs; 2]>,
@@ -55,7 +58,7 @@ fn shared(design: &Design<'_>, arms: &[(&str, &[Training<'_>])]) -> Vec<Vec<usiz
 fn side<'a, 'm>(
     design: &Design<'_>,
     shared: &[Vec<usize>],
-    trainings: &'a [Training<'m>],
+    (name, trainings): (&'a str, &'a [Training<'m>]),
 ) -> Side<'a, 'm> {
     let halves: Vec<[Costs; 2]> = (trainings.iter())
         .map(|t| [0, 1].map(|half| costs(design, |at, item| t.cells[at][item]?.cost_halves[half])))
@@ -65,22 +68,28 @@ fn side<'a, 'm>(
         .map(|[a, b]| Agreement::new(design, shared, a, b));
     Side {
         own: own.collect(),
+        name,
         trainings,
         halves,
     }
 }
 
 /// The table of all arms and of people.
-pub(super) fn similarity(design: &Design<'_>, arms: &[(&str, &[Training<'_>])]) -> SimilarityTable {
+pub(super) fn similarity(
+    design: &Design<'_>,
+    trained: &Trained<'_, '_>,
+    arms: &[(&str, &[Training<'_>])],
+) -> SimilarityTable {
     let shared = shared(design, arms);
     let n: usize = shared.iter().map(Vec::len).sum();
     let mut sides: Vec<Side<'_, '_>> = (arms.iter())
-        .map(|(_, trainings)| side(design, &shared, trainings))
+        .map(|arm| side(design, &shared, *arm))
         .collect();
     let mut names: Vec<String> = arms.iter().map(|(name, _)| (*name).to_owned()).collect();
     if has_people(design) {
         let people = costs(design, |at, item| design.tasks[at].human[item]);
         sides.push(Side {
+            name: HUMAN,
             trainings: &[],
             halves: vec![[people.clone(), people]],
             own: Vec::new(),
@@ -104,6 +113,7 @@ pub(super) fn similarity(design: &Design<'_>, arms: &[(&str, &[Training<'_>])]) 
         .collect();
     let table = Pairs {
         design,
+        trained,
         shared: &shared,
         here: &here,
         n,
@@ -133,6 +143,7 @@ pub(super) fn similarity(design: &Design<'_>, arms: &[(&str, &[Training<'_>])]) 
 /// What every pair is compared on.
 struct Pairs<'a> {
     design: &'a Design<'a>,
+    trained: &'a Trained<'a, 'a>,
     shared: &'a [Vec<usize>],
     here: &'a [Vec<bool>],
     n: usize,
@@ -158,23 +169,22 @@ impl Pairs<'_> {
             return [one(), one()];
         }
         if same {
-            let own = estimate(a.own.len(), &|s, without| a.own[s].get(without));
+            let own = figure_of_arm(self.design, a.trainings, self.n, concerned, |s, without| {
+                a.own[s].get(without)
+            });
             let one = Estimate {
                 value: Some(1.0),
                 ..Estimate::undefined("no interval: by definition", self.n)
             };
             return [own, one];
         }
-        let units: Vec<(usize, Vec<usize>)> = if b.trainings.is_empty() {
-            (0..a.halves.len()).map(|s| (s, vec![0])).collect()
+        let units: Vec<Vec<(usize, usize)>> = if b.trainings.is_empty() {
+            let units = units(&origins(a.trainings)).into_iter();
+            units
+                .map(|unit| unit.into_iter().map(|s| (s, 0)).collect())
+                .collect()
         } else {
-            match pairing(a.trainings, b.trainings) {
-                Pairing::Seeds(pairs) => pairs.into_iter().map(|(x, y)| (x, vec![y])).collect(),
-                Pairing::Apart => {
-                    let all: Vec<usize> = (0..b.halves.len()).collect();
-                    (0..a.halves.len()).map(|s| (s, all.clone())).collect()
-                }
-            }
+            self.trained.pairing([a.name, b.name]).units()
         };
         let agreement = |x: usize, y: usize| {
             let of = |own: usize| {
@@ -188,19 +198,20 @@ impl Pairs<'_> {
             [of(0), of(1)]
         };
         let across: Vec<Vec<[Agreement; 2]>> = (units.iter())
-            .map(|(x, others)| others.iter().map(|&y| agreement(*x, y)).collect())
+            .map(|unit| unit.iter().map(|&(x, y)| agreement(x, y)).collect())
             .collect();
         let value = |unit: usize, other: usize, without| {
             let [one, two] = &across[unit][other];
             Ok(f64::midpoint(one.get(without)?, two.get(without)?))
         };
         let over = |unit: usize, of: &dyn Fn(usize) -> Result<f64, Undefined>| {
-            let values: Result<Vec<f64>, Undefined> = (0..units[unit].1.len()).map(of).collect();
-            mean(&values?).ok_or_else(|| Undefined::Because("no record".into()))
+            let pairs: Vec<usize> = (0..units[unit].len()).collect();
+            mean_over(&pairs, |&pair| of(pair))
         };
         let free = |unit: usize, other: usize, without| {
-            let own = a.own[units[unit].0].get(without)?;
-            let theirs = match b.own.get(units[unit].1[other]) {
+            let (x, y) = units[unit][other];
+            let own = a.own[x].get(without)?;
+            let theirs = match b.own.get(y) {
                 Some(theirs) => theirs.get(without)?,
                 None => 1.0,
             };

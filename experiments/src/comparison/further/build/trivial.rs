@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rayon::prelude::*;
 
-use super::figure;
+use super::{figure, mean_over};
+use crate::alignment::contrast::origins;
 use crate::alignment::design::{Design, TaskDesign, Without};
+use crate::alignment::pairing::units;
 use crate::alignment::predictors::Span;
 use crate::alignment::training::Training;
 use crate::comparison::Estimate;
@@ -187,7 +189,7 @@ impl Task<'_> {
 
     /// An arm's partial r with human cost, given all covariates.
     fn beyond(&self, design: &Design<'_>, trainings: &[Training<'_>]) -> Estimate {
-        self.estimate(design, trainings.len(), |s, without| {
+        let partial = |s: usize, without| {
             let complete = self.complete(without);
             let cost = |item: &usize| trainings[s].cells[self.at][*item]?.cost;
             let items: Vec<usize> = (complete.iter().copied())
@@ -203,6 +205,10 @@ impl Task<'_> {
             } else {
                 self.span(&items).partial(&costs, &human)
             }
+        };
+        let units = units(&origins(trainings));
+        self.estimate(design, units.len(), |unit, without| {
+            mean_over(&units[unit], |&training| partial(training, without))
         })
     }
 
