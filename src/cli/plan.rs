@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use experiments::alignment::cost::Counting;
-use experiments::manifest::Manifest;
+use experiments::manifest::{ArmRun, Manifest};
 use experiments::plan::{self, Cost, Pilot, Size};
 use experiments::tables::layout::plan::plan as tables_of;
 use experiments::tables::{markdown, terminal};
@@ -153,6 +153,24 @@ fn check(definition: &Definition, pilot: &Manifest, at: &Path) -> Result<()> {
         bail!(UserError(format!(
             "{at} has one seed, so how much trainings differ is not known; a pilot needs two seeds or more \
              (qinglan run DEFINITION --seeds 1,2)"
+        )));
+    }
+    let several = |run: &ArmRun| {
+        let mut others = pilot.arm_runs.iter().filter(|other| other.arm == run.arm);
+        others.any(|other| other.teacher != run.teacher)
+    };
+    if pilot.arm_runs.iter().any(several) {
+        bail!(UserError(format!(
+            "{at} has several teachers, and a plan does not take the variance between teachers apart from that between \
+             the students of one; give a pilot of one teacher, and count the teachers of the record as its seeds"
+        )));
+    }
+    let planned = serde_json::to_value(definition)?;
+    let seeds = planned.pointer("/teacher/seeds").and_then(Value::as_array);
+    if seeds.is_some_and(|seeds| seeds.len() > 1) {
+        bail!(UserError(format!(
+            "the definition has several teachers, and {at} one: how far teachers differ is not known from it, so the \
+             widths would be too narrow; plan with one teacher (teacher.seeds)"
         )));
     }
     let arms: Vec<&str> = pilot.arms.iter().map(|arm| arm.name.as_str()).collect();

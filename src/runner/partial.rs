@@ -43,9 +43,12 @@ pub(super) fn unfinished(at: &Path) -> Result<Option<(Manifest, Flaw)>> {
             "is not there yet"
         },
     );
+    // The trainings of an arm, and of several teachers, lie in one folder.
     let of_missing = |run: &ArmRun| {
-        let beginning = format!("arms/{}/seed-", run.arm);
-        missing.iter().any(|what| what.starts_with(&beginning))
+        let folder = Path::new(&run.folder).parent();
+        let folder = folder.filter(|folder| !folder.as_os_str().is_empty());
+        let mut missing = missing.iter().map(Path::new);
+        folder.is_some_and(|folder| missing.any(|what| what.parent() == Some(folder)))
     };
     let partly: BTreeSet<String> = (manifest.arm_runs.iter())
         .filter(|run| of_missing(run))

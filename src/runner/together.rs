@@ -1,7 +1,7 @@
 //! Several run directories as one comparison.
 //!
-//! Runs of one definition that differ in their seeds alone become one run with
-//! all seeds. Other runs stand side by side, their arms named `RUN/ARM`. What the
+//! Runs of one definition that differ in their seeds alone, or those of their
+//! teachers, become one run with all of them. Other runs stand side by side, their arms named `RUN/ARM`. What the
 //! runs do not have in common is said in the comparison's fairness; what would
 //! make every figure a comparison of evaluations is refused.
 
@@ -151,14 +151,18 @@ fn one_of(run: &Path, several: bool) -> Result<Result<Loaded, String>> {
     Ok(loaded.map_err(|error| format!("{error:#}")))
 }
 
-/// The definition without seeds and questions.
+/// The definition without seeds and questions. The seed of a teacher that the run does not have
+/// is a setting like any other.
 fn seedless(manifest: &Manifest) -> Value {
     let mut definition = manifest.definition.clone();
-    if let Some(experiment) = definition
-        .get_mut("experiment")
-        .and_then(Value::as_object_mut)
-    {
-        experiment.remove("seeds");
+    let mut drop_from = |table: &str, keys: &[&str]| {
+        if let Some(table) = definition.get_mut(table).and_then(Value::as_object_mut) {
+            table.retain(|key, _| !keys.contains(&key.as_str()));
+        }
+    };
+    drop_from("experiment", &["seeds"]);
+    if !teachers(manifest).is_empty() {
+        drop_from("teacher", &["seed", "seeds"]);
     }
     // What is asked of a training is nothing of it.
     if let Some(definition) = definition.as_object_mut() {
@@ -176,39 +180,51 @@ fn teachers(manifest: &Manifest) -> Vec<&ArmRun> {
 }
 
 /// Whether two runs differ in their seeds alone: one definition and evaluation,
-/// one content of the files they read, no seed in both, and, where there is a
-/// teacher, the same weights of it.
+/// one content of the files they read, no seed in both, and the same weights of
+/// every teacher whose seed is in both.
 fn is_of_one_definition(group: &Loaded, other: &Loaded) -> bool {
     let (a, b) = (&group.manifest, &other.manifest);
-    let weights = |manifest: &Manifest| -> Vec<String> {
-        let of = teachers(manifest).into_iter();
-        of.map(|run| run.final_weights.clone()).collect()
+    let same_weights = |own: &&ArmRun| {
+        let same = |its: &&ArmRun| its.arm == own.arm && its.seed == own.seed;
+        let its = teachers(b).into_iter().find(same);
+        its.is_none_or(|its| its.final_weights == own.final_weights)
     };
     !a.arm_runs.is_empty()
         && seedless(a) == seedless(b)
         && a.arms == b.arms
         && a.evaluation == b.evaluation
         && group.read_otherwise(other).is_empty()
-        && weights(a) == weights(b)
+        && teachers(a).iter().all(same_weights)
         && a.seeds.iter().all(|seed| !b.seeds.contains(seed))
 }
 
 impl Loaded {
     /// Takes in the other seeds of the same definition.
     fn join(&mut self, mut other: Self) -> Result<()> {
-        let shared: Vec<String> = teachers(&other.manifest)
-            .into_iter()
-            .map(|run| run.arm.clone())
-            .collect();
-        for name in &shared {
-            other.recording.forget(name);
+        let of = |manifest: &Manifest| -> Vec<(String, u64)> {
+            let teachers = teachers(manifest).into_iter();
+            teachers.map(|run| (run.arm.clone(), run.seed)).collect()
+        };
+        let (own, its) = (of(&self.manifest), of(&other.manifest));
+        let (shared, new): (Vec<_>, Vec<_>) = its.into_iter().partition(|its| own.contains(its));
+        let several = own.len() + new.len() > 1;
+        if several {
+            self.name_teacher();
+            other.name_teacher();
         }
-        other
-            .manifest
-            .arm_runs
-            .retain(|run| !shared.contains(&run.arm));
-        other.curves.retain(|curve| !shared.contains(&curve.arm));
-        other.training.retain(|log| !shared.contains(&log.arm));
+        for (name, seed) in &shared {
+            // The records of an only teacher carry no seed.
+            other.recording.forget(name, several.then_some(*seed));
+        }
+        let known = |arm: &str, seed: u64| shared.iter().any(|it| it.0 == arm && it.1 == seed);
+        let (runs, curves, logs) = (
+            &mut other.manifest.arm_runs,
+            &mut other.curves,
+            &mut other.training,
+        );
+        runs.retain(|run| !known(&run.arm, run.seed));
+        curves.retain(|curve| !known(&curve.arm, curve.seed));
+        logs.retain(|log| !known(&log.arm, log.seed));
         self.note_environment(&other, "a run with other seeds");
         self.manifest.seeds.extend(other.manifest.seeds);
         self.manifest.arm_runs.extend(other.manifest.arm_runs);
@@ -220,6 +236,24 @@ impl Loaded {
         self.training.extend(other.training);
         self.flaws.extend(other.flaws);
         Ok(())
+    }
+
+    /// Says in the records of a run of one teacher which it was, as those of several do.
+    fn name_teacher(&mut self) {
+        let [teacher] = teachers(&self.manifest)[..] else {
+            return;
+        };
+        let (arm, seed) = (teacher.arm.clone(), teacher.seed);
+        self.recording.name_seed(&arm, seed);
+        let students = self.manifest.arms.iter();
+        let students = students.filter(|card| card.teacher.as_deref() == Some(&*arm));
+        for student in students {
+            self.recording.name_teacher(&student.name, seed);
+            let runs = self.manifest.arm_runs.iter_mut();
+            for run in runs.filter(|run| run.arm == student.name) {
+                run.teacher.get_or_insert(seed);
+            }
+        }
     }
 
     /// Puts a run's name before the names of its arms.
@@ -413,3 +447,6 @@ impl Loaded {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -183,12 +183,13 @@ pub fn difference(
         _ => Scope::Trainings,
     };
     let by_task = |trainings: &[Training<'_>], units: &Vec<Vec<usize>>| -> Vec<f64> {
-        let of = |at: usize, task: usize| {
-            trainings[at].figure(&design.tasks[task], task, figure, None)
-        };
+        let of =
+            |at: usize, task: usize| trainings[at].figure(&design.tasks[task], task, figure, None);
         let on = |&task: &usize| {
-            let means: Option<Vec<f64>> =
-                units.iter().map(|unit| mean_of(unit, |at| of(at, task))).collect();
+            let means: Option<Vec<f64>> = units
+                .iter()
+                .map(|unit| mean_of(unit, |at| of(at, task)))
+                .collect();
             mean(&means?)
         };
         tasks.iter().filter_map(on).collect()

@@ -180,7 +180,9 @@ fn of_teachers(students: &[Origin], of: &[Origin], turned: bool) -> Pairing {
                 false => (student, teacher),
             };
             let unit = |(teacher, unit): &(usize, Vec<usize>)| {
-                unit.iter().map(|&student| pair(student, *teacher)).collect()
+                unit.iter()
+                    .map(|&student| pair(student, *teacher))
+                    .collect()
             };
             Pairing::Pairs(several.iter().map(unit).collect())
         }
@@ -261,14 +263,20 @@ mod tests {
         let turned = pairing(&teachers, &students, Tie::Teaches);
         assert_eq!(turned.places(), [vec![1, 0], vec![0, 1, 2]]);
         let apart = pairing(&teachers, &of(&[(1, 0)]), Tie::Nothing);
-        assert_eq!(apart, Pairing::Apart([vec![vec![0], vec![1]], vec![vec![0]]]));
+        assert_eq!(
+            apart,
+            Pairing::Apart([vec![vec![0], vec![1]], vec![vec![0]]])
+        );
     }
 
     #[test]
     fn where_one_teacher_is_left_it_is_that_teacher_alone() {
         let students = of(&[(1, 100), (2, 100), (3, 101)]);
         let found = pairing(&students, &of(&[(100, 0)]), Tie::Taught);
-        assert_eq!(found, Pairing::Apart([vec![vec![0], vec![1]], vec![vec![0]]]));
+        assert_eq!(
+            found,
+            Pairing::Apart([vec![vec![0], vec![1]], vec![vec![0]]])
+        );
         assert!(!found.is_by_teacher([&students, &of(&[(100, 0)])]));
         let none = pairing(&students, &of(&[(7, 0)]), Tie::Taught);
         assert!(none.units().is_empty());

@@ -60,7 +60,11 @@ pub(super) fn sound(trained: &Trained<'_, '_>) -> Option<String> {
 
 fn seeds(of: &[Origin]) -> String {
     let seeds: Vec<String> = (of.iter())
-        .map(|training| training.seed.map_or_else(|| "none".to_owned(), |s| s.to_string()))
+        .map(|training| {
+            training
+                .seed
+                .map_or_else(|| "none".to_owned(), |s| s.to_string())
+        })
         .collect();
     seeds.join(", ")
 }

@@ -62,7 +62,9 @@ impl<'t, 'm> Trained<'t, 'm> {
 
     /// Every student with its teacher, where it has several of its trainings.
     pub(super) fn taught(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.taught.iter().map(|(student, teacher)| (*student, *teacher))
+        self.taught
+            .iter()
+            .map(|(student, teacher)| (*student, *teacher))
     }
 
     /// What makes trainings of two arms belong together.

@@ -107,7 +107,8 @@ fn hold_contrasts(held: &mut Held, made: &Made<'_>) {
             _ => Measure::Alignment,
         };
         let (arm, against) = (text(asked, "a"), text(asked, "b"));
-        if !(made.trained.arms.contains_key(arm.as_str()) && made.trained.arms.contains_key(against.as_str()))
+        if !(made.trained.arms.contains_key(arm.as_str())
+            && made.trained.arms.contains_key(against.as_str()))
         {
             continue;
         }
@@ -229,8 +230,10 @@ fn columns<const N: usize>(
 fn hold_inflation(held: &mut Held, made: &Made<'_>) {
     let arms: Vec<String> = keys(&held.reference["inflation"]);
     for name in &arms {
-        let (Some(arm), Some(bases)) = (made.trained.arms.get(name.as_str()), made.trained.arms.get("base"))
-        else {
+        let (Some(arm), Some(bases)) = (
+            made.trained.arms.get(name.as_str()),
+            made.trained.arms.get("base"),
+        ) else {
             continue;
         };
         for training in arm {
@@ -319,7 +322,12 @@ fn hold_similarity(held: &mut Held, made: &Made<'_>) {
                 continue;
             }
             let same = |t: &&Training<'_>| t.model.seed == training.model.seed;
-            let Some(beside) = made.trained.arms.get(other).and_then(|o| o.iter().find(same)) else {
+            let Some(beside) = made
+                .trained
+                .arms
+                .get(other)
+                .and_then(|o| o.iter().find(same))
+            else {
                 continue;
             };
             let (even_b, odd_b) = (half(beside, 0), half(beside, 1));

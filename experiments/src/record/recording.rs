@@ -273,17 +273,53 @@ impl Recording {
         self.rows = rows;
     }
 
-    /// Drops every record of a model.
-    pub fn forget(&mut self, model: &str) {
+    /// Drops every record of a training.
+    pub fn forget(&mut self, model: &str, seed: Option<u64>) {
         let Some(&number) = self.models.numbers.get(model) else {
             return;
         };
-        self.teachers.retain(|(model, _), _| *model != number);
+        self.teachers.remove(&(number, seed));
         let cells = &self.cells;
-        self.rows
-            .retain(|row| cells[row.cell() as usize].model != number);
+        self.rows.retain(|row| {
+            let cell = cells[row.cell() as usize];
+            (cell.model, cell.seed) != (number, seed)
+        });
         self.settled = self.rows.len();
-        self.shown.retain(|trace| trace.model != model);
+        self.shown
+            .retain(|trace| (trace.model.as_str(), trace.seed) != (model, seed));
+    }
+
+    /// Gives the records of a model that carry no seed this one, which none of its others has.
+    pub fn name_seed(&mut self, model: &str, seed: u64) {
+        let Some(&number) = self.models.numbers.get(model) else {
+            return;
+        };
+        for cell in &mut self.cells {
+            if (cell.model, cell.seed) == (number, None) {
+                cell.seed = Some(seed);
+            }
+        }
+        self.numbers = self.cells.iter().copied().zip(0..).collect();
+        if let Some(teacher) = self.teachers.remove(&(number, None)) {
+            self.teachers.insert((number, Some(seed)), teacher);
+        }
+        for trace in &mut self.shown {
+            if trace.model == model && trace.seed.is_none() {
+                trace.seed = Some(seed);
+            }
+        }
+    }
+
+    /// Says of the trainings of a model that name no teacher that they learned from this one.
+    pub fn name_teacher(&mut self, model: &str, teacher: u64) {
+        let Some(&number) = self.models.numbers.get(model) else {
+            return;
+        };
+        for ((model, _), named) in &mut self.teachers {
+            if *model == number {
+                named.get_or_insert(teacher);
+            }
+        }
     }
 
     /// Puts a label before the name of every model.

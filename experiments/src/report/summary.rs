@@ -87,7 +87,11 @@ pub(super) fn scope(comparison: &Comparison) -> String {
     let teachers = teachers.collect::<BTreeSet<_>>().len();
     // Several teachers have seeds of their own.
     let is_own = |arm: &&ArmFigures| teachers == 0 || arm.role != Role::Teacher;
-    let seeds = comparison.arms.iter().filter(is_own).flat_map(|arm| &arm.seeds);
+    let seeds = comparison
+        .arms
+        .iter()
+        .filter(is_own)
+        .flat_map(|arm| &arm.seeds);
     let seeds = match seeds.collect::<BTreeSet<_>>().len() {
         0 => String::new(),
         n => format!(" of {}", number_of(n, "seed")),

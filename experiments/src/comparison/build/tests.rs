@@ -5,6 +5,7 @@ mod fairness;
 mod made;
 mod reference;
 mod refused;
+mod teachers;
 mod untimed;
 
 use super::*;

@@ -97,10 +97,7 @@ fn figure_of_arm(
 }
 
 /// The mean of what several have, or why one of them has nothing.
-fn mean_over<P>(
-    all: &[P],
-    of: impl FnMut(&P) -> Result<f64, Undefined>,
-) -> Result<f64, Undefined> {
+fn mean_over<P>(all: &[P], of: impl FnMut(&P) -> Result<f64, Undefined>) -> Result<f64, Undefined> {
     let values: Result<Vec<f64>, Undefined> = all.iter().map(of).collect();
     mean(&values?).ok_or_else(|| Undefined::Because("no record".into()))
 }

@@ -114,9 +114,46 @@ fn teachers_go_with_their_trainings_from_file_to_file() {
         error.contains("seed 2, names the teacher 13, and 12 before"),
         "{error}"
     );
-    both.forget("sft");
+    both.forget("sft", Some(2));
+    both.name_teacher("sft", 14);
+    let items = both.items(&["sft"], &tasks, Counting::default());
+    let left = items.models["sft"].iter();
+    let left: Vec<_> = left.map(|model| (model.seed, model.teacher)).collect();
+    // It names one already.
+    assert_eq!(left, [(Some(1), Some(11))]);
     let again = recording("four.jsonl", &[of(2, 13, 3)]);
     both.absorb(again).expect("nothing is left of the others");
+}
+
+#[test]
+fn a_seed_and_a_teacher_can_be_named_later() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("t.parquet");
+    let traces = [trace("a", 0, 0, 5), trace("seeded", 0, 0, 5)];
+    write(&path, &traces).expect("written");
+    let mut recording = read(&path);
+    recording.name_seed("a", 100);
+    recording.name_seed("nobody", 100);
+    recording.name_teacher("seeded", 100);
+    let tasks = ["task 0".to_owned()];
+    let items = recording.items(&["a", "seeded"], &tasks, Counting::default());
+    let of = |name: &str| (items.models[name][0].seed, items.models[name][0].teacher);
+    assert_eq!(
+        (of("a"), of("seeded")),
+        ((Some(100), None), (Some(7), Some(100)))
+    );
+    assert_eq!(recording.shown()[0].seed, Some(100));
+    // The names are known under the new seed: the same sample is a repeat.
+    let mut same = traces[0].clone();
+    same.seed = Some(100);
+    recording
+        .extend(&path, &[same])
+        .expect("of no other teacher");
+    assert_eq!(recording.len(), 2);
+    recording.forget("a", None);
+    assert_eq!(recording.len(), 2);
+    recording.forget("a", Some(100));
+    assert_eq!(recording.len(), 1);
 }
 
 #[test]

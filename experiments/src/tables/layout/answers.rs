@@ -196,7 +196,10 @@ fn sentence(told: &Told<'_>) -> String {
             Scope::Teachers => "teachers",
             _ => "trainings",
         };
-        let _ = write!(ends, " It is no more than a hint: two {what} cannot decide.");
+        let _ = write!(
+            ends,
+            " It is no more than a hint: two {what} cannot decide."
+        );
     }
     // By itself the interval would have decided.
     let uncorrected = matches!(contrast.verdict, Verdict::Below | Verdict::Above);

@@ -11,8 +11,8 @@ use crate::alignment::{effort, iei, inflation};
 use crate::comparison::Estimate;
 use crate::comparison::further::{Inflation, LineFigures, Surface};
 use crate::comparison::trained::Trained;
-use crate::statistics::regression::{Line, ols};
 use crate::statistics::Undefined;
+use crate::statistics::regression::{Line, ols};
 
 type Arm<'a, 'm> = (&'a str, &'a [Training<'m>]);
 
