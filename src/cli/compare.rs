@@ -143,7 +143,7 @@ impl Compare {
         // A list is often written with a blank after its commas.
         let columns: Vec<String> = self.columns.iter().map(|c| c.trim().to_owned()).collect();
         let runs = crate::sweep::finished_runs(self.runs)?;
-        let mut loaded = as_user_error(together::read(&runs))?;
+        let mut loaded = as_user_error(together::read(&runs, crate::sweep::point_of))?;
         if let Some(choice) = self.cut_off {
             loaded.manifest.cut_off = choice.into();
         }

@@ -18,7 +18,6 @@ use tch::Device;
 use self::server::ServerArguments;
 use super::Ending;
 use super::compare::CutOffChoice;
-use crate::config::{DataSettings, OF_THE_CONVERSATION};
 use crate::device::DeviceChoice;
 use crate::error::as_user_error;
 use crate::evaluator::EvaluationSettings;
@@ -34,6 +33,8 @@ use crate::messages::say;
 use crate::model::Stored;
 use crate::runner::inputs::readable;
 use crate::store::models_folder;
+use crate::tasks::DataSettings;
+use crate::tasks::OF_THE_CONVERSATION;
 use crate::tasks::{self, DataSet, Example, Item, Proportions, Task, Wording};
 
 /// Arguments of `qinglan evaluate`.

@@ -8,7 +8,8 @@ use anyhow::{Context, Result, bail, ensure};
 use experiments::comparison::question;
 use experiments::manifest::{ArmCard, Role};
 
-use super::{Definition, StageSettings, TraceSettings};
+use super::{Definition, StageSettings};
+use crate::demonstrations::Shown;
 
 /// The name of the models that arms start from.
 pub(crate) const BASE: &str = "base";
@@ -109,18 +110,6 @@ impl Graph {
         }
         Ok(Self(builder.stages))
     }
-}
-
-/// What a stage imitates, as its definition has it.
-pub(crate) struct Shown<'a> {
-    /// The table that says so.
-    pub(crate) place: String,
-    /// What is shown, and what of it is trained.
-    pub(crate) traces: &'a TraceSettings,
-    /// The tasks that it is of; all where none are named.
-    pub(crate) tasks: Option<&'a [String]>,
-    /// The seed of problems that the lab draws.
-    pub(crate) seed: u64,
 }
 
 struct Builder<'a> {

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use crate::tasks::BUILTIN_NORMS;
 use toml::Value;
 
 /// When a string under a key is a path.
@@ -76,8 +77,7 @@ fn is_path(key: &[String]) -> Option<IsPath> {
 fn rebase_word(word: &mut String, is_path: IsPath, folder: &Path, way: &Path) {
     let at = folder.join(&*word);
     let is_there = is_path == IsPath::Always || at.exists();
-    if is_there && !word.is_empty() && word != super::BUILTIN_NORMS && Path::new(word).is_relative()
-    {
+    if is_there && !word.is_empty() && word != BUILTIN_NORMS && Path::new(word).is_relative() {
         *word = way.join(&*word).display().to_string();
     }
 }

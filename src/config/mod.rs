@@ -5,41 +5,34 @@
 //! their line. Nothing here runs anything.
 
 mod algorithm;
+mod base;
 mod check;
-mod data;
 mod extends;
 mod graph;
 mod inherited;
 mod overrides;
 mod sources;
 mod stage;
-mod traces;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use experiments::comparison::Question;
 use indexmap::IndexMap;
 use rewards::{Registry, WeightedRewards};
 use serde::{Deserialize, Serialize};
 
 pub use algorithm::AlgorithmSettings;
-pub use data::{DataSettings, ExampleSettings, ExampleTable};
+pub use base::{BaseSettings, BaseSource, Pretraining};
 pub use stage::{Init, StageSettings};
-pub use traces::TraceSettings;
 
-pub(crate) use check::OF_THE_CONVERSATION;
 pub(crate) use extends::Whole;
-pub(crate) use graph::{Graph, Shown, Stage, Start, TEACHER};
+pub(crate) use graph::{Graph, Stage, Start, TEACHER};
 
 use crate::evaluator::EvaluationSettings;
 use crate::files;
-use crate::generation::{PrecisionChoice, Sampling};
-use crate::model::ModelShape;
-use crate::tasks::corpus::Shares;
-use crate::tasks::{self, DataSet, Example, Proportions, Task, TaskError, Wording};
+use crate::generation::Sampling;
+use crate::tasks::TaskSettings;
 use crate::training::{Training, TrainingSettings};
 
 /// A definition file. `experiments/definitions/quickstart.toml` is the worked example.
@@ -97,203 +90,6 @@ fn yes() -> bool {
 
 fn one() -> usize {
     1
-}
-
-/// `[tasks]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TaskSettings {
-    /// Task names.
-    pub names: Vec<String>,
-    /// `builtin`, or a folder of item-level norms.
-    #[serde(default = "builtin")]
-    pub norms: String,
-    /// Share of production problems in training.
-    #[serde(default)]
-    pub production: Option<f64>,
-    /// Share of verification problems in other wordings.
-    #[serde(default)]
-    pub other_wordings: Option<f64>,
-    /// What there is to set of a task, by its name.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub settings: BTreeMap<String, toml::Table>,
-    /// Data sets of the user's, by the names of their tasks.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub data: BTreeMap<String, DataSettings>,
-    /// Whether a run may train on problems that it is evaluated on.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub allow_overlap: bool,
-    /// What a model is shown before a problem, by task.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub examples: BTreeMap<String, ExampleSettings>,
-    /// What chat templates read besides the conversation, such as
-    /// `{ enable_thinking = false }`.
-    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
-    pub chat_template_kwargs: serde_json::Map<String, serde_json::Value>,
-    /// What a model is asked, by task, `{problem}` standing for the problem;
-    /// a task without one is asked the bare problem.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub instructions: BTreeMap<String, String>,
-    /// Problems of one validation.
-    #[serde(default = "validation_problems")]
-    pub validation_problems: u64,
-}
-
-/// The value of `tasks.norms` that stands for the carried condition means.
-pub const BUILTIN_NORMS: &str = "builtin";
-
-fn builtin() -> String {
-    BUILTIN_NORMS.to_owned()
-}
-
-fn validation_problems() -> u64 {
-    96
-}
-
-impl TaskSettings {
-    /// The tasks, in the order of their names; those that given norms alone may know
-    /// are left out. Relative paths of data sets start at `folder`, the definition's
-    /// own; none of their rows is read yet.
-    pub fn open(&self, folder: &Path) -> Result<Vec<Arc<dyn Task>>> {
-        let mut opened = Vec::new();
-        for name in &self.names {
-            opened.extend(match self.data.get(name) {
-                Some(settings) => {
-                    let set = DataSet::open(name, settings, folder);
-                    let set = set.with_context(|| format!("tasks.data.{name}"))?;
-                    Some(Arc::new(set) as Arc<dyn Task>)
-                }
-                None => self.of_lab(name, folder)?,
-            });
-        }
-        Ok(opened)
-    }
-
-    /// The lab's task of that name; `None` where given norms alone may know it.
-    fn of_lab(&self, name: &str, folder: &Path) -> Result<Option<Arc<dyn Task>>> {
-        let nothing = toml::Table::new();
-        match tasks::open(name, self.settings.get(name).unwrap_or(&nothing), folder) {
-            Ok(task) => Ok(Some(task)),
-            // A name that no task has may be one of the given norms' own; that
-            // is known when they are read.
-            Err(error) if error.is::<TaskError>() && self.norms != BUILTIN_NORMS => Ok(None),
-            Err(error) if error.is::<TaskError>() => Err(error.context("tasks.names")),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// How problems are asked, of these tasks.
-    pub fn wording(&self, opened: &[Arc<dyn Task>]) -> Result<Wording> {
-        let mut examples = BTreeMap::new();
-        for (name, settings) in &self.examples {
-            let place = || format!("tasks.examples.{name}");
-            let found = match settings {
-                ExampleSettings::Given(given) => given.iter().map(Example::from).collect(),
-                ExampleSettings::Count(count) => {
-                    let task = opened.iter().find(|task| task.name() == name);
-                    let task = task.with_context(place)?;
-                    Example::of_training(&**task, *count, self.proportions()).with_context(place)?
-                }
-            };
-            examples.insert(name.clone(), found);
-        }
-        Ok(Wording {
-            instructions: self.instructions.clone(),
-            examples,
-        })
-    }
-
-    /// The words that the tasks need in the lab's own vocabulary beyond those that
-    /// are always there.
-    pub fn words(&self, folder: &Path) -> Result<Vec<String>> {
-        let opened = self.open(folder)?;
-        Ok(opened.iter().flat_map(|task| task.words()).collect())
-    }
-
-    /// The mixture of training problems.
-    pub fn proportions(&self) -> Proportions {
-        let defaults = Proportions::default();
-        Proportions {
-            production: self.production.unwrap_or(defaults.production),
-            other_wordings: self.other_wordings.unwrap_or(defaults.other_wordings),
-        }
-    }
-}
-
-/// `[base]`: a model that is there, or one pre-trained in the lab.
-///
-/// Worked examples: `[base] model = "smollm2-135m-instruct"` alone; or
-/// `[base.shape]` and `[base.pretraining]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct BaseSettings {
-    /// A Hugging Face folder or a GGUF file, from the definition's folder on,
-    /// or the name of a model in the cache.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub model: Option<String>,
-    /// Shape of a model to pre-train.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub shape: Option<ModelShape>,
-    /// Its pre-training.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pretraining: Option<Pretraining>,
-}
-
-/// Where a base comes from.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum BaseSource<'a> {
-    /// It is there, under that name or path.
-    Model(&'a str),
-    /// The lab pre-trains it.
-    Pretrained(&'a ModelShape, &'a Pretraining),
-}
-
-impl BaseSettings {
-    /// Which of the two it is; `place` names the table in messages.
-    pub fn source(&self, place: &str) -> Result<BaseSource<'_>> {
-        match (&self.model, &self.shape, &self.pretraining) {
-            (Some(model), None, None) => Ok(BaseSource::Model(model)),
-            (None, Some(shape), Some(pretraining)) => {
-                Ok(BaseSource::Pretrained(shape, pretraining))
-            }
-            _ => bail!(
-                "{place} needs either {place}.model, a model that is there, or {place}.shape and {place}.pretraining, to make one"
-            ),
-        }
-    }
-}
-
-/// `[base.pretraining]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Pretraining {
-    /// Documents an optimizer update.
-    pub batch_size: usize,
-    /// How many times a token in a document's focus counts.
-    #[serde(default = "focus_weight")]
-    pub focus_weight: f64,
-    /// Habits of the corpus.
-    #[serde(default)]
-    pub corpus: Shares,
-    /// The step loop.
-    pub training: TrainingSettings,
-}
-
-impl Pretraining {
-    /// The settings of the step loop; `place` names their table in messages.
-    /// Small models gain nothing from bfloat16, so float32 is the default here.
-    pub fn resolve(&self, place: &str) -> Result<Training> {
-        let inherited = TrainingSettings {
-            dtype: Some(PrecisionChoice::Float32),
-            ..TrainingSettings::default()
-        };
-        let resolved = self.training.resolve(&inherited, place);
-        resolved.map_err(anyhow::Error::msg)
-    }
-}
-
-fn focus_weight() -> f64 {
-    1.0
 }
 
 impl Definition {

@@ -4,8 +4,9 @@
 use experiments::manifest::Role;
 use serde::{Deserialize, Serialize};
 
-use super::{AlgorithmSettings, BaseSettings, TraceSettings};
+use super::{AlgorithmSettings, BaseSettings};
 use crate::demonstrations::Altered;
+use crate::demonstrations::TraceSettings;
 use crate::model::LoraSettings;
 use crate::sampler::SamplerSettings;
 use crate::training::TrainingSettings;

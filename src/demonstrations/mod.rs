@@ -16,6 +16,7 @@
 mod altered;
 mod left_out;
 mod rows;
+mod settings;
 pub(crate) mod tokens;
 mod traces;
 
@@ -29,12 +30,13 @@ use rayon::prelude::*;
 use left_out::{Losses, Lost};
 use tokens::{Loss, Tokens};
 
-use crate::config::{Shown, StageSettings, TraceSettings};
 use crate::model::Text;
 use crate::model::chat::{ChatTemplate, Message};
 use crate::tasks::Mix;
 
 pub use altered::{Altered, Recounts};
+pub(crate) use settings::Shown;
+pub use settings::TraceSettings;
 pub(crate) use traces::{Recorded, write};
 
 /// Rows that a warning names one by one.
@@ -200,8 +202,13 @@ impl Source {
 
     /// What an arm is shown of it: the traces of the tasks that it learns from, and
     /// these altered if that is asked for.
-    pub(crate) fn shown_to(mut self, arm: &StageSettings, seed: u64) -> Result<Self> {
-        if let Some(tasks) = &arm.tasks {
+    pub(crate) fn shown_to(
+        mut self,
+        tasks: Option<&[String]>,
+        altered: Option<Altered>,
+        seed: u64,
+    ) -> Result<Self> {
+        if let Some(tasks) = tasks {
             ensure!(
                 self.rows.iter().all(|row| row.task.is_some()),
                 "{}: it does not say of which task its rows are, so an arm cannot learn from {} alone; remove the arm's tasks, or add a column \"task\"",
@@ -217,7 +224,7 @@ impl Source {
                 tasks.join(", ")
             );
         }
-        if let Some(altered) = arm.altered {
+        if let Some(altered) = altered {
             let altered = altered.apply(&mut self.rows, seed);
             altered.with_context(|| format!("altering {}", self.path.display()))?;
         }

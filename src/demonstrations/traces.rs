@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
-use crate::config::TraceSettings;
+use super::TraceSettings;
 use crate::files;
 use crate::model::chat::Message;
 use crate::tasks::{Mix, Split};

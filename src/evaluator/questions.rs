@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use experiments::norms::{Norms, NormsError};
 
-use crate::config::BUILTIN_NORMS;
-use crate::tasks::PROBLEM;
+use crate::tasks::{BUILTIN_NORMS, PROBLEM};
 
 /// The norms of `tasks` (of all there are, where none is named) from several
 /// folders; `None` where the built-in ones are meant.

@@ -8,12 +8,13 @@ use anyhow::{Context, Result, ensure};
 use experiments::norms::Norms;
 use serde_json::{Map, Value};
 
-use crate::config::{BUILTIN_NORMS, BaseSettings, BaseSource, Definition, TaskSettings};
+use crate::config::{BaseSettings, BaseSource, Definition};
 use crate::model::chat::Message;
 use crate::model::text::encode;
 use crate::model::{Stored, Text};
 use crate::store::models_folder;
 use crate::tasks::{self, Item, Mix, Task, squeeze};
+use crate::tasks::{BUILTIN_NORMS, TaskSettings};
 
 /// Problems to train on, items to evaluate, and how long people took for them.
 pub(super) struct Inputs {

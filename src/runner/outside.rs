@@ -20,14 +20,12 @@ use rewards::{Registry, Scored, WeightedRewards};
 
 use super::inputs::{Inputs, data_notes, problems, readable, reader};
 use super::stages;
-use crate::config::{
-    BUILTIN_NORMS, BaseSettings, Definition, StageSettings, TEACHER, TaskSettings, build_rewards,
-    named_files,
-};
+use crate::config::{BaseSettings, Definition, StageSettings, TEACHER, build_rewards, named_files};
 use crate::demonstrations::{self, Source};
 use crate::error::{UserError, as_user_error, is_users};
 use crate::model::Text;
 use crate::sampler::{Sampler, SamplerSettings};
+use crate::tasks::{BUILTIN_NORMS, TaskSettings};
 use crate::tasks::{DataSet, Item, Mix, Split};
 
 /// Something from outside, as the definition names it.
@@ -362,7 +360,7 @@ impl Preflight<'_> {
             if (is_new || differs)
                 && let Some(source) = Source::ready(&shown, mix, self.folder)?
             {
-                let source = source.shown_to(stage, shown.seed);
+                let source = source.shown_to(stage.tasks.as_deref(), stage.altered, shown.seed);
                 let prepared =
                     source.and_then(|source| source.prepare(shown.traces, text, *context));
                 let notes = match differs {

@@ -370,7 +370,7 @@ impl Run {
             _ => Source::ready(&shown, &self.mix, folder)?
                 .with_context(|| format!("{} names no traces", shown.place))?,
         };
-        source.shown_to(settings, shown.seed)
+        source.shown_to(settings.tasks.as_deref(), settings.altered, shown.seed)
     }
 }
 

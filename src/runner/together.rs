@@ -20,8 +20,9 @@ use crate::error::UserError;
 /// training alone.
 const ENVIRONMENT: [&str; 5] = ["qinglan", "libtorch", "device", "processor", "kernels"];
 
-/// Reads one run, or several as one.
-pub fn read(runs: &[PathBuf]) -> Result<Loaded> {
+/// Reads one run, or several as one. `point_of` names the point of a grid that a run of a
+/// sweep is at, which several seeds share.
+pub fn read(runs: &[PathBuf], point_of: impl Fn(&Path) -> Option<String>) -> Result<Loaded> {
     refuse_twice(runs)?;
     let mut groups: Vec<(String, Loaded)> = Vec::new();
     let mut flaws: Vec<Flaw> = Vec::new();
@@ -40,7 +41,7 @@ pub fn read(runs: &[PathBuf]) -> Result<Loaded> {
         if let Some((label, group)) = same {
             group.join(loaded)?;
             // It is no longer one seed's.
-            if let Some(point) = crate::sweep::point_of(run) {
+            if let Some(point) = point_of(run) {
                 *label = point;
             }
             continue;

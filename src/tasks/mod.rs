@@ -38,6 +38,7 @@ mod mix;
 mod reading;
 mod reasoning_gym;
 mod registry;
+mod settings;
 mod spatial_relations;
 mod sternberg;
 mod syllogisms;
@@ -53,6 +54,8 @@ pub use items::items;
 pub use mix::{Mix, Proportions};
 pub use reading::{Reading, completed};
 pub use registry::{COUNTING, by_name, names, open};
+pub use settings::{BUILTIN_NORMS, DataSettings, ExampleSettings, ExampleTable, TaskSettings};
+pub(crate) use settings::{OF_THE_CONVERSATION, is_a_folder_name};
 pub use task::{Place, Task};
 pub use wording::{Example, PROBLEM, Wording};
 

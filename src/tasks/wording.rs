@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, ensure};
 
+use super::ExampleTable;
 use super::item::{Item, Split};
 use super::{Place, Proportions, Task};
-use crate::config::ExampleTable;
 use crate::model::chat::Message;
 use crate::random::stream;
 

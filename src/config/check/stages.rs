@@ -3,10 +3,10 @@
 use anyhow::{Context, Result, bail, ensure};
 use rewards::{human_cost, length_cost, overlong};
 
-use super::{CheckRewards, is_a_folder_name};
+use super::CheckRewards;
 use crate::config::graph::{BASE, TEACHER};
 use crate::config::{AlgorithmSettings, BaseSource, Definition, StageSettings};
-use crate::tasks::Mix;
+use crate::tasks::{Mix, is_a_folder_name};
 
 /// Names that mean something else than an arm.
 const RESERVED: [&str; 2] = [BASE, TEACHER];
@@ -45,7 +45,7 @@ impl Definition {
             "teacher.traces.problems = 0: there would be nothing to imitate"
         );
         if let Some(base) = &teacher.base {
-            self.check_base("teacher.base", base, mix)?;
+            base.check("teacher.base", self.needed_context(), mix)?;
             ensure!(
                 teacher.algorithm.is_some()
                     || matches!(base.source("teacher.base")?, BaseSource::Model(_)),

@@ -6,7 +6,8 @@ use anyhow::{Context, Result, ensure};
 
 use super::address::identity;
 use super::{Facts, Got, Part};
-use crate::config::{BaseSettings, BaseSource, Definition, StageSettings, TEACHER, TraceSettings};
+use crate::config::{BaseSettings, BaseSource, Definition, StageSettings, TEACHER};
+use crate::demonstrations::TraceSettings;
 use crate::demonstrations::{self, Recorded};
 use crate::generation::Key;
 use crate::model::{Model, Stored, Text, vocabulary};

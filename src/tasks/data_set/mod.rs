@@ -54,10 +54,10 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use anyhow::{Context, Result, ensure};
 use experiments::norms::{self, NormItem};
 
+use super::DataSettings;
 use super::item::columns_of;
 use super::task::Place;
 use super::{Item, Split, Task};
-use crate::config::DataSettings;
 use crate::random::Stream;
 use form::{Form, Row};
 use index::{Index, number_of_row};

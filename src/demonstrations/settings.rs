@@ -6,8 +6,6 @@ use std::path::PathBuf;
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use super::one;
-
 /// `[teacher.traces]`: what is shown, and what of it is trained.
 ///
 /// Worked example, of conversations of which only what the assistant wrote is
@@ -64,7 +62,7 @@ impl TraceSettings {
     }
 
     /// Refuses what cannot be imitated; `place` names the table.
-    pub(super) fn check(&self, place: &str) -> Result<()> {
+    pub(crate) fn check(&self, place: &str) -> Result<()> {
         let shown = self.problems.max(self.held_out);
         let shown = shown.saturating_mul(self.samples as u64);
         ensure!(
@@ -94,4 +92,20 @@ impl TraceSettings {
         );
         Ok(())
     }
+}
+
+fn one() -> usize {
+    1
+}
+
+/// What a stage imitates, as its definition has it.
+pub(crate) struct Shown<'a> {
+    /// The table that says so.
+    pub(crate) place: String,
+    /// What is shown, and what of it is trained.
+    pub(crate) traces: &'a TraceSettings,
+    /// The tasks that it is of; all where none are named.
+    pub(crate) tasks: Option<&'a [String]>,
+    /// The seed of problems that the lab draws.
+    pub(crate) seed: u64,
 }
