@@ -98,13 +98,13 @@ fn each_mistake_is_one_error_with_its_file_and_line() {
         (
             "arm.sft.training.step = 1",
             TINY.to_owned(),
-            &["tiny.toml, line 5: unknown field `step`"],
+            &["tiny.toml, line 5: arm.sft.training.step: unknown field `step`"],
         ),
         (
             "",
             TINY.replace("steps = 20 }", "step = 20 }"),
             &[&format!(
-                "lab/parent.toml, line {steps}: unknown field `step`"
+                "lab/parent.toml, line {steps}: arm.sft.training.step: unknown field `step`"
             )],
         ),
         (

@@ -48,8 +48,8 @@ impl Whole {
         let text = apply_overrides(&text, overrides).with_context(|| path.display().to_string())?;
         for entry in overrides {
             let key = entry.split_once('=').map_or("", |(key, _)| key);
-            let key = key.trim().split('.').map(str::to_owned).collect();
-            merged.sources.set(key, Source::Override(entry.clone()));
+            let key: KeyPath = key.trim().split('.').map(str::to_owned).collect();
+            merged.sources.set(&key, &Source::Override(entry.clone()));
         }
         Ok(Self {
             text,
@@ -93,10 +93,12 @@ impl Whole {
             Some(source) => format!("{} with {source}", self.path.display()),
             None => self.path.display().to_string(),
         };
-        let mixed = key.and_then(|key| self.mixed(&key));
-        let error = match of_toml {
-            Some(error) if !self.is_as_written => anyhow!("{}", error.message()),
-            _ => error,
+        let mixed = key.as_ref().and_then(|key| self.mixed(key));
+        let error = match (of_toml, key) {
+            (Some(_), _) if self.is_as_written => error,
+            (Some(toml), Some(key)) => anyhow!("{}: {}", key.join("."), toml.message()),
+            (Some(toml), None) => anyhow!("{}", toml.message()),
+            (None, _) => error,
         };
         match mixed {
             Some(mixed) => anyhow!("{error:#} ({mixed})").context(place),

@@ -37,8 +37,7 @@ impl Sources {
     /// Of one file with that text.
     pub(super) fn of_file(text: &str, path: &Path) -> Self {
         let source = |start: usize| {
-            let before = text.as_bytes()[..start].iter();
-            let line = 1 + before.filter(|&&byte| byte == b'\n').count();
+            let line = 1 + text[..start].matches('\n').count();
             Source::File(path.to_owned(), line)
         };
         let keys = keys(text).into_iter();
@@ -55,10 +54,13 @@ impl Sources {
         self.0.extend(others.0);
     }
 
-    /// A key's only source from here on.
-    pub(super) fn set(&mut self, path: KeyPath, source: Source) {
-        self.remove(&path);
-        self.0.insert(path, source);
+    /// An override's source, of its key and of the tables above that nothing else wrote.
+    pub(super) fn set(&mut self, path: &[String], source: &Source) {
+        self.remove(path);
+        for length in 1..=path.len() {
+            let known = self.0.entry(path[..length].to_vec());
+            known.or_insert_with(|| source.clone());
+        }
     }
 
     /// The source of a key, or of the nearest table above it that has one.

@@ -201,13 +201,16 @@ fn an_error_names_the_file_and_line_that_wrote_the_key() {
         format!("{:#}", whole.locate(error.into())).replace(&folder, "")
     };
     let unknown = of_toml("a.x = 'four'", &[]);
-    let told = "parent.toml, line 11: unknown field `b c`";
+    let told = "parent.toml, line 11: a.b c: unknown field `b c`";
     assert!(unknown.starts_with(told), "{unknown}");
     let of_type = of_toml("", &["a.x=four", "a.inline=3"]);
-    let told = "child.toml with --set a.inline=3: invalid type: integer `3`";
+    let told = "child.toml with --set a.inline=3: a.inline: invalid type: integer `3`";
     assert!(of_type.starts_with(told), "{of_type}");
     let lacking = of_toml("remove = ['a.inline', 'a.\"b c\"']\na.x = 'four'", &[]);
-    let told = "child.toml, line 6: missing field `inline`";
+    let told = "child.toml, line 6: a: missing field `inline`";
+    assert!(lacking.starts_with(told), "{lacking}");
+    let lacking = of_toml("remove = ['a']", &["a.x=word"]);
+    let told = "child.toml with --set a.x=word: a: missing field `inline`";
     assert!(lacking.starts_with(told), "{lacking}");
     let lacking = of_toml("remove = ['a']", &[]);
     let told = "child.toml: missing field `a`";
