@@ -157,6 +157,21 @@ fn several_levels_and_folders_lead_back_to_the_lines_and_paths_as_written() {
     }
 }
 
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct A {
+    #[serde(rename = "x")]
+    _x: String,
+    #[serde(rename = "inline")]
+    _inline: Table,
+}
+
+#[derive(Debug, serde::Deserialize)]
+struct Definition {
+    #[serde(rename = "a")]
+    _a: A,
+}
+
 #[test]
 fn an_error_names_the_file_and_line_that_wrote_the_key() {
     let whole = child("a.x = 'four'\na.inline.p = 4", &["a.new.k=word"]).unwrap();
@@ -180,20 +195,6 @@ fn an_error_names_the_file_and_line_that_wrote_the_key() {
         "child.toml, line 6: a.inline holds both (the keys of a.inline come from child.toml and \
          parent.toml; remove = [\"a.inline.KEY\"] takes an inherited one away)"
     );
-
-    #[derive(Debug, serde::Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct A {
-        #[serde(rename = "x")]
-        _x: String,
-        #[serde(rename = "inline")]
-        _inline: Table,
-    }
-    #[derive(Debug, serde::Deserialize)]
-    struct Definition {
-        #[serde(rename = "a")]
-        _a: A,
-    }
     let of_toml = |own: &str, overrides: &[&str]| {
         let whole = child(own, overrides).unwrap();
         let error = toml::from_str::<Definition>(&whole.text).unwrap_err();
