@@ -174,6 +174,7 @@ fn time(design: &Design) {
         },
         arm_runs: &[],
         curves: Vec::new(),
+        on_the_way: &[],
         training: &[],
         environment: BTreeMap::new(),
         seed: 0,

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 mod fair;
 mod further;
 mod items;
+mod on_the_way;
 
 use crate::comparison::question::{Expected, Question, When};
 use crate::comparison::{
@@ -16,6 +17,7 @@ use crate::comparison::{
 use crate::manifest::{Budget, EvaluationCard, Role};
 
 pub(crate) use items::items;
+pub(crate) use on_the_way::on_the_way;
 
 fn e(value: f64, low: f64, high: f64, n: usize) -> Estimate {
     Estimate {
@@ -364,6 +366,7 @@ pub(crate) fn comparison() -> Comparison {
             curve("grpo", 1, "reward", 0.2, 0.8),
             curve("grpo", 2, "reward", 0.3, 0.9),
         ],
+        on_the_way: Vec::new(),
         further: further::further(),
         environment: BTreeMap::from([
             ("device".to_owned(), "cpu".to_owned()),

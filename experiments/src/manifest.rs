@@ -15,6 +15,8 @@
 //! RUN/arms/ARM/seed-S/events.out.tfevents.*  the same for TensorBoard, in no manifest
 //! RUN/arms/ARM/seed-S/completions/       what was written in training, in no manifest
 //! RUN/arms/ARM/seed-S/traces.parquet     evaluation trace records
+//! RUN/arms/ARM/seed-S/evaluations.jsonl  evaluations on the way, where there are any: an [`EvaluationPoint`] a line
+//! RUN/arms/ARM/seed-S/evaluations/       their trace records, a file a point
 //! RUN/arms/ARM/seed-S/model/             the model, a Hugging Face folder
 //! RUN/arms/base/seed-S/pretraining.jsonl the base's metrics.jsonl, of its pre-training
 //! RUN/items.json                         evaluated items, their human times and ceilings
@@ -132,6 +134,32 @@ pub struct ArmRun {
     /// the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evaluation_seconds: Option<f64>,
+}
+
+/// An evaluation of a training on its way: one line of its `evaluations.jsonl`.
+///
+/// Worked example: `{"step": 50, "budget": {…}, "point": "0.25 of flops", "traces":
+/// "evaluations/000050.parquet", "kl_prompts": 0.012, "kl_samples": 0.034, "weight_distance": 1.2,
+/// "relative_distance": 0.01}`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EvaluationPoint {
+    /// Optimizer updates made until then.
+    pub step: u64,
+    /// What the training had spent itself, without the arm that it started from.
+    pub budget: Budget,
+    /// The point as the definition has it: "0", "50", "end", "0.25 of flops"; the same words in two
+    /// arms are the same point.
+    pub point: String,
+    /// Its trace records, relative to the training's folder.
+    pub traces: String,
+    /// Mean KL(policy || its base) over the positions of the evaluation prompts, nats per token.
+    pub kl_prompts: Option<f64>,
+    /// The same over its own completions.
+    pub kl_samples: Option<f64>,
+    /// L2 norm of the difference from the base's weights.
+    pub weight_distance: Option<f64>,
+    /// The same over the norm of the base's weights.
+    pub relative_distance: Option<f64>,
 }
 
 /// How every arm was evaluated.

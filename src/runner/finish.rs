@@ -13,7 +13,9 @@ use experiments::alignment::cost::{Counting, CutOff};
 use experiments::comparison::build::{Input, compare_items};
 use experiments::comparison::items::item_completions;
 use experiments::comparison::question;
-use experiments::comparison::{Comparison, Curve, Flaw, ItemCompletions, Recipe, TrainingLog};
+use experiments::comparison::{
+    Comparison, Curve, Flaw, ItemCompletions, OnTheWay, Recipe, TrainingLog,
+};
 use experiments::manifest::{ArmCard, ArmRun, EvaluationCard, Manifest, Role};
 use experiments::norms::{NormItem, Norms};
 use experiments::record::RecordError;
@@ -21,6 +23,7 @@ use experiments::record::recording::{self, Recording};
 use experiments::report;
 use serde::{Deserialize, Serialize};
 
+use super::learning::EvaluatedAt;
 use super::outcome::again;
 use super::pins::{PINS, Pins};
 use super::preregistered::{Preregistered, QUESTIONS};
@@ -277,6 +280,8 @@ pub struct Loaded {
     pub curves: Vec<Curve>,
     /// What the logs say of trainings that taught nothing.
     pub training: Vec<TrainingLog>,
+    /// Evaluations of the trainings on their way.
+    pub(super) on_the_way: Vec<EvaluatedAt>,
     /// How each arm was trained.
     pub(super) recipes: Vec<Recipe>,
     /// What is known to be wrong with the pairing.
@@ -352,6 +357,7 @@ impl Loaded {
         }
         let mut curves = Vec::new();
         let mut training = Vec::new();
+        let mut on_the_way = Vec::new();
         for arm_run in &manifest.arm_runs {
             let folder = at.join(&arm_run.folder);
             // What helps with a file that somebody gave is no help here.
@@ -369,6 +375,7 @@ impl Loaded {
                 curves.extend(drawn);
                 training.push(log);
             }
+            on_the_way.extend(learning::evaluations(at, arm_run, &manifest.files)?);
         }
         let pins = if manifest.files.contains_key(PINS) {
             Pins::read(at)?
@@ -384,6 +391,7 @@ impl Loaded {
             recording,
             curves,
             training,
+            on_the_way,
         })
     }
 
@@ -406,6 +414,9 @@ impl Loaded {
         let mut last = recording::peculiarities(&items, &manifest.tasks);
         last.extend(self.recording.others(&arms, &manifest.tasks));
         last.extend(self.unanswered());
+        let on_the_way = self.on_the_way.iter();
+        let on_the_way = on_the_way.filter_map(|at| at.items(&manifest.tasks, counting));
+        let on_the_way: Vec<OnTheWay> = on_the_way.collect();
         let input = Input {
             title: manifest.title.clone(),
             hypothesis: manifest.hypothesis.clone(),
@@ -417,6 +428,7 @@ impl Loaded {
             evaluation: manifest.evaluation.clone(),
             arm_runs: &manifest.arm_runs,
             curves: self.curves.clone(),
+            on_the_way: &on_the_way,
             training: &self.training,
             environment: manifest.environment.clone(),
             seed: 0,

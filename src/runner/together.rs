@@ -218,14 +218,11 @@ impl Loaded {
             other.recording.forget(name, several.then_some(*seed));
         }
         let known = |arm: &str, seed: u64| shared.iter().any(|it| it.0 == arm && it.1 == seed);
-        let (runs, curves, logs) = (
-            &mut other.manifest.arm_runs,
-            &mut other.curves,
-            &mut other.training,
-        );
+        let (runs, curves) = (&mut other.manifest.arm_runs, &mut other.curves);
         runs.retain(|run| !known(&run.arm, run.seed));
         curves.retain(|curve| !known(&curve.arm, curve.seed));
-        logs.retain(|log| !known(&log.arm, log.seed));
+        other.training.retain(|log| !known(&log.arm, log.seed));
+        other.on_the_way.retain(|at| !known(&at.arm, at.seed));
         self.note_environment(&other, "a run with other seeds");
         self.manifest.seeds.extend(other.manifest.seeds);
         self.manifest.arm_runs.extend(other.manifest.arm_runs);
@@ -235,6 +232,7 @@ impl Loaded {
         self.recording.absorb(other.recording)?;
         self.curves.extend(other.curves);
         self.training.extend(other.training);
+        self.on_the_way.extend(other.on_the_way);
         self.flaws.extend(other.flaws);
         Ok(())
     }
@@ -246,6 +244,9 @@ impl Loaded {
         };
         let (arm, seed) = (teacher.arm.clone(), teacher.seed);
         self.recording.name_seed(&arm, seed);
+        for at in &mut self.on_the_way {
+            at.recording.name_seed(&arm, seed);
+        }
         let students = self.manifest.arms.iter();
         let students = students.filter(|card| card.teacher.as_deref() == Some(&*arm));
         for student in students {
@@ -282,6 +283,9 @@ impl Loaded {
         for log in &mut self.training {
             rename(&mut log.arm);
         }
+        for at in &mut self.on_the_way {
+            rename(&mut at.arm);
+        }
         for recipe in &mut self.recipes {
             rename(&mut recipe.arm);
         }
@@ -314,6 +318,7 @@ impl Loaded {
         self.recording.absorb(other.recording)?;
         self.curves.extend(other.curves);
         self.training.extend(other.training);
+        self.on_the_way.extend(other.on_the_way);
         self.recipes.extend(other.recipes);
         self.flaws.extend(other.flaws);
         for (name, hash) in other.inputs {

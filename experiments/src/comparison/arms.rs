@@ -88,20 +88,9 @@ fn points(design: &Design<'_>, at: usize, trainings: &[Training<'_>]) -> Vec<Ite
 /// Mean budget over the arm's seeds, of those that were measured (of memory the
 /// most); what an arm started from is counted with it.
 fn mean_budget(name: &str, runs: &[ArmRun]) -> Option<Budget> {
-    let spent: Vec<Budget> = runs
-        .iter()
-        .filter(|r| r.arm == name)
-        .filter_map(|r| chains::spent(r, runs))
-        .collect();
-    let of = |value: fn(&Budget) -> f64| mean(&spent.iter().map(value).collect::<Vec<_>>());
-    Some(Budget {
-        optimizer_steps: of(|b| b.optimizer_steps as f64)?.round() as u64,
-        trained_tokens: of(|b| b.trained_tokens as f64)?.round() as u64,
-        generated_tokens: of(|b| b.generated_tokens as f64)?.round() as u64,
-        flops: of(|b| b.flops)?,
-        seconds: of(|b| b.seconds)?,
-        peak_memory: spent.iter().filter_map(|b| b.peak_memory).reduce(f64::max),
-    })
+    let of_arm = runs.iter().filter(|run| run.arm == name);
+    let spent: Vec<Budget> = of_arm.filter_map(|run| chains::spent(run, runs)).collect();
+    chains::mean(&spent)
 }
 
 /// r(k) of a task, mean over trainings as every figure is; empty where it is undefined in one of them.

@@ -13,12 +13,13 @@ use rayon::prelude::*;
 
 use super::error::ComparisonError;
 use super::fairness::Flaw;
+use super::on_the_way::OnTheWay;
 use super::question::Asked;
 use super::recipe::Recipe;
 use super::trained::Trained;
 use super::{
     Comparison, ConstantAnswer, Curve, TrainingLog, answer, arms, contrasts, fairness, further,
-    matched, notes,
+    matched, notes, on_the_way,
 };
 use crate::alignment::accuracy::{constant_answers, expected_answer};
 use crate::alignment::cost::{self, Counting, Items};
@@ -53,6 +54,8 @@ pub struct Input<'a> {
     pub arm_runs: &'a [ArmRun],
     /// Learning curves, handed through.
     pub curves: Vec<Curve>,
+    /// Evaluations of the trainings on their way.
+    pub on_the_way: &'a [OnTheWay],
     /// What the logs of the trainings say; empty for recorded models.
     pub training: &'a [TrainingLog],
     /// Environment of the run, handed through.
@@ -202,11 +205,19 @@ pub fn compare_items(input: Input<'_>, items: &Items) -> Result<Comparison, Comp
     let arms: Vec<_> = input.arms.par_iter().map(figures).collect();
     let (contrasts, task_contrasts) = contrasts::contrasts(&input, &design, &trained);
     let answers = answer::answers(&input, &design, &trained);
+    let reached = on_the_way::reached(&input, &design, &trained);
     Ok(Comparison {
         answers,
         constant_answers: constants(&input, items),
         notes: notes::notes(&input, items, &arms, &trained),
-        matched: matched::matched(&input, &arms, &contrasts),
+        matched: matched::matched(&matched::Known {
+            input: &input,
+            design: &design,
+            trained: &trained,
+            arms: &arms,
+            contrasts: &contrasts,
+            reached: &reached,
+        }),
         fairness: fairness::fairness(&input, items, &arms, &trained),
         further: further::further(&input, &design, &trained),
         recipes: input.recipes,
@@ -217,6 +228,7 @@ pub fn compare_items(input: Input<'_>, items: &Items) -> Result<Comparison, Comp
         contrasts,
         task_contrasts,
         curves: input.curves,
+        on_the_way: on_the_way::waypoints(&design, &reached),
         environment: input.environment,
     })
 }

@@ -5,6 +5,7 @@
 
 use super::fairness::{Condition, Flaw};
 use crate::manifest::{ArmRun, Budget};
+use crate::statistics;
 
 /// A run and those it descends from, itself first. A circle, which no run of
 /// the lab has, ends where it closes.
@@ -46,6 +47,20 @@ pub(super) fn spent(run: &ArmRun, runs: &[ArmRun]) -> Option<Budget> {
                 peak_memory: larger(sum.peak_memory, own.peak_memory),
             })
         })
+}
+
+/// The mean of what several trainings spent, of memory the most; `None` of none.
+pub(super) fn mean(spent: &[Budget]) -> Option<Budget> {
+    let of =
+        |value: fn(&Budget) -> f64| statistics::mean(&spent.iter().map(value).collect::<Vec<_>>());
+    Some(Budget {
+        optimizer_steps: of(|b| b.optimizer_steps as f64)?.round() as u64,
+        trained_tokens: of(|b| b.trained_tokens as f64)?.round() as u64,
+        generated_tokens: of(|b| b.generated_tokens as f64)?.round() as u64,
+        flops: of(|b| b.flops)?,
+        seconds: of(|b| b.seconds)?,
+        peak_memory: spent.iter().filter_map(|b| b.peak_memory).reduce(f64::max),
+    })
 }
 
 /// The tasks that an arm learned from, itself or by what it started from, in all its seeds; none

@@ -184,7 +184,7 @@ pub(crate) fn in_units(measure: Measure, share: f64, found: &Difference) -> Opti
 
 /// Items of some tasks that either arm was asked; those that people have a time for, where the
 /// measure is about these.
-fn items_of(
+pub(super) fn items_of(
     design: &Design<'_>,
     first: &[Training<'_>],
     second: &[Training<'_>],

@@ -1,17 +1,22 @@
 //! Trained arms held against each other at matched budget, as far as the runs
 //! tell.
 //!
-//! A run evaluates alignment where a training ends and nowhere before, so the
-//! alignment of two arms at matched budget is known only where their budgets are
-//! nearly the same; else it is said to be unknown. Nothing is interpolated. What
-//! is known along the way is accuracy on the validation problems: each arm's last
-//! validation at or before the tokens at which the thriftier arm ended.
+//! Two arms are compared where both were evaluated at nearly the same budget: where the trainings
+//! ended, or on the way. A share of a budget is the same amount in every arm; of other points the
+//! pair with the largest FLOPs counts. Nothing is interpolated: where no two evaluations are near,
+//! the difference is undefined. What is known besides is accuracy on the validation problems: each
+//! arm's last validation at or before the tokens at which the thriftier arm ended.
 
 use serde::{Deserialize, Serialize};
 
 use super::build::Input;
-use super::contrasts::planned;
+use super::contrasts::{items_of, planned};
+use super::on_the_way::Reached;
+use super::trained::Trained;
 use super::{ArmFigures, Contrast, Estimate, Measure, TrainingLog};
+use crate::alignment::contrast::difference;
+use crate::alignment::design::Design;
+use crate::alignment::training::place;
 use crate::manifest::{Budget, Role};
 use crate::statistics::mean;
 
@@ -32,8 +37,8 @@ pub struct Validated {
 /// Two trained arms and what each spent.
 ///
 /// Worked example: `grpo` made 120 updates with 460,193 tokens and 6.0e11 FLOPs,
-/// `sft` 200 with 142,446 and 3.6e11: ratios 0.6, 3.23 and 1.65. The alignment at
-/// matched budget is unknown; at 142,446 tokens their validation accuracies were
+/// `sft` 200 with 142,446 and 3.6e11: ratios 0.6, 3.23 and 1.65. `grpo` was evaluated at 3.5e11 on
+/// the way, so `at` has the differences there; at 142,446 tokens their validation accuracies were
 /// 0.68 and 0.79.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Matched {
@@ -49,8 +54,11 @@ pub struct Matched {
     pub flops: Option<f64>,
     /// Seconds, likewise.
     pub seconds: Option<f64>,
-    /// Difference in alignment at matched FLOPs, where there is one.
+    /// Difference in elasticity at matched FLOPs, where there is one.
     pub alignment: Estimate,
+    /// Differences at matched budgets; none where neither arm was evaluated on the way.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub at: Vec<AtBudget>,
     /// Tokens at which the validations are matched, mean over seeds.
     pub at_tokens: Option<f64>,
     /// Validation accuracy of the first arm there, mean over the seeds of both.
@@ -59,64 +67,215 @@ pub struct Matched {
     pub accuracy_against: Option<f64>,
 }
 
+/// Two arms at one budget.
+///
+/// Worked example: `{budget: "flops", points: ["50", "end"], flops: [3.5e11, 3.6e11], accuracy: -0.04
+/// [-0.09, 0.01], ..}`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AtBudget {
+    /// The share of a budget, "0.25 of flops", or "flops" for the most FLOPs at which both were evaluated.
+    pub budget: String,
+    /// The point of either arm; `None` where it has none.
+    pub points: [Option<String>; 2],
+    /// What either had spent there in FLOPs, mean over trainings.
+    pub flops: [Option<f64>; 2],
+    /// Difference in accuracy.
+    pub accuracy: Estimate,
+    /// Difference in reasoning tokens.
+    pub tokens: Estimate,
+    /// Difference in elasticity.
+    pub elasticity: Estimate,
+}
+
+/// What budgets are matched by.
+pub(super) struct Known<'k, 'i> {
+    pub(super) input: &'k Input<'i>,
+    pub(super) design: &'k Design<'k>,
+    pub(super) trained: &'k Trained<'k, 'k>,
+    pub(super) arms: &'k [ArmFigures],
+    pub(super) contrasts: &'k [Contrast],
+    pub(super) reached: &'k [Reached<'i>],
+}
+
 /// Every contrast of two trained arms whose budgets are known.
-pub(super) fn matched(
-    input: &Input<'_>,
-    arms: &[ArmFigures],
-    contrasts: &[Contrast],
-) -> Vec<Matched> {
+pub(super) fn matched(known: &Known<'_, '_>) -> Vec<Matched> {
     let trained = |name: &str| {
-        arms.iter()
-            .find(|arm| arm.name == name && matches!(arm.role, Role::Student | Role::Rl))
+        let mut arms = known.arms.iter();
+        arms.find(|arm| arm.name == name && matches!(arm.role, Role::Student | Role::Rl))
     };
     let pair = |arm: &str, against: &str| {
         let (first, second) = (trained(arm)?, trained(against)?);
-        let (own, other) = (first.budget.as_ref()?, second.budget.as_ref()?);
-        let ratio = |of: fn(&Budget) -> f64| {
-            let (own, other) = (of(own), of(other));
-            let ratio = (own > 0.0 && other > 0.0).then(|| own / other);
-            ratio.filter(|ratio| ratio.is_finite() && *ratio > 0.0)
-        };
-        let flops = ratio(|budget| budget.flops);
-        let along = along(input, arm, against);
+        let budgets = [first.budget.as_ref()?, second.budget.as_ref()?];
+        let ratio = |of: fn(&Budget) -> f64| ratio(budgets.map(of));
+        let along = along(known.input, arm, against);
+        let at = known.at([arm, against], budgets);
         Some(Matched {
             arm: arm.to_owned(),
             against: against.to_owned(),
             steps: ratio(|budget| budget.optimizer_steps as f64),
             tokens: ratio(|budget| budget.trained_tokens as f64 + budget.generated_tokens as f64),
-            flops,
+            flops: ratio(|budget| budget.flops),
             seconds: ratio(|budget| budget.seconds),
-            alignment: alignment(contrasts, [arm, against], flops),
+            alignment: match at.iter().find(|at| at.budget == FLOPS) {
+                Some(at) => at.elasticity.clone(),
+                None => known.at_flops([arm, against], budgets).elasticity,
+            },
+            at,
             at_tokens: along.map(|found| found.0),
             accuracy: along.map(|found| found.1),
             accuracy_against: along.map(|found| found.2),
         })
     };
-    let planned = planned(input);
+    let planned = planned(known.input).into_iter();
     planned
-        .into_iter()
         .filter_map(|(arm, against, _)| pair(arm, against))
         .collect()
 }
 
-/// The contrast in elasticity where the FLOPs are nearly the same, else why there is none.
-fn alignment(contrasts: &[Contrast], [arm, against]: [&str; 2], flops: Option<f64>) -> Estimate {
-    let of_pair =
-        |c: &&Contrast| c.arm == arm && c.against == against && c.measure == Measure::Elasticity;
-    let contrast = contrasts.iter().find(of_pair);
-    let near = flops.is_some_and(|ratio| ratio.max(ratio.recip()) <= 1.0 + MATCHED_WITHIN);
-    match contrast {
-        Some(contrast) if near => contrast.difference.clone(),
-        _ => Estimate::undefined(
-            match flops {
-                Some(_) => {
-                    "not recorded: the budgets differ, and alignment was evaluated where the trainings ended and \
-                     at no checkpoint before"
-                }
-                None => "the FLOPs of one arm were not measured",
-            },
-            contrast.map_or(0, |contrast| contrast.difference.n),
-        ),
+/// What [`AtBudget::budget`] calls the most FLOPs that both arms were evaluated at.
+const FLOPS: &str = "flops";
+
+/// The first over the second, where both are above 0.
+fn ratio([own, other]: [f64; 2]) -> Option<f64> {
+    let ratio = (own > 0.0 && other > 0.0).then(|| own / other);
+    ratio.filter(|ratio| ratio.is_finite() && *ratio > 0.0)
+}
+
+/// Whether two amounts are taken as the same.
+fn near(amounts: [f64; 2]) -> bool {
+    ratio(amounts).is_some_and(|ratio| ratio.max(ratio.recip()) <= 1.0 + MATCHED_WITHIN)
+}
+
+impl Known<'_, '_> {
+    /// Every budget at which either arm was evaluated on the way.
+    fn at(&self, arms: [&str; 2], budgets: [&Budget; 2]) -> Vec<AtBudget> {
+        let of = arms.map(|arm| self.of(arm));
+        if of.iter().all(Vec::is_empty) {
+            return Vec::new();
+        }
+        let mut shares: Vec<&Reached<'_>> = Vec::new();
+        for at in of.iter().flatten().filter(|at| at.is_share()) {
+            if shares.iter().all(|known| known.point != at.point) {
+                shares.push(at);
+            }
+        }
+        let share = |at: &&Reached<'_>| {
+            let there = |side: usize| of[side].iter().copied().find(|r| r.point == at.point);
+            let sides = [there(0), there(1)];
+            let lacks = sides.iter().zip(arms).find(|(side, _)| side.is_none());
+            let why = self.is_chain(arms).map_or_else(
+                || {
+                    let never = |(_, arm): (_, &str)| match self.of(arm).is_empty() {
+                        true => format!("{arm} was not evaluated on the way"),
+                        false => format!("{arm} never reached {}", at.point),
+                    };
+                    lacks.map(never)
+                },
+                Some,
+            );
+            self.between(at.point, arms, sides, why)
+        };
+        let mut found: Vec<AtBudget> = shares.iter().map(share).collect();
+        found.push(self.at_flops(arms, budgets));
+        found
+    }
+
+    /// The points of an arm.
+    fn of(&self, arm: &str) -> Vec<&Reached<'_>> {
+        let of_arm = self.reached.iter().filter(|at| at.arm == arm);
+        of_arm.collect()
+    }
+
+    /// Why the budgets of evaluations on the way say nothing, where one arm goes on from another.
+    fn is_chain(&self, arms: [&str; 2]) -> Option<String> {
+        let mut cards = self.input.arms.iter();
+        let chain = cards.find(|card| arms.contains(&card.name.as_str()) && card.init.is_some())?;
+        Some(format!(
+            "{} goes on from another arm, whose budget its evaluations on the way do not count",
+            chain.name
+        ))
+    }
+
+    /// The most FLOPs at which both were evaluated: where the trainings ended, if these are near,
+    /// else on the way.
+    fn at_flops(&self, arms: [&str; 2], budgets: [&Budget; 2]) -> AtBudget {
+        let ends = budgets.map(|budget| budget.flops);
+        if near(ends) {
+            let of = |measure| {
+                let mut contrasts = self.contrasts.iter();
+                let found =
+                    contrasts.find(|c| [&*c.arm, &*c.against] == arms && c.measure == measure);
+                found.map_or_else(
+                    || Estimate::undefined("no such contrast is taken", 0),
+                    |found| found.difference.clone(),
+                )
+            };
+            return AtBudget {
+                budget: FLOPS.to_owned(),
+                points: [(); 2].map(|()| Some("end".to_owned())),
+                flops: ends.map(Some),
+                accuracy: of(Measure::Accuracy),
+                tokens: of(Measure::Tokens),
+                elasticity: of(Measure::Elasticity),
+            };
+        }
+        let [own, other] = arms.map(|arm| self.of(arm));
+        let pairs = own.iter().flat_map(|&a| other.iter().map(move |&b| [a, b]));
+        let least = |pair: &[&Reached<'_>; 2]| pair[0].budget.flops.min(pair[1].budget.flops);
+        let apart = |pair: &[&Reached<'_>; 2]| (pair[0].budget.flops - pair[1].budget.flops).abs();
+        let best = pairs
+            .filter(|pair| near(pair.map(|at| at.budget.flops)))
+            .max_by(|a, b| {
+                let more = least(a).total_cmp(&least(b));
+                more.then(apart(b).total_cmp(&apart(a)))
+            });
+        let why = match (self.is_chain(arms), best) {
+            _ if ratio(ends).is_none() => Some("the FLOPs of one arm were not measured".to_owned()),
+            (Some(why), _) => Some(why),
+            (None, Some(_)) => None,
+            (None, None) => {
+                let [dear, thrifty] = if ends[0] > ends[1] { [0, 1] } else { [1, 0] };
+                Some(format!(
+                    "no evaluation of {} lies within {:.0} % of an evaluation of {}, which ended at {end:.1e} FLOPs; \
+                     evaluate on the way with evaluation.at = {{ flops = {end:.1e}, shares = [0.5, 1.0] }}",
+                    arms[dear],
+                    100.0 * MATCHED_WITHIN,
+                    arms[thrifty],
+                    end = ends[thrifty],
+                ))
+            }
+        };
+        let sides = best.map_or([None, None], |pair| pair.map(Some));
+        self.between(FLOPS, arms, sides, why)
+    }
+
+    /// The differences between two points, or why there are none.
+    fn between(
+        &self,
+        budget: &str,
+        arms: [&str; 2],
+        sides: [Option<&Reached<'_>>; 2],
+        why: Option<String>,
+    ) -> AtBudget {
+        let tasks: Vec<usize> = (0..self.design.tasks.len()).collect();
+        let of = |measure| match (sides, &why) {
+            ([Some(own), Some(other)], None) => {
+                let pair = [own.trainings.as_slice(), other.trainings.as_slice()];
+                let tie = self.trained.tie(arms);
+                let found = difference(self.design, pair, tie, &tasks, place(measure));
+                let n = items_of(self.design, pair[0], pair[1], &tasks, measure);
+                Estimate::of(found.as_ref().map(|found| &found.found), n)
+            }
+            _ => Estimate::undefined(why.clone().unwrap_or_else(|| "no evaluation".into()), 0),
+        };
+        AtBudget {
+            budget: budget.to_owned(),
+            points: sides.map(|side| Some(side?.point.to_owned())),
+            flops: sides.map(|side| Some(side?.budget.flops)),
+            accuracy: of(Measure::Accuracy),
+            tokens: of(Measure::Tokens),
+            elasticity: of(Measure::Elasticity),
+        }
     }
 }
 
@@ -175,10 +334,8 @@ mod tests {
     }
 
     #[test]
-    fn alignment_is_told_only_where_the_budgets_are_nearly_the_same() {
-        let why = alignment(&[], ["a", "b"], Some(3.0)).why_undefined;
-        assert!(why.is_some_and(|why| why.contains("not recorded")));
-        let why = alignment(&[], ["a", "b"], None).why_undefined;
-        assert!(why.is_some_and(|why| why.contains("not measured")));
+    fn budgets_within_a_tenth_are_the_same() {
+        assert!(near([1.0, 1.1]) && near([1.1, 1.0]) && !near([1.0, 1.11]));
+        assert!(!near([0.0, 0.0]) && !near([f64::NAN, 1.0]));
     }
 }

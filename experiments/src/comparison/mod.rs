@@ -12,6 +12,7 @@ pub mod further;
 pub mod items;
 pub mod matched;
 mod notes;
+pub mod on_the_way;
 pub mod question;
 pub mod recipe;
 mod sorted;
@@ -31,7 +32,8 @@ pub use build::{Input, compare};
 pub use error::ComparisonError;
 pub use fairness::{Condition, Fairness, Flaw};
 pub use further::Further;
-pub use matched::Matched;
+pub use matched::{AtBudget, Matched};
+pub use on_the_way::{OnTheWay, Waypoint};
 pub use question::{Asked, Question, When};
 pub use recipe::Recipe;
 pub use training::TrainingLog;
@@ -424,6 +426,10 @@ pub struct Comparison {
     pub recipes: Vec<Recipe>,
     /// Learning curves.
     pub curves: Vec<Curve>,
+    /// Each arm at each point of its training at which it was evaluated, by arm and in order of
+    /// updates; none where no training was evaluated on the way.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub on_the_way: Vec<Waypoint>,
     /// Environment of the run, name to value.
     pub environment: BTreeMap<String, String>,
     /// The figures beside the table.

@@ -21,6 +21,7 @@ pub mod forest;
 pub mod inflation;
 mod marks;
 mod metrics;
+pub mod on_the_way;
 pub mod palette;
 pub mod pareto;
 pub mod rewards;
@@ -56,6 +57,7 @@ pub fn all(comparison: &Comparison) -> Vec<Figure> {
             .flat_map(|s| s.panels),
     );
     figures.extend(curves::figures(comparison).into_iter().map(|c| c.figure));
+    figures.extend(on_the_way::figures(comparison));
     figures.extend(rewards::figures(comparison));
     figures.extend(effort::figures(comparison));
     figures.extend(inflation::figures(comparison));

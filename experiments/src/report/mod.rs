@@ -128,6 +128,25 @@ mod tests {
     }
 
     #[test]
+    fn what_was_evaluated_on_the_way_is_drawn_and_else_not_named() {
+        let page = html(&fixture::on_the_way(), &[]);
+        for part in [
+            "<h3>Evaluated on the way</h3>",
+            "data-name=\"on-the-way-accuracy-flops\"",
+            "data-name=\"on-the-way-kl-samples-updates\"",
+            "id=\"on-the-way\"",
+            "id=\"at-budgets\"",
+            "sft never reached 1 of flops",
+        ] {
+            assert!(page.contains(part), "{part}");
+        }
+        let without = self::page();
+        for part in ["on-the-way", "on the way</h3>", "at-budgets", "As logged"] {
+            assert!(!without.contains(part), "{part}");
+        }
+    }
+
+    #[test]
     fn rewards_and_their_parts_have_a_place_of_their_own() {
         let mut comparison = fixture::comparison();
         assert!(!html(&comparison, &[]).contains("id=\"rewards\""));

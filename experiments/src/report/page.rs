@@ -6,8 +6,8 @@ use crate::comparison::{Comparison, ItemCompletions};
 use crate::figures::curves::CurveFigure;
 use crate::figures::palette::Palette;
 use crate::figures::{
-    Figure, allocation, among, bars, curves, effort, forest, inflation, pareto, rewards, scatter,
-    similarity,
+    Figure, allocation, among, bars, curves, effort, forest, inflation, on_the_way, pareto,
+    rewards, scatter, similarity,
 };
 use crate::tables::layout::{self, Document};
 
@@ -108,7 +108,7 @@ pub(super) fn body<'a>(
         (
             "learning",
             "Learning curves",
-            learning(comparison, &gallery),
+            learning(comparison, &document, &colors, &gallery),
         ),
         (
             "further",
@@ -120,7 +120,8 @@ pub(super) fn body<'a>(
             "Budgets",
             table(&document, "recipes", &colors)
                 + &table(&document, "budgets", &colors)
-                + &table(&document, "matched", &colors),
+                + &table(&document, "matched", &colors)
+                + &table(&document, "at-budgets", &colors),
         ),
         (
             "baselines",
@@ -279,7 +280,13 @@ fn tokens_and_time(comparison: &Comparison, gallery: &Gallery) -> String {
     out
 }
 
-fn learning(comparison: &Comparison, gallery: &Gallery) -> String {
+fn learning(
+    comparison: &Comparison,
+    document: &Document,
+    colors: &Palette,
+    gallery: &Gallery,
+) -> String {
+    let way = on_the_way(comparison, document, colors, gallery);
     let figures = curves::figures(comparison);
     let of = |wanted: &dyn Fn(&CurveFigure) -> bool| -> Vec<&Figure> {
         let some = figures.iter().filter(|curve| wanted(curve));
@@ -289,12 +296,17 @@ fn learning(comparison: &Comparison, gallery: &Gallery) -> String {
     let other = of(&|curve| !curve.main);
     let rewards = rewards::figures(comparison);
     if figures.is_empty() && rewards.is_empty() {
-        return String::new();
+        return way;
     }
     let has_loss = figures.iter().any(|curve| curve.metric == "loss");
     let caution = if has_loss { curves::LOSS_CAUTION } else { "" };
+    let heading = if way.is_empty() {
+        ""
+    } else {
+        "<h3>As logged in training</h3>\n"
+    };
     let mut out = format!(
-        "<p>{}</p>\n{}",
+        "{way}{heading}<p>{}</p>\n{}",
         text(&format!("{}{caution}", curves::EXPLANATION)),
         gallery.grid("", main.iter().copied())
     );
@@ -321,6 +333,28 @@ fn learning(comparison: &Comparison, gallery: &Gallery) -> String {
         );
     }
     out
+}
+
+/// What evaluations on the way showed; nothing where there were none.
+fn on_the_way(
+    comparison: &Comparison,
+    document: &Document,
+    colors: &Palette,
+    gallery: &Gallery,
+) -> String {
+    let figures = on_the_way::figures(comparison);
+    let table = folded(
+        "The same in numbers",
+        &short(table(document, "on-the-way", colors)),
+    );
+    if figures.is_empty() {
+        return table;
+    }
+    format!(
+        "<h3>Evaluated on the way</h3>\n<p>{}</p>\n{}{table}",
+        text(on_the_way::EXPLANATION),
+        gallery.grid("", &figures)
+    )
 }
 
 /// What is long and read by few, behind its name.

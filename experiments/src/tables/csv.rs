@@ -65,7 +65,7 @@ mod tests {
             .unwrap();
         assert_eq!(
             line,
-            "arm,base,,,alignment,,,,,,18,,,,,,undefined,no task has a defined alignment,,,,,,,,"
+            "arm,base,,,alignment,,,,,,18,,,,,,undefined,no task has a defined alignment,,,,,,,,,,,,"
         );
     }
 

@@ -26,6 +26,9 @@ pub enum Quantity {
     Amount,
     /// A difference of amounts: as [`Quantity::Amount`], and always a sign.
     SignedAmount,
+    /// What may be a hundredth or less, a divergence per token or a distance: four decimals below 10,
+    /// one from there on.
+    Small,
 }
 
 impl Quantity {
@@ -65,6 +68,8 @@ impl Quantity {
         match self {
             Self::Share | Self::Ratio | Self::Signed => 2,
             Self::Amount | Self::SignedAmount => usize::from(largest < 100.0),
+            Self::Small if largest < 10.0 => 4,
+            Self::Small => 1,
         }
     }
 }

@@ -23,6 +23,7 @@ mod fairness;
 mod footnotes;
 mod inflation;
 mod matched;
+mod on_the_way;
 pub mod plan;
 mod predictors;
 mod published;
@@ -53,6 +54,8 @@ pub fn document(comparison: &Comparison) -> Document {
         matched::recipes(comparison),
         arms::budgets(comparison),
         matched::matched(comparison),
+        on_the_way::at_budgets(comparison),
+        on_the_way::points(comparison),
         inflation::inflation(comparison),
         inflation::surface(comparison),
         similarity::similarity(comparison),

@@ -12,6 +12,7 @@ use super::format::{self, Quantity};
 use super::layout;
 
 mod further;
+mod on_the_way;
 mod spent;
 
 /// One estimate; what does not apply is empty.
@@ -48,6 +49,11 @@ pub(super) struct Row<'a> {
     pub(super) trainings: Option<usize>,
     /// Samples an item that a correlation would be observed with, or that pass@k and majority@k are of.
     pub(super) samples: Option<usize>,
+    /// Of an evaluation on the way: the point, and what was spent until then.
+    pub(super) point: &'a str,
+    pub(super) steps: Option<usize>,
+    pub(super) spent_tokens: Option<usize>,
+    pub(super) flops: Option<f64>,
     pub(super) shown: String,
     pub(super) why_undefined: &'a str,
 }
@@ -63,7 +69,7 @@ pub(super) enum Column {
 }
 
 /// The columns by name, in their order.
-pub(super) static COLUMNS: [(&str, Column); 26] = [
+pub(super) static COLUMNS: [(&str, Column); 30] = [
     ("kind", Column::Text(|row| row.kind)),
     ("arm", Column::Text(|row| row.arm)),
     ("against", Column::Text(|row| row.against)),
@@ -93,6 +99,10 @@ pub(super) static COLUMNS: [(&str, Column); 26] = [
     ),
     ("trainings", Column::Count(|row| row.trainings)),
     ("samples", Column::Count(|row| row.samples)),
+    ("point", Column::Text(|row| row.point)),
+    ("steps", Column::Count(|row| row.steps)),
+    ("spent_tokens", Column::Count(|row| row.spent_tokens)),
+    ("flops", Column::Number(|row| row.flops)),
 ];
 
 /// The columns of those names, in the order of [`COLUMNS`]; all where none is
@@ -139,6 +149,7 @@ pub(super) fn rows(comparison: &Comparison) -> Vec<Row<'_>> {
         });
     }
     spent::rows(&mut rows, comparison);
+    on_the_way::rows(&mut rows, comparison);
     further::rows(&mut rows, &comparison.further);
     for constant in &comparison.constant_answers {
         for (measure, value) in [

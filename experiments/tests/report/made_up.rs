@@ -73,6 +73,7 @@ pub(crate) fn made_up(size: Size) -> (Comparison, Vec<ItemCompletions>) {
         },
         arm_runs: &runs,
         curves: curves.collect(),
+        on_the_way: &[],
         training: &[],
         environment: BTreeMap::from([("processor".to_owned(), "made up".to_owned())]),
         seed: 0,

@@ -105,6 +105,7 @@ fn job(seed: u64, teacher: u64, weights: &str) -> Loaded {
         recording,
         curves: Vec::new(),
         training: Vec::new(),
+        on_the_way: Vec::new(),
         recipes: Vec::new(),
         flaws: Vec::new(),
         inputs: BTreeMap::new(),

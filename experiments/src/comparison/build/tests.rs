@@ -3,6 +3,7 @@
 mod chains;
 mod fairness;
 mod made;
+mod on_the_way;
 mod reference;
 mod refused;
 mod teachers;

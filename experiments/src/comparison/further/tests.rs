@@ -77,6 +77,7 @@ fn compared(seeds: &[u64]) -> Comparison {
         },
         arm_runs: &[],
         curves: Vec::new(),
+        on_the_way: &[],
         training: &[],
         environment: BTreeMap::new(),
         seed: 0,

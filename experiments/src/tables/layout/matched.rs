@@ -49,7 +49,8 @@ pub(super) fn matched(comparison: &Comparison) -> Table {
     if timed {
         columns.push(number_column(
             "elasticity at matched FLOPs",
-            "The difference in elasticity where the FLOPs of the two lie within 10 % of each other, else undefined.",
+            "The difference in elasticity where both were evaluated at FLOPs within 10 % of each other: at the ends, or else \
+             the most on the way; else undefined.",
         ));
     }
     columns.extend([

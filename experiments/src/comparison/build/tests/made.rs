@@ -133,6 +133,7 @@ pub(super) fn input(made: &Made) -> Input<'_> {
         },
         arm_runs: &made.runs,
         curves: Vec::new(),
+        on_the_way: &[],
         training: &[],
         environment: BTreeMap::new(),
         seed: 11,

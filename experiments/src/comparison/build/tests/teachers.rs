@@ -91,6 +91,7 @@ fn compared(cards: &[ArmCard], traces: &[Trace]) -> Comparison {
         },
         arm_runs: &[] as &[ArmRun],
         curves: Vec::new(),
+        on_the_way: &[],
         training: &[],
         environment: BTreeMap::new(),
         counting: Counting::default(),
