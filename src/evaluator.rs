@@ -12,6 +12,7 @@ pub(crate) mod fields;
 pub(crate) mod journal;
 pub(crate) mod questions;
 pub(crate) mod reply;
+mod settings;
 pub(crate) mod survey;
 pub(crate) mod troubles;
 
@@ -19,44 +20,24 @@ use std::ops::Range;
 
 use anyhow::Result;
 use experiments::record::Trace;
-use serde::{Deserialize, Serialize};
 
 use crate::distributed::Ranks;
-use crate::generation::{Engine, Key, PrecisionChoice, Prompt, Sampling};
+use crate::generation::{Engine, Key, Prompt};
 use crate::model::{Model, Text};
 use crate::tasks::{Item, grading};
 
-/// How to evaluate.
-///
-/// Worked example: `[evaluation] samples = 4, temperature = 1.0, max_new_tokens = 64`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EvaluationSettings {
-    /// Samples an item.
-    pub samples: u32,
-    /// Sampling temperature; 0 is greedy.
-    pub temperature: f64,
-    /// Token cap.
-    pub max_new_tokens: usize,
-    /// Number format of generation.
-    #[serde(default)]
-    pub dtype: PrecisionChoice,
-}
-
-impl EvaluationSettings {
-    /// The same as a sampling.
-    pub fn sampling(&self) -> Sampling {
-        Sampling {
-            max_new_tokens: self.max_new_tokens,
-            temperature: self.temperature,
-            dtype: self.dtype,
-            ..Sampling::default()
-        }
-    }
-}
+pub use settings::{BudgetShares, End, EvaluationSettings, Points, Unit, UpdatePoint};
 
 /// Prompts that are sampled together; bounds the cache's memory.
 const PROMPTS_AT_ONCE: usize = 64;
+
+/// One sampled answer.
+pub(crate) struct Answer {
+    /// Its record.
+    pub(crate) trace: Trace,
+    /// All sampled tokens, the end token included.
+    pub(crate) tokens: Vec<i64>,
+}
 
 /// Answers of one model to every item, `samples` each, in item order.
 ///
@@ -73,17 +54,20 @@ pub fn evaluate(
     ranks: &Ranks,
 ) -> Result<Vec<Trace>> {
     let own = evaluate_share(model, items, settings, (name, seed), key_seed, ranks);
-    Ok(ranks.gather(own)?.into_iter().flatten().collect())
+    let traces = |own: Vec<Answer>| own.into_iter().map(|answer| answer.trace).collect();
+    let all: Vec<Vec<Trace>> = ranks.gather(own.map(traces))?;
+    Ok(all.into_iter().flatten().collect())
 }
 
-fn evaluate_share(
+/// This rank's share of the answers.
+pub(crate) fn evaluate_share(
     model: &Model,
     items: &[Item],
     settings: &EvaluationSettings,
     names: (&str, Option<u64>),
     key_seed: u64,
     ranks: &Ranks,
-) -> Result<Vec<Trace>> {
+) -> Result<Vec<Answer>> {
     let share = ranks.share(items.len());
     let own = items.get(share.clone()).unwrap_or_default();
     let decoder = &model.decoder;
@@ -96,9 +80,9 @@ fn evaluate_share(
         device,
         settings.dtype.resolve(device),
     )?;
-    let mut traces = Vec::with_capacity(own.len() * settings.samples as usize);
+    let mut all = Vec::with_capacity(own.len() * settings.samples as usize);
     for range in stretches(own.len()) {
-        traces.extend(answers(
+        all.extend(answers(
             &mut engine,
             &model.text,
             &own[range.clone()],
@@ -108,7 +92,7 @@ fn evaluate_share(
             names,
         )?);
     }
-    Ok(traces)
+    Ok(all)
 }
 
 /// Stretches of items that are sampled together.
@@ -127,7 +111,7 @@ pub(crate) fn answers(
     settings: &EvaluationSettings,
     key_seed: u64,
     (name, seed): (&str, Option<u64>),
-) -> Result<Vec<Trace>> {
+) -> Result<Vec<Answer>> {
     let samples = settings.samples as usize;
     let prompt = |(offset, item): (usize, &Item)| {
         let key = |sample| Key {
@@ -147,11 +131,11 @@ pub(crate) fn answers(
         .map(prompt)
         .collect::<Result<Vec<_>>>()?;
     let completions = engine.generate(&prompts, &settings.sampling())?;
-    let mut traces = Vec::with_capacity(completions.len());
-    for (index, completion) in completions.iter().enumerate() {
+    let mut all = Vec::with_capacity(completions.len());
+    for (index, completion) in completions.into_iter().enumerate() {
         let item = &items[index / samples];
         let answered = text.decode(&completion.tokens)?;
-        traces.push(Trace {
+        let trace = Trace {
             model: name.to_owned(),
             seed,
             teacher: None,
@@ -165,7 +149,11 @@ pub(crate) fn answers(
             truncated: completion.truncated(),
             answer: grading::answer(&answered),
             completion: Some(answered),
+        };
+        all.push(Answer {
+            trace,
+            tokens: completion.tokens,
         });
     }
-    Ok(traces)
+    Ok(all)
 }

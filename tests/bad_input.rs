@@ -84,6 +84,37 @@ fn unknown_names_come_with_near_ones() {
 }
 
 #[test]
+fn points_of_evaluation_that_mean_nothing_are_refused() {
+    let from = "[evaluation]\nsamples = 1\n";
+    for (keys, words) in [
+        ("at = []", &["evaluation.at is empty"][..]),
+        ("at = [0, 10, 0]", &["evaluation.at names 0 twice"]),
+        (
+            "at = [41]",
+            &["evaluation.at names update 41", "more than 40"],
+        ),
+        ("at_samples = 1", &["evaluation.at_samples", "without at"]),
+        (
+            "at = [0]\nat_samples = 2",
+            &["evaluation.at_samples = 2", "samples = 1"],
+        ),
+        (
+            "at = { tokens = 0, shares = [1] }",
+            &["evaluation.at.tokens = 0", "above 0"],
+        ),
+        (
+            "at = { flops = 1e9, shares = [1.5] }",
+            &["evaluation.at.shares holds 1.5"],
+        ),
+        ("at = { shares = [1] }", &["evaluation.at needs one budget"]),
+        ("at = [0, \"last\"]", &["line", "\"last\"", "\"end\""]),
+    ] {
+        let words = [&["tiny.toml"], words].concat();
+        assert_definition_refused(from, &format!("{from}{keys}\n"), &words);
+    }
+}
+
+#[test]
 fn a_definition_must_say_each_thing_once() {
     assert_definition_refused("[base.shape]", "[basis.shape]", &["tiny.toml", "basis"]);
     let start = TINY.find("[base.shape]").unwrap();

@@ -27,7 +27,7 @@ fn essence(run: &Path) -> BTreeMap<String, String> {
     }
     let files = manifest["files"].as_object_mut().unwrap();
     files.retain(|name, _| {
-        if name.ends_with("metrics.jsonl") {
+        if name.ends_with("metrics.jsonl") || name.ends_with("evaluations.jsonl") {
             let untimed = text(&run.join(name)).lines().map(untimed).collect();
             parts.insert(name.clone(), untimed);
             return false;
@@ -57,11 +57,15 @@ fn essence(run: &Path) -> BTreeMap<String, String> {
     parts
 }
 
-/// A line of metrics without its times.
+/// A line of metrics or of evaluations without what clock and machine say.
 fn untimed(line: &str) -> String {
     let mut metrics: Value = serde_json::from_str(line).unwrap();
     let metrics = metrics.as_object_mut().unwrap();
     metrics.retain(|name, _| name != "seconds" && name != "step_time");
+    if let Some(budget) = metrics.get_mut("budget") {
+        let budget = budget.as_object_mut().unwrap();
+        budget.retain(|name, _| name != "seconds" && name != "peak_memory");
+    }
     format!("{}\n", json!(metrics))
 }
 

@@ -25,6 +25,7 @@ mod metrics;
 mod micro_batches;
 mod models;
 mod norms;
+mod on_the_way;
 mod outside;
 mod plan;
 mod played;

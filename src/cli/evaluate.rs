@@ -396,6 +396,8 @@ impl Evaluate {
             temperature: self.temperature,
             max_new_tokens: self.max_new_tokens,
             dtype: self.dtype,
+            at: None,
+            at_samples: None,
         }
     }
 

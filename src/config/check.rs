@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 
-use super::Definition;
+use super::{Definition, StageSettings};
 use crate::tasks::{Mix, Task, is_a_folder_name};
 
 /// Refuses a table of rewards that cannot be built.
@@ -68,7 +68,12 @@ impl Definition {
             self.check_arm(name, arm, &mix, rewards)?;
         }
         self.check_graph()?;
-        self.check_questions()
+        self.check_questions()?;
+        let steps = |stage: &StageSettings| stage.training.steps.or(self.training.steps);
+        let trained = self.arm.values().chain(&self.teacher);
+        let longest = trained.filter_map(steps).max().unwrap_or(0);
+        let points = self.evaluation.check(longest);
+        points.map_err(|error| anyhow::anyhow!("evaluation.{error}"))
     }
 
     /// New tokens that the context of a model must hold beside a prompt.

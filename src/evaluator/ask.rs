@@ -18,7 +18,7 @@ use super::endpoint::{Endpoint, Question};
 use super::journal::{Journal, Line};
 use super::reply::Reply;
 use super::troubles::Log;
-use super::{EvaluationSettings, answers, stretches};
+use super::{Answer, EvaluationSettings, answers, stretches};
 use crate::generation::Engine;
 use crate::http::Asked;
 use crate::model::Text;
@@ -80,7 +80,7 @@ pub(crate) fn model(
         if asking.stop.load(Ordering::SeqCst) {
             return Ok(false);
         }
-        let traces = answers(
+        let answers = answers(
             engine,
             text,
             stretch,
@@ -89,11 +89,11 @@ pub(crate) fn model(
             asking.seed,
             (name, None),
         )?;
-        let line = |trace| Line {
-            trace,
+        let line = |answer: Answer| Line {
+            trace: answer.trace,
             counted: None,
         };
-        journal.append(traces.into_iter().map(line).collect())?;
+        journal.append(answers.into_iter().map(line).collect())?;
     }
     bar.finish_and_clear();
     Ok(true)

@@ -63,12 +63,12 @@ struct Evaluated {
 /// people's times that are not those that the run was finished with.
 pub(super) fn begin(run: &Run) -> Result<()> {
     let tasks = &run.definition().tasks.names;
-    let evaluation = &run.definition().evaluation;
+    let evaluation = run.definition().evaluation.of_the_end();
     let card = EvaluationCard {
         samples: evaluation.samples,
         temperature: evaluation.temperature,
         max_new_tokens: evaluation.max_new_tokens as u32,
-        items: files::hash(&serde_json::to_vec(&(&run.items, evaluation))?),
+        items: files::hash(&serde_json::to_vec(&(&run.items, &evaluation))?),
         norms: run.norms.source().to_owned(),
     };
     // A run of an earlier version was finished without the card.

@@ -36,11 +36,13 @@ pub(super) use traces::check_vocabulary;
 const RECORDS: &str = "traces.parquet";
 
 /// What a stage leaves of its making, and what was written in the course of it.
-const MADE: [&str; 7] = [
+const MADE: [&str; 9] = [
     "adapter",
     "best",
     "best.json",
     COMPLETIONS,
+    "evaluations",
+    "evaluations.jsonl",
     "metrics.jsonl",
     "model",
     "pretraining.jsonl",

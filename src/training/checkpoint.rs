@@ -26,6 +26,7 @@ use tch::Tensor;
 
 use super::best::Best;
 use super::metrics::Logged;
+use super::on_the_way::Evaluated;
 use super::optimizer::State;
 use crate::files;
 use crate::model::tensor_files::{NumberFormat, TensorFiles, TensorToWrite, write_safetensors};
@@ -60,6 +61,9 @@ pub struct Progress {
     /// of an earlier version.
     #[serde(default)]
     pub log: Option<Logged>,
+    /// What was evaluated on the way before this update's own evaluation.
+    #[serde(default)]
+    pub evaluated: Evaluated,
 }
 
 /// What `state.msgpack` holds.

@@ -6,12 +6,14 @@
 
 mod best;
 pub mod checkpoint;
+mod distance;
 mod events;
 pub mod forward;
 mod guards;
 pub mod lab;
 pub mod metrics;
 pub mod network;
+mod on_the_way;
 pub mod optimizer;
 mod reduction;
 pub mod settings;
@@ -19,6 +21,7 @@ pub mod trainer;
 pub mod update;
 
 pub use lab::{ArmLab, CompletionLog, PretrainingLab};
+pub use on_the_way::{Evaluated, Evaluation, OnTheWay};
 pub use settings::{Optimizer, Schedule, Training, TrainingSettings};
 pub use trainer::{Ending, Job, Source, check_stopped, train};
 pub use update::{Learner, Outcome};

@@ -1,7 +1,9 @@
 //! The step loop.
 //!
-//! Order of one update: collect where nothing is pending, update, let the
-//! reference model follow, validate, log, checkpoint. An update itself is
+//! Order of one update: evaluate where a point is reached, collect where nothing
+//! is pending, update, let the reference model follow, validate, log, checkpoint.
+//! What is evaluated after an update comes after its checkpoint, so that it can
+//! be interrupted without making updates again. An update itself is
 //! [`Learner`]'s; a loss or gradient that is not finite skips the update and is
 //! counted.
 //!
@@ -21,9 +23,10 @@ use tch::Tensor;
 use super::checkpoint::{self, Progress, Snapshot};
 use super::forward;
 use super::metrics::{self, MetricsLog};
+use super::on_the_way::OnTheWay;
 use super::optimizer::State;
 use super::update::Learner;
-use super::{best, guards};
+use super::{best, guards, on_the_way};
 use crate::files;
 use crate::memory;
 use crate::model::{Decoder, Weights};
@@ -56,6 +59,8 @@ pub struct Job<'a> {
     pub save_policy: &'a dyn Fn(&Path) -> Result<()>,
     /// Hash of everything that determines the training.
     pub identity: &'a str,
+    /// What is evaluated between updates, where something is.
+    pub on_the_way: Option<OnTheWay<'a>>,
     /// Set when the user asks to stop.
     pub stop: &'a AtomicBool,
     /// Shows how far it is.
@@ -98,12 +103,14 @@ pub fn train(job: &Job<'_>, source: &mut dyn Source) -> Result<Ending> {
         log = Some(MetricsLog::open(&path, at.step, at.log.as_ref())?);
         Ok(())
     })?;
+    on_the_way::begin(job, &at)?;
     job.progress.set_length(training.steps);
     job.progress.set_position(at.step);
     if at.step == 0 {
         write(&mut log, 0, &source.validate()?)?;
     }
     while at.step < training.steps {
+        on_the_way::evaluate(job, &mut at)?;
         let started = Instant::now();
         if at.pending.is_empty() {
             let collected = algorithm.collect(at.step, source)?;
@@ -167,6 +174,7 @@ pub fn train(job: &Job<'_>, source: &mut dyn Source) -> Result<Ending> {
             return Ok(Ending::Interrupted);
         }
     }
+    on_the_way::evaluate(job, &mut at)?;
     if at.idle + at.skipped == at.step {
         guards::warn_unmoved(job.folder, at.step, at.idle);
     }

@@ -5,10 +5,12 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::{Facts, Run};
-use crate::config::{build_rewards, reward_files};
+use crate::config::{Stage, build_rewards, reward_files};
+use crate::evaluator::EvaluationSettings;
 use crate::files;
 use crate::model::Stored;
 use crate::runner::{outside, provenance};
+use crate::tasks::Item;
 use crate::training::Training;
 
 /// Hash of the sources that decide bits, so that a version that computes otherwise takes
@@ -83,29 +85,46 @@ impl Run {
         Ok(hashes)
     }
 
-    /// The address of a stage's answers to the evaluation.
+    /// The address of a training, and of its evaluations on the way.
+    pub(super) fn address_of_training(&self, stage: &Stage, training: &str) -> Result<String> {
+        if self.definition().evaluation.at.is_none() || !stage.is_evaluated {
+            return self.address(training);
+        }
+        let identity = identity(&["on the way", training], &self.evaluated(stage)?)?;
+        self.address(&identity)
+    }
+
+    /// The address of a stage's answers to the evaluation at its end.
     pub(super) fn address_of_evaluation(
         &self,
         number: usize,
         facts: &Facts,
     ) -> Result<Option<String>> {
         let stage = self.stage(number)?;
-        let stored = self.stored(number)?;
-        let teacher = self.teacher_of(stage)?.map(|teacher| teacher.seed);
+        let reading = self.reading(&self.stored(number)?, None)?;
+        let (_, _, names) = self.evaluated(stage)?;
         let settings = (
             &self.items,
-            &self.definition().evaluation,
-            &self.definition().tasks.chat_template_kwargs,
-            (
-                &stage.name,
-                self.seed_of_records(stage),
-                stage.seed,
-                teacher,
-            ),
+            self.definition().evaluation.of_the_end(),
+            names,
         );
-        let reading = self.reading(&stored, None)?;
-        let weights = [&facts.initial_weights, &facts.final_weights];
-        let identity = identity(&["evaluation", weights[0], weights[1], &reading], &settings)?;
+        let kwargs = &self.definition().tasks.chat_template_kwargs;
+        let weights = [facts.initial_weights.as_str(), &facts.final_weights];
+        let identity = identity(
+            &["evaluation", weights[0], weights[1], &reading],
+            &(settings, kwargs),
+        )?;
         self.address(&identity).map(Some)
+    }
+
+    /// What decides the records of a stage besides its weights.
+    fn evaluated(&self, stage: &Stage) -> Result<(&[Item], &EvaluationSettings, impl Serialize)> {
+        let teacher = self.teacher_of(stage)?.map(|teacher| teacher.seed);
+        let seeds = (self.seed_of_records(stage), stage.seed, teacher);
+        Ok((
+            &self.items,
+            &self.definition().evaluation,
+            (stage.name.clone(), seeds),
+        ))
     }
 }

@@ -90,6 +90,7 @@ pub(super) fn obtain(run: &Run, stage: &Stage, model: &mut Option<Model>) -> Res
                 folder: &at.join(WORKSHOP),
                 save_policy: &|at| run.check_there().and_then(|()| folder::save(&made, at)),
                 identity: &identity,
+                on_the_way: None,
                 stop: &run.request.stop,
                 progress: &progress,
             },

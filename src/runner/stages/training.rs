@@ -13,7 +13,7 @@ use crate::model::{Adapter, Decoder, Model, Stored, folder};
 use crate::runner::Run;
 use crate::sampler::Sampler;
 use crate::store::Kind;
-use crate::training::{ArmLab, CompletionLog, Ending, Job, Learner, train};
+use crate::training::{ArmLab, CompletionLog, Ending, Job, Learner, OnTheWay, train};
 
 /// Problems that stand for the order in which an arm meets them: a number of its
 /// own, so that arms which get to see more or fewer of one order agree.
@@ -70,11 +70,15 @@ pub(super) fn obtain(
             run.mix.human_costs(),
         ),
     )?;
+    let teacher = run.teacher_of(stage)?.map(|teacher| teacher.seed);
     // What a server samples is nothing that the lab could hash.
-    let is_own = settings.sampler.is_none();
+    let address = match settings.sampler {
+        Some(_) => None,
+        None => Some(run.address_of_training(stage, &identity)?),
+    };
     let part = Part {
         kind: Kind::Model,
-        address: is_own.then(|| run.address(&identity)).transpose()?,
+        address,
         stage,
         names: &MADE,
     };
@@ -112,6 +116,7 @@ pub(super) fn obtain(
         run.explain_loss(&stage.name, algorithm);
         let progress = run.progress(&stage.title());
         let temperature = temperature(run, algorithm);
+        let base = base_on_the_way(run, stage, start, &policy)?;
         let ending = train(
             &Job {
                 learner: Learner::new(&policy.decoder, built.as_ref(), &training, temperature)
@@ -119,6 +124,16 @@ pub(super) fn obtain(
                 folder: &at,
                 save_policy: &|at| run.check_there().and_then(|()| save_trained(&policy, at)),
                 identity: &identity,
+                on_the_way: base.as_ref().map(|base| OnTheWay {
+                    model: &policy,
+                    base,
+                    items: &run.items,
+                    settings: &definition.evaluation,
+                    name: &stage.name,
+                    seed: run.seed_of_records(stage),
+                    teacher,
+                    key_seed: stage.seed,
+                }),
                 stop: &run.request.stop,
                 progress: &progress,
             },
@@ -241,6 +256,27 @@ fn reference(model: &Model) -> Decoder {
         return decoder.without_adapter();
     }
     Decoder::new(decoder.config().clone(), decoder.weights().duplicate())
+}
+
+/// What evaluations on the way measure a policy's distance from: the base of its seed,
+/// whichever stage it starts from; `None` where there are none.
+fn base_on_the_way(
+    run: &Run,
+    stage: &Stage,
+    start: usize,
+    policy: &Model,
+) -> Result<Option<Decoder>> {
+    if run.definition().evaluation.at.is_none() || !stage.is_evaluated {
+        return Ok(None);
+    }
+    let mut base = start;
+    while let Start::Stage(before) = run.stage(base)?.start {
+        base = before;
+    }
+    if base == start {
+        return Ok(Some(reference(policy)));
+    }
+    Ok(Some(run.load(base)?.decoder))
 }
 
 /// The tasks that a stage has learned from, and before it the stages that it started

@@ -155,6 +155,26 @@ impl Head {
         }
     }
 
+    /// KL divergence of another head's distributions from these, in nats, `[N]`: the
+    /// sum over the vocabulary of p (ln p - ln q), p of this head's rows and q of the
+    /// other's, at temperature 1. Never all logits at once.
+    pub(super) fn divergence(&self, x_ND: &Tensor, other: &Self, other_x_ND: &Tensor) -> Tensor {
+        let (normed_ND, _) = self.norm.forward(x_ND);
+        let (other_normed_ND, _) = other.norm.forward(other_x_ND);
+        let divergences: Vec<Tensor> = parts(x_ND.size()[0], self.rows())
+            .map(|(first, count)| {
+                let logprobs = |head: &Self, normed_ND: &Tensor| {
+                    let logits_NV = head.logits_of(&normed_ND.narrow(0, first, count));
+                    logits_NV.log_softmax(-1, Kind::Float)
+                };
+                let own_NV = logprobs(self, &normed_ND);
+                let apart_NV = &own_NV - logprobs(other, &other_normed_ND);
+                (own_NV.exp() * apart_NV).sum_dim_intlist(-1, false, Kind::Float)
+            })
+            .collect();
+        Tensor::cat(&divergences, 0)
+    }
+
     /// The gradient of the rows that were scored, float32; sums the parameters' own.
     pub(super) fn backward(
         &self,

@@ -242,6 +242,16 @@ impl<'a> Network<'a> {
         self.head.score(x_ND, &pass.packed.targets_N, temperature)
     }
 
+    /// KL divergence of another network's distributions from this one's, in nats,
+    /// `[N]`: after the tokens that precede the batch's targets, whichever these are.
+    /// Both passes are over the same batch.
+    pub fn divergence(&self, pass: &Pass<'_>, other: &Self, other_pass: &Pass<'_>) -> Tensor {
+        let _guard = tch::no_grad_guard();
+        let rows = |pass: &Pass<'_>| pass.x_SD.index_select(0, &pass.packed.sources_N);
+        self.head
+            .divergence(&rows(pass), &other.head, &rows(other_pass))
+    }
+
     /// Logits `[S, V]` after every token, float32.
     pub fn logits(&self, pass: &Pass<'_>) -> Tensor {
         let _guard = tch::no_grad_guard();

@@ -182,6 +182,7 @@ fn trained(
                 files::write_whole(&at.join("hash"), decoder.trainable().hash().as_bytes())
             },
             identity: "this",
+            on_the_way: None,
             stop: &stop,
             progress: &ProgressBar::hidden(),
         },
