@@ -20,12 +20,15 @@ use crate::bits::{assert_same, base_updates, updates};
 use crate::support::{Bench, TINY, files_below};
 
 /// [`TINY`] with all that a checkpoint may hold: batches that wait, a reference
-/// that follows, and the best policy beside the last.
+/// that follows, evaluations on the way, and the best policy beside the last.
 fn definition() -> String {
     let grpo = "\n[arm.grpo]\nalgorithm.grpo = { ";
     assert!(TINY.contains(grpo));
     let following = "beta = 0.05, sync_ref_model = true, ref_model_sync_steps = 7, ";
+    let samples = "[evaluation]\nsamples = 1\n";
+    assert!(TINY.contains(samples));
     TINY.replace(grpo, &format!("{grpo}{following}"))
+        .replace(samples, &format!("{samples}at = [0, 4, 8, \"end\"]\n"))
         .replace("save_steps = 5\n", "save_steps = 3\nkeep_best = true\n")
 }
 
@@ -151,7 +154,7 @@ impl Moment {
     }
 }
 
-/// Thirty moments in the order of a run: bases, teacher, arms, the end.
+/// Some thirty moments in the order of a run: bases, teacher, arms, the end.
 fn moments(seed: u64) -> Vec<Moment> {
     let mut random = stream(seed, "moments", &[]);
     let mut within = |length: u64| random.random_range(0..length);
@@ -176,9 +179,11 @@ fn moments(seed: u64) -> Vec<Moment> {
             moments.push(Moment::Checkpoint);
         }
         for seed in [1, 2] {
-            let at = format!("arms/{arm}/seed-{seed}/model");
-            let delay = Duration::from_millis(within(1500));
-            moments.push(Moment::After(at.into(), delay));
+            for left in ["evaluations/000008.parquet", "model"] {
+                let at = format!("arms/{arm}/seed-{seed}/{left}");
+                let delay = Duration::from_millis(within(1500));
+                moments.push(Moment::After(at.into(), delay));
+            }
         }
     }
     for seed in [1, 2] {
