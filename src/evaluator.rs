@@ -4,17 +4,7 @@
 //! It knows nothing of arms and algorithms. Grading is the task's; what a
 //! reward function would say of an answer is never asked.
 
-pub(crate) mod ask;
-pub(crate) mod cards;
-pub(crate) mod directory;
-pub(crate) mod endpoint;
-pub(crate) mod fields;
-pub(crate) mod journal;
-pub(crate) mod questions;
-pub(crate) mod reply;
 mod settings;
-pub(crate) mod survey;
-pub(crate) mod troubles;
 
 use std::ops::Range;
 

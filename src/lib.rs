@@ -17,6 +17,7 @@ pub mod demonstrations;
 pub mod device;
 pub mod distributed;
 pub mod error;
+mod evaluate;
 pub mod evaluator;
 pub mod files;
 pub mod formats;

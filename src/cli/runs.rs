@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use comfy_table::{CellAlignment, Table, presets};
 
 use crate::error::{UserError, as_user_error};
-use crate::evaluator::survey::Evaluated;
+use crate::evaluate::survey::Evaluated;
 use crate::files::bytes;
 use crate::messages;
 use crate::runner::survey::{State, Survey};

@@ -7,8 +7,8 @@ use anyhow::{Context, Result, anyhow, ensure};
 use clap::Args;
 use tokenizers::Tokenizer;
 
-use crate::evaluator::endpoint::{Address, Api, Endpoint};
-use crate::evaluator::fields::Fields;
+use crate::evaluate::endpoint::{Address, Api, Endpoint};
+use crate::evaluate::fields::Fields;
 use crate::generation::Sampling;
 use crate::http::Patience;
 

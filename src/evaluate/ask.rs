@@ -18,7 +18,7 @@ use super::endpoint::{Endpoint, Question};
 use super::journal::{Journal, Line};
 use super::reply::Reply;
 use super::troubles::Log;
-use super::{Answer, EvaluationSettings, answers, stretches};
+use crate::evaluator::{Answer, EvaluationSettings, answers, stretches};
 use crate::generation::Engine;
 use crate::http::Asked;
 use crate::model::Text;
