@@ -2,10 +2,11 @@
 //! processor that computes it, by whose kernels too it is told.
 
 use anyhow::Result;
+use rewards::WeightedRewards;
 use serde::Serialize;
 
 use super::{Facts, Run};
-use crate::config::{Stage, build_rewards, reward_files};
+use crate::config::{Stage, reward_files};
 use crate::evaluator::EvaluationSettings;
 use crate::files;
 use crate::model::Stored;
@@ -77,8 +78,8 @@ impl Run {
         for (name, path) in outside::data_files(&self.definition().tasks, folder)? {
             hashes.push((name, files::hash_file(&path)?));
         }
-        let known = rewards::Registry::builtin();
-        if build_rewards(table, &known, folder).is_err() {
+        let own = rewards::Registry::builtin();
+        if WeightedRewards::from_table(&own, table, folder).is_err() {
             let program = std::env::current_exe()?;
             hashes.push(("this program".to_owned(), files::hash_file(&program)?));
         }
