@@ -192,6 +192,8 @@ fn one_two_and_four_ranks_end_in_the_same_base_and_answers() {
         ("four", &["--nproc=4"]),
         ("sharded", &["--nproc", "2", "--shard-optimizer"]),
     ] {
+        // Nothing is to be taken from the store.
+        std::fs::remove_dir_all(bench.path("cache")).unwrap();
         let ended = bench.run(out, options).done();
         assert!(ended.stdout.contains("A small experiment"));
         assert_eq!(ended.stdout.matches("A small experiment").count(), 1);

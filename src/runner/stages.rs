@@ -114,7 +114,7 @@ pub(super) fn make(run: &Run, number: usize) -> Result<Done> {
     let (facts, made_before) = there!(got);
     let mut taken: Vec<Kind> = made_before.then_some(Kind::Model).into_iter().collect();
     if run.is_shown(stage) {
-        let ((), made_before) = there!(traces::obtain(run, number, &facts, &mut model)?);
+        let (_, made_before) = there!(traces::obtain(run, number, &facts, &mut model)?);
         taken.extend(made_before.then_some(Kind::Traces));
     }
     let mut seconds = None;

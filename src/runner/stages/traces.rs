@@ -22,17 +22,17 @@ pub(super) const TRACES: &str = "traces.jsonl";
 /// Prompts that are sampled together; bounds the cache's memory.
 const PROMPTS_AT_ONCE: usize = 128;
 
-/// The traces of a teacher, in its stage's folder.
+/// The traces of a teacher, in its stage's folder; how many they are.
 pub(super) fn obtain(
     run: &Run,
     number: usize,
     facts: &Facts,
     model: &mut Option<Model>,
-) -> Result<Got<()>> {
+) -> Result<Got<usize>> {
     let stage = run.stage(number)?;
     let settings = run.settings(stage);
     let Some((settings, traces)) = settings.and_then(|s| Some((s, s.traces.as_ref()?))) else {
-        return Ok(Got::There((), false));
+        return Ok(Got::There(0, false));
     };
     let definition = run.definition();
     let identity = identity(
@@ -81,7 +81,7 @@ pub(super) fn obtain(
         }
         run.write(|| demonstrations::write(&at.join(TRACES), &written))?;
         progress.finish_and_clear();
-        Ok(Some(()))
+        Ok(Some(written.len()))
     })
 }
 
