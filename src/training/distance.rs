@@ -210,6 +210,21 @@ mod tests {
     }
 
     #[test]
+    fn a_vocabulary_that_is_gone_through_in_parts_gives_the_same() {
+        // 41 rows of logits are in memory at a time.
+        let config = ModelShape::tiny().config(200_000, 1, 2, 0);
+        let [policy, base] = [5, 6].map(|seed| {
+            let weights = Weights::random(&config, seed, Device::Cpu);
+            shift(&Decoder::new(config.clone(), weights.share()), 0.2);
+            Decoder::new(config.clone(), weights)
+        });
+        let prompt: Vec<i64> = (0..50).map(|place| 3 + 1000 * place).collect();
+        let row = every_position(&prompt).unwrap();
+        let found = divergence(&policy, &base, &[row], 1000);
+        assert_near(found.mean(), &plainly(&policy, &base, &prompt));
+    }
+
+    #[test]
     fn what_has_not_moved_is_at_no_distance_exactly() {
         let base = decoder(5);
         let (adapter_base, fresh) = adapted();

@@ -30,7 +30,6 @@ const LINES: &str = "evaluations.jsonl";
 const TRACES: &str = "evaluations";
 
 /// What is evaluated on the way of a training, and how.
-#[derive(Clone, Copy)]
 pub struct OnTheWay<'a> {
     /// The policy that is trained, with its tokenizer.
     pub model: &'a Model,
