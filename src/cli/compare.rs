@@ -22,7 +22,7 @@ use crate::runner::together;
 #[derive(Args)]
 pub(super) struct Compare {
     /// Run directories, or sweep directories for their finished runs. Runs of one
-    /// definition with other seeds become one run; arms of others are named RUN/ARM.
+    /// definition with other seeds, of arms or teachers, become one run; arms of others are named RUN/ARM.
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
     /// How to print it. csv and parquet have one row an estimate; long writes one row a

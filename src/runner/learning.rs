@@ -175,7 +175,7 @@ mod tests {
             sample: 0,
             prompt_tokens: 3,
             reasoning_tokens: tokens,
-            completion_tokens: 20,
+            completion_tokens: tokens + 3,
             correct: Some(true),
             truncated: false,
             answer: None,

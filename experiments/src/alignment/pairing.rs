@@ -51,6 +51,18 @@ impl Pairing {
         }
     }
 
+    /// The same with the arms exchanged.
+    fn turned(self) -> Self {
+        match self {
+            Self::Pairs(units) => {
+                let unit =
+                    |unit: Vec<(usize, usize)>| unit.into_iter().map(|(a, b)| (b, a)).collect();
+                Self::Pairs(units.into_iter().map(unit).collect())
+            }
+            Self::Apart([first, second]) => Self::Apart([second, first]),
+        }
+    }
+
     /// The places of either arm, unit by unit.
     pub fn sides(&self) -> [Vec<Vec<usize>>; 2] {
         match self {
@@ -120,8 +132,8 @@ pub fn units(trainings: &[Origin]) -> Vec<Vec<usize>> {
 /// Pairs the trainings of two arms. Arms of one training each without a seed are one pair.
 pub fn pairing(first: &[Origin], second: &[Origin], tie: Tie) -> Pairing {
     match tie {
-        Tie::Taught => of_teachers(first, second, false),
-        Tie::Teaches => of_teachers(second, first, true),
+        Tie::Taught => of_teachers(first, second),
+        Tie::Teaches => of_teachers(second, first).turned(),
         Tie::Nothing => Pairing::Apart([units(first), units(second)]),
         Tie::Seed => {
             let pairs: Vec<(usize, usize)> = (first.iter().enumerate())
@@ -149,9 +161,8 @@ pub fn pairing(first: &[Origin], second: &[Origin], tie: Tie) -> Pairing {
     }
 }
 
-/// Each student with its teacher; those whose teacher is not there are left out. `turned` where
-/// the teachers are the first arm.
-fn of_teachers(students: &[Origin], of: &[Origin], turned: bool) -> Pairing {
+/// Each student with its teacher; those whose teacher is not there are left out.
+fn of_teachers(students: &[Origin], of: &[Origin]) -> Pairing {
     let mut found: Vec<(usize, Vec<usize>)> = Vec::new();
     for (student, training) in students.iter().enumerate() {
         let its = |teacher: &Origin| teacher.seed.is_some() && teacher.seed == training.teacher;
@@ -163,26 +174,16 @@ fn of_teachers(students: &[Origin], of: &[Origin], turned: bool) -> Pairing {
             None => found.push((teacher, vec![student])),
         }
     }
-    let side = |students: Vec<Vec<usize>>, teachers: Vec<Vec<usize>>| match turned {
-        true => Pairing::Apart([teachers, students]),
-        false => Pairing::Apart([students, teachers]),
-    };
     match found.as_slice() {
-        [] => side(Vec::new(), Vec::new()),
+        [] => Pairing::Apart([Vec::new(), Vec::new()]),
         // One teacher is no draw of teachers: its students differ by their seeds alone.
-        [(teacher, unit)] => side(
-            unit.iter().map(|&student| vec![student]).collect(),
-            vec![vec![*teacher]],
-        ),
+        [(teacher, unit)] => {
+            let alone = unit.iter().map(|&student| vec![student]);
+            Pairing::Apart([alone.collect(), vec![vec![*teacher]]])
+        }
         several => {
-            let pair = |student: usize, teacher: usize| match turned {
-                true => (teacher, student),
-                false => (student, teacher),
-            };
             let unit = |(teacher, unit): &(usize, Vec<usize>)| {
-                unit.iter()
-                    .map(|&student| pair(student, *teacher))
-                    .collect()
+                unit.iter().map(|&student| (student, *teacher)).collect()
             };
             Pairing::Pairs(several.iter().map(unit).collect())
         }

@@ -135,6 +135,10 @@ pub(super) fn matched(known: &Known<'_, '_>) -> Vec<Matched> {
 /// What [`AtBudget::budget`] calls the most FLOPs that both arms were evaluated at.
 const FLOPS: &str = "flops";
 
+/// Why nothing is known on the way of two arms whose ends are not near.
+const NOT_ON_THE_WAY: &str = "the FLOPs of the two differ by more than 10 %, and neither was evaluated on the way; evaluation.at = \
+     { flops = N, shares = [0.5, 1.0] } evaluates both at the same FLOPs";
+
 /// The first over the second, where both are above 0.
 fn ratio([own, other]: [f64; 2]) -> Option<f64> {
     let ratio = (own > 0.0 && other > 0.0).then(|| own / other);
@@ -165,19 +169,28 @@ impl Known<'_, '_> {
             let lacks = sides.iter().zip(arms).find(|(side, _)| side.is_none());
             let why = self.is_chain(arms).map_or_else(
                 || {
-                    let never = |(_, arm): (_, &str)| match self.of(arm).is_empty() {
-                        true => format!("{arm} was not evaluated on the way"),
-                        false => format!("{arm} never reached {}", at.point),
+                    let never = |(_, arm): (_, &str)| {
+                        if self.of(arm).is_empty() {
+                            format!("{arm} was not evaluated on the way")
+                        } else {
+                            format!("{arm} never reached {}", at.point)
+                        }
                     };
                     lacks.map(never)
                 },
                 Some,
             );
-            self.between(at.point, arms, sides, why)
+            self.between(at.point, arms, sides, why.as_deref())
         };
         let mut found: Vec<AtBudget> = shares.iter().map(share).collect();
         found.push(self.at_flops(arms, budgets));
         found
+    }
+
+    /// The difference of two arms by the evaluation at the end.
+    fn contrast(&self, [arm, against]: [&str; 2], measure: Measure) -> Option<&Contrast> {
+        let mut contrasts = self.contrasts.iter();
+        contrasts.find(|c| c.arm == arm && c.against == against && c.measure == measure)
     }
 
     /// The points of an arm.
@@ -191,7 +204,7 @@ impl Known<'_, '_> {
         let mut cards = self.input.arms.iter();
         let chain = cards.find(|card| arms.contains(&card.name.as_str()) && card.init.is_some())?;
         Some(format!(
-            "{} goes on from another arm, whose budget its evaluations on the way do not count",
+            "{} goes on from another arm, and evaluations on the way do not count what that arm spent",
             chain.name
         ))
     }
@@ -202,9 +215,7 @@ impl Known<'_, '_> {
         let ends = budgets.map(|budget| budget.flops);
         if near(ends) {
             let of = |measure| {
-                let mut contrasts = self.contrasts.iter();
-                let found =
-                    contrasts.find(|c| [&*c.arm, &*c.against] == arms && c.measure == measure);
+                let found = self.contrast(arms, measure);
                 found.map_or_else(
                     || Estimate::undefined("no such contrast is taken", 0),
                     |found| found.difference.clone(),
@@ -229,24 +240,27 @@ impl Known<'_, '_> {
                 let more = least(a).total_cmp(&least(b));
                 more.then(apart(b).total_cmp(&apart(a)))
             });
-        let why = match (self.is_chain(arms), best) {
-            _ if ratio(ends).is_none() => Some("the FLOPs of one arm were not measured".to_owned()),
-            (Some(why), _) => Some(why),
-            (None, Some(_)) => None,
-            (None, None) => {
-                let [dear, thrifty] = if ends[0] > ends[1] { [0, 1] } else { [1, 0] };
-                Some(format!(
-                    "no evaluation of {} lies within {:.0} % of an evaluation of {}, which ended at {end:.1e} FLOPs; \
-                     evaluate on the way with evaluation.at = {{ flops = {end:.1e}, shares = [0.5, 1.0] }}",
-                    arms[dear],
-                    100.0 * MATCHED_WITHIN,
-                    arms[thrifty],
-                    end = ends[thrifty],
-                ))
-            }
+        let why = if ratio(ends).is_none() {
+            Some("the FLOPs of one arm were not measured".to_owned())
+        } else if own.is_empty() && other.is_empty() {
+            Some(NOT_ON_THE_WAY.to_owned())
+        } else if let Some(why) = self.is_chain(arms) {
+            Some(why)
+        } else if best.is_none() {
+            let [dear, thrifty] = if ends[0] > ends[1] { [0, 1] } else { [1, 0] };
+            Some(format!(
+                "no evaluation of {} lies within {:.0} % of an evaluation of {}, which ended at {end:.1e} FLOPs; evaluate \
+                 on the way with evaluation.at = {{ flops = {end:.1e}, shares = [0.5, 1.0] }}",
+                arms[dear],
+                100.0 * MATCHED_WITHIN,
+                arms[thrifty],
+                end = ends[thrifty],
+            ))
+        } else {
+            None
         };
         let sides = best.map_or([None, None], |pair| pair.map(Some));
-        self.between(FLOPS, arms, sides, why)
+        self.between(FLOPS, arms, sides, why.as_deref())
     }
 
     /// The differences between two points, or why there are none.
@@ -255,18 +269,21 @@ impl Known<'_, '_> {
         budget: &str,
         arms: [&str; 2],
         sides: [Option<&Reached<'_>>; 2],
-        why: Option<String>,
+        why: Option<&str>,
     ) -> AtBudget {
         let tasks: Vec<usize> = (0..self.design.tasks.len()).collect();
-        let of = |measure| match (sides, &why) {
-            ([Some(own), Some(other)], None) => {
-                let pair = [own.trainings.as_slice(), other.trainings.as_slice()];
-                let tie = self.trained.tie(arms);
-                let found = difference(self.design, pair, tie, &tasks, place(measure));
-                let n = items_of(self.design, pair[0], pair[1], &tasks, measure);
-                Estimate::of(found.as_ref().map(|found| &found.found), n)
-            }
-            _ => Estimate::undefined(why.clone().unwrap_or_else(|| "no evaluation".into()), 0),
+        let of = |measure| {
+            let ([Some(own), Some(other)], None) = (sides, why) else {
+                let n = self
+                    .contrast(arms, measure)
+                    .map_or(0, |found| found.difference.n);
+                return Estimate::undefined(why.unwrap_or("no evaluation"), n);
+            };
+            let pair = [own.trainings.as_slice(), other.trainings.as_slice()];
+            let tie = self.trained.tie(arms);
+            let found = difference(self.design, pair, tie, &tasks, place(measure));
+            let n = items_of(self.design, pair[0], pair[1], &tasks, measure);
+            Estimate::of(found.as_ref().map(|found| &found.found), n)
         };
         AtBudget {
             budget: budget.to_owned(),

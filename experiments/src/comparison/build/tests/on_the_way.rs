@@ -49,8 +49,11 @@ fn earlier(trace: &mut Trace) {
     trace.reasoning_tokens /= 2;
 }
 
+/// Arm, point, FLOPs, and what its records are changed by.
+type At = (&'static str, &'static str, f64, fn(&mut Trace));
+
 /// The made-up run whose arms spent so much, evaluated at these points.
-fn found(ends: [f64; 2], points: &[(&str, &str, f64, fn(&mut Trace))], chain: bool) -> Comparison {
+fn found(ends: [f64; 2], points: &[At], chain: bool) -> Comparison {
     let mut made = made();
     for run in &mut made.runs {
         let end = ends[usize::from(run.arm == "grpo")];
@@ -86,7 +89,7 @@ fn at<'a>(found: &'a Comparison, budget: &str) -> &'a AtBudget {
 
 #[test]
 fn at_the_end_they_are_what_the_evaluation_at_the_end_says() {
-    let points: [(&str, &str, f64, fn(&mut Trace)); 4] = [
+    let points: [At; 4] = [
         ("grpo", "0.5 of flops", 2.0, earlier),
         ("sft", "1 of flops", 4.0, same),
         ("grpo", "1 of flops", 4.0, same),
@@ -143,7 +146,7 @@ fn at_the_end_they_are_what_the_evaluation_at_the_end_says() {
 
 #[test]
 fn a_share_that_one_arm_never_reached_is_undefined() {
-    let points: [(&str, &str, f64, fn(&mut Trace)); 3] = [
+    let points: [At; 3] = [
         ("sft", "0.5 of flops", 2.0, same),
         ("grpo", "0.5 of flops", 2.0, same),
         ("grpo", "1 of flops", 4.0, same),
@@ -158,7 +161,7 @@ fn a_share_that_one_arm_never_reached_is_undefined() {
 
 #[test]
 fn of_updates_the_pair_with_the_most_flops_within_a_tenth_counts() {
-    let points: [(&str, &str, f64, fn(&mut Trace)); 6] = [
+    let points: [At; 6] = [
         ("sft", "0", 0.0, earlier),
         ("sft", "20", 2.0, earlier),
         ("sft", "end", 4.0, same),
@@ -184,8 +187,7 @@ fn of_updates_the_pair_with_the_most_flops_within_a_tenth_counts() {
 
 #[test]
 fn where_no_evaluations_are_near_it_is_said_how_to_have_them() {
-    let points: [(&str, &str, f64, fn(&mut Trace)); 2] =
-        [("sft", "20", 2.0, same), ("grpo", "30", 3.0, same)];
+    let points: [At; 2] = [("sft", "20", 2.0, same), ("grpo", "30", 3.0, same)];
     let far = found([4.0, 9.0], &points, false);
     let why = at(&far, "flops")
         .elasticity

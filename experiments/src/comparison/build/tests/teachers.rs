@@ -104,8 +104,8 @@ fn compared(cards: &[ArmCard], traces: &[Trace]) -> Comparison {
     compare(input).expect("compared")
 }
 
-/// Of rows 1 3, 2 6, 6 6 over two teachers: V_training = Var(3, 5) / 2 = 1, V_items = Var(2, 4, 6)
-/// / 3 = 4/3, V_interaction = 4 / (1 * 2 * 2 * 3) = 1/3.
+/// Of rows 1 3, 2 6, 6 6 over two teachers: `V_training` = Var(3, 5) / 2 = 1, `V_items` = Var(2, 4, 6)
+/// / 3 = 4/3, `V_interaction` = 4 / (1 * 2 * 2 * 3) = 1/3.
 fn holds_by_hand(found: &Estimate, value: f64, training: f64) {
     let total = training + 4.0 / 3.0 - 1.0 / 3.0;
     let uncertain = training.powi(2) + (4.0f64 / 3.0).powi(2) / 2.0 + (1.0f64 / 3.0).powi(2) / 2.0;
