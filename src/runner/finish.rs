@@ -177,9 +177,8 @@ pub(super) fn so_far(out: &Path, definition: &Definition) -> Result<(Manifest, V
             files
         };
         let files = files.into_iter();
-        let files = files.filter(|(file, _)| {
-            wanted.contains(&file.as_str()) || file.starts_with("evaluations")
-        });
+        let files = files
+            .filter(|(file, _)| wanted.contains(&file.as_str()) || file.starts_with("evaluations"));
         hashes.extend(files.map(|(file, hash)| (format!("{name}/{file}"), hash)));
         arm_runs.push(arm_run);
     }

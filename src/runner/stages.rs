@@ -137,7 +137,10 @@ pub(super) fn make(run: &Run, number: usize) -> Result<Done> {
         problem_order: training::problem_order(run, stage)?,
         trained_on: training::trained_on(run, stage)?,
         budget: facts.budget,
-        pretraining_seconds: facts.pretraining_seconds,
+        pretraining_seconds: match facts.pretraining_seconds {
+            None => run.pretraining_before(stage)?,
+            own => own,
+        },
         evaluation_seconds: seconds,
     };
     run.write(|| {
@@ -327,13 +330,30 @@ impl Run {
         }
     }
 
-    /// Hash of the weights that a finished stage ended with.
-    fn final_weights(&self, number: usize) -> Result<String> {
+    /// What a finished stage left.
+    fn outcome(&self, number: usize) -> Result<ArmRun> {
         let folder = self.folder(self.stage(number)?);
         let outcome = Outcome::read(&folder)?;
         let outcome =
             outcome.with_context(|| format!("{} holds no finished stage", folder.display()))?;
-        Ok(outcome.arm_run.final_weights)
+        Ok(outcome.arm_run)
+    }
+
+    /// Hash of the weights that a finished stage ended with.
+    fn final_weights(&self, number: usize) -> Result<String> {
+        Ok(self.outcome(number)?.final_weights)
+    }
+
+    /// Seconds of the pre-training of what a stage starts from, where that is in no table
+    /// of its own.
+    fn pretraining_before(&self, stage: &Stage) -> Result<Option<f64>> {
+        let Start::Stage(start) = stage.start else {
+            return Ok(None);
+        };
+        if self.stage(start)?.is_evaluated {
+            return Ok(None);
+        }
+        Ok(self.outcome(start)?.pretraining_seconds)
     }
 
     /// The model that a finished stage left.
