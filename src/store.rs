@@ -176,7 +176,7 @@ impl Store {
             return Ok(None);
         };
         for name in sealed.files.keys() {
-            place(&from.join(name), &to.join(name))?;
+            place(&from, to, name)?;
         }
         note_use(&from, run);
         let facts = serde_json::from_value(sealed.facts);
@@ -225,8 +225,9 @@ impl Store {
             let aside = format!(".{address}.{}.partial", std::process::id());
             let aside = self.folder.join(aside);
             let files = files::hash_all(from, names)?;
+            files::create_folder(&aside)?;
             for name in files.keys() {
-                place(&from.join(name), &aside.join(name))?;
+                place(from, &aside, name)?;
             }
             let since = SystemTime::now().duration_since(UNIX_EPOCH);
             let mut sealed = Sealed {
@@ -259,24 +260,29 @@ impl Store {
     }
 }
 
-/// Puts a file under another name, in the place of what may be there.
-fn place(from: &Path, to: &Path) -> Result<()> {
-    let placing = || format!("copying {} to {}", from.display(), to.display());
-    files::create_folder(to.parent().unwrap_or(Path::new(".")))?;
-    let large = from.metadata().with_context(placing)?.len() >= LINKED;
-    if large {
-        if to.exists() {
-            std::fs::remove_file(to).with_context(placing)?;
-        }
-        if std::fs::hard_link(from, to).is_ok() {
-            return Ok(());
-        }
+/// Puts a file below one folder under its name below another, in the place of what may be
+/// there. The other folder is not made: where it was removed meanwhile, so it stays.
+fn place(from: &Path, to: &Path, name: &str) -> Result<()> {
+    let (source, target) = (from.join(name), to.join(name));
+    let placing = || format!("copying {} to {}", source.display(), target.display());
+    let mut folder = to.to_owned();
+    for part in Path::new(name).parent().into_iter().flat_map(Path::iter) {
+        folder.push(part);
+        files::create_last_folder(&folder)?;
     }
-    let mut source = File::open(from).with_context(placing)?;
-    files::write_whole_with(to, |sink| {
-        std::io::copy(&mut source, sink)?;
-        Ok(())
-    })
+    if target.exists() {
+        std::fs::remove_file(&target).with_context(placing)?;
+    }
+    let large = source.metadata().with_context(placing)?.len() >= LINKED;
+    if large && std::fs::hard_link(&source, &target).is_ok() {
+        return Ok(());
+    }
+    let file = target.file_name().unwrap_or_default().to_string_lossy();
+    let aside = target.with_file_name(format!(".{file}.{}.partial", std::process::id()));
+    std::fs::copy(&source, &aside).with_context(placing)?;
+    files::sync_file(&aside)?;
+    std::fs::rename(&aside, &target).with_context(placing)?;
+    files::sync_folder(&folder).with_context(placing)
 }
 
 /// Notes that a run has an entry. Where it cannot be noted, as in a cache that may only
@@ -327,6 +333,7 @@ mod tests {
     fn what_is_kept_can_be_taken_and_claimed_by_one_alone() {
         let (folder, store) = store();
         let to = folder.path().join("to");
+        std::fs::create_dir(&to).unwrap();
         assert_eq!(store.take::<u8>("a1", &to, folder.path()).unwrap(), None);
         let claim = store.claim("a1").unwrap();
         assert!(claim.is_some() && store.claim("a1").unwrap().is_none());
@@ -336,6 +343,9 @@ mod tests {
         assert_eq!(store.take("a1", &to, folder.path()).unwrap(), Some(7u8));
         assert_eq!(std::fs::read(to.join("model/weights")).unwrap(), b"0123");
         assert!(!to.join("other").exists());
+        let gone = folder.path().join("gone");
+        assert!(store.take::<u8>("a1", &gone, folder.path()).is_err());
+        assert!(!gone.exists());
     }
 
     #[test]
