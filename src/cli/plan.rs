@@ -155,23 +155,8 @@ fn check(definition: &Definition, pilot: &Manifest, at: &Path) -> Result<()> {
              (qinglan run DEFINITION --seeds 1,2)"
         )));
     }
-    let several = |run: &ArmRun| {
-        let mut others = pilot.arm_runs.iter().filter(|other| other.arm == run.arm);
-        others.any(|other| other.teacher != run.teacher)
-    };
-    if pilot.arm_runs.iter().any(several) {
-        bail!(UserError(format!(
-            "{at} has several teachers, and a plan does not take the variance between teachers apart from that between \
-             the students of one; give a pilot of one teacher, and count the teachers of the record as its seeds"
-        )));
-    }
-    let planned = serde_json::to_value(definition)?;
-    let seeds = planned.pointer("/teacher/seeds").and_then(Value::as_array);
-    if seeds.is_some_and(|seeds| seeds.len() > 1) {
-        bail!(UserError(format!(
-            "the definition has several teachers, and {at} one: how far teachers differ is not known from it, so the \
-             widths would be too narrow; plan with one teacher (teacher.seeds)"
-        )));
+    if let Some(why) = several_teachers(&serde_json::to_value(definition)?, pilot) {
+        bail!(UserError(format!("{at}: {why}")));
     }
     let arms: Vec<&str> = pilot.arms.iter().map(|arm| arm.name.as_str()).collect();
     for question in &definition.question {
@@ -185,6 +170,30 @@ fn check(definition: &Definition, pilot: &Manifest, at: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Why a pilot, or a definition, of several teachers cannot be planned with.
+fn several_teachers(definition: &Value, pilot: &Manifest) -> Option<&'static str> {
+    let several = |run: &ArmRun| {
+        let mut others = pilot.arm_runs.iter().filter(|other| other.arm == run.arm);
+        others.any(|other| other.teacher != run.teacher)
+    };
+    let seeds = definition
+        .pointer("/teacher/seeds")
+        .and_then(Value::as_array);
+    if pilot.arm_runs.iter().any(several) {
+        Some(
+            "the pilot has several teachers, and a plan does not take the variance between teachers apart from that \
+             between the students of one; give a pilot of one teacher",
+        )
+    } else if seeds.is_some_and(|seeds| seeds.len() > 1) {
+        Some(
+            "the definition has several teachers, and the pilot one: how far teachers differ is not known from it, so \
+             widths would be too narrow; plan with one of teacher.seeds",
+        )
+    } else {
+        None
+    }
 }
 
 /// What a reader must know of the pilot beside its figures: where it was made otherwise, and
@@ -245,5 +254,41 @@ fn differences(at: &str, one: &Value, other: &Value, paths: &mut Vec<String>) {
         let null = &Value::Null;
         let of = |table: &serde_json::Map<String, Value>| table.get(key).unwrap_or(null).clone();
         differences(&path, &of(first), &of(second), paths);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn several_teachers_are_refused_in_pilot_and_definition() {
+        let pilot = |teachers: [u64; 2]| -> Manifest {
+            let run = |(seed, teacher): (usize, u64)| {
+                json!({
+                    "arm": "sft", "seed": seed, "teacher": teacher, "folder": "", "initial_weights": "",
+                    "final_weights": "", "problem_order": null, "budget": null
+                })
+            };
+            let runs: Vec<Value> = teachers.into_iter().enumerate().map(run).collect();
+            let card = json!({
+                "samples": 1, "temperature": 1.0, "max_new_tokens": 9, "items": "", "norms": ""
+            });
+            let manifest = json!({
+                "format": 1, "name": "", "title": "", "hypothesis": "", "seeds": [0, 1], "tasks": [], "arms": [],
+                "arm_runs": runs, "evaluation": card, "definition": {}, "environment": {}, "files": {}
+            });
+            serde_json::from_value(manifest).unwrap()
+        };
+        let of = |seeds: &[u64]| json!({"teacher": {"seeds": seeds}});
+        let one = pilot([100, 100]);
+        assert_eq!(several_teachers(&of(&[100]), &one), None);
+        assert_eq!(several_teachers(&json!({}), &one), None);
+        let told = several_teachers(&of(&[100, 101]), &one);
+        assert!(told.is_some_and(|why| why.starts_with("the definition")));
+        let told = several_teachers(&of(&[100]), &pilot([100, 101]));
+        assert!(told.is_some_and(|why| why.starts_with("the pilot")));
     }
 }

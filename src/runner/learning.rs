@@ -192,7 +192,8 @@ mod tests {
                     "optimizer_steps": step, "trained_tokens": 7, "generated_tokens": 0, "flops": 1e9, "seconds": 2.0
                 },
             });
-            lines += &format!("{line}\n");
+            lines.push_str(&line.to_string());
+            lines.push('\n');
         }
         std::fs::write(folder.join(EVALUATIONS), &lines).unwrap();
         let named = |names: &[&str]| -> BTreeMap<String, String> {

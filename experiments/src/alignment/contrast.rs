@@ -144,6 +144,11 @@ pub fn difference(
     let sides = [origins(arm), origins(against)];
     let pairing = pairing(&sides[0], &sides[1], tie);
     let [first, second] = pairing.places();
+    if first.is_empty() || second.is_empty() {
+        return Err(Undefined::Because(
+            "no training of the one arm belongs to one of the other".into(),
+        ));
+    }
     let all: Vec<&Training<'_>> = (first.iter().map(|&at| &arm[at]))
         .chain(second.iter().map(|&at| &against[at]))
         .collect();

@@ -31,7 +31,7 @@ impl Estimate {
     /// The same with the interval cut to the values that the figure can have, which takes nothing
     /// from what it covers.
     #[must_use]
-    fn within(mut self, (least, most): (f64, f64)) -> Self {
+    pub(super) fn within(mut self, (least, most): (f64, f64)) -> Self {
         self.low = self.low.map(|low| low.max(least));
         self.high = self.high.map(|high| high.min(most));
         self
@@ -119,7 +119,7 @@ fn curve(design: &Design<'_>, at: usize, trainings: &[Training<'_>]) -> Vec<(u32
 }
 
 /// What values a figure can have.
-fn range(figure: usize) -> (f64, f64) {
+pub(super) fn range(figure: usize) -> (f64, f64) {
     match figure {
         ACCURACY | BALANCED | CUT_OFF_WRONG | CUT_OFF | FIGURES.. => (0.0, 1.0),
         ALIGNMENT | SPEARMAN | PARTIAL => (-1.0, 1.0),

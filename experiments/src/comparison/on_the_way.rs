@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::build::Input;
 use super::trained::Trained;
-use super::{Estimate, chains};
+use super::{Estimate, arms, chains};
 use crate::alignment::contrast::{OfArm, origins};
 use crate::alignment::cost::ModelItems;
 use crate::alignment::design::Design;
@@ -146,7 +146,8 @@ fn waypoint(design: &Design<'_>, reached: &Reached<'_>) -> Waypoint {
         tasks.iter().map(of_task).sum()
     };
     let figure = |figure: usize, timed: bool| {
-        Estimate::of(of_arm.figure(&tasks, figure).as_ref(), counted(timed))
+        let found = Estimate::of(of_arm.figure(&tasks, figure).as_ref(), counted(timed));
+        found.within(arms::range(figure))
     };
     let moved = |of: fn(&EvaluationPoint) -> Option<f64>| over_trainings(reached, of);
     Waypoint {
@@ -165,7 +166,7 @@ fn waypoint(design: &Design<'_>, reached: &Reached<'_>) -> Waypoint {
     }
 }
 
-/// The mean over trainings of what each has one number of, those of one teacher averaged first.
+/// The mean over trainings of what each has one number of, which is not below 0, those of one teacher averaged first.
 fn over_trainings(reached: &Reached<'_>, of: fn(&EvaluationPoint) -> Option<f64>) -> Estimate {
     let n = reached.at.len();
     let values: Option<Vec<f64>> = reached.at.iter().map(|at| of(at)).collect();
@@ -190,5 +191,5 @@ fn over_trainings(reached: &Reached<'_>, of: fn(&EvaluationPoint) -> Option<f64>
         whole,
         without: Some(Vec::new()),
     };
-    Estimate::of(Ok(&two_way(&no_items, None)), n)
+    Estimate::of(Ok(&two_way(&no_items, None)), n).within((0.0, f64::INFINITY))
 }

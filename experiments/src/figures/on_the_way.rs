@@ -161,11 +161,14 @@ fn figure(comparison: &Comparison, drawn: &Drawn, scale: &Scale) -> Option<Figur
             None => lines.push((&waypoint.arm, vec![(place, estimate)])),
         }
     }
+    for (_, points) in &mut lines {
+        points.sort_by(|a, b| a.0.total_cmp(&b.0));
+    }
     let all = || lines.iter().flat_map(|line| &line.1);
     all().next()?;
-    let x = all().fold((0.0, 1.0), |(low, high), (x, _)| {
-        (f64::min(low, *x), f64::max(high, *x))
-    });
+    let most = all().map(|(x, _)| *x).fold(1.0, f64::max);
+    // Room for the last interval.
+    let x = (0.0, 1.03 * most);
     let ends = all().flat_map(|(_, e)| [e.value, e.low, e.high]);
     let y = canvas::range(ends.flatten(), 0.06);
     let names: Vec<&str> = lines.iter().map(|line| line.0).collect();

@@ -216,6 +216,23 @@ fn what_does_not_pair_is_said_and_the_rest_is_used() {
 }
 
 #[test]
+fn where_no_teacher_of_a_student_is_there_nothing_is_made_up() {
+    let mut traces = by_hand();
+    for trace in traces.iter_mut().filter(|trace| trace.model == "teacher") {
+        trace.seed = trace.seed.map(|seed| seed + 70);
+    }
+    let found = compared(&cards(), &traces);
+    let collapse = contrast(&found, "sft", "teacher", Measure::Tokens);
+    assert_eq!((collapse.difference.value, collapse.trainings), (None, 0));
+    let why = collapse.difference.why_undefined.as_deref();
+    assert_eq!(
+        why,
+        Some("no training of the one arm belongs to one of the other")
+    );
+    assert_eq!(found.further.surface[0].divergence.value, None);
+}
+
+#[test]
 fn what_goes_on_from_a_student_has_its_teacher() {
     let mut cards = cards();
     cards[4].init = Some("sft".into());
