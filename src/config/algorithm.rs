@@ -45,6 +45,24 @@ impl AlgorithmSettings {
         matches!(self, Self::Opd(_))
     }
 
+    /// Its name among the algorithms, and what it samples at a time: prompts, and completions
+    /// of each; `None` where it samples nothing.
+    pub(crate) fn samples(&self) -> (&'static str, Option<(usize, usize)>) {
+        let (name, prompts, samples) = match self {
+            Self::Sft(_) => return ("sft", None),
+            Self::Grpo(own) => ("grpo", own.prompts_per_generation, own.num_generations),
+            Self::Rloo(own) => ("rloo", own.prompts_per_generation, own.num_generations),
+            Self::ReinforcePlusPlus(own) => (
+                "reinforce++",
+                own.prompts_per_generation,
+                own.num_generations,
+            ),
+            Self::Rft(own) => ("rft", own.prompts_per_generation, own.num_generations),
+            Self::Opd(own) => ("opd", own.prompts_per_generation, own.num_generations),
+        };
+        (name, Some((prompts, samples)))
+    }
+
     /// Whether its loss is near 0 by construction as long as every rollout
     /// phase serves one update: ratios of 1 times weights that sum to 0.
     pub fn loss_is_near_zero(&self) -> bool {

@@ -70,8 +70,8 @@ impl Definition {
         self.check_graph()?;
         self.check_questions()?;
         let steps = |stage: &StageSettings| stage.training.steps.or(self.training.steps);
-        let trained = self.arm.values().chain(&self.teacher);
-        let longest = trained.filter_map(steps).max().unwrap_or(0);
+        let trained = self.trained().filter_map(|(_, stage)| steps(stage));
+        let longest = trained.max().unwrap_or(0);
         let points = self.evaluation.check(longest);
         points.map_err(|error| anyhow::anyhow!("evaluation.{error}"))
     }

@@ -222,7 +222,7 @@ impl Builder<'_> {
         let definition = self.definition;
         let settings = definition.arm.get(name);
         let settings = settings.with_context(|| format!("the definition has no arm {name}"))?;
-        let place = format!("arm.{name}");
+        let place = table_of(name);
         self.within(place.clone(), |this| {
             let start = match &settings.init {
                 Some(init) => this.init(&place, &init.arm, seed)?,
@@ -349,13 +349,27 @@ impl Definition {
         Ok(())
     }
 
+    /// The teacher and the arms, by name.
+    pub(crate) fn trained(&self) -> impl Iterator<Item = (&str, &StageSettings)> {
+        let teacher = self.teacher.iter().map(|teacher| (TEACHER, teacher));
+        let arms = self.arm.iter();
+        teacher.chain(arms.map(|(name, arm)| (name.as_str(), arm)))
+    }
+
     /// The table that describes a stage.
     pub(crate) fn place(&self, stage: &Stage) -> String {
         match (stage.start, stage.name.as_str()) {
             (Start::Base, _) => BASE.to_owned(),
             (Start::TeachersBase, _) => format!("{TEACHER}.base"),
-            (Start::Stage(_), TEACHER) => TEACHER.to_owned(),
-            (Start::Stage(_), name) => format!("arm.{name}"),
+            (Start::Stage(_), name) => table_of(name),
         }
+    }
+}
+
+/// The table of a definition that an arm, or the teacher, is in.
+pub(crate) fn table_of(name: &str) -> String {
+    match name {
+        TEACHER => TEACHER.to_owned(),
+        name => format!("arm.{name}"),
     }
 }

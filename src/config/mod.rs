@@ -27,7 +27,7 @@ pub use base::{BaseSettings, BaseSource, Pretraining};
 pub use stage::{Init, StageSettings};
 
 pub(crate) use extends::Whole;
-pub(crate) use graph::{Graph, Stage, Start, TEACHER};
+pub(crate) use graph::{Graph, Stage, Start, TEACHER, table_of};
 
 use crate::evaluator::EvaluationSettings;
 use crate::files;

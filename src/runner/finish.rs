@@ -220,9 +220,8 @@ pub(super) fn so_far(out: &Path, definition: &Definition) -> Result<(Manifest, V
         cut_off: CutOff::Cap,
         questions: question::asked(&before, &definition.question),
         notes: definition
-            .arm
-            .iter()
-            .filter_map(|(name, arm)| Some(arm.sampler.as_ref()?.note(name)))
+            .trained()
+            .filter_map(|(name, stage)| Some(stage.sampler.as_ref()?.note(name)))
             .collect(),
         environment: BTreeMap::new(),
         files: hashes,

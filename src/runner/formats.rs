@@ -13,7 +13,7 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::{Request, provenance};
-use crate::config::{AlgorithmSettings, BaseSettings, BaseSource, Definition};
+use crate::config::{BaseSettings, BaseSource, Definition};
 use crate::error::{UserError, as_user_error};
 use crate::files;
 use crate::formats::{Choice, Engine, generation_rows};
@@ -242,23 +242,11 @@ pub(super) fn has_arms(out: &Path) -> bool {
 /// Completions that the arms sample at a time, the most of any arm; as many as
 /// there can be where no arm samples.
 fn batch(definition: &Definition) -> usize {
-    let sampled = definition.arm.values();
-    let sampled = sampled.filter_map(|arm| sampled_at_a_time(arm.algorithm.as_ref()?));
+    let sampled = definition.arm.values().filter_map(|arm| {
+        let (prompts, samples) = arm.algorithm.as_ref()?.samples().1?;
+        Some(prompts.saturating_mul(samples))
+    });
     sampled.max().unwrap_or(usize::MAX)
-}
-
-fn sampled_at_a_time(algorithm: &AlgorithmSettings) -> Option<usize> {
-    let (prompts, samples) = match algorithm {
-        AlgorithmSettings::Sft(_) => return None,
-        AlgorithmSettings::Grpo(own) => (own.prompts_per_generation, own.num_generations),
-        AlgorithmSettings::Rloo(own) => (own.prompts_per_generation, own.num_generations),
-        AlgorithmSettings::ReinforcePlusPlus(own) => {
-            (own.prompts_per_generation, own.num_generations)
-        }
-        AlgorithmSettings::Rft(own) => (own.prompts_per_generation, own.num_generations),
-        AlgorithmSettings::Opd(own) => (own.prompts_per_generation, own.num_generations),
-    };
-    Some(prompts.saturating_mul(samples))
 }
 
 /// The shapes of a base.

@@ -20,7 +20,9 @@ use rewards::{Registry, Scored, WeightedRewards};
 
 use super::inputs::{Inputs, data_notes, problems, readable, reader};
 use super::stages;
-use crate::config::{BaseSettings, Definition, StageSettings, TEACHER, build_rewards, named_files};
+use crate::config::{
+    BaseSettings, Definition, StageSettings, TEACHER, build_rewards, named_files, table_of,
+};
 use crate::demonstrations::{self, Source};
 use crate::error::{UserError, as_user_error, is_users};
 use crate::model::Text;
@@ -49,24 +51,14 @@ fn needs(definition: &Definition) -> Vec<Need<'_>> {
     let teacher = definition.teacher.as_ref();
     let base = teacher.and_then(|teacher| teacher.base.as_ref());
     needs.extend(base.map(|base| Need::Base("teacher.base", base)));
-    let trained: Vec<(&str, &StageSettings)> = teacher
-        .map(|teacher| (TEACHER, teacher))
-        .into_iter()
-        .chain(
-            definition
-                .arm
-                .iter()
-                .map(|(name, arm)| (name.as_str(), arm)),
-        )
-        .collect();
-    for &(name, stage) in &trained {
+    for (name, stage) in definition.trained() {
         needs.extend(stage.imitates().then_some(Need::Traces(name, stage)));
     }
-    for &(name, stage) in &trained {
+    for (name, stage) in definition.trained() {
         let rewards = stage.reward.iter();
         needs.extend(rewards.map(|(reward, entry)| Need::Reward(name, reward, entry)));
     }
-    for &(name, stage) in &trained {
+    for (name, stage) in definition.trained() {
         let sampler = stage.sampler.as_ref();
         needs.extend(sampler.map(|server| Need::Sampler(name, server)));
     }
@@ -464,14 +456,6 @@ impl Preflight<'_> {
             table_of(arm)
         )))
     }
-}
-
-/// The table of a definition that an arm, or the teacher, is in.
-fn table_of(arm: &str) -> String {
-    if arm == TEACHER {
-        return TEACHER.to_owned();
-    }
-    format!("arm.{arm}")
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 use anyhow::{Context, Result, ensure};
 
 use super::{DEFINITION_FILE, Request};
-use crate::config::{AlgorithmSettings, BaseSettings, Definition};
+use crate::config::{AlgorithmSettings, BaseSettings, Definition, table_of};
 use crate::error::UserError;
 use crate::files;
 
@@ -33,42 +33,33 @@ pub(crate) fn check(definition: &Definition, world: usize) -> Result<()> {
         })
     };
     let algorithm = |place: &str, algorithm: &AlgorithmSettings| {
-        let (name, key, count) = match algorithm {
-            AlgorithmSettings::Sft(sft) => ("sft", "batch_size", sft.batch_size),
-            AlgorithmSettings::Grpo(grpo) => ("grpo", PROMPTS, grpo.prompts_per_generation),
-            AlgorithmSettings::Rloo(rloo) => ("rloo", PROMPTS, rloo.prompts_per_generation),
-            AlgorithmSettings::ReinforcePlusPlus(reinforce) => {
-                ("reinforce++", PROMPTS, reinforce.prompts_per_generation)
-            }
-            AlgorithmSettings::Rft(rft) => ("rft", PROMPTS, rft.prompts_per_generation),
-            AlgorithmSettings::Opd(opd) => ("opd", PROMPTS, opd.prompts_per_generation),
+        let (name, sampled) = algorithm.samples();
+        let (key, count) = match (algorithm, sampled) {
+            (AlgorithmSettings::Sft(sft), _) => ("batch_size", sft.batch_size),
+            (_, sampled) => (
+                "prompts_per_generation",
+                sampled.map_or(world, |(prompts, _)| prompts),
+            ),
         };
         divides(&format!("{place}.algorithm.{name}.{key}"), count)
     };
     base("base", &definition.base)?;
-    if let Some(teacher) = &definition.teacher {
-        if let Some(settings) = &teacher.base {
-            base("teacher.base", settings)?;
+    for (name, stage) in definition.trained() {
+        let place = table_of(name);
+        if let Some(settings) = &stage.base {
+            base(&format!("{place}.base"), settings)?;
         }
-        if let Some(settings) = &teacher.algorithm {
-            algorithm("teacher", settings)?;
-        }
-    }
-    for (name, arm) in &definition.arm {
-        if let Some(settings) = &arm.algorithm {
-            algorithm(&format!("arm.{name}"), settings)?;
+        if let Some(settings) = &stage.algorithm {
+            algorithm(&place, settings)?;
         }
         // Each rank would load its own policy over the others'.
         ensure!(
-            world == 1 || arm.sampler.is_none(),
-            "arm.{name}.sampler: a server takes its weights from one process, and this run has {world} ranks: start one, or remove the table"
+            world == 1 || stage.sampler.is_none(),
+            "{place}.sampler: a server takes its weights from one process, and this run has {world} ranks: start one, or remove the table"
         );
     }
     Ok(())
 }
-
-/// The key of what algorithms that sample collect.
-const PROMPTS: &str = "prompts_per_generation";
 
 impl Request {
     /// How many ranks the run began with, noted in its directory: bases that
