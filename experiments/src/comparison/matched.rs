@@ -242,10 +242,10 @@ impl Known<'_, '_> {
             });
         let why = if ratio(ends).is_none() {
             Some("the FLOPs of one arm were not measured".to_owned())
-        } else if own.is_empty() && other.is_empty() {
-            Some(NOT_ON_THE_WAY.to_owned())
         } else if let Some(why) = self.is_chain(arms) {
             Some(why)
+        } else if own.is_empty() && other.is_empty() {
+            Some(NOT_ON_THE_WAY.to_owned())
         } else if best.is_none() {
             let [dear, thrifty] = if ends[0] > ends[1] { [0, 1] } else { [1, 0] };
             Some(format!(
