@@ -37,10 +37,13 @@ fn essence(run: &Path) -> BTreeMap<String, String> {
     parts.insert("manifest.json".to_owned(), manifest.to_string());
     let mut comparison = read_json(&run.join("comparison.json"));
     comparison["environment"] = Value::Null;
-    for arm in comparison["arms"].as_array_mut().unwrap() {
-        if let Some(budget) = arm["budget"].as_object_mut() {
-            budget.remove("seconds").unwrap();
-            budget.remove("peak_memory").unwrap();
+    for table in ["arms", "on_the_way"] {
+        for row in comparison[table].as_array_mut().into_iter().flatten() {
+            if let Some(budget) = row["budget"].as_object_mut() {
+                budget.remove("seconds").unwrap();
+                // Nothing held memory before the first update.
+                budget.remove("peak_memory");
+            }
         }
     }
     for pair in comparison["matched"].as_array_mut().unwrap() {

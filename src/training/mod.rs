@@ -21,7 +21,7 @@ pub mod trainer;
 pub mod update;
 
 pub use lab::{ArmLab, CompletionLog, PretrainingLab};
-pub use on_the_way::{Evaluated, Evaluation, OnTheWay};
+pub use on_the_way::{Evaluated, OnTheWay};
 pub use settings::{Optimizer, Schedule, Training, TrainingSettings};
 pub use trainer::{Ending, Job, Source, check_stopped, train};
 pub use update::{Learner, Outcome};

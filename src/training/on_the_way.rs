@@ -11,7 +11,7 @@ use std::path::Path;
 
 use algorithms::Example;
 use anyhow::{Context, Result, ensure};
-use experiments::manifest::Budget;
+use experiments::manifest::{Budget, EvaluationPoint};
 use experiments::record::{self, Trace};
 use serde::{Deserialize, Serialize};
 
@@ -50,38 +50,11 @@ pub struct OnTheWay<'a> {
     pub key_seed: u64,
 }
 
-/// A point that was reached, as a line of `evaluations.jsonl` has it. Points that one update
-/// reached have a line each and the records in common.
-///
-/// Worked example: `{"step": 50, "budget": {…}, "point": "0.25 of flops", "traces":
-/// "evaluations/000050.parquet", "kl_prompts": 0.011, "kl_samples": 0.034,
-/// "weight_distance": 1.2, "relative_distance": 0.008}`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Evaluation {
-    /// Updates made.
-    pub step: u64,
-    /// What was spent on them.
-    pub budget: Budget,
-    /// The point, as the definition names it.
-    pub point: String,
-    /// The records, from the training's folder.
-    pub traces: String,
-    /// Mean over all tokens of the evaluation's prompts, each of which counts once, of
-    /// KL(policy || base), in nats a token; `None` where it is not finite.
-    pub kl_prompts: Option<f64>,
-    /// The same over the positions at which the completions of this evaluation were drawn.
-    pub kl_samples: Option<f64>,
-    /// Euclidean norm of the policy's weights less the base's, an adapter's merged.
-    pub weight_distance: f64,
-    /// The same divided by the norm of the base's weights; `None` where that is 0.
-    pub relative_distance: Option<f64>,
-}
-
 /// What a training has evaluated on its way: what a checkpoint keeps of it, so that the
 /// files which a training goes on with are those that it wrote.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Evaluated {
-    lines: Vec<Evaluation>,
+    lines: Vec<EvaluationPoint>,
     /// Hashes of the records.
     files: Hashes,
 }
@@ -227,14 +200,14 @@ impl OnTheWay<'_> {
             files::create_folder(&job.folder.join(TRACES))?;
             record::write(&path, &traces)?;
             let apart = distance::weights(&self.model.decoder, self.base);
-            let line = |point: &String| Evaluation {
+            let line = |point: &String| EvaluationPoint {
                 step: at.step,
                 budget: at.budget.clone(),
                 point: point.clone(),
                 traces: name.clone(),
                 kl_prompts: prompts.mean(),
                 kl_samples: samples.mean(),
-                weight_distance: apart.distance,
+                weight_distance: Some(apart.distance),
                 relative_distance: apart.relative,
             };
             let mut evaluated = at.evaluated.clone();
@@ -308,7 +281,7 @@ impl OnTheWay<'_> {
     }
 }
 
-fn write_lines(folder: &Path, evaluations: &[Evaluation]) -> Result<()> {
+fn write_lines(folder: &Path, evaluations: &[EvaluationPoint]) -> Result<()> {
     let mut text = String::new();
     for evaluation in evaluations {
         text += &serde_json::to_string(evaluation)?;
@@ -345,7 +318,7 @@ mod tests {
             let names: Vec<String> = due.map(|point| point.name).collect();
             at.evaluated
                 .lines
-                .extend(names.iter().map(|name| Evaluation {
+                .extend(names.iter().map(|name| EvaluationPoint {
                     step: *step,
                     budget: budget.clone(),
                     point: name.clone(),
