@@ -31,7 +31,7 @@ const FORMAT: u32 = 1;
 /// What an entry says of itself, beside its files.
 const ENTRY: &str = "entry.json";
 
-/// The runs that made or took an entry, a path a line.
+/// The run that made an entry and those that took it, a path a line.
 const USES: &str = "uses";
 
 /// The folder of the locks.
@@ -159,14 +159,14 @@ impl Store {
         self.folder.join(address)
     }
 
-    /// Puts the files of an entry into a folder and gives what was said of it; `None`
-    /// where there is no whole one.
+    /// Puts the files of an entry into a folder and gives what was said of it, and whether
+    /// another run made it; `None` where there is no whole one.
     pub(crate) fn take<T: DeserializeOwned>(
         &self,
         address: &str,
         to: &Path,
         run: &Path,
-    ) -> Result<Option<T>> {
+    ) -> Result<Option<(T, bool)>> {
         let from = self.at(address);
         if !from.exists() {
             return Ok(None);
@@ -178,9 +178,10 @@ impl Store {
         for name in sealed.files.keys() {
             place(&from, to, name)?;
         }
-        note_use(&from, run);
+        let of_another = note_use(&from, run);
         let facts = serde_json::from_value(sealed.facts);
-        facts.with_context(|| self.way_out(address)).map(Some)
+        let facts = facts.with_context(|| self.way_out(address))?;
+        Ok(Some((facts, of_another)))
     }
 
     /// Claims an entry that is to be made; `None` where another process, or another job
@@ -285,20 +286,21 @@ fn place(from: &Path, to: &Path, name: &str) -> Result<()> {
     files::sync_folder(&folder).with_context(placing)
 }
 
-/// Notes that a run has an entry. Where it cannot be noted, as in a cache that may only
-/// be read, the entry is taken all the same.
-fn note_use(entry: &Path, run: &Path) {
+/// Notes that a run has an entry; whether another run made it. Where it cannot be noted, as
+/// in a cache that may only be read, the entry is taken all the same.
+fn note_use(entry: &Path, run: &Path) -> bool {
     let Ok(run) = std::path::absolute(run) else {
-        return;
+        return true;
     };
     let path = entry.join(USES);
     let known = std::fs::read_to_string(&path).unwrap_or_default();
     let run = run.display().to_string();
-    if known.lines().any(|line| line == run) {
-        return;
+    if known.lines().all(|line| line != run) {
+        let file = File::options().append(true).create(true).open(path);
+        let _ = file.and_then(|mut file| writeln!(file, "{run}"));
     }
-    let file = File::options().append(true).create(true).open(path);
-    let _ = file.and_then(|mut file| writeln!(file, "{run}"));
+    // Who made it noted that first.
+    known.lines().next() != Some(run.as_str())
 }
 
 #[cfg(test)]
@@ -340,7 +342,10 @@ mod tests {
         keep(&store, folder.path());
         drop(claim);
         assert!(store.claim("a1").unwrap().is_some());
-        assert_eq!(store.take("a1", &to, folder.path()).unwrap(), Some(7u8));
+        let own = store.take("a1", &to, folder.path()).unwrap();
+        assert_eq!(own, Some((7u8, false)));
+        let other = store.take("a1", &to, &folder.path().join("other")).unwrap();
+        assert_eq!(other, Some((7u8, true)));
         assert_eq!(std::fs::read(to.join("model/weights")).unwrap(), b"0123");
         assert!(!to.join("other").exists());
         let gone = folder.path().join("gone");

@@ -213,6 +213,7 @@ fn ctrl_c_wakes_a_run_that_waits_for_another_s_base() {
     waits.signal("TERM");
     let ended = waits.end();
     assert_eq!(ended.code, Some(130), "{}", ended.stderr);
+    assert!(ended.stderr.contains("is waited for"), "{}", ended.stderr);
     makes.signal("KILL");
     assert_eq!(makes.end().code, None);
 }

@@ -192,6 +192,48 @@ fn an_entry_of_the_store_is_taken_as_it_was_written_or_made_again() {
 }
 
 #[test]
+fn the_store_is_listed_verified_and_emptied_by_hand() {
+    let bench = Bench::new(&base_alone());
+    let listed = || bench.qinglan(&["store", "list"]).done().stdout;
+    assert!(listed().contains("is empty"));
+    bench.run("run", &[]).done();
+    let entries = listed();
+    for word in [
+        "base seed 1 of tiny",
+        "grpo seed 1 of tiny",
+        "evaluation",
+        "4 entries",
+    ] {
+        assert!(entries.contains(word), "{word} in {entries}");
+    }
+    let verified = bench.qinglan(&["store", "verify"]).done().stdout;
+    assert!(verified.contains("4 entries are as they were written"));
+    flip(&entry(&bench).join("model/tokenizer.json"));
+    let damaged = bench.qinglan(&["store", "verify"]);
+    assert_eq!(damaged.code, Some(1), "{}", damaged.stderr);
+    assert!(
+        damaged
+            .stdout
+            .contains("tokenizer.json is not as it was written")
+    );
+    let address = entry(&bench);
+    let address = address.file_name().unwrap().to_str().unwrap();
+    for (wrong, words) in [("zz", "no entry zz"), ("", "no entry")] {
+        let refused = bench.qinglan(&["store", "rm", wrong]);
+        assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+        assert!(refused.stderr.contains(words), "{}", refused.stderr);
+    }
+    bench.qinglan(&["store", "rm", &address[..12]]).done();
+    assert!(listed().contains("3 entries"), "{}", listed());
+    // What a run has that is there stays; without the run it goes.
+    bench.qinglan(&["store", "rm", "--unused"]).done();
+    assert!(listed().contains("3 entries"));
+    std::fs::remove_dir_all(bench.path("run")).unwrap();
+    bench.qinglan(&["store", "rm", "--unused"]).done();
+    assert!(listed().contains("is empty"));
+}
+
+#[test]
 fn a_base_whose_making_was_stopped_and_damaged_is_named() {
     let whole = Bench::new(&base_alone());
     whole.run("run", &[]).done();

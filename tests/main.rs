@@ -40,4 +40,5 @@ mod servers;
 mod streams;
 mod support;
 mod sweep;
+mod teachers;
 mod transfer;

@@ -173,7 +173,7 @@ impl Request {
             run: &self.out,
         };
         loop {
-            if let Some(choice) = store.take(&address, &self.out, &self.out)? {
+            if let Some((choice, _)) = store.take(&address, &self.out, &self.out)? {
                 return Ok(choice);
             }
             // Jobs of a sweep begin together; one of them measures.
@@ -181,7 +181,7 @@ impl Request {
                 std::thread::sleep(PATIENCE);
                 continue;
             };
-            if let Some(choice) = store.take(&address, &self.out, &self.out)? {
+            if let Some((choice, _)) = store.take(&address, &self.out, &self.out)? {
                 return Ok(choice);
             }
             let choice = self.measure(name, items)?;

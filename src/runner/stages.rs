@@ -66,7 +66,7 @@ struct Facts {
 
 /// What came of asking for a part of a stage.
 enum Got<T> {
-    /// It is in the stage's folder, and whether the store had it.
+    /// It is in the stage's folder, and whether another run made it.
     There(T, bool),
     /// The user asked to stop.
     Interrupted,
@@ -111,18 +111,18 @@ pub(super) fn make(run: &Run, number: usize) -> Result<Done> {
         None => base::obtain(run, stage, &mut model)?,
         Some(settings) => training::obtain(run, number, settings, &mut model)?,
     };
-    let (facts, made_before) = there!(got);
-    let mut taken: Vec<Kind> = made_before.then_some(Kind::Model).into_iter().collect();
+    let (facts, taken_over) = there!(got);
+    let mut taken: Vec<Kind> = taken_over.then_some(Kind::Model).into_iter().collect();
     if run.is_shown(stage) {
-        let (_, made_before) = there!(traces::obtain(run, number, &facts, &mut model)?);
-        taken.extend(made_before.then_some(Kind::Traces));
+        let (_, taken_over) = there!(traces::obtain(run, number, &facts, &mut model)?);
+        taken.extend(taken_over.then_some(Kind::Traces));
     }
     let mut seconds = None;
     if stage.is_evaluated {
         let got = evaluate(run, number, &facts, &mut model)?;
-        let (took, made_before) = there!(got);
+        let (took, taken_over) = there!(got);
         seconds = Some(took);
-        taken.extend(made_before.then_some(Kind::Evaluation));
+        taken.extend(taken_over.then_some(Kind::Evaluation));
     }
     let arm_run = ArmRun {
         arm: stage.name.clone(),
@@ -239,10 +239,17 @@ impl Run {
         };
         let store = Store::of_user()?;
         let folder = self.folder(part.stage);
-        let take = || self.write(|| store.take(address, &folder, self.out()));
-        if let Some(facts) = take()? {
-            self.tell_taken(part);
-            return Ok(Got::There(facts, true));
+        let take = || -> Result<Option<Got<T>>> {
+            let found = self.write(|| store.take(address, &folder, self.out()))?;
+            Ok(found.map(|(facts, of_another)| {
+                if of_another {
+                    self.tell_taken(part);
+                }
+                Got::There(facts, of_another)
+            }))
+        };
+        if let Some(got) = take()? {
+            return Ok(got);
         }
         let mut claim = None;
         let claimed = self.write(|| {
@@ -250,12 +257,12 @@ impl Run {
             Ok(claim.is_some())
         })?;
         if !claimed {
+            self.tell_waiting(format!("{}: {}", part.stage.title(), part.kind.word()));
             return Ok(Got::Busy);
         }
         // It may have been made between the look and the claim.
-        if let Some(facts) = take()? {
-            self.tell_taken(part);
-            return Ok(Got::There(facts, true));
+        if let Some(got) = take()? {
+            return Ok(got);
         }
         let Some(facts) = make()? else {
             return Ok(Got::Interrupted);

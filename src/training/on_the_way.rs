@@ -325,7 +325,7 @@ mod tests {
                     traces: String::new(),
                     kl_prompts: None,
                     kl_samples: None,
-                    weight_distance: 0.0,
+                    weight_distance: Some(0.0),
                     relative_distance: None,
                 }));
             all.push((*step, names));
