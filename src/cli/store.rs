@@ -45,9 +45,10 @@ impl StoreCommand {
             What::List => list(&store),
             What::Rm { addresses, unused } => {
                 let all = store.list()?;
-                let chosen = match unused {
-                    true => all.iter().filter(|entry| entry.runs.is_empty()).collect(),
-                    false => named(&all, &addresses)?,
+                let chosen = if unused {
+                    all.iter().filter(|entry| entry.runs.is_empty()).collect()
+                } else {
+                    named(&all, &addresses)?
                 };
                 remove(&store, &chosen)
             }

@@ -54,6 +54,15 @@ impl Stage {
         !matches!(self.start, Start::Stage(_))
     }
 
+    /// The table that describes it.
+    pub(crate) fn place(&self) -> String {
+        match self.start {
+            Start::Base => BASE.to_owned(),
+            Start::TeachersBase => format!("{TEACHER}.base"),
+            Start::Stage(_) => table_of(&self.name),
+        }
+    }
+
     /// What people call it.
     pub(crate) fn title(&self) -> String {
         match self.start {
@@ -338,7 +347,7 @@ impl Definition {
                 continue;
             };
             let start = &stages[start];
-            let place = self.place(stage);
+            let place = stage.place();
             ensure!(
                 !has_lora(stage) || !has_lora(start),
                 "{place}.init = \"arm:{}\": both have a lora, and an adapter is kept beside weights that are in a folder; \
@@ -354,15 +363,6 @@ impl Definition {
         let teacher = self.teacher.iter().map(|teacher| (TEACHER, teacher));
         let arms = self.arm.iter();
         teacher.chain(arms.map(|(name, arm)| (name.as_str(), arm)))
-    }
-
-    /// The table that describes a stage.
-    pub(crate) fn place(&self, stage: &Stage) -> String {
-        match (stage.start, stage.name.as_str()) {
-            (Start::Base, _) => BASE.to_owned(),
-            (Start::TeachersBase, _) => format!("{TEACHER}.base"),
-            (Start::Stage(_), name) => table_of(name),
-        }
     }
 }
 

@@ -355,9 +355,10 @@ impl Preflight<'_> {
                 let source = source.shown_to(stage.tasks.as_deref(), stage.altered, shown.seed);
                 let prepared =
                     source.and_then(|source| source.prepare(shown.traces, text, *context));
-                let notes = match differs {
-                    true => prepared.with_context(|| place)?.notes,
-                    false => prepared?.notes,
+                let notes = if differs {
+                    prepared.with_context(|| place)?.notes
+                } else {
+                    prepared?.notes
                 };
                 for note in notes.iter().filter(|_| is_new) {
                     tracing::warn!("{note}");

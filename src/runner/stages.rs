@@ -162,7 +162,7 @@ fn evaluate(
     let folder = run.folder(stage);
     let part = Part {
         kind: Kind::Evaluation,
-        address: run.address_of_evaluation(number, facts)?,
+        address: Some(run.address_of_evaluation(number, facts)?),
         stage,
         names: &[RECORDS],
     };
@@ -313,10 +313,7 @@ impl Run {
     }
 
     fn stored_base(&self, stage: &Stage) -> Result<Stored> {
-        let path = match self
-            .base_settings(stage)?
-            .source(&self.definition().place(stage))?
-        {
+        let path = match self.base_settings(stage)?.source(&stage.place())? {
             BaseSource::Model(name) => {
                 Stored::find(name, &self.request.definition_folder, &models_folder()?)?
             }
@@ -389,7 +386,7 @@ impl Run {
 
     /// What a stage imitates: the traces that its teacher left, or what is there.
     fn demonstrations(&self, stage: &Stage, settings: &StageSettings) -> Result<Source> {
-        let place = self.definition().place(stage);
+        let place = stage.place();
         let shown = self.definition().shown_to(&place, stage.seed, settings)?;
         let folder = &self.request.definition_folder;
         let source = match self.teacher_of(stage)? {
@@ -418,7 +415,7 @@ pub(super) fn left() -> Vec<&'static str> {
     names
 }
 
-/// The names of TensorBoard's files in a folder.
+/// The names of the event files in a folder.
 fn event_files(folder: &Path) -> Result<Vec<String>> {
     let reading = || format!("reading {}", folder.display());
     let mut names = Vec::new();

@@ -31,7 +31,7 @@ pub(super) fn identity(parts: &[&str], settings: &impl Serialize) -> Result<Stri
 
 impl Run {
     /// The address of what an identity determines on a machine like this one.
-    pub(super) fn address(&self, identity: &str) -> Result<String> {
+    pub(super) fn address(&self, identity: &str) -> String {
         let kernels = torch_ext::cpu::Level::of_process().to_string();
         let threads = self.request.workers().1.to_string();
         let device = format!("{:?}", self.device_kind());
@@ -54,7 +54,7 @@ impl Run {
             hasher.update(part.as_bytes());
             hasher.update(b"\0");
         }
-        Ok(hasher.finalize().to_hex()[..32].to_owned())
+        hasher.finalize().to_hex()[..32].to_owned()
     }
 
     /// Hash of how a model is asked and rotated, and in which formats it computes.
@@ -89,18 +89,14 @@ impl Run {
     /// The address of a training, and of its evaluations on the way.
     pub(super) fn address_of_training(&self, stage: &Stage, training: &str) -> Result<String> {
         if self.definition().evaluation.at.is_none() || !stage.is_evaluated {
-            return self.address(training);
+            return Ok(self.address(training));
         }
         let identity = identity(&["on the way", training], &self.evaluated(stage)?)?;
-        self.address(&identity)
+        Ok(self.address(&identity))
     }
 
     /// The address of a stage's answers to the evaluation at its end.
-    pub(super) fn address_of_evaluation(
-        &self,
-        number: usize,
-        facts: &Facts,
-    ) -> Result<Option<String>> {
+    pub(super) fn address_of_evaluation(&self, number: usize, facts: &Facts) -> Result<String> {
         let stage = self.stage(number)?;
         let reading = self.reading(&self.stored(number)?, None)?;
         let (_, _, names) = self.evaluated(stage)?;
@@ -115,7 +111,7 @@ impl Run {
             &["evaluation", weights[0], weights[1], &reading],
             &(settings, kwargs),
         )?;
-        self.address(&identity).map(Some)
+        Ok(self.address(&identity))
     }
 
     /// What decides the records of a stage besides its weights.

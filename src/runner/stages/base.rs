@@ -28,7 +28,7 @@ const WORKSHOP: &str = "pretraining";
 /// The weights of a base, in its stage's folder where the lab makes them.
 pub(super) fn obtain(run: &Run, stage: &Stage, model: &mut Option<Model>) -> Result<Got<Facts>> {
     let settings = run.base_settings(stage)?;
-    let place = run.definition().place(stage);
+    let place = stage.place();
     let (shape, pretraining) = match settings.source(&place)? {
         BaseSource::Model(_) => {
             let read = run.stored_base(stage)?.load(run.request.device)?;
@@ -61,7 +61,7 @@ pub(super) fn obtain(run: &Run, stage: &Stage, model: &mut Option<Model>) -> Res
     )?;
     let part = Part {
         kind: Kind::Model,
-        address: Some(run.address(&identity)?),
+        address: Some(run.address(&identity)),
         stage,
         names: &MADE,
     };

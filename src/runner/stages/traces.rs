@@ -53,7 +53,7 @@ pub(super) fn obtain(
     )?;
     let part = Part {
         kind: Kind::Traces,
-        address: Some(run.address(&identity)?),
+        address: Some(run.address(&identity)),
         stage,
         names: &[TRACES],
     };
@@ -111,7 +111,7 @@ fn sample(
         let keys = |offset: usize| {
             let index = (chunk_index * PROMPTS_AT_ONCE + offset) as u64;
             let key = |sample| Key {
-                seed: seed,
+                seed,
                 purpose: "teacher trace",
                 indices: vec![split as u64, index, sample],
             };

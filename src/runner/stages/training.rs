@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::address::identity;
 use super::{COMPLETIONS, Facts, Got, MADE, Part};
@@ -13,11 +13,27 @@ use crate::model::{Adapter, Decoder, Model, Stored, folder};
 use crate::runner::Run;
 use crate::sampler::Sampler;
 use crate::store::Kind;
-use crate::training::{ArmLab, CompletionLog, Ending, Job, Learner, OnTheWay, train};
+use crate::training::{ArmLab, CompletionLog, Ending, Job, Learner, OnTheWay, Training, train};
 
 /// Problems that stand for the order in which an arm meets them: a number of its
 /// own, so that arms which get to see more or fewer of one order agree.
 const HASHED_PROBLEMS: u64 = 1024;
+
+/// A training with all that determines it, before any weights are read.
+struct Recipe<'a> {
+    number: usize,
+    stage: &'a Stage,
+    /// The stage whose weights it starts from.
+    start: usize,
+    settings: &'a StageSettings,
+    algorithm: &'a AlgorithmSettings,
+    training: Training,
+    initial_weights: String,
+    shown: Option<Prepared>,
+    /// The stage that judges its samples.
+    judge: Option<usize>,
+    identity: String,
+}
 
 /// The weights of a stage that is trained, in its folder; a stage without an algorithm
 /// has those that it starts from.
@@ -29,7 +45,7 @@ pub(super) fn obtain(
 ) -> Result<Got<Facts>> {
     let stage = run.stage(number)?;
     let Start::Stage(start) = stage.start else {
-        anyhow::bail!("{} starts from no stage", stage.title());
+        bail!("{} starts from no stage", stage.title());
     };
     let initial_weights = run.final_weights(start)?;
     let Some(algorithm) = &settings.algorithm else {
@@ -41,50 +57,69 @@ pub(super) fn obtain(
         };
         return Ok(Got::There(facts, false));
     };
-    let definition = run.definition();
-    let place = definition.place(stage);
-    let training = definition.training_of(&settings.training, &format!("{place}.training"))?;
-    let stored = run.stored(start)?;
-    let shown = demonstrations(run, stage, settings, &stored)?;
-    let judge = stage.teacher.filter(|_| settings.distils());
-    let judged_by = judge
-        .map(|teacher| run.final_weights(teacher))
-        .transpose()?;
-    let identity = identity(
-        &[
-            "training",
-            &initial_weights,
-            &stage.seed.to_string(),
-            &shown.as_ref().map_or(Ok(String::new()), hash)?,
-            &judged_by.unwrap_or_default(),
-            &run.reading(&stored, Some(&training))?,
-        ],
-        &(
-            algorithm,
-            (&settings.tasks, &settings.lora, &settings.sampler),
-            (&settings.reward, run.outside_hashes(&settings.reward)?),
-            &training,
-            &definition.tasks,
-            &definition.rollout,
-            // Rewards may go by them.
-            run.mix.human_costs(),
-        ),
-    )?;
-    let teacher = run.teacher_of(stage)?.map(|teacher| teacher.seed);
-    // What a server samples is nothing that the lab could hash.
-    let address = match settings.sampler {
-        Some(_) => None,
-        None => Some(run.address_of_training(stage, &identity)?),
+    let training = run
+        .definition()
+        .training_of(&settings.training, &format!("{}.training", stage.place()))?;
+    let mut recipe = Recipe {
+        number,
+        stage,
+        start,
+        settings,
+        algorithm,
+        training,
+        initial_weights,
+        shown: None,
+        judge: stage.teacher.filter(|_| settings.distils()),
+        identity: String::new(),
     };
+    let stored = run.stored(start)?;
+    recipe.shown = demonstrations(run, stage, settings, &stored)?;
+    recipe.identity = recipe.identify(run, &stored)?;
     let part = Part {
         kind: Kind::Model,
-        address,
+        // What a server samples is nothing that the lab could hash.
+        address: match settings.sampler {
+            Some(_) => None,
+            None => Some(run.address_of_training(stage, &recipe.identity)?),
+        },
         stage,
         names: &MADE,
     };
-    let at = run.folder(stage);
-    run.obtain(&part, || {
-        let mut policy = run.load(start)?;
+    run.obtain(&part, || recipe.train(run, model))
+}
+
+impl Recipe<'_> {
+    /// Hash of all that determines the training but the machine.
+    fn identify(&self, run: &Run, stored: &Stored) -> Result<String> {
+        let (definition, settings) = (run.definition(), self.settings);
+        let judged_by = self.judge.map(|judge| run.final_weights(judge));
+        identity(
+            &[
+                "training",
+                &self.initial_weights,
+                &self.stage.seed.to_string(),
+                &self.shown.as_ref().map_or(Ok(String::new()), hash)?,
+                &judged_by.transpose()?.unwrap_or_default(),
+                &run.reading(stored, Some(&self.training))?,
+            ],
+            &(
+                self.algorithm,
+                (&settings.tasks, &settings.lora, &settings.sampler),
+                (&settings.reward, run.outside_hashes(&settings.reward)?),
+                &self.training,
+                &definition.tasks,
+                &definition.rollout,
+                // Rewards may go by them.
+                run.mix.human_costs(),
+            ),
+        )
+    }
+
+    /// Trains; `None` where the user asked to stop.
+    fn train(self, run: &Run, model: &mut Option<Model>) -> Result<Option<Facts>> {
+        let (definition, settings, stage) = (run.definition(), self.settings, self.stage);
+        let at = run.folder(stage);
+        let mut policy = run.load(self.start)?;
         if let Some(lora) = &settings.lora {
             let below = policy.decoder.weights().entries();
             let adapter = Adapter::random(below, lora, stage.seed, run.request.device)?;
@@ -101,39 +136,35 @@ pub(super) fn obtain(
             definition.rollout.clone(),
             definition.tasks.validation_problems,
         );
-        if let Some(shown) = shown {
+        if let Some(shown) = self.shown {
             (lab.demonstrations, lab.held_out) = (shown.shown, shown.held_out);
         }
         lab.rewards = rewards.as_ref();
-        lab.budget_tokens = training.micro_batch_tokens;
-        lab.precision = training.dtype.resolve(run.request.device);
+        lab.budget_tokens = self.training.micro_batch_tokens;
+        lab.precision = self.training.dtype.resolve(run.request.device);
         lab.ranks = run.ranks();
-        lab.completions = completion_log(run, &at, training.steps);
+        lab.completions = completion_log(run, &at, self.training.steps);
         lab.sampler = sampler(run, stage, settings)?;
-        lab.teacher = judge.map(|teacher| judging(run, teacher)).transpose()?;
-        let built = algorithm.build();
-        lab.reference = built.needs_reference().then(|| reference(&policy));
-        run.explain_loss(&stage.name, algorithm);
+        lab.teacher = self.judge.map(|judge| judging(run, judge)).transpose()?;
+        let algorithm = self.algorithm.build();
+        lab.reference = algorithm.needs_reference().then(|| reference(&policy));
+        run.explain_loss(&stage.name, self.algorithm);
         let progress = run.progress(&stage.title());
-        let temperature = temperature(run, algorithm);
-        let base = base_on_the_way(run, stage, start, &policy)?;
+        let temperature = temperature(run, self.algorithm);
+        let learner = Learner::new(
+            &policy.decoder,
+            algorithm.as_ref(),
+            &self.training,
+            temperature,
+        );
+        let base = base_on_the_way(run, stage, self.start, &policy)?;
         let ending = train(
             &Job {
-                learner: Learner::new(&policy.decoder, built.as_ref(), &training, temperature)
-                    .among(run.ranks(), run.request.shard_optimizer),
+                learner: learner.among(run.ranks(), run.request.shard_optimizer),
                 folder: &at,
                 save_policy: &|at| run.check_there().and_then(|()| save_trained(&policy, at)),
-                identity: &identity,
-                on_the_way: base.as_ref().map(|base| OnTheWay {
-                    model: &policy,
-                    base,
-                    items: &run.items,
-                    settings: &definition.evaluation,
-                    name: &stage.name,
-                    seed: run.seed_of_records(stage),
-                    teacher,
-                    key_seed: stage.seed,
-                }),
+                identity: &self.identity,
+                on_the_way: on_the_way(run, self.number, &policy, base.as_ref())?,
                 stop: &run.request.stop,
                 progress: &progress,
             },
@@ -147,14 +178,35 @@ pub(super) fn obtain(
         let name = if adapted { "adapter" } else { "model" };
         run.write(|| save_trained(&policy, &at.join(name)))?;
         let facts = Facts {
-            initial_weights,
+            initial_weights: self.initial_weights,
             final_weights: policy.decoder.trainable().hash(),
             budget: Some(budget),
             pretraining_seconds: None,
         };
         *model = Some(policy);
         Ok(Some(facts))
-    })
+    }
+}
+
+/// The evaluations on the way of a stage, where it has any.
+fn on_the_way<'a>(
+    run: &'a Run,
+    number: usize,
+    model: &'a Model,
+    base: Option<&'a Decoder>,
+) -> Result<Option<OnTheWay<'a>>> {
+    let stage = run.stage(number)?;
+    let teacher = run.teacher_of(stage)?.map(|teacher| teacher.seed);
+    Ok(base.map(|base| OnTheWay {
+        model,
+        base,
+        items: &run.items,
+        settings: &run.definition().evaluation,
+        name: &stage.name,
+        seed: run.seed_of_records(stage),
+        teacher,
+        key_seed: stage.seed,
+    }))
 }
 
 /// What the learner divides logits by: the temperature of what it learns from.
@@ -179,7 +231,7 @@ fn demonstrations(
     }
     let source = run.demonstrations(stage, settings)?;
     let definition = run.definition();
-    let shown = definition.shown_to(&definition.place(stage), stage.seed, settings)?;
+    let shown = definition.shown_to(&stage.place(), stage.seed, settings)?;
     let traces = shown.traces;
     let context = reader.config.context();
     let prepared = source.prepare(traces, &reader.text, context)?;
@@ -229,7 +281,7 @@ fn sampler(run: &Run, stage: &Stage, settings: &StageSettings) -> Result<Option<
         None => run.folder(stage).join("sampler"),
     };
     Sampler::connect(sampler, &folder, &run.request.stop)
-        .with_context(|| format!("{}.sampler", run.definition().place(stage)))
+        .with_context(|| format!("{}.sampler", stage.place()))
         .map(Some)
 }
 
@@ -289,9 +341,10 @@ pub(super) fn trained_on(run: &Run, stage: &Stage) -> Result<Vec<String>> {
     if settings.algorithm.is_none() {
         return trained_on(run, run.stage(start)?);
     }
-    let shown = match settings.imitates() {
-        true => Some(definition.shown_to(&definition.place(stage), stage.seed, settings)?),
-        false => None,
+    let shown = if settings.imitates() {
+        Some(definition.shown_to(&stage.place(), stage.seed, settings)?)
+    } else {
+        None
     };
     let recorded = shown
         .as_ref()
