@@ -1,4 +1,4 @@
-//! What a run, or the lab's own cache, holds is taken as it was written or not
+//! What a run, or the store, holds is taken as it was written or not
 //! at all: a changed file is named, or what it belongs to is made again.
 
 use std::path::{Path, PathBuf};

@@ -10,7 +10,9 @@
 //! RUN/inputs.json                        hashes of the files from outside, as the run began with them
 //! RUN/questions.json                     what was asked before the first stage, where anything was
 //! RUN/inputs/HASH/FILE                   copies of the rewards' files
-//! RUN/teacher/…                          the teacher's training and its traces.jsonl
+//! RUN/teacher/…                          the teacher's training and its traces.jsonl; of several
+//!                                        teachers RUN/teacher/seed-S/…
+//! RUN/teacher/base/…                     the base of its own that it started from
 //! RUN/arms/ARM/seed-S/metrics.jsonl      one object a step: {"step":…, "seconds":…, "loss":…, …}
 //! RUN/arms/ARM/seed-S/events.out.tfevents.*  the same for TensorBoard, in no manifest
 //! RUN/arms/ARM/seed-S/completions/       what was written in training, in no manifest

@@ -156,7 +156,7 @@ fn show(survey: &Survey) -> Result<()> {
         };
         let state = match (part.done, part.updates, survey.state) {
             (true, ..) if !part.taken.is_empty() => {
-                format!("done, {} from the store", part.taken.join(" and "))
+                format!("done, {} from the store", part.taken.join(", "))
             }
             (true, ..) => "done".to_owned(),
             (false, None, _) => "not begun".to_owned(),

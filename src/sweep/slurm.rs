@@ -13,7 +13,7 @@
 //! Whoever watches may leave, and the same command with `--resume` watches on:
 //! the jobs of a sweep are those that were submitted from its directory, and no
 //! list is kept that could differ from the queue. The sweep directory, the
-//! definition and the cache of bases must lie where every node sees them.
+//! definition and the store must lie where every node sees them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
