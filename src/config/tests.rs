@@ -385,6 +385,7 @@ fn every_definition_that_is_carried_reads() {
         "gsm8k-form",
         "quickstart",
         "smollm2",
+        "teachers",
         "yardstick",
     ];
     assert_eq!(read, carried);
