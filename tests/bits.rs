@@ -86,8 +86,8 @@ fn without_seconds(markdown: &str) -> String {
     kept.collect::<Vec<_>>().join("\n## ")
 }
 
-/// The files of a run but the event files, whose names hold the time.
-fn untimed_files(run: &Path) -> Vec<std::path::PathBuf> {
+/// The files of a run, or of a cache, but the event files, whose names hold the time.
+pub(crate) fn untimed_files(run: &Path) -> Vec<std::path::PathBuf> {
     let mut names = files_below(run);
     names.retain(|name| !name.to_string_lossy().contains("events.out.tfevents"));
     names

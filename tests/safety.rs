@@ -16,8 +16,8 @@ use qinglan::random::stream;
 use rand::RngExt;
 
 use crate::bad_input::run_with_little_room;
-use crate::bits::{assert_same, base_updates, updates};
-use crate::support::{Bench, TINY, files_below};
+use crate::bits::{assert_same, base_updates, untimed_files, updates};
+use crate::support::{Bench, TINY};
 
 /// [`TINY`] with all that a checkpoint may hold: batches that wait, a reference
 /// that follows, evaluations on the way, and the best policy beside the last.
@@ -212,7 +212,7 @@ fn between(run: &Path) -> Vec<String> {
 /// Holds a run and its cache to others.
 fn assert_whole(bench: &Bench, whole: &Bench) {
     assert_same(&bench.path("run"), &whole.path("run"));
-    let caches = [bench, whole].map(|bench| files_below(&bench.path("cache")));
+    let caches = [bench, whole].map(|bench| untimed_files(&bench.path("cache")));
     assert_eq!(caches[0], caches[1]);
 }
 
