@@ -213,6 +213,11 @@ impl Store {
         claimed().with_context(|| self.way_out(address))
     }
 
+    /// Whether somebody is making an entry.
+    pub(crate) fn is_claimed(&self, address: &str) -> bool {
+        files::is_file_locked(&self.folder.join(LOCKS).join(address))
+    }
+
     /// Keeps those of the files and folders of these names that are in a folder, under an
     /// address that this process has claimed.
     pub(crate) fn keep(
@@ -339,6 +344,7 @@ mod tests {
         assert_eq!(store.take::<u8>("a1", &to, folder.path()).unwrap(), None);
         let claim = store.claim("a1").unwrap();
         assert!(claim.is_some() && store.claim("a1").unwrap().is_none());
+        assert!(store.is_claimed("a1") && !store.is_claimed("a2"));
         keep(&store, folder.path());
         drop(claim);
         assert!(store.claim("a1").unwrap().is_some());

@@ -33,10 +33,10 @@ pub(crate) use inputs::problems;
 pub(crate) use outcome::{OUTCOME, Outcome};
 pub(crate) use ranks::check as check_ranks;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::sync::{Arc, Mutex, Once};
 
 use anyhow::{Result, ensure};
 use experiments::norms::Norms;
@@ -110,8 +110,8 @@ pub(crate) struct Run {
     formats: Formats,
     bars: MultiProgress,
     loss_explained: Once,
-    /// Parts that somebody else is making, as the user was told.
-    waited_for: Mutex<BTreeSet<String>>,
+    /// Addresses of what somebody else is making, by the folder of the stage that waits.
+    waited_for: Mutex<BTreeMap<String, String>>,
 }
 
 /// File that says which experiment a directory belongs to, from the start.
@@ -340,23 +340,6 @@ impl Run {
             ..
         } = &self.request;
         build_rewards(table, registry, definition_folder).map(Some)
-    }
-
-    /// Says once that something is being made by somebody else.
-    fn tell_waiting(&self, what: String) {
-        let mut told = self
-            .waited_for
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if self.ranks().is_first() && !told.contains(&what) {
-            messages::above(
-                &self.bars,
-                format_args!(
-                    "{what} is being made by another job or run; it is waited for, and all else done meanwhile"
-                ),
-            );
-            told.insert(what);
-        }
     }
 
     fn progress(&self, name: &str) -> ProgressBar {

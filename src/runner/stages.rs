@@ -10,7 +10,9 @@ mod base;
 mod traces;
 mod training;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::{MutexGuard, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
@@ -103,6 +105,9 @@ pub(super) fn make(run: &Run, number: usize) -> Result<Done> {
     if run.done(&folder)? {
         run.write(|| tidy(&folder))?;
         return Ok(Done::Finished);
+    }
+    if run.still_waits(stage)? {
+        return Ok(Done::Waits);
     }
     run.write(|| files::create_folder(&folder))?;
     // The model is kept from one part to the next where it was made here.
@@ -257,7 +262,7 @@ impl Run {
             Ok(claim.is_some())
         })?;
         if !claimed {
-            self.tell_waiting(format!("{}: {}", part.stage.title(), part.kind.word()));
+            self.wait_for(part, address);
             return Ok(Got::Busy);
         }
         // It may have been made between the look and the claim.
@@ -283,6 +288,36 @@ impl Run {
             store.keep(address, &label, &facts, (&folder, &names))
         })?;
         Ok(Got::There(facts, false))
+    }
+
+    /// Notes that a stage waits for what somebody else is making, and says so once.
+    fn wait_for(&self, part: &Part<'_>, address: &str) {
+        let mut waits = self.waits();
+        let before = waits.insert(part.stage.folder.clone(), address.to_owned());
+        if self.ranks().is_first() && before.as_deref() != Some(address) {
+            let (title, kind) = (part.stage.title(), part.kind.word());
+            messages::above(
+                &self.bars,
+                format_args!(
+                    "{title}: {kind} is being made by another job or run; it is waited for, and all else done meanwhile"
+                ),
+            );
+        }
+    }
+
+    fn waits(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        self.waited_for
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether what a stage was found waiting for is still being made: told by a lock,
+    /// while a new try of the stage reads all that determines it.
+    fn still_waits(&self, stage: &Stage) -> Result<bool> {
+        let address = self.waits().get(&stage.folder).cloned();
+        address.map_or(Ok(false), |address| {
+            self.write(|| Ok(Store::of_user()?.is_claimed(&address)))
+        })
     }
 
     fn tell_taken(&self, part: &Part<'_>) {
