@@ -15,8 +15,8 @@ use serde_json::Value;
 use super::color_on;
 use crate::config::{Definition, folder_of};
 use crate::error::{UserError, as_user_error};
+use crate::runner;
 use crate::runner::finish::Loaded;
-use crate::runner::{self};
 
 /// Arguments of `qinglan plan`.
 #[derive(Args)]

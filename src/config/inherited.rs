@@ -3,8 +3,9 @@
 
 use std::path::Path;
 
-use crate::tasks::BUILTIN_NORMS;
 use toml::Value;
+
+use crate::tasks::BUILTIN_NORMS;
 
 /// When a string under a key is a path.
 #[derive(Clone, Copy, PartialEq)]

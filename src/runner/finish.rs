@@ -235,9 +235,7 @@ fn evaluated(definition: &Definition) -> Result<Vec<String>> {
     let of_arm = |card: ArmCard| {
         let stages = stages.iter();
         let own = stages.filter(move |stage| stage.is_evaluated && stage.name == card.name);
-        let mut own: Vec<_> = own.map(|stage| stage.folder.clone()).collect();
-        own.dedup();
-        own
+        own.map(|stage| stage.folder.clone()).collect::<Vec<_>>()
     };
     Ok(definition.cards().into_iter().flat_map(of_arm).collect())
 }

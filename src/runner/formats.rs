@@ -97,6 +97,9 @@ fn slots(definition: &mut Definition) -> Vec<(&'static str, &mut PrecisionChoice
                 own.get_or_insert_default();
             }
             slots.extend(own.as_mut().map(|own| (TEACHER, own)));
+        } else {
+            // It starts from an arm, so it has the arms' shapes.
+            slots.extend(own.as_mut().map(|own| (TRAINING, own)));
         }
         let own = teacher.base.as_mut().and_then(pretraining);
         slots.extend(own.map(|own| (TEACHER_PRETRAINING, own)));

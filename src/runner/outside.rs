@@ -328,7 +328,10 @@ impl Preflight<'_> {
             seen.reader = Some((text, context));
         } else {
             seen.teachers = Some((text, context));
-            stages::check_vocabulary(self.definition, self.folder, &words)?;
+            // What is wrong with the base itself was said where it was looked at.
+            if seen.reader.is_some() {
+                stages::check_vocabulary(self.definition, self.folder, &words)?;
+            }
         }
         let model = base.model.as_ref();
         Ok(model.map(|model| format!("{place}.model = {model:?}")))

@@ -1,3 +1,5 @@
+//! What is merged, removed and located of definitions that extend each other.
+
 use super::*;
 
 const PARENT: &str = "list = [1, 2]
