@@ -9,6 +9,7 @@ use experiments::tables::plain;
 use serde_json::json;
 
 use crate::error::{UserError, as_user_error};
+use crate::model::rope::RopeScaling;
 use crate::model::tensor_files::NumberFormat;
 use crate::model::{ModelConfig, Stored, folder, weights};
 use crate::store::models_folder;
@@ -140,6 +141,29 @@ impl Inspect {
     }
 }
 
+/// The context, each kind of rotary positions, and windows.
+fn positions(config: &ModelConfig) -> String {
+    let mut parts = vec![config.max_position_embeddings.to_string()];
+    for (index, rope) in config.ropes.iter().enumerate() {
+        let layers = (config.layers.iter()).filter(|layer| layer.rope == index);
+        let some = match layers.count() {
+            all if all == config.layers.len() => String::new(),
+            some => format!(" ({some} layers)"),
+        };
+        parts.push(match rope.scaling {
+            RopeScaling::Absent => format!("no rotation{some}"),
+            scaling => format!("rotary base {}, scaling {scaling:?}{some}", rope.theta),
+        });
+    }
+    let windows: Vec<i64> = (config.layers.iter())
+        .filter_map(|layer| layer.window)
+        .collect();
+    if let Some(window) = windows.first() {
+        parts.push(format!("a window of {window} ({} layers)", windows.len()));
+    }
+    parts.join(", ")
+}
+
 fn lines(
     stored: &Stored,
     parameters: i64,
@@ -157,17 +181,11 @@ fn lines(
         .collect();
     let mut lines = vec![
         ("model", stored.path.display().to_string()),
-        ("architecture", config.architecture.model_type().to_owned()),
+        ("architecture", config.architecture.model_type.to_owned()),
         ("parameters", parameters.to_string()),
         ("tensors", formats.join(", ")),
         ("shape", shape(config)),
-        (
-            "positions",
-            format!(
-                "{}, rotary base {}, scaling {:?}",
-                config.max_position_embeddings, config.rope_theta, config.rope_scaling
-            ),
-        ),
+        ("positions", positions(config)),
         (
             "vocabulary",
             format!(

@@ -1,46 +1,51 @@
-//! `config.json` of a Hugging Face folder, as far as the lab's decoder goes.
+//! What the decoder computes, read from the `config.json` of a Hugging Face folder.
 //!
-//! Read are both spellings of transformers (4: `rope_theta`, `rope_scaling`,
-//! `torch_dtype`; 5: `rope_parameters`, `dtype`); written is the older one.
-//! Refused by name rather than approximated: other architectures, other
-//! activations, sliding windows, experts, other rotary scalings and settings.
+//! All architectures are one decoder. What they share is read here; how each differs from the
+//! plain one, [`super::architecture`] says, a file for each. Both spellings of
+//! transformers are read (4: `rope_theta`, `rope_scaling`, `torch_dtype`; 5:
+//! `rope_parameters`, `dtype`); written is the older one. What the decoder cannot do is refused by
+//! name rather than approximated: other architectures and activations,
+//! experts, quantised weights, other rotary scalings and settings.
+
+mod keys;
 
 use serde_json::{Map, Value, json};
+use torch_ext::Activation;
 
-use super::rope::{self, RopeScaling};
+use super::architecture::{self, Architecture};
+use super::rope::{self, Rope, RopeScaling};
+pub(super) use keys::Keys;
 
-/// A family of decoders. They differ in where biases stand and in whether
-/// heads of queries and keys are normalised; see [`ModelConfig`].
+/// Where a layer has norms, by their names in a checkpoint. A norm before
+/// a part is of what the part reads, one after it of what it adds to the residual stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Architecture {
-    /// Llama 2 and 3, SmolLM2, R1-Distill-Llama. Biases where the file says so.
-    Llama,
-    /// Qwen2, Qwen2.5, R1-Distill-Qwen. Biases on queries, keys and values.
-    Qwen2,
-    /// Qwen3. RMSNorm over each head of queries and keys.
-    Qwen3,
+pub struct LayerNorms {
+    /// Of what attention reads.
+    pub before_attention: Option<&'static str>,
+    /// Of what attention gives.
+    pub after_attention: Option<&'static str>,
+    /// Of what the feed-forward layer reads.
+    pub before_feed_forward: Option<&'static str>,
+    /// Of what the feed-forward layer gives.
+    pub after_feed_forward: Option<&'static str>,
 }
 
-impl Architecture {
-    const ALL: [Self; 3] = [Self::Llama, Self::Qwen2, Self::Qwen3];
+/// `RMSNorm` of queries and keys before they are rotated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeadNorms {
+    /// Each head on its own, one weight `[E]` for all of them.
+    Each,
+    /// All heads of a token together, a weight `[H * E]` or `[K * E]`.
+    Together,
+}
 
-    /// The value of `model_type`.
-    pub fn model_type(self) -> &'static str {
-        match self {
-            Self::Llama => "llama",
-            Self::Qwen2 => "qwen2",
-            Self::Qwen3 => "qwen3",
-        }
-    }
-
-    /// The class of transformers.
-    fn class(self) -> &'static str {
-        match self {
-            Self::Llama => "LlamaForCausalLM",
-            Self::Qwen2 => "Qwen2ForCausalLM",
-            Self::Qwen3 => "Qwen3ForCausalLM",
-        }
-    }
+/// What differs from layer to layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LayerKind {
+    /// How many positions a query sees, its own included; absent: all before it.
+    pub window: Option<i64>,
+    /// Which of the configuration's rotary positions queries and keys have.
+    pub rope: usize,
 }
 
 /// Shape and constants of a decoder.
@@ -51,7 +56,7 @@ impl Architecture {
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelConfig {
     /// The family.
-    pub architecture: Architecture,
+    pub architecture: &'static Architecture,
     /// Rows of the embedding.
     pub vocab_size: i64,
     /// Width of the residual stream.
@@ -66,86 +71,51 @@ pub struct ModelConfig {
     pub num_key_value_heads: i64,
     /// Width of a head.
     pub head_dim: i64,
-    /// Added to the mean square in RMSNorm.
+    /// Added to the mean square in `RMSNorm`.
     pub rms_norm_eps: f64,
-    /// Base of the rotary frequencies.
-    pub rope_theta: f64,
-    /// What happens to them beyond the context of training.
-    pub rope_scaling: RopeScaling,
     /// Longest sequence, in tokens; the training's under dynamic scaling.
     pub max_position_embeddings: i64,
     /// Whether the head is the embedding.
     pub tie_word_embeddings: bool,
-    /// Whether the attention's products have biases, the output's included
-    /// (Llama, Qwen3). Qwen2 always has those of queries, keys and values.
-    pub attention_bias: bool,
-    /// Whether the feed-forward layer's products have biases (Llama).
-    pub mlp_bias: bool,
     /// Id of the beginning-of-sequence token, where there is one.
     pub bos_token_id: Option<i64>,
     /// Ids of the tokens that end a sequence.
     pub eos_token_ids: Vec<i64>,
     /// Id of the padding token, where there is one.
     pub pad_token_id: Option<i64>,
-}
-
-/// Keys of an object, read with their name in every error.
-struct Keys<'a>(&'a Map<String, Value>);
-
-impl Keys<'_> {
-    fn present(&self, key: &str) -> Option<&Value> {
-        self.0.get(key).filter(|value| !value.is_null())
-    }
-
-    fn size(&self, key: &str) -> Result<Option<i64>, String> {
-        // Above this no shape is real, and products of two sizes still fit.
-        const LARGEST: i64 = 1 << 30;
-        let Some(value) = self.present(key) else {
-            return Ok(None);
-        };
-        value
-            .as_i64()
-            .filter(|size| (1..=LARGEST).contains(size))
-            .map(Some)
-            .ok_or_else(|| format!("{key} = {value} is not a size"))
-    }
-
-    fn needed(&self, key: &str) -> Result<i64, String> {
-        self.size(key)?
-            .ok_or_else(|| format!("the key {key} is missing"))
-    }
-
-    fn number(&self, key: &str, default: f64) -> Result<f64, String> {
-        let Some(value) = self.present(key) else {
-            return Ok(default);
-        };
-        value
-            .as_f64()
-            .filter(|number| number.is_finite() && *number > 0.0)
-            .ok_or_else(|| format!("{key} = {value} is not a positive number"))
-    }
-
-    fn flag(&self, key: &str) -> Result<bool, String> {
-        match self.present(key) {
-            None => Ok(false),
-            Some(value) => value
-                .as_bool()
-                .ok_or_else(|| format!("{key} = {value} is neither true nor false")),
-        }
-    }
-
-    /// A token id, a list of them, or none.
-    fn ids(&self, key: &str) -> Result<Vec<i64>, String> {
-        let wrong = |value: &Value| format!("{key} = {value} is not a token id");
-        match self.present(key) {
-            None => Ok(Vec::new()),
-            Some(Value::Array(values)) => values
-                .iter()
-                .map(|value| value.as_i64().ok_or_else(|| wrong(value)))
-                .collect(),
-            Some(value) => Ok(vec![value.as_i64().ok_or_else(|| wrong(value))?]),
-        }
-    }
+    /// Rotary positions; which of them a layer has, [`ModelConfig::layers`] says.
+    pub ropes: Vec<Rope>,
+    /// What differs from layer to layer, a kind for each.
+    pub layers: Vec<LayerKind>,
+    /// Where a layer has norms.
+    pub norms: LayerNorms,
+    /// Added to the weight of every norm before it multiplies.
+    pub norm_offset: f64,
+    /// Norms of queries and keys.
+    pub head_norms: Option<HeadNorms>,
+    /// Whether queries, keys and values have biases.
+    pub qkv_bias: bool,
+    /// Whether attention's output has a bias.
+    pub output_bias: bool,
+    /// Whether the feed-forward layer's products have biases.
+    pub mlp_bias: bool,
+    /// Whether queries, keys and values are one matrix in a checkpoint, and
+    /// gate and up projection another.
+    pub packed: bool,
+    /// The gate's activation.
+    pub activation: Activation,
+    /// What a query's product with a key is multiplied by.
+    pub attention_scale: f64,
+    /// Soft cap of the scores of attention: `c tanh(score / c)`.
+    pub attention_cap: Option<f64>,
+    /// What rows of the embedding are multiplied by when they are read.
+    pub embedding_scale: f64,
+    /// What logits are multiplied by.
+    pub logit_scale: f64,
+    /// Soft cap of the logits.
+    pub logit_cap: Option<f64>,
+    /// The architecture's own keys, as they were read.
+    pub(super) own: Map<String, Value>,
 }
 
 impl ModelConfig {
@@ -159,41 +129,96 @@ impl ModelConfig {
     pub fn from_value(value: &Value) -> Result<Self, String> {
         let object = value.as_object().ok_or("it is not a JSON object")?;
         let keys = Keys(object);
-        let architecture = architecture(&keys)?;
-        refuse(&keys)?;
-        let (rope_theta, rope_scaling) = rope(&keys)?;
+        let architecture = architecture::named(&keys)?;
+        refuse(&keys, architecture)?;
         let hidden_size = keys.needed("hidden_size")?;
         let num_attention_heads = keys.needed("num_attention_heads")?;
-        let head_dim = match (keys.size("head_dim")?, architecture) {
-            (Some(width), _) => width,
-            // The default of transformers' Qwen3Config.
-            (None, Architecture::Qwen3) => 128,
-            (None, _) => hidden_size / num_attention_heads,
-        };
-        let config = Self {
+        let num_hidden_layers = keys.needed("num_hidden_layers")? as usize;
+        if num_hidden_layers > 1000 {
+            return Err(format!(
+                "num_hidden_layers = {num_hidden_layers}: no known model has so many"
+            ));
+        }
+        let head_dim = keys.size("head_dim")?;
+        let own = architecture.keys.iter().filter_map(|&key| {
+            let value = object.get(key)?;
+            Some((key.to_owned(), value.clone()))
+        });
+        let mut config = Self {
             architecture,
             vocab_size: keys.needed("vocab_size")?,
             hidden_size,
             intermediate_size: keys.needed("intermediate_size")?,
-            num_hidden_layers: keys.needed("num_hidden_layers")? as usize,
+            num_hidden_layers,
             num_attention_heads,
             num_key_value_heads: keys
                 .size("num_key_value_heads")?
                 .unwrap_or(num_attention_heads),
-            head_dim,
+            head_dim: head_dim.unwrap_or(hidden_size / num_attention_heads),
             rms_norm_eps: keys.number("rms_norm_eps", 1e-6)?,
-            rope_theta,
-            rope_scaling,
             max_position_embeddings: keys.needed("max_position_embeddings")?,
-            tie_word_embeddings: keys.flag("tie_word_embeddings")?,
-            attention_bias: keys.flag("attention_bias")? && architecture != Architecture::Qwen2,
-            mlp_bias: keys.flag("mlp_bias")? && architecture == Architecture::Llama,
+            tie_word_embeddings: keys.flag("tie_word_embeddings", false)?,
             bos_token_id: keys.ids("bos_token_id")?.first().copied(),
             eos_token_ids: keys.ids("eos_token_id")?,
             pad_token_id: keys.ids("pad_token_id")?.first().copied(),
+            own: own.collect(),
+            ..Self::plain(architecture, num_hidden_layers)
         };
+        (architecture.read)(&keys, &mut config)?;
+        if config.ropes.is_empty() {
+            config.ropes = vec![rope::flat(&keys, 10_000.0)?];
+        }
+        if config.attention_scale == 0.0 {
+            config.attention_scale = (config.head_dim as f64).sqrt().recip();
+        }
         config.check()?;
         Ok(config)
+    }
+
+    /// A decoder that differs in nothing from Llama's, without sizes, rotary
+    /// positions and scale of attention.
+    pub(super) fn plain(architecture: &'static Architecture, layers: usize) -> Self {
+        let everywhere = LayerKind {
+            window: None,
+            rope: 0,
+        };
+        Self {
+            architecture,
+            vocab_size: 0,
+            hidden_size: 0,
+            intermediate_size: 0,
+            num_hidden_layers: layers,
+            num_attention_heads: 0,
+            num_key_value_heads: 0,
+            head_dim: 0,
+            rms_norm_eps: 0.0,
+            max_position_embeddings: 0,
+            tie_word_embeddings: false,
+            bos_token_id: None,
+            eos_token_ids: Vec::new(),
+            pad_token_id: None,
+            ropes: Vec::new(),
+            layers: vec![everywhere; layers],
+            norms: LayerNorms {
+                before_attention: Some("input_layernorm"),
+                after_attention: None,
+                before_feed_forward: Some("post_attention_layernorm"),
+                after_feed_forward: None,
+            },
+            norm_offset: 0.0,
+            head_norms: None,
+            qkv_bias: false,
+            output_bias: false,
+            mlp_bias: false,
+            packed: false,
+            activation: Activation::Silu,
+            attention_scale: 0.0,
+            attention_cap: None,
+            embedding_scale: 1.0,
+            logit_scale: 1.0,
+            logit_cap: None,
+            own: Map::new(),
+        }
     }
 
     fn check(&self) -> Result<(), String> {
@@ -209,10 +234,12 @@ impl ModelConfig {
                 self.head_dim
             ));
         }
-        if self.num_hidden_layers > 1000 {
+        let trained = self.max_position_embeddings;
+        let windows = self.layers.iter().filter_map(|layer| layer.window);
+        if let Some(window) = windows.max().filter(|&window| window > trained) {
             return Err(format!(
-                "num_hidden_layers = {}: no known model has so many",
-                self.num_hidden_layers
+                "sliding_window = {window} is larger than max_position_embeddings = {trained}; \
+                 a model that sees its whole context has sliding_window = null"
             ));
         }
         let ids = self
@@ -234,17 +261,18 @@ impl ModelConfig {
     /// Longest sequence the decoder takes, in tokens.
     pub fn context(&self) -> usize {
         let trained = self.max_position_embeddings as f64;
-        match self.rope_scaling {
-            RopeScaling::Dynamic { factor } => (trained * factor.max(1.0)) as usize,
-            _ => trained as usize,
-        }
+        let factors = self.ropes.iter().map(|rope| match rope.scaling {
+            RopeScaling::Dynamic { factor } => factor.max(1.0),
+            _ => 1.0,
+        });
+        (trained * factors.fold(f64::INFINITY, f64::min)) as usize
     }
 
     /// Whether a sequence of that length is rotated otherwise than its tokens
     /// one by one would be.
     pub fn outgrown(&self, length: usize) -> bool {
-        matches!(self.rope_scaling, RopeScaling::Dynamic { .. })
-            && length as i64 > self.max_position_embeddings
+        let dynamic = |rope: &Rope| matches!(rope.scaling, RopeScaling::Dynamic { .. });
+        self.ropes.iter().any(dynamic) && length as i64 > self.max_position_embeddings
     }
 
     /// The id that fills rows behind their last token; never attended to.
@@ -256,16 +284,6 @@ impl ModelConfig {
             .unwrap_or_default()
     }
 
-    /// Whether queries, keys and values have biases.
-    pub fn qkv_bias(&self) -> bool {
-        self.attention_bias || self.architecture == Architecture::Qwen2
-    }
-
-    /// Whether heads of queries and keys are normalised.
-    pub fn qk_norm(&self) -> bool {
-        self.architecture == Architecture::Qwen3
-    }
-
     /// The text of a `config.json`, in the spelling of transformers 4.
     /// `torch_dtype` is the number format of the weights beside it.
     pub fn to_json(&self, torch_dtype: &str) -> String {
@@ -275,8 +293,8 @@ impl ModelConfig {
             several => json!(several),
         };
         let mut value = json!({
-            "architectures": [self.architecture.class()],
-            "model_type": self.architecture.model_type(),
+            "architectures": [self.architecture.class],
+            "model_type": self.architecture.model_type,
             "vocab_size": self.vocab_size,
             "hidden_size": self.hidden_size,
             "intermediate_size": self.intermediate_size,
@@ -285,22 +303,18 @@ impl ModelConfig {
             "num_key_value_heads": self.num_key_value_heads,
             "head_dim": self.head_dim,
             "rms_norm_eps": self.rms_norm_eps,
-            "rope_theta": self.rope_theta,
-            "rope_scaling": self.rope_scaling.to_json(),
+            "rope_theta": self.ropes[0].theta,
+            "rope_scaling": self.ropes[0].scaling.to_json(),
             "max_position_embeddings": self.max_position_embeddings,
             "tie_word_embeddings": self.tie_word_embeddings,
-            "hidden_act": "silu",
+            self.architecture.activation_key: architecture::activation_name(self.activation),
             "bos_token_id": self.bos_token_id,
             "eos_token_id": ends,
             "pad_token_id": self.pad_token_id,
             "torch_dtype": torch_dtype,
         });
-        // Keys that the other classes of transformers do not know stay out.
-        if self.architecture != Architecture::Qwen2 {
-            value["attention_bias"] = json!(self.attention_bias);
-        }
-        if self.architecture == Architecture::Llama {
-            value["mlp_bias"] = json!(self.mlp_bias);
+        for (key, own) in &self.own {
+            value[key] = own.clone();
         }
         let mut text = format!("{value:#}");
         text.push('\n');
@@ -308,44 +322,22 @@ impl ModelConfig {
     }
 }
 
-fn architecture(keys: &Keys<'_>) -> Result<Architecture, String> {
-    let known = || Architecture::ALL.map(Architecture::model_type).join(", ");
-    let named = keys.present("model_type").ok_or_else(|| {
-        format!(
-            "the key model_type is missing; the decoder knows {}",
-            known()
-        )
-    })?;
-    Architecture::ALL
-        .into_iter()
-        .find(|architecture| named == architecture.model_type())
-        .ok_or_else(|| {
-            format!(
-                "model_type = {named} is not supported; the decoder knows {}",
-                known()
-            )
-        })
+#[cfg(test)]
+impl ModelConfig {
+    /// The same sizes in another architecture, with these keys beside.
+    pub(crate) fn like(&self, model_type: &str, keys: Value) -> Self {
+        let mut value: Value = serde_json::from_str(&self.to_json("float32")).unwrap();
+        value["model_type"] = json!(model_type);
+        for (key, own) in keys.as_object().unwrap() {
+            value[key] = own.clone();
+        }
+        Self::from_value(&value).unwrap()
+    }
 }
 
 /// Refuses what the decoder would silently do otherwise.
-fn refuse(keys: &Keys<'_>) -> Result<(), String> {
-    if let Some(activation) = keys.present("hidden_act")
-        && activation != "silu"
-    {
-        return Err(format!(
-            "hidden_act = {activation} is not supported; the decoder knows silu"
-        ));
-    }
-    if keys.flag("use_sliding_window")? {
-        return Err("use_sliding_window = true is not supported".to_owned());
-    }
-    if let Some(Value::Array(kinds)) = keys.present("layer_types")
-        && let Some(other) = kinds.iter().find(|kind| *kind != "full_attention")
-    {
-        return Err(format!(
-            "layer_types holds {other}; the decoder knows full_attention"
-        ));
-    }
+fn refuse(keys: &Keys<'_>, architecture: &Architecture) -> Result<(), String> {
+    rope::refuse_keys(keys, architecture)?;
     if let Some(quantization) = keys.present("quantization_config") {
         let method = quantization.get("quant_method").unwrap_or(&Value::Null);
         return Err(format!(
@@ -353,55 +345,6 @@ fn refuse(keys: &Keys<'_>) -> Result<(), String> {
         ));
     }
     Ok(())
-}
-
-/// Base and scaling of the rotary positions, in either spelling.
-fn rope(keys: &Keys<'_>) -> Result<(f64, RopeScaling), String> {
-    refuse_rope_keys(keys)?;
-    let theta = keys.number("rope_theta", 10_000.0)?;
-    let trained = keys.needed("max_position_embeddings")?;
-    let of = |place: &'static str| {
-        let Some(value) = keys.present(place) else {
-            return Ok(None);
-        };
-        let object = value
-            .as_object()
-            .ok_or_else(|| format!("{place} is not an object"))?;
-        rope::read(place, object, trained).map(Some)
-    };
-    let (base, scaling) = match (of("rope_parameters")?, of("rope_scaling")?) {
-        (None, None) => (None, RopeScaling::None),
-        (Some(one), None) | (None, Some(one)) => one,
-        (Some(one), Some(other)) => {
-            if one.1 != other.1 || (other.0.is_some() && one.0 != other.0) {
-                return Err(
-                    "rope_parameters and rope_scaling say different things; remove one of them"
-                        .to_owned(),
-                );
-            }
-            one
-        }
-    };
-    Ok((base.unwrap_or(theta), scaling))
-}
-
-/// Refuses settings of the rotary positions that stand outside of their object
-/// and are not read.
-fn refuse_rope_keys(keys: &Keys<'_>) -> Result<(), String> {
-    let unread = |key: &str, value: &Value| match key {
-        "rope_theta" | "rope_parameters" | "rope_scaling" => false,
-        // What the decoder does anyway.
-        "partial_rotary_factor" | "rotary_pct" => value.as_f64() != Some(1.0),
-        _ => (key.starts_with("rope_") || key.starts_with("rotary_")) && *value != json!(false),
-    };
-    match keys
-        .0
-        .iter()
-        .find(|(key, value)| !value.is_null() && unread(key, value))
-    {
-        Some((key, value)) => Err(format!("{key} = {value} is not supported")),
-        None => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Models: one decoder for the Llama and Qwen families, its configuration, its
+//! Models: one decoder for every architecture, its configuration, its
 //! weights and adapters, and checkpoints in and out.
 //!
 //! Axes: `B` rows, `T` time, `V` vocabulary, `D` hidden width, `H` query heads,
@@ -8,6 +8,7 @@
 //! all parameters.
 
 pub mod adapter;
+pub mod architecture;
 pub mod chat;
 pub mod config;
 pub mod decoder;
@@ -25,7 +26,8 @@ pub mod vocabulary;
 pub mod weights;
 
 pub use adapter::{Adapter, LoraSettings};
-pub use config::{Architecture, ModelConfig};
+pub use architecture::Architecture;
+pub use config::ModelConfig;
 pub use decoder::Decoder;
 pub use shape::ModelShape;
 pub use stored::Stored;

@@ -5,8 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::config::{Architecture, ModelConfig};
-use super::rope::RopeScaling;
+use super::architecture::LLAMA;
+use super::config::ModelConfig;
+use super::rope::{Rope, RopeScaling};
 
 /// The part of a shape that a definition chooses.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -78,7 +79,6 @@ impl ModelShape {
     /// The full configuration over a vocabulary.
     pub fn config(&self, vocab_size: i64, bos: i64, eos: i64, pad: i64) -> ModelConfig {
         ModelConfig {
-            architecture: Architecture::Llama,
             vocab_size,
             hidden_size: self.width,
             intermediate_size: self.feed_forward,
@@ -87,15 +87,17 @@ impl ModelShape {
             num_key_value_heads: self.kv_heads,
             head_dim: self.width / self.heads,
             rms_norm_eps: 1e-5,
-            rope_theta: 10_000.0,
-            rope_scaling: RopeScaling::None,
+            ropes: vec![Rope {
+                theta: 10_000.0,
+                scaling: RopeScaling::None,
+            }],
+            attention_scale: ((self.width / self.heads) as f64).sqrt().recip(),
             max_position_embeddings: self.context,
             tie_word_embeddings: true,
-            attention_bias: false,
-            mlp_bias: false,
             bos_token_id: Some(bos),
             eos_token_ids: vec![eos],
             pad_token_id: Some(pad),
+            ..ModelConfig::plain(&LLAMA, self.layers)
         }
     }
 }

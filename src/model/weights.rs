@@ -16,6 +16,7 @@ use rand::RngExt;
 use tch::{Device, Kind, Tensor};
 
 use super::ModelConfig;
+use super::config::HeadNorms;
 use crate::random::stream;
 
 /// Where a parameter lies in the flat buffer, and what it is.
@@ -60,13 +61,16 @@ pub struct Weights {
     leaves: BTreeMap<String, Leaf>,
 }
 
-/// Checkpoint names, within a layer, that are read as one matrix.
-const JOINED: [(&str, &[&str]); 2] = [
+/// Checkpoint names, within a layer, that are read as one matrix; some
+/// architectures have it as one.
+const JOINED: [(&str, &[&str]); 4] = [
     (
         "self_attn.qkv",
         &["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"],
     ),
+    ("self_attn.qkv", &["self_attn.qkv_proj"]),
     ("mlp.gate_up", &["mlp.gate_proj", "mlp.up_proj"]),
+    ("mlp.gate_up", &["mlp.gate_up_proj"]),
 ];
 
 /// The leaf that a parameter is part of: its own name, or that of a joined matrix.
@@ -124,49 +128,14 @@ fn leaves(entries: &[Entry]) -> Vec<Leaf> {
 
 /// Names and shapes of a configuration's parameters, in the order of the flat buffer.
 pub fn layout(config: &ModelConfig) -> Vec<Entry> {
-    let (d, f) = (config.hidden_size, config.intermediate_size);
-    let query = config.num_attention_heads * config.head_dim;
-    let key = config.num_key_value_heads * config.head_dim;
+    let d = config.hidden_size;
     let mut shapes = vec![(
         "model.embed_tokens.weight".to_owned(),
         vec![config.vocab_size, d],
     )];
     for layer in 0..config.num_hidden_layers {
-        let attention = [
-            ("input_layernorm.weight", vec![d], true),
-            ("self_attn.q_proj.weight", vec![query, d], true),
-            ("self_attn.k_proj.weight", vec![key, d], true),
-            ("self_attn.v_proj.weight", vec![key, d], true),
-            ("self_attn.q_proj.bias", vec![query], config.qkv_bias()),
-            ("self_attn.k_proj.bias", vec![key], config.qkv_bias()),
-            ("self_attn.v_proj.bias", vec![key], config.qkv_bias()),
-            (
-                "self_attn.q_norm.weight",
-                vec![config.head_dim],
-                config.qk_norm(),
-            ),
-            (
-                "self_attn.k_norm.weight",
-                vec![config.head_dim],
-                config.qk_norm(),
-            ),
-            ("self_attn.o_proj.weight", vec![d, query], true),
-            ("self_attn.o_proj.bias", vec![d], config.attention_bias),
-        ];
-        let feed_forward = [
-            ("post_attention_layernorm.weight", vec![d], true),
-            ("mlp.gate_proj.weight", vec![f, d], true),
-            ("mlp.up_proj.weight", vec![f, d], true),
-            ("mlp.gate_proj.bias", vec![f], config.mlp_bias),
-            ("mlp.up_proj.bias", vec![f], config.mlp_bias),
-            ("mlp.down_proj.weight", vec![d, f], true),
-            ("mlp.down_proj.bias", vec![d], config.mlp_bias),
-        ];
-        for (name, shape, present) in attention.into_iter().chain(feed_forward) {
-            if present {
-                shapes.push((format!("model.layers.{layer}.{name}"), shape));
-            }
-        }
+        let named = |(name, shape)| (format!("model.layers.{layer}.{name}"), shape);
+        shapes.extend(layer_layout(config).into_iter().map(named));
     }
     shapes.push(("model.norm.weight".to_owned(), vec![d]));
     if !config.tie_word_embeddings {
@@ -187,8 +156,62 @@ pub fn layout(config: &ModelConfig) -> Vec<Entry> {
         .collect()
 }
 
+/// The same of one layer, by names within it.
+fn layer_layout(config: &ModelConfig) -> Vec<(String, Vec<i64>)> {
+    let (d, f) = (config.hidden_size, config.intermediate_size);
+    let query = config.num_attention_heads * config.head_dim;
+    let key = config.num_key_value_heads * config.head_dim;
+    let mut shapes: Vec<(String, Vec<i64>)> = Vec::new();
+    let norm = |shapes: &mut Vec<(String, Vec<i64>)>, name: Option<&str>| {
+        shapes.extend(name.map(|name| (format!("{name}.weight"), vec![d])));
+    };
+    let products = |shapes: &mut Vec<(String, Vec<i64>)>, parts: &[(&str, i64)], inputs, biased| {
+        for (name, outputs) in parts {
+            shapes.push((format!("{name}.weight"), vec![*outputs, inputs]));
+        }
+        for (name, outputs) in parts.iter().filter(|_| biased) {
+            shapes.push((format!("{name}.bias"), vec![*outputs]));
+        }
+    };
+    norm(&mut shapes, config.norms.before_attention);
+    let apart = [
+        ("self_attn.q_proj", query),
+        ("self_attn.k_proj", key),
+        ("self_attn.v_proj", key),
+    ];
+    let qkv: &[(&str, i64)] = if config.packed {
+        &[("self_attn.qkv_proj", query + 2 * key)]
+    } else {
+        &apart
+    };
+    products(&mut shapes, qkv, d, config.qkv_bias);
+    if let Some(norms) = config.head_norms {
+        let widths = match norms {
+            HeadNorms::Each => [config.head_dim; 2],
+            HeadNorms::Together => [query, key],
+        };
+        for (name, width) in ["q_norm", "k_norm"].into_iter().zip(widths) {
+            shapes.push((format!("self_attn.{name}.weight"), vec![width]));
+        }
+    }
+    let output = [("self_attn.o_proj", d)];
+    products(&mut shapes, &output, query, config.output_bias);
+    norm(&mut shapes, config.norms.after_attention);
+    norm(&mut shapes, config.norms.before_feed_forward);
+    let apart = [("mlp.gate_proj", f), ("mlp.up_proj", f)];
+    let gate_up: &[(&str, i64)] = if config.packed {
+        &[("mlp.gate_up_proj", 2 * f)]
+    } else {
+        &apart
+    };
+    products(&mut shapes, gate_up, d, config.mlp_bias);
+    products(&mut shapes, &[("mlp.down_proj", d)], f, config.mlp_bias);
+    norm(&mut shapes, config.norms.after_feed_forward);
+    shapes
+}
+
 impl Weights {
-    /// Fresh weights, a function of the seed alone: norms 1, biases 0, embeddings normal
+    /// Fresh weights, a function of the seed alone: norms multiply by 1, biases are 0, embeddings normal
     /// with deviation 0.02, matrices normal with deviation 1/sqrt(columns),
     /// those that write into the residual stream divided by sqrt(2 layers).
     pub fn random(config: &ModelConfig, seed: u64, device: Device) -> Self {
@@ -198,7 +221,9 @@ impl Weights {
         let mut values = Vec::with_capacity(total);
         for (index, entry) in entries.iter().enumerate() {
             if entry.shape.len() == 1 {
-                let value = if entry.is_bias() { 0.0 } else { 1.0f32 };
+                // A norm begins by multiplying by 1.
+                let norm = (1.0 - config.norm_offset) as f32;
+                let value = if entry.is_bias() { 0.0 } else { norm };
                 values.resize(values.len() + entry.len() as usize, value);
                 continue;
             }

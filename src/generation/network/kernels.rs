@@ -44,7 +44,7 @@ impl Layer {
             let weight = get(&format!("{name}.weight"))?;
             Ok(PackedLinear::new(&weight, bias.as_ref(), kind))
         };
-        let qkv_bias = when(config.qkv_bias(), || names.joined(source, &QKV, "bias"))?;
+        let qkv_bias = when(config.qkv_bias, || names.joined(source, &QKV, "bias"))?;
         let gate_up = names.joined(source, &GATE_UP, "weight")?;
         Ok(Self {
             input_norm_D: get("input_layernorm.weight")?,
@@ -53,7 +53,7 @@ impl Layer {
                 qkv_bias.as_ref(),
                 kind,
             ),
-            head_norms: if config.qk_norm() {
+            head_norms: if config.head_norms.is_some() {
                 Some(HeadNorms {
                     query: get("self_attn.q_norm.weight")?,
                     key: get("self_attn.k_norm.weight")?,
@@ -62,7 +62,7 @@ impl Layer {
             } else {
                 None
             },
-            output: linear("self_attn.o_proj", config.attention_bias)?,
+            output: linear("self_attn.o_proj", config.output_bias)?,
             post_norm_D: get("post_attention_layernorm.weight")?,
             gate_up: if config.mlp_bias {
                 let bias = names.joined(source, &GATE_UP, "bias")?;
@@ -116,7 +116,7 @@ struct Pages {
 
 impl Pages {
     fn new(config: &ModelConfig, kind: Kind, room: Room) -> Self {
-        let growing = rope::Rotary::of_growing(config, room.length as i64, Device::Cpu);
+        let growing = &rope::Rotary::of_growing(config, room.length as i64, Device::Cpu)[0];
         // One page more a sequence: the last page of a prompt is copied.
         let pages = (room.rows + room.prompts) * (room.length.div_ceil(PAGE) + 1);
         Self {
@@ -238,7 +238,7 @@ impl Network for Kernels {
             // Dynamic scaling rotates a long prompt as a whole: it goes alone.
             let own = self.config.outgrown(prompt.len()).then(|| {
                 let length = prompt.len() as i64;
-                let whole = rope::Rotary::of_sequence(&self.config, length, Device::Cpu);
+                let whole = &rope::Rotary::of_sequence(&self.config, length, Device::Cpu)[0];
                 Rotary::new(&whole.cos_TE, &whole.sin_TE)
             });
             let mut parts = prompt.chunks(TOKENS_AT_ONCE).peekable();

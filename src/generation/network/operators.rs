@@ -69,8 +69,8 @@ impl Layer {
         let norm = |name: &str| -> Result<Tensor> { Ok(get(name)?.to_device(device)) };
         Ok(Self {
             input_norm_D: norm("input_layernorm.weight")?,
-            qkv: joined(&QKV, config.qkv_bias())?,
-            head_norms_E: if config.qk_norm() {
+            qkv: joined(&QKV, config.qkv_bias)?,
+            head_norms_E: if config.head_norms.is_some() {
                 Some((
                     norm("self_attn.q_norm.weight")?,
                     norm("self_attn.k_norm.weight")?,
@@ -78,7 +78,7 @@ impl Layer {
             } else {
                 None
             },
-            output: linear("self_attn.o_proj", config.attention_bias)?,
+            output: linear("self_attn.o_proj", config.output_bias)?,
             post_norm_D: norm("post_attention_layernorm.weight")?,
             gate_up: joined(&GATE_UP, config.mlp_bias)?,
             down: linear("mlp.down_proj", config.mlp_bias)?,
@@ -137,7 +137,7 @@ impl Slots {
             keys: Tensor::zeros(shape, (kind, device)),
             values: Tensor::zeros(shape, (kind, device)),
             lengths: vec![0; rows],
-            growing: rope::Rotary::of_growing(config, room.length as i64, device),
+            growing: rope::Rotary::of_growing(config, room.length as i64, device).remove(0),
             room,
         }
     }
@@ -295,7 +295,7 @@ impl Operators {
         let whole = self
             .config
             .outgrown(longest)
-            .then(|| rope::Rotary::of_sequence(&self.config, longest as i64, device));
+            .then(|| rope::Rotary::of_sequence(&self.config, longest as i64, device).remove(0));
         let tables = whole.as_ref().unwrap_or(&self.slots.growing);
         let at = |table_TE: &Tensor| table_TE.index_select(0, &positions_N);
         let (cos_NE, sin_NE) = (at(&tables.cos_TE), at(&tables.sin_TE));

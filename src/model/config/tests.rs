@@ -17,12 +17,11 @@ fn what_is_written_reads_back() {
         ModelConfig::from_json(&config().to_json("float32")),
         Ok(config())
     );
-    let mut other = config();
-    other.architecture = Architecture::Qwen3;
-    other.attention_bias = true;
+    let mut other = config().like("qwen3", json!({"attention_bias": true}));
+    assert!(other.qkv_bias && other.output_bias && !other.mlp_bias);
     other.eos_token_ids = vec![2, 7];
     other.bos_token_id = None;
-    other.rope_scaling = RopeScaling::Linear { factor: 2.0 };
+    other.ropes[0].scaling = RopeScaling::Linear { factor: 2.0 };
     assert_eq!(ModelConfig::from_json(&other.to_json("float32")), Ok(other));
 }
 
@@ -31,13 +30,13 @@ fn both_spellings_of_rotary_positions_are_read() {
     let mut newer = value();
     newer["rope_parameters"] = json!({"rope_type": "linear", "factor": 3.0, "rope_theta": 5000.0});
     let read = ModelConfig::from_value(&newer).unwrap();
-    assert!((read.rope_theta - 5000.0).abs() < f64::EPSILON);
-    assert_eq!(read.rope_scaling, RopeScaling::Linear { factor: 3.0 });
+    assert!((read.ropes[0].theta - 5000.0).abs() < f64::EPSILON);
+    assert_eq!(read.ropes[0].scaling, RopeScaling::Linear { factor: 3.0 });
     let mut older = value();
     older["rope_scaling"] = json!({"type": "dynamic", "factor": 2.0});
     let read = ModelConfig::from_value(&older).unwrap();
-    assert_eq!(read.rope_scaling, RopeScaling::Dynamic { factor: 2.0 });
-    assert!((read.rope_theta - 10_000.0).abs() < f64::EPSILON);
+    assert_eq!(read.ropes[0].scaling, RopeScaling::Dynamic { factor: 2.0 });
+    assert!((read.ropes[0].theta - 10_000.0).abs() < f64::EPSILON);
 }
 
 #[test]
@@ -69,7 +68,7 @@ fn two_spellings_at_once_have_to_agree() {
         ModelConfig::from_value(&value)
     };
     let read = with(json!({"type": "linear", "factor": 3.0})).unwrap();
-    assert!((read.rope_theta - 5000.0).abs() < f64::EPSILON);
+    assert!((read.ropes[0].theta - 5000.0).abs() < f64::EPSILON);
     assert_eq!(with(Value::Null).unwrap(), read);
     for other in [
         json!({"type": "linear", "factor": 2.0}),
@@ -84,15 +83,12 @@ fn two_spellings_at_once_have_to_agree() {
 
 #[test]
 fn families_differ_in_biases_and_norms() {
-    let with = |kind: &str| {
-        let mut value = value();
-        value["model_type"] = json!(kind);
-        ModelConfig::from_value(&value).unwrap()
-    };
-    assert!(!with("llama").qkv_bias());
-    assert!(with("qwen2").qkv_bias());
-    assert!(!with("qwen2").attention_bias);
-    assert!(with("qwen3").qk_norm());
+    let with = |kind: &str| config().like(kind, json!({}));
+    assert!(!with("llama").qkv_bias);
+    assert!(with("qwen2").qkv_bias);
+    assert!(!with("qwen2").output_bias);
+    assert_eq!(with("qwen3").head_norms, Some(HeadNorms::Each));
+    assert_eq!(with("olmo2").head_norms, Some(HeadNorms::Together));
 }
 
 #[test]
@@ -100,18 +96,12 @@ fn what_the_decoder_cannot_do_is_refused_by_name() {
     for (key, wrong, named) in [
         ("model_type", json!("mamba"), "mamba"),
         ("hidden_act", json!("gelu"), "gelu"),
-        ("use_sliding_window", json!(true), "use_sliding_window"),
-        (
-            "layer_types",
-            json!(["full_attention", "sliding_attention"]),
-            "sliding_attention",
-        ),
         ("quantization_config", json!({"quant_method": "awq"}), "awq"),
         ("rope_scaling", json!({"type": "yarn"}), "yarn"),
         (
             "rope_parameters",
-            json!({"full_attention": {"rope_type": "yarn", "factor": 4.0}}),
-            "rope_parameters.full_attention: rope_type = \"yarn\"",
+            json!({"full_attention": {"rope_type": "longrope", "factor": 4.0}}),
+            "rope_parameters.full_attention: rope_type = \"longrope\"",
         ),
         ("rope_parameters", json!([1e6]), "rope_parameters"),
         (

@@ -17,6 +17,15 @@ mod embedded;
 pub mod flash_attention;
 mod map;
 
+/// What a gated feed-forward layer applies to its gate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activation {
+    /// `x / (1 + exp(-x))`.
+    Silu,
+    /// The tanh form of GELU, `gelu_pytorch_tanh`.
+    GeluTanh,
+}
+
 pub use adamw::{AdamW, Quartet};
 pub use cuda_half::{NoCuda, libtorch_folder, open_cuda};
 pub use map::map_file;

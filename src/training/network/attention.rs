@@ -46,7 +46,7 @@ impl<'a> Batch<'a> {
             key: config.num_key_value_heads,
             width: config.head_dim,
         };
-        let rotary = Rotary::of_sequence(config, sequences.longest(), packed.device);
+        let rotary = Rotary::of_sequence(config, sequences.longest(), packed.device).remove(0);
         let way = if has_kernels(packed.device) {
             Way::Kernel(Tables::new(&rotary.cos_TE, &rotary.sin_TE))
         } else {

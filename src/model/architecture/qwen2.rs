@@ -1,0 +1,28 @@
+//! Qwen2, Qwen2.5, R1-Distill-Qwen (Yang et al. 2024, arXiv 2407.10671): biases on queries, keys
+//! and values, and windows in the upper layers where a flag says so.
+
+use torch_ext::Activation;
+
+use super::{Architecture, activation, slide, switched_window};
+use crate::model::config::{Keys, ModelConfig};
+
+/// Qwen2.
+pub static QWEN2: Architecture = Architecture {
+    model_type: "qwen2",
+    class: "Qwen2ForCausalLM",
+    keys: &[
+        "use_sliding_window",
+        "sliding_window",
+        "max_window_layers",
+        "layer_types",
+    ],
+    activation_key: "hidden_act",
+    read,
+};
+
+fn read(keys: &Keys<'_>, config: &mut ModelConfig) -> Result<(), String> {
+    config.activation = activation(keys, "hidden_act", Activation::Silu)?;
+    config.qkv_bias = true;
+    let first = keys.size("max_window_layers")?.unwrap_or(28) as usize;
+    slide(keys, config, switched_window(keys)?, |layer| layer >= first)
+}

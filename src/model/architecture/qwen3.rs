@@ -1,0 +1,32 @@
+//! Qwen3 (Yang et al. 2025, arXiv 2505.09388): a norm over each head of queries and keys, biases
+//! where the file says so, windows as Qwen2 has them.
+
+use torch_ext::Activation;
+
+use super::{Architecture, activation, slide, switched_window};
+use crate::model::config::{HeadNorms, Keys, ModelConfig};
+
+/// Qwen3.
+pub static QWEN3: Architecture = Architecture {
+    model_type: "qwen3",
+    class: "Qwen3ForCausalLM",
+    keys: &[
+        "attention_bias",
+        "use_sliding_window",
+        "sliding_window",
+        "max_window_layers",
+        "layer_types",
+    ],
+    activation_key: "hidden_act",
+    read,
+};
+
+fn read(keys: &Keys<'_>, config: &mut ModelConfig) -> Result<(), String> {
+    config.activation = activation(keys, "hidden_act", Activation::Silu)?;
+    config.head_dim = keys.size("head_dim")?.unwrap_or(128);
+    config.head_norms = Some(HeadNorms::Each);
+    config.qkv_bias = keys.flag("attention_bias", false)?;
+    config.output_bias = config.qkv_bias;
+    let first = keys.size("max_window_layers")?.unwrap_or(28) as usize;
+    slide(keys, config, switched_window(keys)?, |layer| layer >= first)
+}
