@@ -4,6 +4,7 @@
 use tch::{Kind, Tensor};
 use torch_ext::cpu::training;
 
+use super::low_rank::LowRank;
 use super::{Parameters, has_kernels, present};
 
 /// A linear layer.
@@ -15,43 +16,16 @@ pub(crate) struct Linear {
     parts: Vec<LowRank>,
 }
 
-/// What an adapter adds to the outputs from `first` on: `scale * up down x`.
-struct LowRank {
-    first: i64,
-    scale: f64,
-    /// `[r, in]`.
-    down: Tensor,
-    /// `[rows, r]`.
-    up: Tensor,
-    down_gradient: Option<Tensor>,
-    up_gradient: Option<Tensor>,
-}
-
 impl Linear {
     /// The layer of that name: `model.layers.0.self_attn.qkv`.
     pub(super) fn new(parameters: &Parameters<'_>, name: &str) -> Self {
         let (weight, bias) = (format!("{name}.weight"), format!("{name}.bias"));
-        let parts = parameters.adapter.map_or_else(Vec::new, |adapter| {
-            let own = adapter.weights();
-            let gradient = |name: &str| own.view(parameters.gradient_P.as_ref()?, name);
-            let parts = adapter.parts(name).iter();
-            parts
-                .map(|part| LowRank {
-                    first: part.first,
-                    scale: adapter.scale(),
-                    down: own.get(&part.down).to_kind(parameters.kind),
-                    up: own.get(&part.up).to_kind(parameters.kind),
-                    down_gradient: gradient(&part.down),
-                    up_gradient: gradient(&part.up),
-                })
-                .collect()
-        });
         Self {
             weight: present(parameters.operand(&weight)),
             bias: parameters.operand(&bias),
             weight_gradient: parameters.gradient(&weight),
             bias_gradient: parameters.gradient(&bias),
-            parts,
+            parts: LowRank::parts(parameters, name),
         }
     }
 
@@ -71,9 +45,7 @@ impl Linear {
     pub(crate) fn forward(&self, x: &Tensor) -> Tensor {
         let y = x.linear(&self.weight, self.bias.as_ref());
         for part in &self.parts {
-            let change = x.linear(&part.down, None::<Tensor>);
-            let change = change.linear(&part.up, None::<Tensor>) * part.scale;
-            let _ = part.of(&y).g_add_(&change);
+            part.forward(x, &y);
         }
         y
     }
@@ -89,27 +61,9 @@ impl Linear {
         }
         let x_gradient = y_gradient.matmul(&self.weight);
         for part in &self.parts {
-            let own = part.of(y_gradient) * part.scale;
-            let narrow = x.linear(&part.down, None::<Tensor>);
-            if let Some(sum) = &part.up_gradient {
-                add_product(sum, &own, &narrow, None);
-            }
-            let narrow_gradient = own.matmul(&part.up);
-            if let Some(sum) = &part.down_gradient {
-                add_product(sum, &narrow_gradient, x, None);
-            }
-            let _ = x_gradient
-                .shallow_clone()
-                .g_add_(&narrow_gradient.matmul(&part.down));
+            part.backward(x, y_gradient, &x_gradient);
         }
         x_gradient
-    }
-}
-
-impl LowRank {
-    /// The columns of `[S, out]` that it adds to.
-    fn of(&self, y: &Tensor) -> Tensor {
-        y.narrow(1, self.first, self.up.size()[0])
     }
 }
 

@@ -24,6 +24,7 @@ mod attention;
 mod head;
 mod layer;
 mod linear;
+mod low_rank;
 mod packed;
 mod portable;
 
