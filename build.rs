@@ -7,7 +7,7 @@ use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 
 /// What decides the bits of a training, a trace or an answer.
-const SOURCES: [&str; 11] = [
+const SOURCES: [&str; 12] = [
     "Cargo.lock",
     "algorithms/src",
     "rewards/src",
@@ -15,6 +15,7 @@ const SOURCES: [&str; 11] = [
     "src/evaluator.rs",
     "src/generation",
     "src/model",
+    "src/network",
     "src/random.rs",
     "src/tasks",
     "src/torch-ext",

@@ -1,7 +1,7 @@
 //! qinglan: what imitation and what reinforcement do to the same language model.
 //!
 //! The library behind the `qinglan` binary, and the only place that knows
-//! every other room: [`tasks`] pose and grade problems, [`model`] and
+//! every other room: [`tasks`] pose and grade problems, [`model`], [`network`] and
 //! [`generation`] answer them, [`training`] runs whichever of the
 //! `algorithms` an arm names, [`evaluator`] turns answers into trace records,
 //! and [`runner`] leads a definition through all of it. What was found is the
@@ -26,6 +26,7 @@ mod http;
 pub mod memory;
 mod messages;
 pub mod model;
+pub mod network;
 pub mod random;
 pub mod runner;
 pub mod sampler;

@@ -19,7 +19,7 @@ use crate::generation::{Engine, Key, Precision, Prompt, Sampling};
 use crate::model::chat::Message;
 use crate::model::text::encode;
 use crate::model::{Decoder, Model, Stored};
-use crate::training::network::{Keep, Network, Packed, Workspace};
+use crate::network::{Keep, Network, Packed, Workspace};
 
 /// What an `expected.json` holds.
 #[derive(Debug, Deserialize)]

@@ -13,7 +13,7 @@ use torch_ext::cpu::PackedLinear;
 use super::{Engine, Rates};
 use crate::generation::Precision;
 use crate::model::{ModelConfig, weights};
-use crate::training::network::Linear;
+use crate::network::Linear;
 
 /// Rows of a training's products beyond which a row costs the same.
 const MOST_TRAINED: usize = 256;

@@ -8,12 +8,12 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use tch::{Device, Tensor};
 
-use super::network::{self, Network, Room, RowId, Source, Switches};
-use super::precision::Precision;
+use super::network::{self, Cached, Room, RowId, Source, Switches};
 use super::sampling::{self, Row as SampledRow, Sampling};
 use super::stops::Stops;
 use super::{Completion, Finish, GenerationError, Key, Prompt};
 use crate::model::{Decoder, Model, ModelConfig, Text};
+use crate::network::Precision;
 use crate::random::stream;
 
 /// Rows that grow at the same time, at most: beyond this many the products
@@ -38,7 +38,7 @@ pub struct Engine<'a> {
     text: &'a Text,
     device: Device,
     precision: Precision,
-    network: Box<dyn Network>,
+    network: Box<dyn Cached>,
 }
 
 /// A completion that grows.
@@ -204,7 +204,7 @@ impl<'a> Engine<'a> {
 
 /// One call of [`Engine::generate`].
 struct Schedule<'a> {
-    network: &'a mut dyn Network,
+    network: &'a mut dyn Cached,
     ends: &'a [i64],
     /// Tokens that each prompt's completions may have.
     caps: Vec<usize>,

@@ -9,12 +9,11 @@
 
 pub mod engine;
 pub mod network;
-pub mod precision;
 pub mod sampling;
 mod stops;
 
+pub use crate::network::{Precision, PrecisionChoice};
 pub use engine::{Ended, Engine, generate, generate_telling};
-pub use precision::{Precision, PrecisionChoice};
 pub use sampling::Sampling;
 
 /// Names the draws of one completion.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tch::{Device, Kind, Tensor};
 
-use super::precision::PrecisionChoice;
+use crate::network::PrecisionChoice;
 
 /// How to sample.
 ///

@@ -2,14 +2,20 @@
 
 use tch::{Device, Tensor};
 
-use super::network::{self, Kernels, Network, Operators, Room, RowId};
+use super::network::{self, Cached, Paged, Room, RowId, Slots};
 use super::*;
+use crate::model::architecture::ALL;
 use crate::model::{Decoder, ModelShape, Text, Weights, rope::RopeScaling};
-use crate::training::network::logits;
+use crate::network::logits;
 
 fn decoder_of(architecture: &str) -> Decoder {
     let config = ModelShape::tiny().config(12, 1, 2, 0);
-    let config = config.like(architecture, serde_json::json!({"mlp_bias": true}));
+    let own = serde_json::json!({
+        "mlp_bias": true, "sliding_window": 5, "sliding_window_pattern": 2,
+        "no_rope_layer_interval": 2, "final_logit_softcapping": 3.0,
+        "tie_word_embeddings": true,
+    });
+    let config = config.like(architecture, own);
     let weights = Weights::random(&config, 5, Device::Cpu);
     // Larger embeddings make the random model's distribution uneven.
     tch::no_grad(|| {
@@ -106,7 +112,7 @@ fn more_completions_than_rows_all_come_back_in_order() {
 
 #[test]
 fn reported_log_probabilities_are_those_of_a_plain_forward_pass() {
-    for architecture in ["llama", "qwen2", "qwen3"] {
+    for architecture in ALL.map(|architecture| architecture.model_type) {
         let decoder = decoder_of(architecture);
         for completion in sample(&decoder, &prompts(&[&[3, 4, 5]], 6), &sampling()) {
             let mut ids = vec![3i64, 4, 5];
@@ -208,7 +214,7 @@ fn a_prompt_that_cannot_be_continued_is_refused_by_number() {
 }
 
 /// The largest difference between two networks over a prompt, a fork and steps.
-fn largest_difference(one: &mut dyn Network, other: &mut dyn Network, prompts: &[&[i64]]) -> f64 {
+fn largest_difference(one: &mut dyn Cached, other: &mut dyn Cached, prompts: &[&[i64]]) -> f64 {
     let room = Room {
         rows: 4,
         length: 60,
@@ -247,16 +253,16 @@ fn largest_difference(one: &mut dyn Network, other: &mut dyn Network, prompts: &
 }
 
 #[test]
-fn kernels_and_operators_compute_the_same_network() {
-    for architecture in ["llama", "qwen2", "qwen3"] {
+fn pages_and_slots_hold_the_same_cache() {
+    for architecture in ALL.map(|architecture| architecture.model_type) {
         let decoder = decoder_of(architecture);
         for scaling in [RopeScaling::None, RopeScaling::Dynamic { factor: 4.0 }] {
             let mut config = decoder.config().clone();
             config.ropes[0].scaling = scaling;
             let source = |name: &str| Ok(decoder.merged(name));
             let exact = Precision::Float32;
-            let mut kernels = Kernels::new(&config, &source, exact).unwrap();
-            let mut operators = Operators::new(
+            let mut paged = Paged::new(&config, &source, exact).unwrap();
+            let mut slots = Slots::new(
                 &config,
                 &source,
                 Device::Cpu,
@@ -267,7 +273,7 @@ fn kernels_and_operators_compute_the_same_network() {
             // 36 tokens outgrow the context of 32 under dynamic scaling.
             let long: Vec<i64> = (0..36).map(|index| 3 + index % 9).collect();
             let texts = [TEXTS[0], TEXTS[2], &long];
-            let difference = largest_difference(&mut kernels, &mut operators, &texts);
+            let difference = largest_difference(&mut paged, &mut slots, &texts);
             assert!(difference < 1e-4, "{architecture:?}: {difference}");
         }
     }

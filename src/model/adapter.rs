@@ -274,7 +274,7 @@ impl Adapter {
 mod tests {
     use super::*;
     use crate::model::{Decoder, ModelShape};
-    use crate::training::network;
+    use crate::network;
 
     fn settings(modules: &[&str]) -> LoraSettings {
         LoraSettings {

@@ -1,6 +1,6 @@
 //! A network's configuration, weights and adapter, as one thing.
 //!
-//! What it computes is [`crate::training::network`]'s and
+//! What it computes is [`crate::network`]'s and
 //! [`crate::generation`]'s matter: the same network, with and without a way
 //! back.
 

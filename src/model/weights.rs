@@ -156,6 +156,16 @@ pub fn layout(config: &ModelConfig) -> Vec<Entry> {
         .collect()
 }
 
+/// The parameters that each leaf of a configuration is made of, in the order of their rows.
+pub(crate) fn leaf_parts(config: &ModelConfig) -> BTreeMap<String, Vec<String>> {
+    let mut parts: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for entry in layout(config) {
+        let leaf = parts.entry(leaf_name(&entry.name)).or_default();
+        leaf.push(entry.name);
+    }
+    parts
+}
+
 /// The same of one layer, by names within it.
 fn layer_layout(config: &ModelConfig) -> Vec<(String, Vec<i64>)> {
     let (d, f) = (config.hidden_size, config.intermediate_size);

@@ -15,9 +15,9 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use super::forward::micro_batches;
-use super::network::{Network, Packed};
 use crate::generation::Precision;
 use crate::model::Decoder;
+use crate::network::{Network, Packed};
 
 /// Numbers of a weight that are compared at once; bounds memory.
 const PART: i64 = 1 << 20;
@@ -118,7 +118,7 @@ mod tests {
 
     use super::*;
     use crate::model::{Adapter, LoraSettings, ModelShape, Weights};
-    use crate::training::network;
+    use crate::network;
 
     fn decoder(seed: u64) -> Decoder {
         let config = ModelShape::tiny().config(20, 1, 2, 0);

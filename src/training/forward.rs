@@ -8,9 +8,9 @@ use algorithms::{Example, TokenBatch, TokenScores};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
-use super::network::{Network, Packed, Scored, tokens_of};
 use crate::generation::Precision;
 use crate::model::Decoder;
+use crate::network::{Network, Packed, Scored, tokens_of};
 
 /// Cuts examples into micro-batches that read at most `budget` tokens each; a
 /// single longer example makes a micro-batch of its own. A prompt that

@@ -12,7 +12,6 @@ pub mod forward;
 mod guards;
 pub mod lab;
 pub mod metrics;
-pub mod network;
 mod on_the_way;
 pub mod optimizer;
 mod reduction;

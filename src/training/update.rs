@@ -18,12 +18,12 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use super::forward;
-use super::network::{Keep, Network, Packed, Scored, Workspace, starts};
 use super::optimizer::State;
 use super::reduction::{Buckets, Parts};
 use super::settings::{Optimizer, Training};
 use crate::distributed::Ranks;
 use crate::model::Decoder;
+use crate::network::{Keep, Network, Packed, Scored, Workspace, starts};
 
 /// A policy that learns: what every update needs besides its batch.
 pub struct Learner<'a> {

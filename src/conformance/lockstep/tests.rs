@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::model::tensor_files::{NumberFormat, TensorToWrite, write_safetensors};
 use crate::model::{ModelShape, Weights, folder};
+use crate::network::gradient;
 use crate::training::forward::foretell;
-use crate::training::network::gradient;
 
 #[test]
 fn every_training_conforms_to_trl() {

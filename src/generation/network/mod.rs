@@ -1,30 +1,27 @@
 //! The decoder as generation runs it: without gradients, over a cache, in the
 //! number format that samples fastest.
 //!
-//! Two implementations of one contract: [`Kernels`] on the CPU, over the
-//! kernels of `torch-ext`, and [`Operators`] wherever libtorch runs, CUDA above
-//! all. Both read their weights by checkpoint name, so that they serve a
+//! Both run the decoder of [`crate::network`] and differ in the cache that its layers attend to:
+//! [`Paged`] on the CPU, over the kernels of `torch-ext`, and [`Slots`] wherever libtorch runs,
+//! CUDA above all. Both read their weights by checkpoint name, so that they serve a
 //! policy in training as well as a file that is only sampled from.
 
-mod attention;
-mod kernels;
-mod operators;
+mod paged;
+mod slots;
 
 use anyhow::Result;
 use tch::{Device, Tensor};
 
-pub use kernels::Kernels;
-pub use operators::{Operators, Switches};
+pub use paged::Paged;
+pub use slots::{Slots, Switches};
 
-use super::precision::Precision;
 use crate::model::ModelConfig;
+use crate::network::Precision;
+pub use crate::network::Source;
 
 /// A sequence that has a place in the cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RowId(pub usize);
-
-/// Parameters by checkpoint name, float32.
-pub type Source<'a> = &'a dyn Fn(&str) -> Result<Tensor>;
 
 /// Room for sequences: how many at once, and how long.
 ///
@@ -40,8 +37,8 @@ pub struct Room {
     pub prompts: usize,
 }
 
-/// What the engine asks of a network.
-pub trait Network {
+/// What the engine asks of a network and its cache.
+pub trait Cached {
     /// Makes an empty cache. Ids below `room.rows` are for completions, the
     /// `room.prompts` ids behind them for prompts.
     fn make_room(&mut self, room: Room);
@@ -68,37 +65,9 @@ pub fn build(
     device: Device,
     precision: Precision,
     switches: Switches,
-) -> Result<Box<dyn Network>> {
+) -> Result<Box<dyn Cached>> {
     Ok(match device {
-        Device::Cpu => Box::new(Kernels::new(config, source, precision)?),
-        _ => Box::new(Operators::new(config, source, device, precision, switches)?),
+        Device::Cpu => Box::new(Paged::new(config, source, precision)?),
+        _ => Box::new(Slots::new(config, source, device, precision, switches)?),
     })
-}
-
-/// Names of one layer's parameters in a checkpoint.
-struct Names {
-    layer: usize,
-}
-
-impl Names {
-    fn at(&self, name: &str) -> String {
-        format!("model.layers.{}.{name}", self.layer)
-    }
-
-    /// Parameters of one kind of several parts, their rows laid end to end.
-    fn joined(&self, source: Source<'_>, parts: &[&str], kind: &str) -> Result<Tensor> {
-        let parts = parts
-            .iter()
-            .map(|part| source(&self.at(&format!("{part}.{kind}"))))
-            .collect::<Result<Vec<_>>>()?;
-        Ok(Tensor::cat(&parts, 0))
-    }
-}
-
-const QKV: [&str; 3] = ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"];
-const GATE_UP: [&str; 2] = ["mlp.gate_proj", "mlp.up_proj"];
-
-/// The parameter where the configuration has it.
-fn when(present: bool, read: impl FnOnce() -> Result<Tensor>) -> Result<Option<Tensor>> {
-    present.then(read).transpose()
 }

@@ -45,6 +45,11 @@ QINGLAN_LEVELS(void, score_block, (const Attend& call, int64_t query, int64_t ke
   for (int64_t lane = 0; lane < kLanes; ++lane) scores[lane] = sums[lane] * call.scale;
 }
 
+QINGLAN_LEVELS(void, cap_scores, (float* scores, int64_t count, float cap), (scores, count, cap)) {
+  const float turn = 1.0f / cap;
+  for (int64_t s = 0; s < count; ++s) scores[s] = cap * tanh_fast(scores[s] * turn);
+}
+
 // Turns the first `length` scores into weights and returns their sum.
 QINGLAN_LEVELS(float, softmax, (float* scores, int64_t length), (scores, length)) {
   float most = scores[0];
@@ -159,17 +164,19 @@ void attend_plain(const Attend& call, int64_t task, int64_t, float* scores) {
   const int64_t dim = cache.head_dim;
   const int64_t group = call.heads / cache.kv_heads;
   const int64_t length = call.batch.positions[token] + 1;
+  const int64_t first = call.first(token);
   const uint32_t* list = call.batch.pages + call.batch.lists[token];
   std::vector<float> sums(dim);
   for (int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
     const int64_t query = (token * call.heads + head) * dim;
-    for (int64_t s = 0; s < length; s += kLanes) {
+    for (int64_t s = first / kLanes * kLanes; s < length; s += kLanes) {
       const int64_t keys = cache.keys(list[s / kPage], kv_head) + cache.key_at(s % kPage, 0);
       score_block(call, query, keys, scores + s);
     }
-    const float total = softmax(scores, length);
+    if (call.cap > 0.0f) cap_scores(scores + first, length - first, call.cap);
+    const float total = softmax(scores + first, length - first);
     std::fill(sums.begin(), sums.end(), 0.0f);
-    for (int64_t s = 0; s < length; ++s) {
+    for (int64_t s = first; s < length; ++s) {
       const int64_t value = cache.values(list[s / kPage], kv_head) + s % kPage * dim;
       add_value(cache, value, scores[s], sums.data());
     }
@@ -208,7 +215,7 @@ extern "C" const char* qinglan_attend(const qinglan::Attend* call) {
     int64_t positions = 0;
     for (int64_t token = 0; token < batch.tokens; ++token) {
       longest = std::max(longest, scores_length(batch.positions[token]));
-      positions += batch.positions[token] + 1;
+      positions += batch.positions[token] + 1 - call->first(token);
     }
     const int64_t count = batch.tokens * kv_heads;
     Tasks tasks(count);

@@ -60,8 +60,16 @@ struct Attend {
   Batch batch;
   const void* queries;  // [tokens, heads * E], of the cache's type
   int64_t heads;
+  int64_t window;  // positions that a token sees, its own included
   float scale;
+  float cap;  // scores become cap tanh(score / cap), unless it is 0
   void* y;  // [tokens, heads * E], of the cache's type
+
+  // The first position that a token sees.
+  int64_t first(int64_t token) const {
+    const int64_t position = batch.positions[token];
+    return position < window ? 0 : position - window + 1;
+  }
 };
 
 // Positions of scratch, per query head, that a token needs: whole pages.

@@ -14,7 +14,9 @@ struct Item {
   const Attend& call;
   const uint32_t* list;
   int64_t kv_head;
-  int64_t length;   // positions attended to
+  int64_t first;    // the first position attended to
+  int64_t begin;    // where its page begins
+  int64_t length;   // one past the last position attended to
   int64_t padded;   // whole pages
   int64_t queries;  // where the first of the group's queries begins
 
@@ -22,6 +24,8 @@ struct Item {
       : call(of),
         list(of.batch.pages + of.batch.lists[task / of.cache.kv_heads]),
         kv_head(task % of.cache.kv_heads),
+        first(of.first(task / of.cache.kv_heads)),
+        begin(first / kPage * kPage),
         length(of.batch.positions[task / of.cache.kv_heads] + 1),
         padded(scores_length(int32_t(length - 1))),
         queries(task * (of.heads / of.cache.kv_heads) * of.cache.head_dim) {}
@@ -48,8 +52,10 @@ inline __m512 multiply_add(__m512 sum, __m512 a, __m512 b) {
   return bf16 ? _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b) : _mm512_fmadd_ps(a, b, sum);
 }
 
-// Scores of `heads` queries, whole pages at a time; positions past the length
-// get a score whose exponential is 0. Leaves each query's greatest score in `most`.
+inline __m512 capped(__m512 scores, __m512 cap) { return _mm512_mul_ps(cap, tanh16(_mm512_div_ps(scores, cap))); }
+
+// Scores of `heads` queries, whole pages at a time; positions before the first
+// and past the length get a score whose exponential is 0. Leaves each query's greatest score in `most`.
 template <int heads, bool bf16>
 void score(const Item& item, int64_t first_head, float* scores, float* most) {
   const Cache& cache = item.call.cache;
@@ -57,11 +63,13 @@ void score(const Item& item, int64_t first_head, float* scores, float* most) {
   const int64_t steps = bf16 ? dim / 2 : dim;
   const int64_t block_bytes = dim * kLanes * (bf16 ? 2 : 4);
   const __m512 scale = _mm512_set1_ps(item.call.scale);
+  const __m512 cap = _mm512_set1_ps(item.call.cap);
+  const bool caps = item.call.cap > 0.0f;
   const __m512 never = _mm512_set1_ps(-1e30f);
   __m512 greatest[heads];
 #pragma GCC unroll 4
   for (int h = 0; h < heads; ++h) greatest[h] = never;
-  for (int64_t s = 0; s < item.padded; s += kPage) {
+  for (int64_t s = item.begin; s < item.padded; s += kPage) {
     const char* low = item.keys(s / kPage);
     const char* high = low + block_bytes;
     // The values of these positions are asked for while there is something to
@@ -85,12 +93,16 @@ void score(const Item& item, int64_t first_head, float* scores, float* most) {
         sums[h][1] = multiply_add<bf16>(sums[h][1], key_high, query);
       }
     }
-    const __mmask16 there_low = lanes16(item.length - s);
-    const __mmask16 there_high = lanes16(item.length - s - kLanes);
+    const __mmask16 there_low = lanes16(item.length - s) & ~lanes16(item.first - s);
+    const __mmask16 there_high = lanes16(item.length - s - kLanes) & ~lanes16(item.first - s - kLanes);
 #pragma GCC unroll 4
     for (int h = 0; h < heads; ++h) {
-      const __m512 a = _mm512_mask_mul_ps(never, there_low, sums[h][0], scale);
-      const __m512 b = _mm512_mask_mul_ps(never, there_high, sums[h][1], scale);
+      __m512 a = _mm512_mask_mul_ps(never, there_low, sums[h][0], scale);
+      __m512 b = _mm512_mask_mul_ps(never, there_high, sums[h][1], scale);
+      if (caps) {
+        a = _mm512_mask_mov_ps(never, there_low, capped(a, cap));
+        b = _mm512_mask_mov_ps(never, there_high, capped(b, cap));
+      }
       _mm512_storeu_ps(scores + h * item.padded + s, a);
       _mm512_storeu_ps(scores + h * item.padded + s + kLanes, b);
       greatest[h] = _mm512_max_ps(greatest[h], _mm512_max_ps(a, b));
@@ -100,10 +112,10 @@ void score(const Item& item, int64_t first_head, float* scores, float* most) {
   for (int h = 0; h < heads; ++h) most[h] = _mm512_reduce_max_ps(greatest[h]);
 }
 
-// Turns scores into weights and returns their sum.
-float softmax(float* scores, int64_t padded, float most) {
+// Turns the scores from `begin` on into weights and returns their sum.
+float softmax(float* scores, int64_t begin, int64_t padded, float most) {
   __m512 sums = _mm512_setzero_ps();
-  for (int64_t s = 0; s < padded; s += kLanes) {
+  for (int64_t s = begin; s < padded; s += kLanes) {
     const __m512 weights = exp16(_mm512_sub_ps(_mm512_loadu_ps(scores + s), _mm512_set1_ps(most)));
     _mm512_storeu_ps(scores + s, weights);
     sums = _mm512_add_ps(sums, weights);
@@ -137,11 +149,13 @@ void mix(const Item& item, const Item& next, int64_t first_head, int64_t first, 
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) sums[h][v] = _mm512_setzero_ps();
   }
-  for (int64_t page = 0; page < item.padded; page += kPage) {
+  for (int64_t page = item.begin; page < item.padded; page += kPage) {
     const char* values = item.values(page / kPage) + first * (bf16 ? 2 : 4);
-    const char* keys = page < next.padded ? next.keys(page / kPage) : values;
+    const int64_t ahead = next.begin + (page - item.begin);
+    const char* keys = ahead < next.padded ? next.keys(ahead / kPage) : values;
+    const int64_t start = item.first > page ? item.first - page : 0;
     const int64_t end = item.length - page < kPage ? item.length - page : kPage;
-    for (int64_t s = 0; s < end; ++s) {
+    for (int64_t s = start; s < end; ++s) {
       for (int64_t byte = 0; byte < dim * (bf16 ? 2 : 4); byte += 64) {
         _mm_prefetch(keys + s * dim * (bf16 ? 2 : 4) + byte, _MM_HINT_T1);
       }
@@ -193,7 +207,7 @@ void attend_heads(const Item& item, const Item& next, int64_t first_head, float*
   float most[heads];
   float totals[heads];
   score<heads, bf16>(item, first_head, scores, most);
-  for (int h = 0; h < heads; ++h) totals[h] = softmax(scores + h * item.padded, item.padded, most[h]);
+  for (int h = 0; h < heads; ++h) totals[h] = softmax(scores + h * item.padded, item.begin, item.padded, most[h]);
   for (int64_t first = 0; first < item.call.cache.head_dim; first += kVectors * 16) {
     mix<heads, bf16>(item, next, first_head, first, scores, totals);
   }

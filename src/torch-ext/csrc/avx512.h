@@ -31,6 +31,24 @@ inline __m512 exp16(__m512 x) {
   return _mm512_scalef_ps(p, n);
 }
 
+// tanh_fast of numbers.h, 16 at a time.
+inline __m512 tanh16(__m512 x) {
+  const __m512 squares = _mm512_mul_ps(x, x);
+  __m512 p = _mm512_set1_ps(-5.70404252e-3f);
+  p = _mm512_fmadd_ps(p, squares, _mm512_set1_ps(2.06378615e-2f));
+  p = _mm512_fmadd_ps(p, squares, _mm512_set1_ps(-5.37391565e-2f));
+  p = _mm512_fmadd_ps(p, squares, _mm512_set1_ps(1.33314318e-1f));
+  p = _mm512_fmadd_ps(p, squares, _mm512_set1_ps(-3.33332813e-1f));
+  const __m512 near = _mm512_fmadd_ps(_mm512_mul_ps(x, squares), p, x);
+  const __m512 size = _mm512_abs_ps(x);
+  const __m512 one = _mm512_set1_ps(1.0f);
+  const __m512 power = exp16(_mm512_add_ps(size, size));
+  const __m512 far = _mm512_sub_ps(one, _mm512_div_ps(_mm512_set1_ps(2.0f), _mm512_add_ps(power, one)));
+  const __m512 sign = _mm512_and_ps(x, _mm512_set1_ps(-0.0f));
+  const __mmask16 small = _mm512_cmp_ps_mask(size, _mm512_set1_ps(0.625f), _CMP_LT_OQ);
+  return _mm512_mask_blend_ps(small, _mm512_or_ps(far, sign), near);
+}
+
 // The mask of the first `count` of 16 lanes.
 inline __mmask16 lanes16(int64_t count) {
   return count >= 16 ? 0xffff : count <= 0 ? 0 : __mmask16((1u << count) - 1);

@@ -71,6 +71,15 @@ QINGLAN_LEVELS(void, add_tile, (const Linear& call, const void* weights, int64_t
   }
 }
 
+// Gates, followed by the ups they belong to, as many.
+template <Activation activation>
+QINGLAN_INSIDE void close_gates(float* sums, int64_t width) {
+  for (int64_t j = 0; j < width; ++j) {
+    const float gate = sums[j];
+    sums[j] = gate / (1.0f + exp_fast(std::min(-inner<activation>(gate), 88.0f))) * sums[width + j];
+  }
+}
+
 QINGLAN_LEVELS(void, finish, (const Linear& call, int64_t panel, int64_t row, int64_t rows, Tile& tile),
                (call, panel, row, rows, tile)) {
   const bool gate_up = is_gate_up(call.finish);
@@ -83,9 +92,10 @@ QINGLAN_LEVELS(void, finish, (const Linear& call, int64_t panel, int64_t row, in
       for (int64_t j = 0; j < kPanel; ++j) sums[j] += call.bias[panel * kPanel + j];
     }
     if (gate_up) {
-      for (int64_t j = 0; j < width; ++j) {
-        const float gate = sums[j];
-        sums[j] = gate / (1.0f + exp_fast(std::min(-gate, 88.0f))) * sums[width + j];
+      if (call.activation == Activation::kSilu) {
+        close_gates<Activation::kSilu>(sums, width);
+      } else {
+        close_gates<Activation::kGeluTanh>(sums, width);
       }
     }
     const int64_t at = (row + r) * call.outputs + first;

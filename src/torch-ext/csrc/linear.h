@@ -12,6 +12,8 @@
 
 #include <cstdint>
 
+#include "activation.h"
+
 namespace qinglan {
 
 constexpr int64_t kPanel = 32;
@@ -22,7 +24,7 @@ enum class Finish : int32_t {
   kStoreBf16 = 1,
   // y (float32) += sum.
   kAddFloat = 2,
-  // Panels hold 16 gates, then the 16 ups they belong to; y = silu(gate) * up.
+  // Panels hold 16 gates, then the 16 ups they belong to; y = activation(gate) * up.
   kGateUpFloat = 3,
   kGateUpBf16 = 4,
 };
@@ -37,6 +39,7 @@ struct Linear {
   int64_t outputs;    // columns of y
   bool bf16;
   Finish finish;
+  Activation activation;  // of gates
 };
 
 struct Pack {

@@ -110,6 +110,15 @@ void store(const Linear& call, bool stream, int64_t at, int64_t columns, __m512 
   _mm512_mask_storeu_ps(y, lanes, values);
 }
 
+// The numbers of `inner` in activation.h, 16 at a time.
+__m512 gelu_inner(__m512 x) {
+  const __m512 far = _mm512_set1_ps(kGeluFar);
+  // The second operand is what comes out where one is NaN.
+  const __m512 near = _mm512_max_ps(_mm512_sub_ps(_mm512_setzero_ps(), far), _mm512_min_ps(far, x));
+  const __m512 squares = _mm512_mul_ps(near, near);
+  return _mm512_mul_ps(near, _mm512_fmadd_ps(squares, _mm512_set1_ps(kGeluCubic), _mm512_set1_ps(kGeluLinear)));
+}
+
 void finish(const Linear& call, int64_t panel, int64_t row, int rows, const float* tile) {
   const bool stream = streams(call);
   const bool gate_up = is_gate_up(call.finish);
@@ -125,8 +134,9 @@ void finish(const Linear& call, int64_t panel, int64_t row, int rows, const floa
     const __m512 high = _mm512_add_ps(_mm512_loadu_ps(tile + r * kPanel + 16), bias[1]);
     const int64_t at = (row + r) * call.outputs + first;
     if (gate_up) {
-      // silu(g) = g / (1 + exp(-g)); a large -g gives g / infinity = 0.
-      const __m512 minus = _mm512_sub_ps(_mm512_setzero_ps(), low);
+      // A large -inner(g) gives g / infinity = 0.
+      const __m512 inside = call.activation == Activation::kSilu ? low : gelu_inner(low);
+      const __m512 minus = _mm512_sub_ps(_mm512_setzero_ps(), inside);
       const __m512 divisor = _mm512_add_ps(_mm512_set1_ps(1.0f), exp16(minus));
       store(call, stream, at, columns, _mm512_mul_ps(_mm512_div_ps(low, divisor), high));
     } else {

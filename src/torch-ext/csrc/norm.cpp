@@ -1,4 +1,5 @@
-// RMSNorm of the rows of the residual stream, and picking rows of a table.
+// RMSNorm of the rows of the residual stream for sampling and for training, whose
+// backward pass is in training_layers.cpp, and picking rows of a table.
 
 #include <algorithm>
 #include <cmath>
@@ -14,10 +15,12 @@ struct Norm {
   const float* x;       // [rows, width]
   const float* weight;  // [width]
   void* y;              // [rows, width]
+  float* factors;       // [rows]: 1 / root mean square; null where nothing goes back
   int64_t rows;
   int64_t width;
   float eps;
-  bool bf16;  // of y
+  bool bf16;      // of y
+  bool products;  // whether libtorch's products come before and after
 };
 
 struct Gather {
@@ -33,6 +36,9 @@ namespace {
 
 constexpr int64_t kSums = 32;
 
+// Rows of a task between products, of which there are many.
+constexpr int64_t kChunk = 64;
+
 QINGLAN_LEVELS(void, norm_row, (const Norm& call, int64_t row), (call, row)) {
   const float* x = call.x + row * call.width;
   // Sums side by side, because the compiler may not reorder one.
@@ -45,6 +51,7 @@ QINGLAN_LEVELS(void, norm_row, (const Norm& call, int64_t row), (call, row)) {
   float squares = 0.0f;
   for (int64_t j = 0; j < kSums; ++j) squares += sums[j];
   const float factor = 1.0f / std::sqrt(squares / float(call.width) + call.eps);
+  if (call.factors) call.factors[row] = factor;
   if (call.bf16) {
     uint16_t* y = static_cast<uint16_t*>(call.y) + row * call.width;
     for (int64_t i = 0; i < call.width; ++i) y[i] = to_bf16(x[i] * factor * call.weight[i]);
@@ -71,10 +78,20 @@ QINGLAN_LEVELS(void, gather_row, (const Gather& call, int64_t at), (call, at)) {
 extern "C" const char* qinglan_norm(const qinglan::Norm* call) {
   using namespace qinglan;
   return guarded([&] {
-    Tasks tasks(call->rows);
-    on_threads(std::min(call->rows, worth(0.5 * double(call->rows * call->width))), [&] {
-      for (int64_t row = tasks.take(); row >= 0; row = tasks.take()) norm_row(*call, row);
-    });
+    const int64_t chunk = call->products ? kChunk : 1;
+    const int64_t count = (call->rows + chunk - 1) / chunk;
+    Tasks tasks(count);
+    const auto work = [&] {
+      for (int64_t task = tasks.take(); task >= 0; task = tasks.take()) {
+        const int64_t last = std::min(call->rows, (task + 1) * chunk);
+        for (int64_t row = task * chunk; row < last; ++row) norm_row(*call, row);
+      }
+    };
+    if (call->products) {
+      on_product_threads(count, work);
+    } else {
+      on_threads(std::min(count, worth(0.5 * double(call->rows * call->width))), work);
+    }
   });
 }
 

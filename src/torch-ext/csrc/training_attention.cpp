@@ -33,7 +33,9 @@ struct TrainAttention {
   int64_t heads;
   int64_t kv_heads;
   int64_t width;
+  int64_t window;          // positions that a query sees, its own included
   float scale;
+  float cap;               // scores become cap tanh(score / cap), unless it is 0
   bool bf16;
   void* mixed;             // [S, heads * width]; written forward, read backward
   float* normalisers;      // [S, heads]: logarithm of each softmax's sum; the same
@@ -144,13 +146,30 @@ struct Task {
     }
   }
 
+  // The first position that a query at a position sees.
+  QINGLAN_INSIDE int64_t first_seen(int64_t position) const {
+    return position < call.window ? 0 : position - call.window + 1;
+  }
+
+  // From where on the scores of a block whose first query is at a position are
+  // computed: whole vectors, as if there were no window.
+  QINGLAN_INSIDE int64_t left_of(int64_t position) const { return first_seen(position) / kLanes * kLanes; }
+
   // Scores of `rows` queries of a head from `first` on, of a span at `base`.
   QINGLAN_INSIDE void score(const Span& span, int64_t base, int64_t head, int64_t first, int64_t rows) {
     for (int64_t r = 0; r < rows; ++r) {
       rotated(channel(span.start + first + r, head), base + first + r, call.scale, queries + r * padded);
     }
-    const int64_t seen = base + first + rows;
-    multiply({queries, padded, 1, keys_across, columns, scores, columns, rows, call.width, round_up(seen, 16), false});
+    const int64_t left = left_of(base + first), seen = base + first + rows;
+    multiply({queries, padded, 1, keys_across + left, columns, scores + left, columns, rows, call.width,
+              round_up(seen, 16) - left, false});
+    if (call.cap > 0.0f) {
+      const float turn = 1.0f / call.cap;
+      for (int64_t r = 0; r < rows; ++r) {
+        float* row = scores + r * columns;
+        for (int64_t i = left; i < seen; ++i) row[i] = call.cap * tanh_fast(row[i] * turn);
+      }
+    }
   }
 
   QINGLAN_INSIDE void forward(const Span& span, int64_t base) {
@@ -158,14 +177,17 @@ struct Task {
     for (int64_t head = kv_head * share; head < (kv_head + 1) * share; ++head) {
       for (int64_t first = 0; first < span.length; first += kBlock) {
         const int64_t rows = std::min(kBlock, span.length - first);
-        const int64_t seen = base + first + rows;
+        const int64_t left = left_of(base + first), seen = base + first + rows;
         score(span, base, head, first, rows);
         for (int64_t r = 0; r < rows; ++r) {
-          const int64_t token = span.start + first + r;
-          call.normalisers[token * call.heads + head] =
-              softmax(scores + r * columns, base + first + r + 1, seen);
+          const int64_t token = span.start + first + r, position = base + first + r;
+          const int64_t from = first_seen(position);
+          float* row = scores + r * columns;
+          std::fill(row + left, row + from, 0.0f);
+          call.normalisers[token * call.heads + head] = softmax(row + from, position + 1 - from, seen - from);
         }
-        multiply({scores, columns, 1, values, padded, outputs, padded, rows, seen, padded, false});
+        multiply({scores + left, columns, 1, values + left * padded, padded, outputs, padded, rows, seen - left, padded,
+                  false});
         for (int64_t r = 0; r < rows; ++r) {
           const int64_t token = span.start + first + r;
           Number* to = static_cast<Number*>(call.mixed) + (token * call.heads + head) * call.width;
@@ -210,31 +232,48 @@ struct Task {
   }
 
   QINGLAN_INSIDE void backward_block(const Span& span, int64_t base, int64_t head, int64_t first, int64_t rows) {
-    const int64_t seen = base + first + rows, wide = round_up(seen, 16);
+    const int64_t left = left_of(base + first), seen = base + first + rows;
     score(span, base, head, first, rows);
     for (int64_t r = 0; r < rows; ++r) {
       const int64_t at = ((span.start + first + r) * call.heads + head) * call.width;
       const Number* gradient = static_cast<const Number*>(call.mixed_gradient) + at;
       for (int64_t e = 0; e < call.width; ++e) output_gradient[r * padded + e] = number(gradient, e);
     }
-    multiply({output_gradient, padded, 1, values_across, columns, score_gradient, columns, rows, call.width, wide, false});
+    multiply({output_gradient, padded, 1, values_across + left, columns, score_gradient + left, columns, rows, call.width,
+              round_up(seen, 16) - left, false});
     for (int64_t r = 0; r < rows; ++r) {
       const int64_t token = span.start + first + r, live = base + first + r + 1;
+      const int64_t from = first_seen(live - 1);
       const Number* mixed = static_cast<const Number*>(call.mixed) + (token * call.heads + head) * call.width;
       float together = 0.0f;
       for (int64_t e = 0; e < call.width; ++e) together += number(mixed, e) * output_gradient[r * padded + e];
       const float normaliser = call.normalisers[token * call.heads + head];
       float* row = scores + r * columns;
       float* gradient = score_gradient + r * columns;
-      for (int64_t i = 0; i < live; ++i) {
-        row[i] = exp_fast(row[i] - normaliser);
-        gradient[i] = row[i] * (gradient[i] - together);
+      if (call.cap > 0.0f) {
+        // The slope of a capped score: 1 - tanh^2.
+        const float turn = 1.0f / call.cap;
+        for (int64_t i = from; i < live; ++i) {
+          const float bent = row[i] * turn;
+          row[i] = exp_fast(row[i] - normaliser);
+          gradient[i] = row[i] * (gradient[i] - together) * (1.0f - bent * bent);
+        }
+      } else {
+        for (int64_t i = from; i < live; ++i) {
+          row[i] = exp_fast(row[i] - normaliser);
+          gradient[i] = row[i] * (gradient[i] - together);
+        }
       }
+      for (int64_t i = left; i < from; ++i) row[i] = gradient[i] = 0.0f;
       for (int64_t i = live; i < seen; ++i) row[i] = gradient[i] = 0.0f;
     }
-    multiply({score_gradient, columns, 1, keys, padded, outputs, padded, rows, seen, padded, false});
-    multiply({scores, 1, columns, output_gradient, padded, value_gradient, padded, seen, rows, padded, true});
-    multiply({score_gradient, 1, columns, queries, padded, key_gradient, padded, seen, rows, padded, true});
+    const int64_t keys_seen = seen - left;
+    multiply({score_gradient + left, columns, 1, keys + left * padded, padded, outputs, padded, rows, keys_seen, padded,
+              false});
+    multiply({scores + left, 1, columns, output_gradient, padded, value_gradient + left * padded, padded, keys_seen, rows,
+              padded, true});
+    multiply({score_gradient + left, 1, columns, queries, padded, key_gradient + left * padded, padded, keys_seen, rows,
+              padded, true});
     for (int64_t r = 0; r < rows; ++r) {
       const int64_t token = span.start + first + r;
       put_back(outputs + r * padded, base + first + r, call.scale, gradient_of(token, head));

@@ -1,27 +1,26 @@
-// The small parts of a layer as training runs them, forward and backward:
-// RMSNorm, the gated SiLU, and adding bfloat16 gradients to float32 sums.
+// The small parts of a layer as training runs them: the gated activation forward
+// and backward, RMSNorm backward, and adding bfloat16 gradients to float32 sums.
 
 #include <algorithm>
-#include <cmath>
 #include <vector>
 
+#include "activation.h"
 #include "parallel.h"
 #include "training.h"
 
 namespace qinglan {
 
+// The backward pass of the norm in norm.cpp.
 struct TrainNorm {
-  const float* x;        // [rows, width]
-  const float* weight;   // [width]
-  void* y;               // [rows, width]; forward only
-  float* factors;        // [rows]: 1 / root mean square; written forward, read backward
-  const void* y_gradient;  // backward only
+  const float* x;          // [rows, width]
+  const float* weight;     // [width]
+  const float* factors;    // [rows]: 1 / root mean square
+  const void* y_gradient;  // [rows, width]
   float* x_gradient;       // [rows, width], added to
   float* weight_gradient;  // [width], added to; may be null
   int64_t rows;
   int64_t width;
-  float eps;
-  bool bf16;  // of y and its gradient
+  bool bf16;  // of y's gradient
 };
 
 struct TrainGate {
@@ -32,6 +31,7 @@ struct TrainGate {
   int64_t rows;
   int64_t width;
   bool bf16;
+  Activation activation;
 };
 
 struct Accumulate {
@@ -45,23 +45,6 @@ namespace {
 // Rows whose share of the weight's gradient is summed by one task: a constant,
 // so that the sum does not depend on the number of threads.
 constexpr int64_t kChunk = 64;
-
-template <class Number>
-QINGLAN_INSIDE void norm_row(const TrainNorm& call, int64_t row) {
-  const float* x = call.x + row * call.width;
-  float sums[kLanes] = {};
-  const int64_t whole = call.width / kLanes * kLanes;
-  for (int64_t i = 0; i < whole; i += kLanes) {
-    for (int64_t j = 0; j < kLanes; ++j) sums[j] += x[i + j] * x[i + j];
-  }
-  for (int64_t i = whole; i < call.width; ++i) sums[i - whole] += x[i] * x[i];
-  float squares = 0.0f;
-  for (int64_t j = 0; j < kLanes; ++j) squares += sums[j];
-  const float factor = 1.0f / std::sqrt(squares / float(call.width) + call.eps);
-  call.factors[row] = factor;
-  Number* y = static_cast<Number*>(call.y) + row * call.width;
-  for (int64_t i = 0; i < call.width; ++i) put(y, i, x[i] * factor * call.weight[i]);
-}
 
 template <class Number>
 QINGLAN_INSIDE void norm_back_row(const TrainNorm& call, int64_t row, float* weight_gradient) {
@@ -84,16 +67,6 @@ QINGLAN_INSIDE void norm_back_row(const TrainNorm& call, int64_t row, float* wei
   for (int64_t i = 0; i < call.width; ++i) weight_gradient[i] += number(dy, i) * x[i] * factor;
 }
 
-QINGLAN_LEVELS(void, norm_rows, (const TrainNorm& call, int64_t first, int64_t last), (call, first, last)) {
-  for (int64_t row = first; row < last; ++row) {
-    if (call.bf16) {
-      norm_row<uint16_t>(call, row);
-    } else {
-      norm_row<float>(call, row);
-    }
-  }
-}
-
 QINGLAN_LEVELS(void, norm_back_rows, (const TrainNorm& call, int64_t first, int64_t last, float* weight_gradient),
                (call, first, last, weight_gradient)) {
   for (int64_t row = first; row < last; ++row) {
@@ -108,18 +81,18 @@ QINGLAN_LEVELS(void, norm_back_rows, (const TrainNorm& call, int64_t first, int6
 // 1 / (1 + exp(-x)).
 QINGLAN_INSIDE float sigmoid(float x) { return 1.0f / (1.0f + exp_fast(std::min(-x, 80.0f))); }
 
-template <class Number>
+template <class Number, Activation activation>
 QINGLAN_INSIDE void gate_row(const TrainGate& call, int64_t row) {
   const Number* gate = static_cast<const Number*>(call.gate_up) + row * 2 * call.width;
   const Number* up = gate + call.width;
   Number* y = static_cast<Number*>(call.y) + row * call.width;
   for (int64_t i = 0; i < call.width; ++i) {
     const float g = number(gate, i);
-    put(y, i, g * sigmoid(g) * number(up, i));
+    put(y, i, g * sigmoid(inner<activation>(g)) * number(up, i));
   }
 }
 
-template <class Number>
+template <class Number, Activation activation>
 QINGLAN_INSIDE void gate_back_row(const TrainGate& call, int64_t row) {
   const Number* gate = static_cast<const Number*>(call.gate_up) + row * 2 * call.width;
   const Number* up = gate + call.width;
@@ -127,20 +100,34 @@ QINGLAN_INSIDE void gate_back_row(const TrainGate& call, int64_t row) {
   Number* gate_gradient = static_cast<Number*>(call.gate_up_gradient) + row * 2 * call.width;
   Number* up_gradient = gate_gradient + call.width;
   for (int64_t i = 0; i < call.width; ++i) {
-    const float g = number(gate, i), s = sigmoid(g), d = number(dy, i);
-    put(gate_gradient, i, d * number(up, i) * s * (1.0f + g * (1.0f - s)));
+    const float g = number(gate, i), s = sigmoid(inner<activation>(g)), d = number(dy, i);
+    put(gate_gradient, i, d * number(up, i) * s * (1.0f + g * (1.0f - s) * inner_slope<activation>(g)));
     put(up_gradient, i, d * g * s);
+  }
+}
+
+template <class Number, Activation activation>
+QINGLAN_INSIDE void gate_all(const TrainGate& call, int64_t first, int64_t last, bool backward) {
+  for (int64_t row = first; row < last; ++row) {
+    backward ? gate_back_row<Number, activation>(call, row) : gate_row<Number, activation>(call, row);
+  }
+}
+
+template <class Number>
+QINGLAN_INSIDE void gate_by(const TrainGate& call, int64_t first, int64_t last, bool backward) {
+  if (call.activation == Activation::kSilu) {
+    gate_all<Number, Activation::kSilu>(call, first, last, backward);
+  } else {
+    gate_all<Number, Activation::kGeluTanh>(call, first, last, backward);
   }
 }
 
 QINGLAN_LEVELS(void, gate_rows, (const TrainGate& call, int64_t first, int64_t last, bool backward),
                (call, first, last, backward)) {
-  for (int64_t row = first; row < last; ++row) {
-    if (call.bf16) {
-      backward ? gate_back_row<uint16_t>(call, row) : gate_row<uint16_t>(call, row);
-    } else {
-      backward ? gate_back_row<float>(call, row) : gate_row<float>(call, row);
-    }
+  if (call.bf16) {
+    gate_by<uint16_t>(call, first, last, backward);
+  } else {
+    gate_by<float>(call, first, last, backward);
   }
 }
 
@@ -162,13 +149,9 @@ void in_chunks(int64_t rows, int64_t chunk, const Work& work) {
 }  // namespace
 }  // namespace qinglan
 
-extern "C" const char* qinglan_train_norm(const qinglan::TrainNorm* call, bool backward) {
+extern "C" const char* qinglan_train_norm(const qinglan::TrainNorm* call) {
   using namespace qinglan;
   return guarded([&] {
-    if (!backward) {
-      in_chunks(call->rows, kChunk, [&](int64_t first, int64_t last) { norm_rows(*call, first, last); });
-      return;
-    }
     const int64_t chunks = (call->rows + kChunk - 1) / kChunk;
     std::vector<float> parts(size_t(chunks * call->width), 0.0f);
     in_chunks(call->rows, kChunk, [&](int64_t first, int64_t last) {

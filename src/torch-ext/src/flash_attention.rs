@@ -7,8 +7,9 @@
 //! here: on another device, or in 32 bits, the operator refuses with an error.
 //!
 //! What the kernels want: float16 or bfloat16, a head width that is a multiple
-//! of 8 and at most 256, an Ampere GPU or newer. Scores are scaled by
-//! 1 / sqrt(E).
+//! of 8 and at most 256, an Ampere GPU or newer. Products of queries and keys are
+//! multiplied by `scale`. With a window w a query sees its own key and the w - 1
+//! before it. Caps of scores are not served.
 //!
 //! Axes: B sequence, N token of the packed batch, S position of the cache,
 //! H query head, K key and value head, E width of a head.
@@ -30,6 +31,8 @@ unsafe extern "C" {
         longest_query: i64,
         longest_key: i64,
         causal: bool,
+        scale: f64,
+        before: i64,
         output: *mut *mut C_tensor,
     ) -> *const c_char;
 }
@@ -49,8 +52,15 @@ pub fn packed(
     tensors: [&Tensor; 3],
     starts: [&Tensor; 2],
     longest: [i64; 2],
+    scale: f64,
+    window: Option<i64>,
 ) -> Result<Tensor, TchError> {
-    attend(tensors, starts, None, longest, true)
+    let reach = Reach {
+        causal: true,
+        scale,
+        window,
+    };
+    attend(tensors, starts, None, longest, reach)
 }
 
 /// Where the rows of a cache of one layout begin, for [`decode`].
@@ -130,7 +140,8 @@ impl CacheLayout {
 }
 
 /// Attention of one query a row to the first `lengths_B[b]` positions of its
-/// row in the cache, those just written included. Records no gradient.
+/// row in the cache, those just written included, or to the last of them in a
+/// window. Records no gradient.
 ///
 /// `query_B1HE` is `[B, 1, H, E]`, as is the result; `keys_BSKE` and
 /// `values_BSKE` are of the layout; `lengths_B` is int32 on the device and at
@@ -141,6 +152,8 @@ pub fn decode(
     values_BSKE: &Tensor,
     lengths_B: &Tensor,
     layout: &CacheLayout,
+    scale: f64,
+    window: Option<i64>,
 ) -> Result<Tensor, TchError> {
     // The operator's gradient knows nothing of the lengths.
     let _no_grad = tch::no_grad_guard();
@@ -151,9 +164,20 @@ pub fn decode(
         [&layout.queries_B1, &layout.keys_B1],
         Some(lengths_B),
         [1, layout.size[1]],
-        false,
+        Reach {
+            causal: false,
+            scale,
+            window,
+        },
     )?;
     output_BHE.f_unsqueeze(1)
+}
+
+/// Which keys a query sees, and by what its products with them are multiplied.
+struct Reach {
+    causal: bool,
+    scale: f64,
+    window: Option<i64>,
 }
 
 fn attend(
@@ -161,8 +185,17 @@ fn attend(
     [query_starts, key_starts]: [&Tensor; 2],
     key_lengths: Option<&Tensor>,
     [longest_query, longest_key]: [i64; 2],
-    causal: bool,
+    reach: Reach,
 ) -> Result<Tensor, TchError> {
+    let before = match reach.window {
+        None => -1,
+        Some(window @ 1..) => window - 1,
+        Some(window) => {
+            return Err(TchError::Shape(format!(
+                "a window of {window} positions shows nothing"
+            )));
+        }
+    };
     let mut output = ptr::null_mut();
     // SAFETY: tch's tensors are at::Tensor behind live pointers for the length
     // of the call; the callee keeps none of them, throws nothing, and writes
@@ -177,7 +210,9 @@ fn attend(
             key_lengths.map_or(ptr::null(), Tensor::as_ptr),
             longest_query,
             longest_key,
-            causal,
+            reach.causal,
+            reach.scale,
+            before,
             &raw mut output,
         );
         if error.is_null() {

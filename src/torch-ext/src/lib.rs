@@ -9,23 +9,23 @@
 //! error.
 
 mod adamw;
+pub mod attention;
+mod backend;
 pub mod cpu;
 pub mod cuda_graph;
 mod cuda_half;
 pub mod distributed;
 mod embedded;
 pub mod flash_attention;
+pub mod layers;
 mod map;
-
-/// What a gated feed-forward layer applies to its gate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Activation {
-    /// `x / (1 + exp(-x))`.
-    Silu,
-    /// The tanh form of GELU, `gelu_pytorch_tanh`.
-    GeluTanh,
-}
+pub mod scores;
+#[cfg(test)]
+mod testing;
 
 pub use adamw::{AdamW, Quartet};
+pub use attention::Look;
+pub use backend::{has_kernels, with_portable};
 pub use cuda_half::{NoCuda, libtorch_folder, open_cuda};
+pub use layers::Activation;
 pub use map::map_file;

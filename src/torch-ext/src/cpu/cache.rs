@@ -11,6 +11,7 @@ use tch::{Kind, Tensor};
 
 use super::memory::Block;
 use super::{KINDS, empty, expect, expect_kind, ffi, matrix};
+use crate::attention::Look;
 
 /// Positions in a page.
 pub const PAGE: usize = 32;
@@ -51,8 +52,8 @@ pub struct Batch {
 
 /// Cosines and sines of the rotary embedding, `[T, E/2]` each.
 pub struct Rotary {
-    pub(super) cosines: Tensor,
-    pub(super) sines: Tensor,
+    pub(crate) cosines: Tensor,
+    pub(crate) sines: Tensor,
 }
 
 /// RMSNorm over each query and key head before the rotation, as Qwen3 has it.
@@ -247,10 +248,11 @@ impl KvCache {
         queries
     }
 
-    /// Each token's queries attend to the positions of its row up to its own.
+    /// Each token's queries attend to the positions of its row up to its own, as
+    /// `look` says.
     /// `queries` are those that `store` of the same layer returned; the result
     /// is `[N, H * E]` in the cache's kind.
-    pub fn attend(&self, layer: usize, batch: &Batch, queries: &Tensor) -> Tensor {
+    pub fn attend(&self, layer: usize, batch: &Batch, queries: &Tensor, look: Look) -> Tensor {
         self.check(layer, batch);
         let tokens = batch.tokens() as i64;
         let (_, width) = matrix(queries, "queries");
@@ -263,7 +265,9 @@ impl KvCache {
             batch: batch.view(),
             queries: queries.data_ptr(),
             heads,
-            scale: 1.0 / (self.head_dim as f32).sqrt(),
+            window: look.window_or_all(),
+            scale: look.scale as f32,
+            cap: look.cap_or_zero(),
             y: y.data_ptr(),
         };
         // SAFETY: as in `store`.

@@ -3,6 +3,8 @@
 
 use std::ffi::{CStr, c_char, c_void};
 
+use crate::layers::Activation;
+
 /// What becomes of the sums of a linear layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i32)]
@@ -25,6 +27,7 @@ pub(super) struct Linear {
     pub(super) outputs: i64,
     pub(super) bf16: bool,
     pub(super) finish: Finish,
+    pub(super) activation: Activation,
 }
 
 #[repr(C)]
@@ -43,10 +46,12 @@ pub(super) struct Norm {
     pub(super) x: *const f32,
     pub(super) weight: *const f32,
     pub(super) y: *mut c_void,
+    pub(super) factors: *mut f32,
     pub(super) rows: i64,
     pub(super) width: i64,
     pub(super) eps: f32,
     pub(super) bf16: bool,
+    pub(super) products: bool,
 }
 
 #[repr(C)]
@@ -96,7 +101,9 @@ pub(super) struct Attend {
     pub(super) batch: Batch,
     pub(super) queries: *const c_void,
     pub(super) heads: i64,
+    pub(super) window: i64,
     pub(super) scale: f32,
+    pub(super) cap: f32,
     pub(super) y: *mut c_void,
 }
 
@@ -150,7 +157,7 @@ unsafe extern "C" {
 
 /// Panics with the message of a C++ exception, if there was one: the kernels
 /// throw only where memory for scratch or threads cannot be had.
-pub(super) fn check(message: *const c_char) {
+pub(crate) fn check(message: *const c_char) {
     if message.is_null() {
         return;
     }

@@ -9,6 +9,7 @@ use tch::{Kind, Tensor};
 use super::ffi::{self, Finish};
 use super::memory::Piece;
 use super::{KINDS, empty, expect, expect_kind, matrix};
+use crate::layers::Activation;
 
 /// Outputs that are computed side by side; the C side packs in the same width.
 const PANEL: i64 = 32;
@@ -21,11 +22,13 @@ struct Packed {
     outputs: i64,
     inputs: i64,
     kind: Kind,
-    gate_up: bool,
+    /// That of the gates, where the layer is gate and up.
+    gates: Option<Activation>,
 }
 
 impl Packed {
-    fn new(weight: &Tensor, bias: Option<&Tensor>, kind: Kind, gate_up: bool) -> Self {
+    fn new(weight: &Tensor, bias: Option<&Tensor>, kind: Kind, gates: Option<Activation>) -> Self {
+        let gate_up = gates.is_some();
         expect_kind(kind);
         let (rows, inputs) = matrix(weight, "weight");
         assert!(
@@ -49,14 +52,14 @@ impl Packed {
             outputs,
             inputs,
             kind,
-            gate_up,
+            gates,
         };
         packed.fill(weight, bias);
         packed
     }
 
     fn fill(&mut self, weight: &Tensor, bias: Option<&Tensor>) {
-        let rows = self.outputs * if self.gate_up { 2 } else { 1 };
+        let rows = self.outputs * if self.gates.is_some() { 2 } else { 1 };
         expect(weight, "weight", &KINDS, &[rows, self.inputs]);
         // SAFETY: the weight has the shape it says; the memory was taken for it.
         ffi::check(unsafe {
@@ -67,7 +70,7 @@ impl Packed {
                 inputs: self.inputs,
                 from_bf16: weight.kind() == Kind::BFloat16,
                 to_bf16: self.kind == Kind::BFloat16,
-                gate_up: self.gate_up,
+                gate_up: self.gates.is_some(),
             })
         });
         self.bias.clear();
@@ -103,6 +106,7 @@ impl Packed {
                 outputs: self.outputs,
                 bf16: self.kind == Kind::BFloat16,
                 finish,
+                activation: self.gates.unwrap_or(Activation::Silu),
             })
         });
     }
@@ -118,7 +122,7 @@ impl PackedLinear {
     /// Packs weight `[M, K]` and bias `[M]`, Float or `BFloat16`, as `kind`:
     /// what is stored and multiplied. Sums are float32 in either.
     pub fn new(weight: &Tensor, bias: Option<&Tensor>, kind: Kind) -> Self {
-        Self(Packed::new(weight, bias, kind, false))
+        Self(Packed::new(weight, bias, kind, None))
     }
 
     /// Packs other weights of the same shape into the same memory.
@@ -179,13 +183,13 @@ impl PackedLinear {
     }
 }
 
-/// The first half of a gated feed-forward layer, `silu(x G^T) * (x U^T)`.
+/// The first half of a gated feed-forward layer, `activation(x G^T) * (x U^T)`.
 pub struct PackedGateUp(Packed);
 
 impl PackedGateUp {
     /// Packs weight `[2F, K]`: the F rows of the gate, then those of up.
-    pub fn new(weight: &Tensor, kind: Kind) -> Self {
-        Self(Packed::new(weight, None, kind, true))
+    pub fn new(weight: &Tensor, kind: Kind, activation: Activation) -> Self {
+        Self(Packed::new(weight, None, kind, Some(activation)))
     }
 
     /// Packs other weights of the same shape into the same memory.

@@ -14,13 +14,12 @@
 //! Deliberately absent: gradients, other devices, quantised weights.
 
 mod cache;
-mod ffi;
+pub(crate) mod ffi;
 mod level;
 mod linear;
 mod memory;
-mod norm;
+pub(crate) mod norm;
 mod sampling;
-pub mod training;
 
 pub use cache::{Batch, HeadNorms, KvCache, PAGE, Rotary};
 pub use level::{Level, VARIABLE};
@@ -37,10 +36,10 @@ pub fn has_bf16() -> bool {
     Level::of_process() == Level::Avx512Bf16
 }
 
-const KINDS: [Kind; 2] = [Kind::Float, Kind::BFloat16];
+pub(crate) const KINDS: [Kind; 2] = [Kind::Float, Kind::BFloat16];
 
 /// Panics unless the tensor is what a kernel may read or write as plain memory.
-fn expect(tensor: &Tensor, what: &str, kinds: &[Kind], shape: &[i64]) {
+pub(crate) fn expect(tensor: &Tensor, what: &str, kinds: &[Kind], shape: &[i64]) {
     let (kind, device, size) = (tensor.kind(), tensor.device(), tensor.size());
     assert!(
         device == Device::Cpu && kinds.contains(&kind) && size == shape && tensor.is_contiguous(),
@@ -54,14 +53,14 @@ fn expect(tensor: &Tensor, what: &str, kinds: &[Kind], shape: &[i64]) {
 }
 
 /// The two lengths of a matrix.
-fn matrix(tensor: &Tensor, what: &str) -> (i64, i64) {
+pub(crate) fn matrix(tensor: &Tensor, what: &str) -> (i64, i64) {
     match tensor.size()[..] {
         [rows, columns] => (rows, columns),
         ref size => panic!("{what} must have two axes, not {size:?}"),
     }
 }
 
-fn expect_kind(kind: Kind) {
+pub(crate) fn expect_kind(kind: Kind) {
     assert!(
         KINDS.contains(&kind),
         "kernels compute in Float or BFloat16, not {kind:?}"
@@ -69,7 +68,7 @@ fn expect_kind(kind: Kind) {
 }
 
 /// An uninitialised tensor that a kernel fills.
-fn empty(shape: [i64; 2], kind: Kind) -> Tensor {
+pub(crate) fn empty(shape: [i64; 2], kind: Kind) -> Tensor {
     Tensor::empty(shape, (kind, Device::Cpu))
 }
 

@@ -90,7 +90,7 @@ fn recorded_decoding_follows_lengths_that_change_in_place() {
     let layout = CacheLayout::of(&cache).unwrap();
     let query = Tensor::randn([3, 1, 9, 64], options);
     let mut lengths_B = Tensor::from_slice(&[1_i32, 20, 5]).to_device(gpu.device);
-    let step = |lengths_B: &Tensor| decode(&query, &cache, &cache, lengths_B, &layout);
+    let step = |lengths_B: &Tensor| decode(&query, &cache, &cache, lengths_B, &layout, 0.125, None);
     let (graph, output) = Graph::capture(gpu.device, || step(&lengths_B)).unwrap();
     for _ in 0..3 {
         lengths_B += 200;

@@ -7,8 +7,13 @@ use crate::cuda_graph::tests::gpu;
 
 /// Attention as it is written down, of one sequence, in double precision.
 /// Query `t` of `T` sees the keys up to `t` from the end: `[T, H, E]`.
-fn reference(query_THE: &Tensor, key_SKE: &Tensor, value_SKE: &Tensor) -> Tensor {
-    let [queries, heads, width] = query_THE.size()[..] else {
+fn reference(
+    query_THE: &Tensor,
+    key_SKE: &Tensor,
+    value_SKE: &Tensor,
+    (scale, window): (f64, Option<i64>),
+) -> Tensor {
+    let [queries, heads, _] = query_THE.size()[..] else {
         panic!("three axes")
     };
     let (positions, key_heads) = (key_SKE.size()[0], key_SKE.size()[1]);
@@ -19,11 +24,14 @@ fn reference(query_THE: &Tensor, key_SKE: &Tensor, value_SKE: &Tensor) -> Tensor
     let scores_HTS = query_THE
         .transpose(0, 1)
         .matmul(&spread(key_SKE).transpose(1, 2))
-        / (width as f64).sqrt();
-    let future_TS = Tensor::ones([queries, positions], (Kind::Bool, query_THE.device()))
-        .triu(positions - queries + 1);
+        * scale;
+    let ones_TS = Tensor::ones([queries, positions], (Kind::Bool, query_THE.device()));
+    let mut hidden_TS = ones_TS.triu(positions - queries + 1);
+    if let Some(window) = window {
+        hidden_TS = hidden_TS.logical_or(&ones_TS.tril(positions - queries - window));
+    }
     scores_HTS
-        .masked_fill(&future_TS, f64::NEG_INFINITY)
+        .masked_fill(&hidden_TS, f64::NEG_INFINITY)
         .softmax(-1, Kind::Double)
         .matmul(&spread(value_SKE))
         .transpose(0, 1)
@@ -55,12 +63,14 @@ fn twins(shape: &[i64], kind: Kind, device: Device) -> (Tensor, Tensor) {
 fn packed_sequences_attend_to_themselves_and_so_do_their_gradients() {
     let Some(gpu) = gpu() else { return };
     let lengths = [5, 128, 1, 300, 77];
-    for (kind, heads, key_heads, width, limit) in [
-        (Kind::BFloat16, 9, 3, 64, 1e-2),
-        (Kind::Half, 9, 3, 64, 2e-3),
-        (Kind::BFloat16, 16, 8, 128, 1e-2),
-        (Kind::BFloat16, 4, 4, 64, 1e-2),
+    for (kind, heads, key_heads, width, window, limit) in [
+        (Kind::BFloat16, 9, 3, 64, None, 1e-2),
+        (Kind::Half, 9, 3, 64, None, 2e-3),
+        (Kind::BFloat16, 16, 8, 128, Some(50), 1e-2),
+        (Kind::BFloat16, 4, 1, 256, Some(512), 1e-2),
+        (Kind::BFloat16, 4, 4, 64, Some(1), 1e-2),
     ] {
+        let scale = 1.3 / (width as f64).sqrt();
         let tokens = lengths.iter().sum();
         let (query, query_64) = twins(&[tokens, heads, width], kind, gpu.device);
         let (key, key_64) = twins(&[tokens, key_heads, width], kind, gpu.device);
@@ -68,7 +78,14 @@ fn packed_sequences_attend_to_themselves_and_so_do_their_gradients() {
         let (slope, slope_64) = twins(&[tokens, heads, width], kind, gpu.device);
 
         let starts_B1 = Tensor::from_slice(&starts(&lengths)).to_device(gpu.device);
-        let output = packed([&query, &key, &value], [&starts_B1; 2], [300; 2]).unwrap();
+        let output = packed(
+            [&query, &key, &value],
+            [&starts_B1; 2],
+            [300; 2],
+            scale,
+            window,
+        )
+        .unwrap();
         (&output * slope.detach()).sum(Kind::Float).backward();
 
         let parts: Vec<Tensor> = starts(&lengths)
@@ -76,7 +93,12 @@ fn packed_sequences_attend_to_themselves_and_so_do_their_gradients() {
             .zip(lengths)
             .map(|(&start, length)| {
                 let of = |t: &Tensor| t.narrow(0, i64::from(start), length);
-                reference(&of(&query_64), &of(&key_64), &of(&value_64))
+                reference(
+                    &of(&query_64),
+                    &of(&key_64),
+                    &of(&value_64),
+                    (scale, window),
+                )
             })
             .collect();
         let output_64 = Tensor::cat(&parts, 0);
@@ -100,13 +122,14 @@ fn one_query_a_row_attends_to_its_length_of_the_cache() {
     let Some(gpu) = gpu() else { return };
     let (positions, lengths) = (512, [512_i32, 1, 37, 256, 257, 400]);
     let rows = lengths.len() as i64;
-    for (heads, key_heads, width, by_head) in [
-        (9, 3, 64, false),
-        (9, 3, 64, true),
-        (14, 2, 64, true),
-        (4, 4, 64, true),
-        (16, 8, 128, false),
+    for (heads, key_heads, width, by_head, window) in [
+        (9, 3, 64, false, None),
+        (9, 3, 64, true, Some(100)),
+        (14, 2, 64, true, None),
+        (4, 4, 64, true, Some(1)),
+        (16, 8, 128, false, Some(512)),
     ] {
+        let scale = 1.3 / (width as f64).sqrt();
         let cache = || {
             let (stored, _) = if by_head {
                 twins(
@@ -132,7 +155,16 @@ fn one_query_a_row_attends_to_its_length_of_the_cache() {
         let (query_B1HE, query_64) = twins(&[rows, 1, heads, width], Kind::BFloat16, gpu.device);
         let lengths_B = Tensor::from_slice(&lengths).to_device(gpu.device);
         let layout = CacheLayout::of(&keys_BSKE).unwrap();
-        let output = decode(&query_B1HE, &keys_BSKE, &values_BSKE, &lengths_B, &layout).unwrap();
+        let output = decode(
+            &query_B1HE,
+            &keys_BSKE,
+            &values_BSKE,
+            &lengths_B,
+            &layout,
+            scale,
+            window,
+        )
+        .unwrap();
         assert_eq!(output.size(), [rows, 1, heads, width]);
         assert!(!output.requires_grad());
 
@@ -143,7 +175,12 @@ fn one_query_a_row_attends_to_its_length_of_the_cache() {
             .zip(0..)
             .map(|(&length, row)| {
                 let of = |t: &Tensor| t.get(row).narrow(0, 0, i64::from(length));
-                reference(&query_64.get(row), &of(&keys_64), &of(&values_64))
+                reference(
+                    &query_64.get(row),
+                    &of(&keys_64),
+                    &of(&values_64),
+                    (scale, window),
+                )
             })
             .collect();
         let error = distance(&output, &Tensor::stack(&expected, 0));
@@ -160,7 +197,7 @@ fn a_row_of_length_zero_gives_zeros() {
     let layout = CacheLayout::of(&cache).unwrap();
     let lengths_B = Tensor::from_slice(&[0_i32, 5]).to_device(gpu.device);
     let query = Tensor::randn([2, 1, 9, 64], options);
-    let output = decode(&query, &cache, &cache, &lengths_B, &layout).unwrap();
+    let output = decode(&query, &cache, &cache, &lengths_B, &layout, 0.125, None).unwrap();
     let largest = |row| output.get(row).abs().max().double_value(&[]);
     assert!(largest(0) == 0.0 && largest(1) > 0.0);
 }
@@ -170,7 +207,14 @@ fn a_tensor_on_the_host_is_refused_in_words() {
     let tensor = |shape: &[i64]| Tensor::zeros(shape, (Kind::BFloat16, Device::Cpu));
     let starts_B1 = Tensor::from_slice(&[0_i32, 4]);
     let key = tensor(&[4, 3, 64]);
-    let error = packed([&tensor(&[4, 9, 64]), &key, &key], [&starts_B1; 2], [4; 2]).unwrap_err();
+    let error = packed(
+        [&tensor(&[4, 9, 64]), &key, &key],
+        [&starts_B1; 2],
+        [4; 2],
+        0.125,
+        None,
+    )
+    .unwrap_err();
     assert!(error.to_string().contains("CPU"), "{error}");
 }
 
@@ -212,7 +256,16 @@ fn a_cache_of_another_layout_is_refused() {
     let layout = CacheLayout::of(&tensor(&[2, 6, 3, 64])).unwrap();
     let cache = tensor(&[2, 5, 3, 64]);
     let lengths_B = Tensor::from_slice(&[1_i32, 1]);
-    let error = decode(&tensor(&[2, 1, 9, 64]), &cache, &cache, &lengths_B, &layout).unwrap_err();
+    let error = decode(
+        &tensor(&[2, 1, 9, 64]),
+        &cache,
+        &cache,
+        &lengths_B,
+        &layout,
+        0.125,
+        None,
+    )
+    .unwrap_err();
     assert!(
         error
             .to_string()

@@ -1,12 +1,36 @@
 //! The cache and its attention held to libtorch's operators.
 
 use super::*;
+use crate::Look;
 
 const EPS: f64 = 1e-6;
 
 /// Query heads, key/value heads, width of a head: groups of 3, of 7 (more than
 /// are read together), alone, and widths that fill no vector or several.
-const SHAPES: [(i64, i64, i64); 5] = [(9, 3, 64), (14, 2, 24), (2, 2, 128), (4, 2, 6), (8, 2, 96)];
+const SHAPES: [(i64, i64, i64); 8] = [
+    (9, 3, 64),
+    (14, 2, 24),
+    (2, 2, 128),
+    (4, 2, 6),
+    (8, 2, 96),
+    (4, 1, 256),
+    (3, 3, 20),
+    (4, 2, 12),
+];
+
+/// Windows of one position, shorter than a vector, across pages and longer than
+/// any row; caps that bend what they are given.
+fn looks(head_dim: i64) -> Vec<Look> {
+    [None, Some(1), Some(3), Some(32), Some(40), Some(1000)]
+        .into_iter()
+        .flat_map(|window| [None, Some(0.7)].map(|cap| (window, cap)))
+        .map(|(window, cap)| Look {
+            scale: 1.3 / (head_dim as f64).sqrt(),
+            window,
+            cap,
+        })
+        .collect()
+}
 
 /// Rows as the tests hold them: the page lists and the qkv of all positions.
 struct Row {
@@ -45,6 +69,7 @@ fn expected(
     norms: Option<&HeadNorms>,
     (heads, kv_heads, head_dim): (i64, i64, i64),
     kind: Kind,
+    look: Look,
 ) -> Tensor {
     let length = qkv.size()[0];
     let split = qkv
@@ -82,8 +107,15 @@ fn expected(
         spread(k).transpose(0, 1),
         spread(v).transpose(0, 1),
     );
-    let scores = q.matmul(&k.transpose(1, 2)) / (head_dim as f64).sqrt();
-    let mask = Tensor::ones([length, length], (Kind::Bool, Device::Cpu)).triu(1);
+    let mut scores = q.matmul(&k.transpose(1, 2)) * look.scale;
+    if let Some(cap) = look.cap {
+        scores = (scores / cap).tanh() * cap;
+    }
+    let ones = Tensor::ones([length, length], (Kind::Bool, Device::Cpu));
+    let mut mask = ones.triu(1);
+    if let Some(window) = look.window {
+        mask = mask.logical_or(&ones.tril(-window));
+    }
     let weights = scores
         .masked_fill(&mask, f64::NEG_INFINITY)
         .softmax(-1, Kind::Float);
@@ -100,6 +132,7 @@ fn run(
     step: i64,
     rotary: &Rotary,
     norms: Option<&HeadNorms>,
+    look: Look,
 ) -> Vec<Tensor> {
     let mut parts: Vec<Vec<Tensor>> = rows.iter().map(|_| Vec::new()).collect();
     let longest = rows.iter().map(|row| row.qkv.size()[0]).max().unwrap_or(0);
@@ -116,7 +149,7 @@ fn run(
         }
         let qkv = Tensor::cat(&taken.iter().map(|(_, _, x)| x).collect::<Vec<_>>(), 0);
         let q = cache.store(1, &batch, &qkv, rotary, norms);
-        let y = cache.attend(1, &batch, &q);
+        let y = cache.attend(1, &batch, &q, look);
         let mut from = 0;
         for (index, count, _) in taken {
             parts[index].push(y.narrow(0, from, count));
@@ -139,16 +172,19 @@ fn rows_of_unlike_lengths_agree_with_torch() {
                 eps: EPS,
             };
             for kind in KINDS {
-                for norms in [None, Some(&norms)] {
+                for (norms, look) in looks(head_dim)
+                    .into_iter()
+                    .flat_map(|look| [(None, look), (Some(&norms), look)])
+                {
                     let rows = rows(&[70, 1, 33, 16], width, kind);
                     let mut cache = KvCache::new(2, 51, kv_heads as usize, head_dim as usize, kind);
-                    let got = run(&mut cache, &rows, 5, &rotary, norms);
+                    let got = run(&mut cache, &rows, 5, &rotary, norms, look);
                     for (row, got) in rows.iter().zip(&got) {
-                        let expected = expected(&row.qkv, &rotary, norms, shape, kind);
+                        let expected = expected(&row.qkv, &rotary, norms, shape, kind, look);
                         assert_eq!(got.kind(), kind);
                         assert!(
                             difference(got, &expected) < tolerance(kind) * 2.0,
-                            "{shape:?}, {kind:?}, {} positions: {}",
+                            "{shape:?}, {kind:?}, {look:?}, {} positions: {}",
                             row.qkv.size()[0],
                             difference(got, &expected)
                         );
@@ -165,12 +201,15 @@ fn token_by_token_and_all_at_once_give_the_same_bits() {
         let (heads, kv_heads, head_dim) = SHAPES[0];
         let width = (heads + 2 * kv_heads) * head_dim;
         let rotary = rotary(100, head_dim);
-        for kind in KINDS {
+        for (kind, look) in KINDS
+            .into_iter()
+            .flat_map(|kind| looks(head_dim).into_iter().map(move |look| (kind, look)))
+        {
             let rows = rows(&[70, 33, 1], width, Kind::Float);
             let mut cache = KvCache::new(2, 51, 3, 64, kind);
-            let at_once = run(&mut cache, &rows, 70, &rotary, None);
-            let singly = run(&mut cache, &rows, 1, &rotary, None);
-            let alone = run(&mut cache, &rows[..1], 13, &rotary, None);
+            let at_once = run(&mut cache, &rows, 70, &rotary, None, look);
+            let singly = run(&mut cache, &rows, 1, &rotary, None, look);
+            let alone = run(&mut cache, &rows[..1], 13, &rotary, None, look);
             assert_eq!(at_once, singly);
             assert_eq!(at_once[0], alone[0]);
         }
@@ -182,7 +221,10 @@ fn rows_share_the_pages_of_their_prompt() {
     let (heads, kv_heads, head_dim) = SHAPES[0];
     let width = (heads + 2 * kv_heads) * head_dim;
     let rotary = rotary(100, head_dim);
-    for kind in KINDS {
+    for (kind, look) in KINDS
+        .into_iter()
+        .flat_map(|kind| looks(head_dim).into_iter().map(move |look| (kind, look)))
+    {
         // A prompt of 40 positions: one page is full, the other is copied.
         let prompt = noise(&[40, width], 23);
         let ends = [noise(&[30, width], 24), noise(&[20, width], 25)];
@@ -196,13 +238,13 @@ fn rows_share_the_pages_of_their_prompt() {
         batch.push(&[8, 5], 40, 20);
         let qkv = Tensor::cat(&ends, 0);
         let q = cache.store(1, &batch, &qkv, &rotary, None);
-        let shared = cache.attend(1, &batch, &q);
+        let shared = cache.attend(1, &batch, &q, look);
         for (end, from) in ends.iter().zip([0, 30]) {
             let whole = Row {
                 pages: vec![1, 2, 3],
                 qkv: Tensor::cat(&[&prompt, end], 0),
             };
-            let alone = run(&mut cache, &[whole], 100, &rotary, None).remove(0);
+            let alone = run(&mut cache, &[whole], 100, &rotary, None, look).remove(0);
             let count = end.size()[0];
             assert_eq!(shared.narrow(0, from, count), alone.narrow(0, 40, count));
         }

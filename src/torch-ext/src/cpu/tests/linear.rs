@@ -1,6 +1,7 @@
 //! Packed products held to libtorch's operators.
 
 use super::*;
+use crate::Activation;
 
 /// Outputs and inputs: whole panels, tails of both, an odd number of inputs.
 const SHAPES: [(i64, i64); 5] = [(64, 64), (96, 576), (33, 50), (7, 31), (100, 1)];
@@ -87,13 +88,16 @@ fn gate_and_up_agree_with_torch() {
     each_implementation(|| {
         for (outputs, inputs) in SHAPES {
             let weight = noise(&[2 * outputs, inputs], 8);
-            for kind in KINDS {
-                let layer = PackedGateUp::new(&weight, kind);
+            for (kind, activation) in KINDS
+                .into_iter()
+                .flat_map(|kind| [Activation::Silu, Activation::GeluTanh].map(|a| (kind, a)))
+            {
+                let layer = PackedGateUp::new(&weight, kind, activation);
                 // Far enough out for the gate to close altogether.
                 let x = (noise(&[19, inputs], 9) * 40.0).to_kind(kind);
                 let both = rounded(&x, kind).matmul(&rounded(&weight, kind).tr());
                 let halves = both.chunk(2, -1);
-                let expected = halves[0].silu() * &halves[1];
+                let expected = activation.of(&halves[0]) * &halves[1];
                 let got = layer.forward(&x);
                 assert_eq!(got.kind(), kind);
                 assert!(difference(&got, &expected) < tolerance(kind));
@@ -108,7 +112,7 @@ fn a_row_has_the_same_bits_in_every_batch_and_for_every_number_of_threads() {
         for kind in KINDS {
             let weight = noise(&[2 * 96, 203], 10);
             let linear = PackedLinear::new(&weight, None, kind);
-            let gate_up = PackedGateUp::new(&weight, kind);
+            let gate_up = PackedGateUp::new(&weight, kind, Activation::GeluTanh);
             let x = noise(&[64, 203], 11).to_kind(kind);
             let (y, z) = (linear.forward(&x, Kind::Float), gate_up.forward(&x));
             for rows in [1, 2, 5, 13, 14, 15, 31, 64] {

@@ -7,6 +7,7 @@ mod sampling;
 use tch::{Device, Kind, Tensor};
 
 use super::*;
+use crate::testing::{difference, noise};
 
 /// Runs the body with the AVX-512 kernels, where the machine has them, and with
 /// the plain loops.
@@ -33,27 +34,6 @@ impl Drop for Plain {
         // SAFETY: as above.
         unsafe { ffi::qinglan_plain_only(false) };
     }
-}
-
-/// Numbers between -1 and 1 that a seed decides.
-fn noise(shape: &[i64], seed: i64) -> Tensor {
-    let count: i64 = shape.iter().product();
-    let steps = Tensor::arange(count, (Kind::Double, Device::Cpu));
-    ((steps * 12.9898 + seed as f64 * 78.233).sin() * 43_758.545)
-        .frac()
-        .to_kind(Kind::Float)
-        .view(shape)
-}
-
-/// The greatest difference, relative to the greatest number expected.
-fn difference(got: &Tensor, expected: &Tensor) -> f64 {
-    assert_eq!(got.size(), expected.size());
-    let (got, expected) = (got.to_kind(Kind::Double), expected.to_kind(Kind::Double));
-    let scale = expected.abs().max().double_value(&[]).max(1e-6);
-    let most = (got - expected).abs().max().double_value(&[]) / scale;
-    // A NaN would pass every comparison of the caller.
-    assert!(most.is_finite(), "a difference of {most}");
-    most
 }
 
 /// What the rounding of results and inputs to a kind allows.

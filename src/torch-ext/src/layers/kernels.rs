@@ -1,24 +1,23 @@
-//! RMSNorm, the gated SiLU, and sums of gradients.
+//! The small parts of a layer by the kernels.
 
 use std::ffi::{c_char, c_void};
 use std::ptr;
 
 use tch::{Device, Kind, Tensor};
 
-use super::super::{KINDS, empty, expect, expect_kind, ffi::check, matrix};
+use super::Activation;
+use crate::cpu::{KINDS, empty, expect, ffi::check, matrix, norm};
 
 #[repr(C)]
 struct NormCall {
     x: *const f32,
     weight: *const f32,
-    y: *mut c_void,
-    factors: *mut f32,
+    factors: *const f32,
     y_gradient: *const c_void,
     x_gradient: *mut f32,
     weight_gradient: *mut f32,
     rows: i64,
     width: i64,
-    eps: f32,
     bf16: bool,
 }
 
@@ -31,6 +30,7 @@ struct GateCall {
     rows: i64,
     width: i64,
     bf16: bool,
+    activation: Activation,
 }
 
 #[repr(C)]
@@ -41,41 +41,19 @@ struct AccumulateCall {
 }
 
 unsafe extern "C" {
-    fn qinglan_train_norm(call: *const NormCall, backward: bool) -> *const c_char;
+    fn qinglan_train_norm(call: *const NormCall) -> *const c_char;
     fn qinglan_train_gate(call: *const GateCall, backward: bool) -> *const c_char;
     fn qinglan_accumulate(call: *const AccumulateCall) -> *const c_char;
 }
 
-/// `x / sqrt(mean(x^2) + eps) * weight` of each row of `x_SD`, in `kind`, and
-/// the factors `1 / sqrt(mean(x^2) + eps)`, `[S]`, that its gradient needs.
-pub fn norm(x_SD: &Tensor, weight_D: &Tensor, eps: f64, kind: Kind) -> (Tensor, Tensor) {
-    let (rows, width) = matrix(x_SD, "x");
-    expect(x_SD, "x", &[Kind::Float], &[rows, width]);
-    expect(weight_D, "the norm's weight", &[Kind::Float], &[width]);
-    expect_kind(kind);
-    let y_SD = empty([rows, width], kind);
+pub(super) fn norm(x_SD: &Tensor, weight_D: &Tensor, eps: f64, kind: Kind) -> (Tensor, Tensor) {
+    let (rows, _) = matrix(x_SD, "x");
     let factors_S = Tensor::empty([rows], (Kind::Float, Device::Cpu));
-    let call = NormCall {
-        x: x_SD.data_ptr().cast(),
-        weight: weight_D.data_ptr().cast(),
-        y: y_SD.data_ptr(),
-        factors: factors_S.data_ptr().cast(),
-        y_gradient: ptr::null(),
-        x_gradient: ptr::null_mut(),
-        weight_gradient: ptr::null_mut(),
-        rows,
-        width,
-        eps: eps as f32,
-        bf16: kind == Kind::BFloat16,
-    };
-    // SAFETY: shapes and kinds were checked above; all tensors outlive the call.
-    check(unsafe { qinglan_train_norm(&raw const call, false) });
+    let y_SD = norm::run(x_SD, weight_D, eps, kind, Some(&factors_S));
     (y_SD, factors_S)
 }
 
-/// Adds to the gradients of `x_SD` and, where it is trained, of the weight,
-/// what comes back through the norm from `y_gradient_SD`.
-pub fn norm_backward(
+pub(super) fn norm_backward(
     x_SD: &Tensor,
     weight_D: &Tensor,
     factors_S: &Tensor,
@@ -105,37 +83,42 @@ pub fn norm_backward(
     let call = NormCall {
         x: x_SD.data_ptr().cast(),
         weight: weight_D.data_ptr().cast(),
-        y: ptr::null_mut(),
         factors: factors_S.data_ptr().cast(),
         y_gradient: y_gradient_SD.data_ptr(),
         x_gradient: x_gradient_SD.data_ptr().cast(),
         weight_gradient: weight_gradient_D.map_or(ptr::null_mut(), |g| g.data_ptr().cast()),
         rows,
         width,
-        eps: 0.0,
         bf16: y_gradient_SD.kind() == Kind::BFloat16,
     };
-    // SAFETY: as above.
-    check(unsafe { qinglan_train_norm(&raw const call, true) });
+    // SAFETY: shapes and kinds were checked above; all tensors outlive the call.
+    check(unsafe { qinglan_train_norm(&raw const call) });
 }
 
-/// `silu(gate) * up`, `[S, F]`, of `[S, 2 F]` with the gates first.
-pub fn gate(gate_up_SF: &Tensor) -> Tensor {
+pub(super) fn gate(gate_up_SF: &Tensor, activation: Activation) -> Tensor {
     let (rows, both) = matrix(gate_up_SF, "gate and up");
     let y_SF = empty([rows, both / 2], gate_up_SF.kind());
-    run_gate(gate_up_SF, &y_SF, None);
+    run_gate(gate_up_SF, &y_SF, activation, None);
     y_SF
 }
 
-/// The gradient of `gate_up_SF`, from that of [`gate`].
-pub fn gate_backward(gate_up_SF: &Tensor, y_gradient_SF: &Tensor) -> Tensor {
+pub(super) fn gate_backward(
+    gate_up_SF: &Tensor,
+    y_gradient_SF: &Tensor,
+    activation: Activation,
+) -> Tensor {
     let gradient_SF = gate_up_SF.empty_like();
-    run_gate(gate_up_SF, y_gradient_SF, Some(&gradient_SF));
+    run_gate(gate_up_SF, y_gradient_SF, activation, Some(&gradient_SF));
     gradient_SF
 }
 
 /// Forward into `y`; backward from `y` into the gradient.
-fn run_gate(gate_up_SF: &Tensor, y_SF: &Tensor, gradient_SF: Option<&Tensor>) {
+fn run_gate(
+    gate_up_SF: &Tensor,
+    y_SF: &Tensor,
+    activation: Activation,
+    gradient_SF: Option<&Tensor>,
+) {
     let (rows, both) = matrix(gate_up_SF, "gate and up");
     assert!(
         both % 2 == 0,
@@ -156,14 +139,14 @@ fn run_gate(gate_up_SF: &Tensor, y_SF: &Tensor, gradient_SF: Option<&Tensor>) {
         rows,
         width: both / 2,
         bf16: gate_up_SF.kind() == Kind::BFloat16,
+        activation,
     };
     // SAFETY: shapes and kinds were checked above, and the gradient has the
     // shape of what it is the gradient of.
     check(unsafe { qinglan_train_gate(&raw const call, backward) });
 }
 
-/// `sum += more`, a bfloat16 gradient into its float32 sum of the same shape.
-pub fn accumulate(sum: &Tensor, more: &Tensor) {
+pub(super) fn accumulate(sum: &Tensor, more: &Tensor) {
     expect(sum, "the sum of gradients", &[Kind::Float], &more.size());
     expect(more, "a gradient", &[Kind::BFloat16], &more.size());
     let call = AccumulateCall {

@@ -6,21 +6,34 @@ use algorithms::Example;
 use tch::{Device, Kind, Tensor};
 
 use super::*;
+use crate::model::architecture::ALL;
 use crate::model::{Adapter, LoraSettings, ModelShape, Weights};
 
-/// Every architecture with what it may have beside, so that each is differentiated.
-const FAMILIES: [&str; 3] = ["llama", "qwen2", "qwen3"];
+/// Every architecture that is read, with what it may have beside, so that each part
+/// of it is differentiated; windows are narrower than the rows.
+fn decoders() -> impl Iterator<Item = Decoder> {
+    ALL.into_iter()
+        .map(|architecture| decoder(architecture.model_type))
+}
 
 fn decoder(architecture: &str) -> Decoder {
     let config = ModelShape::tiny().config(20, 1, 2, 0);
+    let biased = ["llama", "olmo2"].contains(&architecture);
     let mut config = config.like(
         architecture,
         serde_json::json!({
-            "attention_bias": architecture == "llama",
+            "attention_bias": biased,
             "mlp_bias": architecture == "llama",
+            "sliding_window": 3,
+            "use_sliding_window": architecture == "qwen2",
+            "max_window_layers": 1,
+            "sliding_window_pattern": 2,
+            "no_rope_layer_interval": 2,
+            "final_logit_softcapping": 0.5,
+            "query_pre_attn_scalar": 2,
         }),
     );
-    config.tie_word_embeddings = architecture == "qwen2";
+    config.tie_word_embeddings = ["qwen2", "gemma3_text"].contains(&architecture);
     let weights = Weights::random(&config, 5, Device::Cpu);
     // Norms and biases that are not 1 and 0, so that each of them matters.
     let flat = weights.flat();
@@ -28,6 +41,9 @@ fn decoder(architecture: &str) -> Decoder {
     let _ = flat.shallow_clone().g_add_(&wave);
     Decoder::new(config, weights)
 }
+
+/// Those that an adapter is tried on.
+const ADAPTED: [&str; 3] = ["llama", "qwen2", "qwen3"];
 
 fn adapted(architecture: &str) -> Decoder {
     let plain = decoder(architecture);
@@ -104,11 +120,7 @@ fn largest_difference(a: &Tensor, b: &Tensor) -> f64 {
 
 #[test]
 fn the_gradient_of_every_parameter_is_that_of_differences() {
-    let all = FAMILIES
-        .map(decoder)
-        .into_iter()
-        .chain(FAMILIES.map(adapted));
-    for decoder in all {
+    for decoder in decoders().chain(ADAPTED.map(adapted)) {
         let rows = rows();
         let rows: Vec<&Example> = rows.iter().collect();
         let (_, gradient_P) = run(&decoder, &rows, Precision::Float32, Keep::Everything);
@@ -143,7 +155,7 @@ fn the_gradient_of_every_parameter_is_that_of_differences() {
 
 #[test]
 fn rows_together_sharing_prompts_are_rows_apart() {
-    for decoder in FAMILIES.map(decoder) {
+    for decoder in decoders() {
         let rows = rows();
         let together: Vec<&Example> = rows.iter().collect();
         let network = Network::reading(&decoder, Precision::Float32);
@@ -163,11 +175,7 @@ fn rows_together_sharing_prompts_are_rows_apart() {
 
 #[test]
 fn what_is_computed_again_gives_the_same_bits() {
-    for decoder in FAMILIES
-        .map(decoder)
-        .into_iter()
-        .chain(FAMILIES.map(adapted))
-    {
+    for decoder in decoders().chain(ADAPTED.map(adapted)) {
         let rows = rows();
         let rows: Vec<&Example> = rows.iter().collect();
         for precision in [Precision::Float32, Precision::Bfloat16] {
@@ -180,11 +188,7 @@ fn what_is_computed_again_gives_the_same_bits() {
 
 #[test]
 fn bfloat16_stays_near_float32_and_weights_are_not_rounded() {
-    for decoder in FAMILIES
-        .map(decoder)
-        .into_iter()
-        .chain(FAMILIES.map(adapted))
-    {
+    for decoder in decoders().chain(ADAPTED.map(adapted)) {
         let before = decoder.weights().hash();
         let rows = rows();
         let rows: Vec<&Example> = rows.iter().collect();
@@ -201,16 +205,12 @@ fn bfloat16_stays_near_float32_and_weights_are_not_rounded() {
 
 #[test]
 fn libtorch_s_operators_compute_what_the_kernels_do() {
-    for decoder in FAMILIES.map(decoder) {
+    for decoder in decoders() {
         let rows = rows();
         let rows: Vec<&Example> = rows.iter().collect();
         let (kernels, kernels_P) = run(&decoder, &rows, Precision::Float32, Keep::Everything);
-        let (portable, portable_P) = PORTABLE.with(|switch| {
-            switch.set(true);
-            let result = run(&decoder, &rows, Precision::Float32, Keep::Everything);
-            switch.set(false);
-            result
-        });
+        let (portable, portable_P) =
+            torch_ext::with_portable(|| run(&decoder, &rows, Precision::Float32, Keep::Everything));
         assert!(largest_difference(&kernels.logprobs_N, &portable.logprobs_N) < 1e-5);
         assert!(largest_difference(&kernels.entropies_N, &portable.entropies_N) < 1e-5);
         assert_eq!(kernels.best_N, portable.best_N);

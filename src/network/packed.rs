@@ -5,7 +5,7 @@
 
 use algorithms::Example;
 use tch::{Device, Tensor};
-use torch_ext::cpu::training::Sequences;
+use torch_ext::attention::Sequences;
 
 /// Prompts shorter than this are laid down for each row: sharing saves little,
 /// and rows of one prompt are attended to by one thread.

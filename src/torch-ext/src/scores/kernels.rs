@@ -1,11 +1,12 @@
-//! From logits to log-probabilities and entropies, and back.
+//! Scores by the kernels.
 
 use std::ffi::{c_char, c_void};
 use std::ptr;
 
 use tch::{Device, Kind, Tensor};
 
-use super::super::{KINDS, expect, ffi::check, matrix};
+use super::Scores;
+use crate::cpu::{KINDS, expect, ffi::check, matrix};
 
 #[repr(C)]
 struct Call {
@@ -28,37 +29,20 @@ unsafe extern "C" {
     fn qinglan_train_scores(call: *const Call, backward: bool) -> *const c_char;
 }
 
-/// What a row of logits says of its token, at the temperature: `[N]` each.
-#[derive(Debug)]
-pub struct Scores {
-    /// Log-probability of the token.
-    pub logprobs_N: Tensor,
-    /// Entropy of the distribution, in nats.
-    pub entropies_N: Tensor,
-    /// Whether no other token is likelier.
-    pub best_N: Tensor,
-    /// Logarithm of the sum under the softmax.
-    normalisers_N: Tensor,
-}
-
-/// Scores of `targets_N` under float32 logits `[N, V]` divided by `temperature`.
-pub fn score(logits_NV: &Tensor, targets_N: &Tensor, temperature: f64) -> Scores {
+pub(super) fn score(logits_NV: &Tensor, targets_N: &Tensor, temperature: f64) -> Scores {
     let (rows, _) = matrix(logits_NV, "logits");
     let float = || Tensor::empty([rows], (Kind::Float, Device::Cpu));
     let scores = Scores {
         logprobs_N: float(),
         entropies_N: float(),
-        normalisers_N: float(),
+        normalisers_N: Some(float()),
         best_N: Tensor::empty([rows], (Kind::Bool, Device::Cpu)),
     };
     run(logits_NV, targets_N, temperature, &scores, None);
     scores
 }
 
-/// Writes the gradient of the logits into `gradient_NV`, float32 or bfloat16,
-/// from those of the log-probabilities and, where they have one, of the
-/// entropies, `[N]` each.
-pub fn score_backward(
+pub(super) fn score_backward(
     logits_NV: &Tensor,
     targets_N: &Tensor,
     temperature: f64,
@@ -91,6 +75,10 @@ fn run(
     let (rows, vocabulary) = matrix(logits_NV, "logits");
     expect(logits_NV, "logits", &[Kind::Float], &[rows, vocabulary]);
     expect(targets_N, "targets", &[Kind::Int64], &[rows]);
+    let normalisers_N = scores
+        .normalisers_N
+        .as_ref()
+        .expect("the kernels made these scores");
     expect(&scores.logprobs_N, "scores", &[Kind::Float], &[rows]);
     assert!(
         rows == 0
@@ -103,7 +91,7 @@ fn run(
         targets: targets_N.data_ptr().cast(),
         logprobs: scores.logprobs_N.data_ptr().cast(),
         entropies: scores.entropies_N.data_ptr().cast(),
-        normalisers: scores.normalisers_N.data_ptr().cast(),
+        normalisers: normalisers_N.data_ptr().cast(),
         best: scores.best_N.data_ptr().cast(),
         logprob_gradient: backward.map_or(ptr::null(), |(g, _, _)| g.data_ptr().cast()),
         entropy_gradient: backward

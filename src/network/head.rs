@@ -1,7 +1,7 @@
 //! The last norm and the head: logits of the tokens that are scored, and of no
 //! others, some rows at a time, so that all of them are never in memory.
 //!
-//! On the way back logits are computed a second time: that costs a quarter of
+//! In the backward pass logits are computed a second time: that costs a quarter of
 //! the head, and keeping them would cost more memory than the rest of the
 //! network. Their gradients are collected for more rows at a time, because each
 //! product that makes the weight's gradient of them is added to a sum as large
@@ -9,13 +9,14 @@
 
 use std::cell::OnceCell;
 
-use tch::{Kind, Tensor};
-use torch_ext::cpu::{self, PackedLinear, training};
+use anyhow::Result;
+use tch::{Device, Kind, Tensor};
+use torch_ext::cpu::{self, PackedLinear};
+use torch_ext::{has_kernels, scores};
 
-use super::layer::Norm;
 use super::linear::add_product;
-use super::{Parameters, has_kernels, portable, present};
-use crate::model::ModelConfig;
+use super::norm::Norm;
+use super::parameters::{Parameters, Place};
 
 /// Logits in memory at a time: 2^23 numbers are 32 MiB in float32.
 const LOGITS: i64 = 1 << 23;
@@ -42,68 +43,129 @@ pub struct Scored {
     /// Whether no other token is likelier.
     pub best_N: Tensor,
     x_ND: Tensor,
-    chunks: Vec<Chunk>,
+    chunks: Vec<scores::Scores>,
     temperature: f64,
-}
-
-/// The scores of a few rows as what computed them gave them.
-#[derive(Debug)]
-enum Chunk {
-    Kernel(training::Scores),
-    Portable(portable::Scores),
 }
 
 /// The head and the norm before it.
 pub(super) struct Head {
     norm: Norm,
-    weight_VD: Tensor,
+    /// Absent where the head only samples and is packed.
+    weight_VD: Option<Tensor>,
     gradient_VD: Option<Tensor>,
-    /// For float32 logits of bfloat16 operands on the CPU.
+    /// For float32 logits of bfloat16 operands on the CPU, and to sample with.
     packed: Option<PackedLinear>,
+    vocabulary: i64,
+    scale: f64,
+    cap: Option<f64>,
     pub(super) buffers: Buffers,
 }
 
 impl Head {
-    pub(super) fn new(config: &ModelConfig, parameters: &Parameters<'_>, buffers: Buffers) -> Self {
-        let name = if config.tie_word_embeddings {
-            "model.embed_tokens.weight"
-        } else {
-            "lm_head.weight"
+    /// A head whose weight, of that name, is `weight_VD`: as products take it where
+    /// it is in memory, else as it was read.
+    pub(super) fn new(
+        parameters: &Parameters<'_>,
+        name: &str,
+        weight_VD: Tensor,
+        buffers: Buffers,
+    ) -> Result<Self> {
+        let (config, kind) = (parameters.config, parameters.kind);
+        let pack = |weight_VD: &Tensor| PackedLinear::new(weight_VD, None, kind);
+        let (weight_VD, packed) = match &parameters.place {
+            Place::Named { packs: true, .. } => (None, Some(pack(&weight_VD))),
+            Place::Named { device, .. } => (Some(weight_VD.to_device(*device).to_kind(kind)), None),
+            Place::Memory(_) => {
+                let on_cpu = has_kernels(weight_VD.device());
+                let packs = on_cpu && kind == Kind::BFloat16 && cpu::has_bf16();
+                let packed = packs.then(|| pack(&weight_VD));
+                (Some(weight_VD), packed)
+            }
         };
-        let weight_VD = present(parameters.operand(name));
-        let on_cpu = has_kernels(weight_VD.device());
-        let packed = (on_cpu && parameters.kind == Kind::BFloat16 && cpu::has_bf16())
-            .then(|| PackedLinear::new(&weight_VD, None, Kind::BFloat16));
-        Self {
-            norm: Norm::new(config, parameters, "model.norm.weight"),
+        Ok(Self {
+            norm: Norm::new(parameters, "model.norm.weight", kind)?,
             gradient_VD: parameters.gradient(name),
             weight_VD,
             packed,
+            vocabulary: config.vocab_size,
+            scale: config.logit_scale,
+            cap: config.logit_cap,
             buffers,
-        }
+        })
+    }
+
+    /// The weight as products take it.
+    ///
+    /// # Panics
+    /// If the head only samples and is packed.
+    fn weight_VD(&self) -> &Tensor {
+        let weight_VD = self.weight_VD.as_ref();
+        weight_VD.expect("a head that scores has its weight unpacked")
+    }
+
+    /// Logits of normed rows, float32, in memory of their own.
+    fn fresh(&self, normed_ND: &Tensor) -> Tensor {
+        let logits_NV = if let Some(packed) = &self.packed {
+            packed.forward(normed_ND, Kind::Float)
+        } else if normed_ND.kind() == Kind::BFloat16 && normed_ND.device().is_cuda() {
+            // Sums are float32 anyway: rounding them to bfloat16 would cost a
+            // logit of 20 two digits.
+            normed_ND.mm_dtype(&self.weight_VD().transpose(0, 1), Kind::Float)
+        } else {
+            let logits_NV = normed_ND.linear(self.weight_VD(), None::<Tensor>);
+            logits_NV.to_kind(Kind::Float)
+        };
+        self.shaped(logits_NV)
     }
 
     /// Logits of normed rows, float32; they hold until the next are computed.
     fn logits_of(&self, normed_ND: &Tensor) -> Tensor {
-        if !has_kernels(normed_ND.device()) {
-            return normed_ND
-                .linear(&self.weight_VD, None::<Tensor>)
-                .to_kind(Kind::Float);
+        if normed_ND.device() != Device::Cpu {
+            return self.fresh(normed_ND);
         }
         let rows = normed_ND.size()[0];
         let logits = self.buffers.logits.get_or_init(|| {
-            let size = [self.rows(), self.weight_VD.size()[0]];
+            let size = [self.rows(), self.vocabulary];
             Tensor::empty(size, (Kind::Float, normed_ND.device()))
         });
         let mut logits_NV = logits.narrow(0, 0, rows);
         match &self.packed {
             Some(packed) => packed.forward_into(normed_ND, &mut logits_NV),
             None if normed_ND.kind() == Kind::Float => {
-                let _ = normed_ND.mm_out(&logits_NV, &self.weight_VD.transpose(0, 1));
+                let _ = normed_ND.mm_out(&logits_NV, &self.weight_VD().transpose(0, 1));
             }
-            None => logits_NV.copy_(&normed_ND.linear(&self.weight_VD, None::<Tensor>)),
+            None => logits_NV.copy_(&normed_ND.linear(self.weight_VD(), None::<Tensor>)),
         }
-        logits_NV
+        self.shaped(logits_NV)
+    }
+
+    /// Logits scaled and capped, `c tanh(l / c)`, in place.
+    fn shaped(&self, mut logits_NV: Tensor) -> Tensor {
+        let factor = self.scale / self.cap.unwrap_or(1.0);
+        if (factor - 1.0).abs() > f64::EPSILON {
+            logits_NV = logits_NV.g_mul_scalar_(factor);
+        }
+        match self.cap {
+            Some(cap) => logits_NV.tanh_().g_mul_scalar_(cap),
+            None => logits_NV,
+        }
+    }
+
+    /// Makes of the gradient of shaped logits that of the product's.
+    fn shaped_backward(&self, logits_NV: &Tensor, gradient_NV: &Tensor) {
+        let mut gradient_NV = gradient_NV.shallow_clone();
+        if let Some(cap) = self.cap {
+            let slope_NV = 1.0 - (logits_NV / cap).square();
+            gradient_NV = gradient_NV.g_mul_(&slope_NV);
+        }
+        if (self.scale - 1.0).abs() > f64::EPSILON {
+            let _ = gradient_NV.g_mul_scalar_(self.scale);
+        }
+    }
+
+    /// Logits of a few rows of the residual stream, to sample from.
+    pub(super) fn sampled(&self, x_LD: &Tensor) -> Tensor {
+        self.fresh(&self.norm.forward(x_LD).0)
     }
 
     /// Logits of rows of the residual stream.
@@ -117,38 +179,24 @@ impl Head {
 
     /// Rows whose logits are in memory at a time.
     fn rows(&self) -> i64 {
-        (LOGITS / self.weight_VD.size()[0]).max(1)
+        (LOGITS / self.vocabulary).max(1)
     }
 
     pub(super) fn score(&self, x_ND: Tensor, targets_N: &Tensor, temperature: f64) -> Scored {
         let (normed_ND, _) = self.norm.forward(&x_ND);
-        let on_cpu = has_kernels(x_ND.device());
-        let chunks: Vec<Chunk> = parts(x_ND.size()[0], self.rows())
+        let chunks: Vec<scores::Scores> = parts(x_ND.size()[0], self.rows())
             .map(|(first, count)| {
                 let logits_NV = self.logits_of(&normed_ND.narrow(0, first, count));
-                let targets_N = targets_N.narrow(0, first, count);
-                if on_cpu {
-                    Chunk::Kernel(training::score(&logits_NV, &targets_N, temperature))
-                } else {
-                    Chunk::Portable(portable::score(&logits_NV, &targets_N, temperature))
-                }
+                scores::score(&logits_NV, &targets_N.narrow(0, first, count), temperature)
             })
             .collect();
-        let all =
-            |of: fn(&Chunk) -> &Tensor| Tensor::cat(&chunks.iter().map(of).collect::<Vec<_>>(), 0);
+        let all = |of: fn(&scores::Scores) -> &Tensor| {
+            Tensor::cat(&chunks.iter().map(of).collect::<Vec<_>>(), 0)
+        };
         Scored {
-            logprobs_N: all(|chunk| match chunk {
-                Chunk::Kernel(scores) => &scores.logprobs_N,
-                Chunk::Portable(scores) => &scores.logprobs_N,
-            }),
-            entropies_N: all(|chunk| match chunk {
-                Chunk::Kernel(scores) => &scores.entropies_N,
-                Chunk::Portable(scores) => &scores.entropies_N,
-            }),
-            best_N: all(|chunk| match chunk {
-                Chunk::Kernel(scores) => &scores.best_N,
-                Chunk::Portable(scores) => &scores.best_N,
-            }),
+            logprobs_N: all(|scores| &scores.logprobs_N),
+            entropies_N: all(|scores| &scores.entropies_N),
+            best_N: all(|scores| &scores.best_N),
             x_ND,
             chunks,
             temperature,
@@ -188,7 +236,7 @@ impl Head {
         let normed_gradient_ND = normed_ND.empty_like();
         let (rows, kind) = (self.rows(), normed_ND.kind());
         let logit_gradients = self.buffers.logit_gradients.get_or_init(|| {
-            let size = [CHUNK * rows, self.weight_VD.size()[0]];
+            let size = [CHUNK * rows, self.vocabulary];
             Tensor::empty(size, (kind, x_ND.device()))
         });
         let mut chunks = scored.chunks.iter();
@@ -196,18 +244,21 @@ impl Head {
             for ((first, count), chunk) in parts(length, rows).zip(chunks.by_ref()) {
                 let part = |tensor: &Tensor| tensor.narrow(0, start + first, count);
                 let logits_NV = self.logits_of(&part(&normed_ND));
-                chunk.backward(
+                let logit_gradient_NV = logit_gradients.narrow(0, first, count);
+                scores::score_backward(
                     &logits_NV,
                     &part(targets_N),
                     scored.temperature,
+                    chunk,
                     &part(logprob_gradient_N),
                     entropy_gradient_N.map(part).as_ref(),
-                    &logit_gradients.narrow(0, first, count),
+                    &logit_gradient_NV,
                 );
+                self.shaped_backward(&logits_NV, &logit_gradient_NV);
             }
             let logit_gradient_NV = logit_gradients.narrow(0, 0, length);
             let part = |tensor: &Tensor| tensor.narrow(0, start, length);
-            part(&normed_gradient_ND).copy_(&logit_gradient_NV.matmul(&self.weight_VD));
+            part(&normed_gradient_ND).copy_(&logit_gradient_NV.matmul(self.weight_VD()));
             self.add_weight_gradient(&logit_gradient_NV, &part(&normed_ND));
         }
         let x_gradient_ND = x_ND.zeros_like();
@@ -220,42 +271,9 @@ impl Head {
         let Some(sum) = &self.gradient_VD else { return };
         let product = (normed_ND.kind() != Kind::Float).then(|| {
             let buffer = &self.buffers.weight_gradient;
-            buffer.get_or_init(|| self.weight_VD.empty_like())
+            buffer.get_or_init(|| self.weight_VD().empty_like())
         });
         add_product(sum, logit_gradient_NV, normed_ND, product);
-    }
-}
-
-impl Chunk {
-    /// Writes the gradient of a chunk's logits.
-    fn backward(
-        &self,
-        logits_NV: &Tensor,
-        targets_N: &Tensor,
-        temperature: f64,
-        logprob_gradient_N: &Tensor,
-        entropy_gradient_N: Option<&Tensor>,
-        gradient_NV: &Tensor,
-    ) {
-        match self {
-            Self::Kernel(scores) => training::score_backward(
-                logits_NV,
-                targets_N,
-                temperature,
-                scores,
-                logprob_gradient_N,
-                entropy_gradient_N,
-                gradient_NV,
-            ),
-            Self::Portable(scores) => gradient_NV.shallow_clone().copy_(&portable::score_backward(
-                logits_NV,
-                targets_N,
-                temperature,
-                scores,
-                logprob_gradient_N,
-                entropy_gradient_N,
-            )),
-        }
     }
 }
 

@@ -5,8 +5,8 @@
 
 use tch::Tensor;
 
-use super::Parameters;
 use super::linear::add_product;
+use super::parameters::{Parameters, Place};
 
 /// What an adapter adds to the outputs of a leaf from `first` on: `scale * up down x`.
 pub(super) struct LowRank {
@@ -24,21 +24,25 @@ impl LowRank {
     /// The adapter's parts beside the leaf of that name, none where there are none:
     /// `model.layers.0.self_attn.qkv`.
     pub(super) fn parts(parameters: &Parameters<'_>, name: &str) -> Vec<Self> {
-        parameters.adapter.map_or_else(Vec::new, |adapter| {
-            let own = adapter.weights();
-            let gradient = |name: &str| own.view(parameters.gradient_P.as_ref()?, name);
-            let parts = adapter.parts(name).iter();
-            parts
-                .map(|part| Self {
-                    first: part.first,
-                    scale: adapter.scale(),
-                    down: own.get(&part.down).to_kind(parameters.kind),
-                    up: own.get(&part.up).to_kind(parameters.kind),
-                    down_gradient: gradient(&part.down),
-                    up_gradient: gradient(&part.up),
-                })
-                .collect()
-        })
+        let Place::Memory(memory) = &parameters.place else {
+            return Vec::new();
+        };
+        let Some(adapter) = memory.adapter else {
+            return Vec::new();
+        };
+        let own = adapter.weights();
+        let gradient = |name: &str| own.view(memory.gradient_P.as_ref()?, name);
+        let parts = adapter.parts(name).iter();
+        parts
+            .map(|part| Self {
+                first: part.first,
+                scale: adapter.scale(),
+                down: own.get(&part.down).to_kind(parameters.kind),
+                up: own.get(&part.up).to_kind(parameters.kind),
+                down_gradient: gradient(&part.down),
+                up_gradient: gradient(&part.up),
+            })
+            .collect()
     }
 
     /// Adds to its columns of `y`, `[S, out]`, what it makes of `x`, `[S, in]`.

@@ -1,5 +1,5 @@
-//! The network on the CPU, over the kernels of `torch-ext`: packed weights,
-//! a cache in pages, everything laid end to end without padding.
+//! The decoder on the CPU: packed weights, a cache in pages, everything laid end to end without
+//! padding.
 //!
 //! Each row's bits depend on its own tokens alone: not on its company in the
 //! batch, not on whether a position was read as part of a prompt or appended,
@@ -7,82 +7,22 @@
 
 use anyhow::{Context, Result};
 use tch::{Device, Kind, Tensor};
-use torch_ext::cpu::{
-    Batch, HeadNorms, KvCache, PAGE, PackedGateUp, PackedLinear, Rotary, gather_rows, rms_norm,
-};
+use torch_ext::cpu::{Batch, KvCache, PAGE, Rotary, gather_rows};
 
-use super::{GATE_UP, Names, Network, QKV, Room, RowId, Source, when};
-use crate::generation::precision::Precision;
+use super::{Cached, Room, RowId, Source};
 use crate::model::{ModelConfig, rope};
+use crate::network::attention::{Attention, LayerAttention};
+use crate::network::{Network, Parameters, Precision};
 
 /// Tokens of one pass over prompts; bounds memory.
 const TOKENS_AT_ONCE: usize = 1024;
 
-/// The feed-forward layer's first half.
-enum GateUp {
-    Fused(PackedGateUp),
-    /// With biases, which the fused kernel does not add.
-    Plain(PackedLinear),
-}
-
-struct Layer {
-    input_norm_D: Tensor,
-    qkv: PackedLinear,
-    head_norms: Option<HeadNorms>,
-    output: PackedLinear,
-    post_norm_D: Tensor,
-    gate_up: GateUp,
-    down: PackedLinear,
-}
-
-impl Layer {
-    fn new(config: &ModelConfig, source: Source<'_>, kind: Kind, layer: usize) -> Result<Self> {
-        let names = Names { layer };
-        let get = |name: &str| source(&names.at(name));
-        let linear = |name: &str, biased: bool| -> Result<PackedLinear> {
-            let bias = when(biased, || get(&format!("{name}.bias")))?;
-            let weight = get(&format!("{name}.weight"))?;
-            Ok(PackedLinear::new(&weight, bias.as_ref(), kind))
-        };
-        let qkv_bias = when(config.qkv_bias, || names.joined(source, &QKV, "bias"))?;
-        let gate_up = names.joined(source, &GATE_UP, "weight")?;
-        Ok(Self {
-            input_norm_D: get("input_layernorm.weight")?,
-            qkv: PackedLinear::new(
-                &names.joined(source, &QKV, "weight")?,
-                qkv_bias.as_ref(),
-                kind,
-            ),
-            head_norms: if config.head_norms.is_some() {
-                Some(HeadNorms {
-                    query: get("self_attn.q_norm.weight")?,
-                    key: get("self_attn.k_norm.weight")?,
-                    eps: config.rms_norm_eps,
-                })
-            } else {
-                None
-            },
-            output: linear("self_attn.o_proj", config.output_bias)?,
-            post_norm_D: get("post_attention_layernorm.weight")?,
-            gate_up: if config.mlp_bias {
-                let bias = names.joined(source, &GATE_UP, "bias")?;
-                GateUp::Plain(PackedLinear::new(&gate_up, Some(&bias), kind))
-            } else {
-                GateUp::Fused(PackedGateUp::new(&gate_up, kind))
-            },
-            down: linear("mlp.down_proj", config.mlp_bias)?,
-        })
-    }
-
-    fn feed_forward(&self, x_ND: &Tensor) -> Tensor {
-        match &self.gate_up {
-            GateUp::Fused(fused) => fused.forward(x_ND),
-            GateUp::Plain(linear) => {
-                let both = linear.forward(x_ND, Kind::Float).chunk(2, -1);
-                (both[0].silu() * &both[1]).to_kind(linear.kind())
-            }
-        }
-    }
+/// Cosines and sines for each of the configuration's rotary positions, as the cache takes them.
+fn tables(all: &[rope::Rotary]) -> Vec<Rotary> {
+    let tables = all
+        .iter()
+        .map(|rotary| Rotary::new(&rotary.cos_TE, &rotary.sin_TE));
+    tables.collect()
 }
 
 /// The pages of one sequence and how many of its positions are written.
@@ -93,13 +33,9 @@ struct Row {
 }
 
 /// The network and its cache.
-pub struct Kernels {
-    config: ModelConfig,
+pub struct Paged {
+    network: Network,
     kind: Kind,
-    embedding_VD: Tensor,
-    layers: Vec<Layer>,
-    norm_D: Tensor,
-    head: PackedLinear,
     pages: Pages,
     batch: Batch,
 }
@@ -107,7 +43,7 @@ pub struct Kernels {
 /// The cache, and who holds which of its pages.
 struct Pages {
     cache: KvCache,
-    growing: Rotary,
+    growing: Vec<Rotary>,
     rows: Vec<Row>,
     /// How many rows name each page.
     holders: Vec<u32>,
@@ -116,7 +52,7 @@ struct Pages {
 
 impl Pages {
     fn new(config: &ModelConfig, kind: Kind, room: Room) -> Self {
-        let growing = &rope::Rotary::of_growing(config, room.length as i64, Device::Cpu)[0];
+        let growing = rope::Rotary::of_growing(config, room.length as i64, Device::Cpu);
         // One page more a sequence: the last page of a prompt is copied.
         let pages = (room.rows + room.prompts) * (room.length.div_ceil(PAGE) + 1);
         Self {
@@ -127,7 +63,7 @@ impl Pages {
                 config.head_dim as usize,
                 kind,
             ),
-            growing: Rotary::new(&growing.cos_TE, &growing.sin_TE),
+            growing: tables(&growing),
             rows: vec![Row::default(); room.rows + room.prompts],
             holders: vec![0; pages],
             // Taken from the end: low pages first, so that memory is reused.
@@ -145,34 +81,43 @@ impl Pages {
     }
 }
 
-impl Kernels {
+/// A pass over the tokens of a batch, which the cache holds from then on.
+struct Pass<'a> {
+    cache: &'a mut KvCache,
+    batch: &'a Batch,
+    tables: &'a [Rotary],
+}
+
+impl Attention for Pass<'_> {
+    type Kept = ();
+
+    fn attend(&mut self, layer: &LayerAttention, qkv_NC: &Tensor, _: bool) -> (Tensor, ()) {
+        // Norms of single heads are computed where keys are stored.
+        let (qkv_NC, norms) = match &layer.norms {
+            Some(norms) if norms.each => (qkv_NC.shallow_clone(), Some(&norms.weights)),
+            _ => (layer.normed(qkv_NC), None),
+        };
+        let (cache, tables) = (&mut *self.cache, &self.tables[layer.rope]);
+        let q_NX = cache.store(layer.index, self.batch, &qkv_NC, tables, norms);
+        (cache.attend(layer.index, self.batch, &q_NX, layer.look), ())
+    }
+}
+
+impl Paged {
     /// Packs the weights.
     pub fn new(config: &ModelConfig, source: Source<'_>, precision: Precision) -> Result<Self> {
         let kind = precision.kind();
-        let _guard = tch::no_grad_guard();
-        let embedding_VD = source("model.embed_tokens.weight")?;
-        let head = if config.tie_word_embeddings {
-            PackedLinear::new(&embedding_VD, None, kind)
-        } else {
-            PackedLinear::new(&source("lm_head.weight")?, None, kind)
-        };
-        let layers = (0..config.num_hidden_layers)
-            .map(|layer| Layer::new(config, source, kind, layer))
-            .collect::<Result<_>>()?;
+        let parameters = Parameters::named(config, source, Device::Cpu, kind, true);
         let none = Room {
             rows: 0,
             length: 1,
             prompts: 0,
         };
         Ok(Self {
+            network: Network::sampling(&parameters)?,
             kind,
-            embedding_VD: embedding_VD.to_kind(kind),
-            layers,
-            norm_D: source("model.norm.weight")?,
-            head,
             pages: Pages::new(config, kind, none),
             batch: Batch::new(),
-            config: config.clone(),
         })
     }
 
@@ -191,41 +136,30 @@ impl Kernels {
 
     /// Runs the tokens of the batch and returns the logits `[L, V]` behind
     /// those at the places `last`.
-    fn forward(&mut self, ids: &[i64], rotary: Option<&Rotary>, last: &[i64]) -> Tensor {
-        let eps = self.config.rms_norm_eps;
-        let rotary = rotary.unwrap_or(&self.pages.growing);
-        let mut x_ND = gather_rows(&self.embedding_VD, ids);
-        for (index, layer) in self.layers.iter().enumerate() {
-            let normed_ND = rms_norm(&x_ND, &layer.input_norm_D, eps, self.kind);
-            let qkv = layer.qkv.forward(&normed_ND, Kind::Float);
-            let norms = layer.head_norms.as_ref();
-            let q = self
-                .pages
-                .cache
-                .store(index, &self.batch, &qkv, rotary, norms);
-            let mixed = self.pages.cache.attend(index, &self.batch, &q);
-            layer.output.add_to(&mixed, &mut x_ND);
-            let normed_ND = rms_norm(&x_ND, &layer.post_norm_D, eps, self.kind);
-            layer
-                .down
-                .add_to(&layer.feed_forward(&normed_ND), &mut x_ND);
-        }
+    fn forward(&mut self, ids: &[i64], whole: Option<&[Rotary]>, last: &[i64]) -> Tensor {
+        let mut attention = Pass {
+            cache: &mut self.pages.cache,
+            batch: &self.batch,
+            tables: whole.unwrap_or(&self.pages.growing),
+        };
+        let x_ND = self.network.embed_on_cpu(ids);
+        let (x_ND, _) = self.network.forward(x_ND, &mut attention);
         if last.is_empty() {
-            return Tensor::zeros([0, self.config.vocab_size], (Kind::Float, Device::Cpu));
+            let vocabulary = self.network.config().vocab_size;
+            return Tensor::zeros([0, vocabulary], (Kind::Float, Device::Cpu));
         }
         let x_LD = if last.len() as i64 == x_ND.size()[0] {
             x_ND
         } else {
             gather_rows(&x_ND, last)
         };
-        let normed_LD = rms_norm(&x_LD, &self.norm_D, eps, self.kind);
-        self.head.forward(&normed_LD, Kind::Float)
+        self.network.sampled_logits(&x_LD)
     }
 }
 
-impl Network for Kernels {
+impl Cached for Paged {
     fn make_room(&mut self, room: Room) {
-        self.pages = Pages::new(&self.config, self.kind, room);
+        self.pages = Pages::new(self.network.config(), self.kind, room);
     }
 
     fn read(&mut self, prompts: &[(RowId, &[i64])]) -> Result<Tensor> {
@@ -236,10 +170,10 @@ impl Network for Kernels {
         self.batch.clear();
         for &(row, prompt) in prompts {
             // Dynamic scaling rotates a long prompt as a whole: it goes alone.
-            let own = self.config.outgrown(prompt.len()).then(|| {
+            let config = self.network.config();
+            let own = config.outgrown(prompt.len()).then(|| {
                 let length = prompt.len() as i64;
-                let whole = &rope::Rotary::of_sequence(&self.config, length, Device::Cpu)[0];
-                Rotary::new(&whole.cos_TE, &whole.sin_TE)
+                tables(&rope::Rotary::of_sequence(config, length, Device::Cpu))
             });
             let mut parts = prompt.chunks(TOKENS_AT_ONCE).peekable();
             while let Some(part) = parts.next() {
@@ -257,7 +191,7 @@ impl Network for Kernels {
                     last.push(waiting.len() as i64 - 1);
                 }
                 if own.is_some() {
-                    logits.push(self.forward(&waiting, own.as_ref(), &last));
+                    logits.push(self.forward(&waiting, own.as_deref(), &last));
                     waiting.clear();
                     last.clear();
                     self.batch.clear();

@@ -1,50 +1,60 @@
-//! The decoder as training runs it: over sequences laid end to end, forward and
-//! backward, in float32 or in bfloat16 beside float32 weights.
+//! The decoder: one forward pass, which generation runs over a cache and training over packed
+//! rows, and the backward pass beside it, in float32 or in bfloat16 beside float32 weights.
 //!
 //! Architecture: Touvron et al. 2023 (arXiv 2302.13971) as transformers
-//! implements it, so that what is saved loads there. How Llama, Qwen2 and Qwen3
-//! differ is said by [`ModelConfig`]: biases and the norms of query and key
-//! heads are present or absent, the rest is one code.
+//! implements it, so that what is saved loads there. How others differ is said by
+//! [`ModelConfig`]: norms, biases, windows and the like are present or absent, the
+//! rest is one code.
 //!
-//! The way back is written out layer by layer, not recorded by autograd. So
+//! The backward pass is written out layer by layer, not recorded by autograd. So
 //! what is kept for it is what it needs and nothing else, gradients are summed
 //! into one float32 vector where they fall, and a layer can be kept as its
 //! input alone and computed again.
 //!
 //! In bfloat16 the operands of matrix products are rounded, and what lies
 //! between the products of one layer; weights, gradients, the residual stream,
-//! norms, softmaxes and scores stay float32. How generation runs the same
-//! network is [`crate::generation`]'s matter.
+//! norms, softmaxes and scores stay float32.
 //!
 //! Axes: S tokens laid end to end, D width of the residual stream, C channels
-//! of queries, keys and values, F width of the feed-forward layer, N tokens
-//! that are scored, V vocabulary, P all parameters.
+//! of queries, keys and values, X channels of queries, F width of the feed-forward layer, N tokens
+//! that are scored, L tokens whose logits are sampled from, V vocabulary, P all parameters.
 
-mod attention;
+pub(crate) mod attention;
+mod block;
 mod head;
-mod layer;
 mod linear;
 mod low_rank;
+mod norm;
 mod packed;
-mod portable;
+mod parameters;
+mod precision;
 
 pub use head::Scored;
 pub(crate) use linear::Linear;
 pub use packed::Packed;
 pub(crate) use packed::tokens_of;
+pub(crate) use parameters::Parameters;
+pub use parameters::Source;
+pub use precision::{Precision, PrecisionChoice};
 
-use tch::{Device, Kind, Tensor};
+use anyhow::Result;
+use tch::{Kind, Tensor};
+use torch_ext::attention::Attended;
+use torch_ext::cpu::gather_rows;
 
-use crate::generation::Precision;
 use crate::model::{Decoder, ModelConfig, Weights};
-use attention::Batch;
+use attention::{Attention, PackedAttention};
+use block::{Block, Saved};
 use head::Head;
-use layer::{Layer, Saved};
+use parameters::{Memory, Place, needed};
 
-/// What is kept of each layer for the way back.
+/// The embedding, by its name in a checkpoint.
+const EMBEDDING: &str = "model.embed_tokens.weight";
+
+/// What is kept of each layer for the backward pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keep {
-    /// Nothing: there is no way back.
+    /// Nothing: there is no backward pass.
     Nothing,
     /// Its input; the rest is computed a second time (activation checkpointing).
     Inputs,
@@ -53,17 +63,16 @@ pub enum Keep {
 }
 
 /// A decoder made ready to compute in one precision. In bfloat16 it holds a
-/// rounded copy of the weights as they were when it was made, so it lives no
-/// longer than one update.
-pub struct Network<'a> {
-    config: &'a ModelConfig,
+/// rounded copy of the weights as they were when it was made.
+pub struct Network {
+    config: ModelConfig,
     embedding_VD: Tensor,
     /// Where reading a token adds its gradient; absent where it is frozen.
     embedding_gradient_VD: Option<Tensor>,
-    layers: Vec<Layer>,
+    blocks: Vec<Block>,
     head: Head,
     keep: Keep,
-    operands_P: Tensor,
+    operands_P: Option<Tensor>,
     gradient_P: Option<Tensor>,
     /// Where each layer's gradients begin, and where what follows them does.
     starts: Vec<i64>,
@@ -71,7 +80,7 @@ pub struct Network<'a> {
 
 /// Where in the vector of what is trained each layer begins, and where what
 /// follows the last does. What has no parameters begins where the next does.
-pub(super) fn starts(trained: &Weights, layers: usize) -> Vec<i64> {
+pub(crate) fn starts(trained: &Weights, layers: usize) -> Vec<i64> {
     let entries = trained.entries();
     let ends = entries
         .iter()
@@ -99,60 +108,23 @@ pub struct Workspace {
 /// A forward pass over one batch: what the head reads, and what was kept.
 pub struct Pass<'a> {
     packed: &'a Packed,
-    batch: Batch<'a>,
+    attention: PackedAttention<'a>,
     x_SD: Tensor,
-    saved: Vec<Saved>,
+    saved: Vec<Saved<Attended>>,
 }
 
-/// Where the parameters of a network are found, and their gradients.
-struct Parameters<'a> {
-    weights: &'a Weights,
-    /// The weights as products take them, in the layout of the weights.
-    operands_P: Tensor,
-    /// In the layout of what is trained; absent where nothing is.
-    gradient_P: Option<Tensor>,
-    adapter: Option<&'a crate::model::Adapter>,
-    kind: Kind,
-}
-
-impl Parameters<'_> {
-    /// A leaf in float32, as it is trained.
-    fn master(&self, leaf: &str) -> Option<Tensor> {
-        self.weights.view(self.weights.flat(), leaf)
-    }
-
-    /// A leaf as products take it.
-    fn operand(&self, leaf: &str) -> Option<Tensor> {
-        self.weights.view(&self.operands_P, leaf)
-    }
-
-    /// Where a leaf's gradient is summed; absent where it is frozen.
-    fn gradient(&self, leaf: &str) -> Option<Tensor> {
-        let trained = self
-            .gradient_P
-            .as_ref()
-            .filter(|_| self.adapter.is_none())?;
-        self.weights.view(trained, leaf)
-    }
-}
-
-/// The layout of a configuration has every leaf that the network reads.
-fn present(tensor: Option<Tensor>) -> Tensor {
-    tensor.expect("the layout of a configuration has every leaf the network reads")
-}
-
-impl<'a> Network<'a> {
-    /// A network to read with.
-    pub fn reading(decoder: &'a Decoder, precision: Precision) -> Self {
+impl Network {
+    /// A network to score with.
+    pub fn reading(decoder: &Decoder, precision: Precision) -> Self {
         let workspace = Workspace::default();
-        Self::new(decoder, precision, Keep::Nothing, workspace, None)
+        Self::of_decoder(decoder, precision, Keep::Nothing, workspace, None)
     }
 
     /// A network that also goes back, with gradients that begin at 0, in the
     /// memory of an earlier one of the same decoder. The vector of gradients
     /// has `length` numbers, those beyond the parameters' stay 0.
     pub fn learning(
-        decoder: &'a Decoder,
+        decoder: &Decoder,
         precision: Precision,
         keep: Keep,
         workspace: Workspace,
@@ -160,11 +132,17 @@ impl<'a> Network<'a> {
     ) -> Self {
         let options = (Kind::Float, decoder.device());
         let gradient_P = Tensor::zeros([length], options);
-        Self::new(decoder, precision, keep, workspace, Some(gradient_P))
+        Self::of_decoder(decoder, precision, keep, workspace, Some(gradient_P))
     }
 
-    fn new(
-        decoder: &'a Decoder,
+    /// A network to sample with.
+    pub(crate) fn sampling(parameters: &Parameters<'_>) -> Result<Self> {
+        let _guard = tch::no_grad_guard();
+        Self::new(parameters, Keep::Nothing, head::Buffers::default())
+    }
+
+    fn of_decoder(
+        decoder: &Decoder,
         precision: Precision,
         keep: Keep,
         workspace: Workspace,
@@ -180,26 +158,107 @@ impl<'a> Network<'a> {
             _ => weights.flat().to_kind(kind),
         };
         let parameters = Parameters {
-            weights,
-            operands_P,
-            gradient_P,
-            adapter: decoder.adapter(),
-            kind,
-        };
-        let embedding = "model.embed_tokens.weight";
-        Self {
-            embedding_VD: present(parameters.master(embedding)),
-            embedding_gradient_VD: parameters.gradient(embedding),
-            layers: (0..config.num_hidden_layers)
-                .map(|index| Layer::new(config, &parameters, index))
-                .collect(),
-            head: Head::new(config, &parameters, workspace.head),
-            operands_P: parameters.operands_P,
-            gradient_P: parameters.gradient_P,
-            starts: starts(decoder.trainable(), config.num_hidden_layers),
             config,
-            keep,
+            kind,
+            place: Place::Memory(Memory {
+                weights,
+                operands_P,
+                gradient_P,
+                adapter: decoder.adapter(),
+            }),
+        };
+        let network = Self::new(&parameters, keep, workspace.head);
+        let network = network.expect("a decoder has every parameter of its configuration");
+        let Place::Memory(memory) = parameters.place else {
+            unreachable!("it was made so above")
+        };
+        Self {
+            operands_P: Some(memory.operands_P),
+            gradient_P: memory.gradient_P,
+            starts: starts(decoder.trainable(), config.num_hidden_layers),
+            ..network
         }
+    }
+
+    fn new(parameters: &Parameters<'_>, keep: Keep, buffers: head::Buffers) -> Result<Self> {
+        let config = parameters.config;
+        let read_VD = needed(parameters.master(EMBEDDING)?, EMBEDDING)?;
+        let head = if config.tie_word_embeddings {
+            EMBEDDING
+        } else {
+            "lm_head.weight"
+        };
+        let (embedding_VD, head_VD) = match &parameters.place {
+            Place::Memory(_) => (read_VD, needed(parameters.operand(head)?, head)?),
+            Place::Named { device, .. } => {
+                let embedding_VD = read_VD.to_device(*device).to_kind(parameters.kind);
+                let head_VD = if config.tie_word_embeddings {
+                    read_VD
+                } else {
+                    needed(parameters.master(head)?, head)?
+                };
+                (embedding_VD, head_VD)
+            }
+        };
+        Ok(Self {
+            embedding_VD,
+            embedding_gradient_VD: parameters.gradient(EMBEDDING),
+            blocks: (0..config.num_hidden_layers)
+                .map(|index| Block::new(parameters, index))
+                .collect::<Result<_>>()?,
+            head: Head::new(parameters, head, head_VD, buffers)?,
+            operands_P: None,
+            gradient_P: None,
+            starts: Vec::new(),
+            config: config.clone(),
+            keep,
+        })
+    }
+
+    /// What it computes.
+    pub(crate) fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// Rows of the embedding as the residual stream begins, `[S, D]`, float32.
+    pub(crate) fn embed(&self, ids_S: &Tensor) -> Tensor {
+        let x_SD = self
+            .embedding_VD
+            .index_select(0, ids_S)
+            .to_kind(Kind::Float);
+        self.scale_embedded(x_SD)
+    }
+
+    /// The same by the kernels of the CPU, which wait for nobody's threads.
+    pub(crate) fn embed_on_cpu(&self, ids: &[i64]) -> Tensor {
+        self.scale_embedded(gather_rows(&self.embedding_VD, ids))
+    }
+
+    fn scale_embedded(&self, mut x_SD: Tensor) -> Tensor {
+        if (self.config.embedding_scale - 1.0).abs() > f64::EPSILON {
+            x_SD = x_SD.g_mul_scalar_(self.config.embedding_scale);
+        }
+        x_SD
+    }
+
+    /// The forward pass: the residual stream behind the last layer, and what was kept of each.
+    pub(crate) fn forward<A: Attention>(
+        &self,
+        mut x_SD: Tensor,
+        attention: &mut A,
+    ) -> (Tensor, Vec<Saved<A::Kept>>) {
+        let mut saved = Vec::new();
+        for block in &self.blocks {
+            let (next_SD, kept) = block.forward(x_SD, attention, self.keep);
+            saved.extend(kept);
+            x_SD = next_SD;
+        }
+        (x_SD, saved)
+    }
+
+    /// Logits `[L, V]`, float32, behind rows of the residual stream, to sample from.
+    pub(crate) fn sampled_logits(&self, x_LD: &Tensor) -> Tensor {
+        self.head.sampled(x_LD)
     }
 
     /// The gradient so far of everything that is trained, `[P]`, float32, and
@@ -211,7 +270,9 @@ impl<'a> Network<'a> {
         let gradient_P = self.gradient_P;
         let gradient_P = gradient_P.expect("a network that learns has a gradient");
         let workspace = Workspace {
-            operands_P: (self.operands_P.kind() != Kind::Float).then_some(self.operands_P),
+            operands_P: self
+                .operands_P
+                .filter(|operands_P| operands_P.kind() != Kind::Float),
             head: self.head.buffers,
         };
         (gradient_P, workspace)
@@ -220,17 +281,11 @@ impl<'a> Network<'a> {
     /// Reads a batch.
     pub fn read<'b>(&self, packed: &'b Packed) -> Pass<'b> {
         let _guard = tch::no_grad_guard();
-        let batch = Batch::new(self.config, packed);
-        let mut x_SD = self.embedding_VD.index_select(0, &packed.ids_S);
-        let mut saved = Vec::new();
-        for layer in &self.layers {
-            let (next_SD, kept) = layer.forward(x_SD, &batch, self.keep);
-            saved.extend(kept);
-            x_SD = next_SD;
-        }
+        let mut attention = PackedAttention::new(&self.config, packed);
+        let (x_SD, saved) = self.forward(self.embed(&packed.ids_S), &mut attention);
         Pass {
             packed,
-            batch,
+            attention,
             x_SD,
             saved,
         }
@@ -260,7 +315,7 @@ impl<'a> Network<'a> {
     }
 
     /// The gradient so far, `[P]`; `None` of a network that only reads.
-    pub(super) fn gradient(&self) -> Option<&Tensor> {
+    pub(crate) fn gradient(&self) -> Option<&Tensor> {
         self.gradient_P.as_ref()
     }
 
@@ -288,12 +343,14 @@ impl<'a> Network<'a> {
         if let Some(&end) = self.starts.last() {
             reached(end);
         }
-        let layers = self.layers.iter().zip(pass.saved).zip(&self.starts);
-        for ((layer, saved), &start) in layers.rev() {
-            layer.backward(saved, &pass.batch, &gradient_SD);
+        let mut attention = pass.attention;
+        let blocks = self.blocks.iter().zip(pass.saved).zip(&self.starts);
+        for ((block, saved), &start) in blocks.rev() {
+            block.backward(saved, &mut attention, &gradient_SD);
             reached(start);
         }
         if let Some(embedding_gradient_VD) = &self.embedding_gradient_VD {
+            let mut gradient_SD = self.scale_embedded(gradient_SD);
             // As in transformers, reading the padding token teaches it nothing,
             // even where it is the end token too.
             if let Some(padding) = self.config.pad_token_id {
@@ -330,21 +387,6 @@ pub(crate) fn logits(decoder: &Decoder, ids: &[i64]) -> Tensor {
     let network = Network::reading(decoder, Precision::Float32);
     let packed = Packed::sequence(ids, decoder.device());
     network.logits(&network.read(&packed))
-}
-
-/// Whether the kernels serve a tensor's device; elsewhere libtorch's operators do.
-fn has_kernels(device: Device) -> bool {
-    #[cfg(test)]
-    if PORTABLE.with(std::cell::Cell::get) {
-        return false;
-    }
-    device == Device::Cpu
-}
-
-#[cfg(test)]
-thread_local! {
-    /// Set by the test that holds libtorch's operators to the kernels.
-    static PORTABLE: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 
 #[cfg(test)]
