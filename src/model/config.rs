@@ -169,7 +169,7 @@ impl ModelConfig {
             config.ropes = vec![rope::flat(&keys, 10_000.0)?];
         }
         if config.attention_scale == 0.0 {
-            config.attention_scale = (config.head_dim as f64).sqrt().recip();
+            config.attention_scale = plain_scale(config.head_dim);
         }
         config.check()?;
         Ok(config)
@@ -333,6 +333,11 @@ impl ModelConfig {
         }
         Self::from_value(&value).unwrap()
     }
+}
+
+/// `1 / sqrt(E)`, rounded to float32 as it is computed there.
+pub(super) fn plain_scale(head_dim: i64) -> f64 {
+    f64::from((head_dim as f32).sqrt().recip())
 }
 
 /// Refuses what the decoder would silently do otherwise.

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::architecture::LLAMA;
-use super::config::ModelConfig;
+use super::config::{ModelConfig, plain_scale};
 use super::rope::{Rope, RopeScaling};
 
 /// The part of a shape that a definition chooses.
@@ -91,7 +91,7 @@ impl ModelShape {
                 theta: 10_000.0,
                 scaling: RopeScaling::None,
             }],
-            attention_scale: ((self.width / self.heads) as f64).sqrt().recip(),
+            attention_scale: plain_scale(self.width / self.heads),
             max_position_embeddings: self.context,
             tie_word_embeddings: true,
             bos_token_id: Some(bos),
