@@ -1,4 +1,4 @@
-//! Import of GGUF files: llama, qwen2 and qwen3 models in nine number formats.
+//! Import of GGUF files: llama, qwen2 and qwen3 models in fifteen number formats.
 //!
 //! A [`Gguf`] is a view of a file's bytes: it says what a `config.json` of
 //! Hugging Face would say, rebuilds the tokenizer, and gives each tensor as
@@ -9,8 +9,9 @@
 //! split text.
 //!
 //! The parser is this module's own, because the header of a stranger's file
-//! decides what is allocated. Only the dequantisation of blocks is candle's.
+//! decides what is allocated.
 
+mod blocks;
 mod config;
 mod header;
 mod kind;

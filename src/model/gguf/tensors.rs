@@ -6,21 +6,15 @@
 //! neighbours, and its converter therefore lays the two halves of each head
 //! into each other. Qwen models it leaves alone.
 
-use std::borrow::Cow;
-
-use anyhow::{Context, Result, bail, ensure};
-use candle_core::CpuStorage;
+use anyhow::{Context, Result, ensure};
 use rayon::prelude::*;
 
 use super::names::Architecture;
-use super::{Gguf, Kind, Stored};
+use super::{Gguf, Stored, blocks};
 
-/// Numbers that are dequantised at once: whole blocks of every format, and
-/// little enough that the copies on the way stay in the cache.
+/// Numbers that are dequantised at once, by one thread: whole blocks of every
+/// format.
 const CHUNK: usize = 1 << 16;
-
-/// What candle needs the first byte of a block to be aligned to at most.
-const ALIGNED: usize = 4;
 
 impl Gguf<'_> {
     /// All numbers of a tensor, by its name in a checkpoint.
@@ -39,11 +33,13 @@ impl Gguf<'_> {
             stored.len(),
             numbers.len()
         );
-        let read = match self.interleaved_heads(name)? {
-            Some(heads) => untangle(stored, heads, numbers),
+        match self.interleaved_heads(name)? {
+            Some(heads) => {
+                untangle(stored, heads, numbers).with_context(|| format!("tensor {name}"))?;
+            }
             None => dequantise(stored, numbers),
-        };
-        read.with_context(|| format!("tensor {name}"))
+        }
+        Ok(())
     }
 
     /// The tensor of that name in a checkpoint.
@@ -69,12 +65,12 @@ impl Gguf<'_> {
 }
 
 /// The numbers of a tensor in the order of the file.
-pub(super) fn dequantise(stored: &Stored<'_>, numbers: &mut [f32]) -> Result<()> {
+pub(super) fn dequantise(stored: &Stored<'_>, numbers: &mut [f32]) {
     let chunk_bytes = CHUNK / stored.kind.block_numbers() * stored.kind.block_bytes();
     numbers
         .par_chunks_mut(CHUNK)
         .zip(stored.bytes.par_chunks(chunk_bytes))
-        .try_for_each(|(numbers, bytes)| blocks(stored.kind, bytes, numbers))
+        .for_each(|(numbers, bytes)| blocks::dequantise(stored.kind, bytes, numbers));
 }
 
 /// The numbers of a tensor whose rows come in `heads` equal groups, each with
@@ -98,39 +94,13 @@ fn untangle(stored: &Stored<'_>, heads: usize, numbers: &mut [f32]) -> Result<()
         let (head, within) = (row / (2 * half), row % (2 * half));
         2 * half * head + 2 * (within % half) + within / half
     };
-    let chunk_rows = (CHUNK / width).max(1);
     numbers
-        .par_chunks_mut(chunk_rows * width)
+        .par_chunks_mut(width)
         .enumerate()
-        .try_for_each(|(chunk, numbers)| {
-            let first = chunk * chunk_rows;
-            let mut bytes = Vec::with_capacity(chunk_rows * row_bytes);
-            for row in first..first + numbers.len() / width {
-                let from = source(row) * row_bytes;
-                bytes.extend_from_slice(&stored.bytes[from..from + row_bytes]);
-            }
-            blocks(stored.kind, &bytes, numbers)
-        })
-}
-
-/// Dequantises whole blocks.
-fn blocks(kind: Kind, bytes: &[u8], numbers: &mut [f32]) -> Result<()> {
-    let offset = bytes.as_ptr().align_offset(ALIGNED);
-    let mut aligned = Vec::new();
-    let bytes = if offset == 0 {
-        bytes
-    } else {
-        aligned.resize(bytes.len() + ALIGNED, 0);
-        let from = aligned.as_ptr().align_offset(ALIGNED).min(ALIGNED);
-        let to = from + bytes.len();
-        aligned[from..to].copy_from_slice(bytes);
-        &aligned[from..to]
-    };
-    // Borrowed always: candle keeps a pointer to what it is given here.
-    let blocks = kind.candle().from_data(Cow::Borrowed(bytes));
-    match blocks.dequantize(numbers.len())? {
-        CpuStorage::F32(values) => numbers.copy_from_slice(&values),
-        _ => bail!("{} is not dequantised to 32 bits", kind.name()),
-    }
+        .for_each(|(row, numbers)| {
+            let from = source(row) * row_bytes;
+            let bytes = &stored.bytes[from..from + row_bytes];
+            blocks::dequantise(stored.kind, bytes, numbers);
+        });
     Ok(())
 }
