@@ -10,7 +10,7 @@
 mod keys;
 
 use serde_json::{Map, Value, json};
-use torch_ext::Activation;
+use torch_ext::{Activation, Look};
 
 use super::architecture::{self, Architecture};
 use super::rope::{self, Rope, RopeScaling};
@@ -169,7 +169,7 @@ impl ModelConfig {
             config.ropes = vec![rope::flat(&keys, 10_000.0)?];
         }
         if config.attention_scale == 0.0 {
-            config.attention_scale = plain_scale(config.head_dim);
+            config.attention_scale = Look::all(config.head_dim).scale;
         }
         config.check()?;
         Ok(config)
@@ -333,11 +333,6 @@ impl ModelConfig {
         }
         Self::from_value(&value).unwrap()
     }
-}
-
-/// `1 / sqrt(E)`, rounded to float32 as it is computed there.
-pub(super) fn plain_scale(head_dim: i64) -> f64 {
-    f64::from((head_dim as f32).sqrt().recip())
 }
 
 /// Refuses what the decoder would silently do otherwise.

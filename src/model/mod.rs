@@ -17,6 +17,7 @@ pub mod generation_config;
 pub mod gguf;
 pub mod peft;
 pub mod rope;
+pub mod rotary;
 pub mod shape;
 pub mod stored;
 pub mod tensor_files;

@@ -4,9 +4,10 @@
 //! `config.json` says.
 
 use serde::{Deserialize, Serialize};
+use torch_ext::Look;
 
 use super::architecture::LLAMA;
-use super::config::{ModelConfig, plain_scale};
+use super::config::ModelConfig;
 use super::rope::{Rope, RopeScaling};
 
 /// The part of a shape that a definition chooses.
@@ -91,7 +92,7 @@ impl ModelShape {
                 theta: 10_000.0,
                 scaling: RopeScaling::None,
             }],
-            attention_scale: plain_scale(self.width / self.heads),
+            attention_scale: Look::all(self.width / self.heads).scale,
             max_position_embeddings: self.context,
             tie_word_embeddings: true,
             bos_token_id: Some(bos),

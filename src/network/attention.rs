@@ -11,7 +11,7 @@ use super::Packed;
 use super::parameters::Parameters;
 use crate::model::ModelConfig;
 use crate::model::config;
-use crate::model::rope::Rotary;
+use crate::model::rotary::Rotary;
 
 /// How the tokens of a pass attend: to each other, or to a cache.
 pub(crate) trait Attention {

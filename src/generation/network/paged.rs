@@ -10,7 +10,7 @@ use tch::{Device, Kind, Tensor};
 use torch_ext::cpu::{Batch, KvCache, PAGE, Rotary, gather_rows};
 
 use super::{Cached, Room, RowId, Source};
-use crate::model::{ModelConfig, rope};
+use crate::model::{ModelConfig, rotary};
 use crate::network::attention::{Attention, LayerAttention};
 use crate::network::{Network, Parameters, Precision};
 
@@ -18,7 +18,7 @@ use crate::network::{Network, Parameters, Precision};
 const TOKENS_AT_ONCE: usize = 1024;
 
 /// Cosines and sines for each of the configuration's rotary positions, as the cache takes them.
-fn tables(all: &[rope::Rotary]) -> Vec<Rotary> {
+fn tables(all: &[rotary::Rotary]) -> Vec<Rotary> {
     let tables = all
         .iter()
         .map(|rotary| Rotary::new(&rotary.cos_TE, &rotary.sin_TE));
@@ -52,7 +52,7 @@ struct Pages {
 
 impl Pages {
     fn new(config: &ModelConfig, kind: Kind, room: Room) -> Self {
-        let growing = rope::Rotary::of_growing(config, room.length as i64, Device::Cpu);
+        let growing = rotary::Rotary::of_growing(config, room.length as i64, Device::Cpu);
         // One page more a sequence: the last page of a prompt is copied.
         let pages = (room.rows + room.prompts) * (room.length.div_ceil(PAGE) + 1);
         Self {
@@ -173,7 +173,7 @@ impl Cached for Paged {
             let config = self.network.config();
             let own = config.outgrown(prompt.len()).then(|| {
                 let length = prompt.len() as i64;
-                tables(&rope::Rotary::of_sequence(config, length, Device::Cpu))
+                tables(&rotary::Rotary::of_sequence(config, length, Device::Cpu))
             });
             let mut parts = prompt.chunks(TOKENS_AT_ONCE).peekable();
             while let Some(part) = parts.next() {

@@ -17,7 +17,7 @@ use torch_ext::cuda_graph::{self, Graph};
 use torch_ext::flash_attention::{self, CacheLayout};
 
 use super::{Cached, Room, RowId, Source};
-use crate::model::{ModelConfig, rope};
+use crate::model::{ModelConfig, rotary};
 use crate::network::attention::{Attention, LayerAttention};
 use crate::network::{Network, Parameters, Precision};
 
@@ -56,7 +56,7 @@ struct Cache {
     values: Tensor,
     lengths: Vec<i64>,
     /// For each of the configuration's rotary positions.
-    growing: Vec<rope::Rotary>,
+    growing: Vec<rotary::Rotary>,
     room: Room,
 }
 
@@ -76,7 +76,7 @@ impl Cache {
             keys: Tensor::zeros(shape, (kind, device)),
             values: Tensor::zeros(shape, (kind, device)),
             lengths: vec![0; rows],
-            growing: rope::Rotary::of_growing(config, room.length as i64, device),
+            growing: rotary::Rotary::of_growing(config, room.length as i64, device),
             room,
         }
     }
@@ -258,7 +258,7 @@ impl Slots {
         &self,
         ids_N: &Tensor,
         places: [&Tensor; 2],
-        rotaries: &[rope::Rotary],
+        rotaries: &[rotary::Rotary],
         among: Among<'_>,
     ) -> Tensor {
         let turned = rotaries.iter().map(|rotary| {
@@ -290,7 +290,7 @@ impl Slots {
         let config = self.network.config();
         let whole = config
             .outgrown(longest)
-            .then(|| rope::Rotary::of_sequence(config, longest as i64, device));
+            .then(|| rotary::Rotary::of_sequence(config, longest as i64, device));
         let rotaries = whole.as_ref().unwrap_or(&self.cache.growing);
         let mut sequences = Sequences::default();
         for &length in &lengths {

@@ -174,6 +174,7 @@ pub fn decode(
 }
 
 /// Which keys a query sees, and by what its products with them are multiplied.
+#[derive(Clone, Copy)]
 struct Reach {
     causal: bool,
     scale: f64,
