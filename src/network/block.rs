@@ -79,22 +79,24 @@ impl Part {
         })
     }
 
-    /// The product of the residual stream, and the factors of the norm before it.
-    fn enter(&self, x_SD: &Tensor) -> (Tensor, Option<Tensor>) {
+    /// The product of the residual stream, and the factors of the norm before it
+    /// where a backward pass follows.
+    fn enter(&self, x_SD: &Tensor, returns: bool) -> (Tensor, Option<Tensor>) {
         match &self.before {
-            Some(norm) => {
+            Some(norm) if returns => {
                 let (normed_SD, factors_S) = norm.forward(x_SD);
                 (self.enter.forward(&normed_SD), Some(factors_S))
             }
+            Some(norm) => (self.enter.forward(&norm.rows(x_SD)), None),
             None => (self.enter.forward(&x_SD.to_kind(self.kind)), None),
         }
     }
 
     /// The residual stream with the product of `inner` added, in place unless
-    /// the stream is kept.
-    fn leave(&self, x_SD: Tensor, inner: &Tensor, keeps: bool) -> (Tensor, Left) {
+    /// it is kept; and what a backward pass needs, where one follows.
+    fn leave(&self, x_SD: Tensor, inner: &Tensor, kept: bool, returns: bool) -> (Tensor, Left) {
         let Some(norm) = &self.after else {
-            let next_SD = if keeps {
+            let next_SD = if kept {
                 x_SD + self.leave.forward(inner)
             } else {
                 self.leave.add_to(inner, x_SD)
@@ -102,6 +104,9 @@ impl Part {
             return (next_SD, None);
         };
         let y_SD = self.leave.forward(inner).to_kind(Kind::Float);
+        if !returns {
+            return (x_SD + norm.rows(&y_SD), None);
+        }
         let (normed_SD, factors_S) = norm.forward(&y_SD);
         (x_SD + normed_SD, Some((y_SD, factors_S)))
     }
@@ -131,7 +136,7 @@ impl Part {
             let _ = gradient_SD.shallow_clone().g_add_(&own_SD);
             return;
         };
-        let (normed_SD, _) = norm.forward(x_SD);
+        let normed_SD = norm.rows(x_SD);
         let normed_gradient_SD = self.enter.backward(&normed_SD, y_gradient);
         norm.backward(x_SD, factors_S, &normed_gradient_SD, gradient_SD);
     }
@@ -187,14 +192,16 @@ impl Block {
         keep: Keep,
     ) -> (Tensor, Inside<A::Kept>) {
         let returns = keep == Keep::Everything;
-        let (raw_SC, entered_S) = self.attention.enter(&x_SD);
+        let (raw_SC, entered_S) = self.attention.enter(&x_SD, returns);
         let (mixed_SX, attended) = attention.attend(&self.heads, &raw_SC, returns);
-        let keeps = keep != Keep::Nothing;
-        let (middle_SD, left) = self.attention.leave(x_SD, &mixed_SX, keeps);
-        let (gate_up_SF, fed_S) = self.feed_forward.enter(&middle_SD);
+        let kept = keep != Keep::Nothing;
+        let (middle_SD, left) = self.attention.leave(x_SD, &mixed_SX, kept, returns);
+        let (gate_up_SF, fed_S) = self.feed_forward.enter(&middle_SD, returns);
         let kept_SD = middle_SD.shallow_clone();
         let gated_SF = self.gated(&gate_up_SF);
-        let (next_SD, fed) = self.feed_forward.leave(middle_SD, &gated_SF, returns);
+        let (next_SD, fed) = self
+            .feed_forward
+            .leave(middle_SD, &gated_SF, returns, returns);
         let inside = Inside {
             entered_S,
             raw_SC,

@@ -165,12 +165,12 @@ impl Head {
 
     /// Logits of a few rows of the residual stream, to sample from.
     pub(super) fn sampled(&self, x_LD: &Tensor) -> Tensor {
-        self.fresh(&self.norm.forward(x_LD).0)
+        self.fresh(&self.norm.rows(x_LD))
     }
 
     /// Logits of rows of the residual stream.
     pub(super) fn logits(&self, x_SD: &Tensor) -> Tensor {
-        let (normed_SD, _) = self.norm.forward(x_SD);
+        let normed_SD = self.norm.rows(x_SD);
         let parts: Vec<Tensor> = parts(x_SD.size()[0], self.rows())
             .map(|(first, count)| self.logits_of(&normed_SD.narrow(0, first, count)).copy())
             .collect();
@@ -183,7 +183,7 @@ impl Head {
     }
 
     pub(super) fn score(&self, x_ND: Tensor, targets_N: &Tensor, temperature: f64) -> Scored {
-        let (normed_ND, _) = self.norm.forward(&x_ND);
+        let normed_ND = self.norm.rows(&x_ND);
         let chunks: Vec<scores::Scores> = parts(x_ND.size()[0], self.rows())
             .map(|(first, count)| {
                 let logits_NV = self.logits_of(&normed_ND.narrow(0, first, count));
@@ -207,8 +207,8 @@ impl Head {
     /// sum over the vocabulary of p (ln p - ln q), p of this head's rows and q of the
     /// other's, at temperature 1. Never all logits at once.
     pub(super) fn divergence(&self, x_ND: &Tensor, other: &Self, other_x_ND: &Tensor) -> Tensor {
-        let (normed_ND, _) = self.norm.forward(x_ND);
-        let (other_normed_ND, _) = other.norm.forward(other_x_ND);
+        let normed_ND = self.norm.rows(x_ND);
+        let other_normed_ND = other.norm.rows(other_x_ND);
         let divergences: Vec<Tensor> = parts(x_ND.size()[0], self.rows())
             .map(|(first, count)| {
                 let logprobs = |head: &Self, normed_ND: &Tensor| {

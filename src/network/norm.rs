@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use tch::{Kind, Tensor};
-use torch_ext::layers;
+use torch_ext::{cpu, layers};
 
 use super::parameters::Parameters;
 
@@ -12,6 +12,8 @@ pub(super) struct Norm {
     gradient_D: Option<Tensor>,
     eps: f64,
     kind: Kind,
+    /// Whether it lies between packed products, whose threads it shares then.
+    packs: bool,
 }
 
 impl Norm {
@@ -22,7 +24,17 @@ impl Norm {
             gradient_D: parameters.gradient(name),
             eps: parameters.config.rms_norm_eps,
             kind,
+            packs: parameters.packs(),
         })
+    }
+
+    /// Normed rows of `x_SD`, float32.
+    pub(super) fn rows(&self, x_SD: &Tensor) -> Tensor {
+        if self.packs {
+            cpu::rms_norm(x_SD, &self.weight_D, self.eps, self.kind)
+        } else {
+            self.forward(x_SD).0
+        }
     }
 
     /// Normed rows of `x_SD`, float32, and the factors that the backward pass needs.
