@@ -290,7 +290,7 @@ pub(crate) fn beginning(text: &str) -> String {
 }
 
 /// Seconds that the server asks to wait.
-fn retry_after<T>(response: &Response<T>) -> Option<Duration> {
+pub(crate) fn retry_after<T>(response: &Response<T>) -> Option<Duration> {
     let text = response.headers().get("retry-after")?.to_str().ok()?;
     let seconds = Duration::from_secs(text.trim().parse().ok()?);
     Some(seconds.min(LONGEST_RETRY_AFTER))

@@ -23,6 +23,7 @@ pub mod files;
 pub mod formats;
 pub mod generation;
 mod http;
+mod hub;
 pub mod memory;
 mod messages;
 pub mod model;

@@ -29,6 +29,7 @@ use crate::evaluator::EvaluationSettings;
 use crate::files;
 use crate::formats::{self, Choice, Reason};
 use crate::generation::{Engine, PrecisionChoice};
+use crate::hub::{self, Commits};
 use crate::messages::say;
 use crate::model::Stored;
 use crate::runner::inputs::readable;
@@ -41,7 +42,8 @@ use crate::tasks::{self, DataSet, Example, Item, Proportions, Task, Wording};
 #[derive(Args)]
 #[command(group = clap::ArgGroup::new("source").required(true).args(["models", "endpoint", "recordings"]))]
 pub(super) struct Evaluate {
-    /// A Hugging Face folder, a GGUF file, or the name of a model in the cache; may be repeated.
+    /// A Hugging Face folder, a GGUF file, the name of a model in the cache, or ORG/NAME on the
+    /// Hugging Face Hub; may be repeated.
     #[arg(long = "model", value_name = "DIR|GGUF|NAME")]
     models: Vec<String>,
     /// Trace records made elsewhere, JSONL or Parquet; may be repeated.
@@ -60,7 +62,7 @@ pub(super) struct Evaluate {
     #[arg(long, value_name = "FILE", conflicts_with = "recordings")]
     instructions: Option<PathBuf>,
     /// A data set to evaluate on, NAME=PATH: a JSONL or Parquet file, all of it, or a folder
-    /// with a test file; may be repeated.
+    /// with a test file, or `hf://datasets/ORG/NAME/FILE`; may be repeated.
     #[arg(long, value_name = "NAME=PATH", conflicts_with = "recordings")]
     data: Vec<String>,
     /// Training problems of its task with their answers before each problem.
@@ -114,6 +116,9 @@ pub(super) struct Evaluate {
     device: DeviceChoice,
     #[command(flatten)]
     server: ServerArguments,
+    /// What names on the hub stand for.
+    #[arg(skip)]
+    commits: Commits,
 }
 
 /// What is known before anything is written.
@@ -167,6 +172,7 @@ enum Answered {
 
 impl Evaluate {
     pub(super) fn execute(mut self) -> Result<Ending> {
+        as_user_error(self.settle_names())?;
         let prepared = as_user_error(self.prepare())?;
         let choice = as_user_error(self.settle_format(&prepared))?;
         let endpoint = as_user_error(self.server.endpoint(&self.settings().sampling()))?;
@@ -225,6 +231,7 @@ impl Evaluate {
                 .unwrap_or_default(),
             device: prepared.device,
             format: choice.map(|choice| choice.to_string()),
+            commits: self.commits,
             notes,
         };
         let comparison = directory.finish(&prepared.norms, prepared.cards, evaluation)?;
@@ -237,6 +244,32 @@ impl Evaluate {
             return Ok(Ending::Differs);
         }
         Ok(Ending::Done)
+    }
+
+    /// Downloads what is named on the hub and not here, and puts commits into the names.
+    fn settle_names(&mut self) -> Result<()> {
+        for given in &mut self.models {
+            let Some(name) = hub::model_name(given, Path::new(""))? else {
+                continue;
+            };
+            let place = || format!("--model {given}: {}", hub::no_path(given));
+            let commit = hub::fetch(&name).with_context(place)?.commit;
+            *given = name.at(&commit).to_string();
+            self.commits.insert(name.to_string(), commit);
+        }
+        for given in &mut self.data {
+            let Some((task, path)) = given.split_once('=') else {
+                continue;
+            };
+            let place = || format!("--data {given}");
+            let Some(name) = hub::Name::data(Path::new(path)).with_context(place)? else {
+                continue;
+            };
+            let commit = hub::fetch(&name).with_context(place)?.commit;
+            *given = format!("{task}={}", name.at(&commit));
+            self.commits.insert(name.to_string(), commit);
+        }
+        Ok(())
     }
 
     /// Reads and checks all there is to read before anything is written.
@@ -441,8 +474,13 @@ impl Evaluate {
             endpoint.record()
         } else {
             let mut models = Vec::new();
-            for (name, path) in self.stored()? {
-                models.push(json!({"name": name, "hash": hash_of_model(&path)?}));
+            for ((name, path), given) in self.stored()?.into_iter().zip(&self.models) {
+                let mut model = json!({"name": name, "hash": hash_of_model(&path)?});
+                // The model's name on the hub, with the commit.
+                if self.of_hub(given).is_some() {
+                    model["hub"] = json!(given);
+                }
+                models.push(model);
             }
             json!({"models": models, "dtype": self.dtype.resolve(prepared.device).to_string()})
         };
@@ -462,18 +500,27 @@ impl Evaluate {
         Ok(identity)
     }
 
+    /// The name of a model whose commit is settled; `None` of a path.
+    fn of_hub(&self, given: &str) -> Option<hub::Name> {
+        let is_settled = |(name, commit): (&String, &String)| {
+            hub::Name::model(name).is_some_and(|name| name.at(commit).to_string() == given)
+        };
+        let name = self.commits.iter().any(is_settled);
+        name.then(|| hub::Name::model(given)).flatten()
+    }
+
     /// The models to load: the name in the records, and where each lies.
     fn stored(&self) -> Result<Vec<(String, PathBuf)>> {
         let mut found: Vec<(String, PathBuf)> = Vec::new();
         for given in &self.models {
             let path = Stored::find(given, Path::new(""), &models_folder()?)?;
-            let name = path
-                .canonicalize()
-                .ok()
-                .as_deref()
-                .and_then(Path::file_name)
-                .map(|name| name.to_string_lossy().into_owned())
-                .with_context(|| format!("--model {given}: it has no name"))?;
+            let whole = path.canonicalize().ok();
+            let name = match self.of_hub(given) {
+                Some(of_hub) => of_hub.short().to_owned(),
+                None => (whole.as_deref().and_then(Path::file_name))
+                    .map(|name| name.to_string_lossy().into_owned())
+                    .with_context(|| format!("--model {given}: it has no name"))?,
+            };
             let name = name.strip_suffix(".gguf").unwrap_or(&name).to_owned();
             ensure!(
                 found.iter().all(|(known, _)| *known != name),

@@ -9,6 +9,7 @@ use experiments::tables::plain;
 use serde_json::json;
 
 use crate::error::{UserError, as_user_error};
+use crate::hub;
 use crate::model::rope::RopeScaling;
 use crate::model::tensor_files::NumberFormat;
 use crate::model::{ModelConfig, Stored, folder, weights};
@@ -34,7 +35,8 @@ enum What {
 /// Arguments of `qinglan model inspect`.
 #[derive(Args)]
 struct Inspect {
-    /// A Hugging Face folder, a GGUF file, or the name of a model in the cache.
+    /// A Hugging Face folder, a GGUF file, the name of a model in the cache, or ORG/NAME on the
+    /// Hugging Face Hub.
     #[arg(value_name = "DIR|GGUF|NAME")]
     model: String,
     /// One JSON object.
@@ -45,9 +47,9 @@ struct Inspect {
 /// Arguments of `qinglan model import`.
 #[derive(Args)]
 struct Import {
-    /// A Hugging Face folder or a GGUF file.
-    #[arg(value_name = "DIR|GGUF")]
-    model: PathBuf,
+    /// A Hugging Face folder, a GGUF file, or ORG/NAME on the Hugging Face Hub.
+    #[arg(value_name = "DIR|GGUF|NAME")]
+    model: String,
     /// Its name in the cache [default: that of file or folder, in lower case].
     #[arg(long)]
     name: Option<String>,
@@ -59,7 +61,8 @@ struct Import {
 /// Arguments of `qinglan model export`.
 #[derive(Args)]
 struct Export {
-    /// A Hugging Face folder, a GGUF file, or the name of a model in the cache.
+    /// A Hugging Face folder, a GGUF file, the name of a model in the cache, or ORG/NAME on the
+    /// Hugging Face Hub.
     #[arg(value_name = "DIR|GGUF|NAME")]
     model: String,
     /// The folder to write.
@@ -103,8 +106,7 @@ impl Models {
 
 /// Opens what the user named.
 fn open(name: &str) -> Result<Stored> {
-    let cache = models_folder()?;
-    as_user_error(Stored::find(name, Path::new(""), &cache).and_then(|path| Stored::open(&path)))
+    as_user_error(hub::model(name).and_then(|path| Stored::open(&path)))
 }
 
 impl Inspect {
@@ -229,14 +231,17 @@ fn shape(config: &ModelConfig) -> String {
 
 impl Import {
     fn execute(self) -> Result<()> {
-        let stored = as_user_error(Stored::open(&self.model))?;
+        let of_hub = hub::model_name(&self.model, Path::new(""))?;
+        let stored = open(&self.model)?;
         stored.warn();
-        let name = match self.name {
-            Some(name) => name,
-            None => if self.model.is_dir() {
-                self.model.file_name()
+        let path = Path::new(&self.model);
+        let name = match (self.name, of_hub) {
+            (Some(name), _) => name,
+            (None, Some(of_hub)) => of_hub.short().to_lowercase(),
+            (None, None) => if path.is_dir() {
+                path.file_name()
             } else {
-                self.model.file_stem()
+                path.file_stem()
             }
             .map(|stem| stem.to_string_lossy().to_lowercase())
             .context("the model's path has no file name: give it a name with --name")?,

@@ -1,5 +1,6 @@
 //! `qinglan run`: a definition to a comparison.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -138,6 +139,7 @@ impl Run {
             stop: Arc::clone(&stop),
             ranks,
             shard_optimizer: self.shard_optimizer,
+            commits: BTreeMap::new(),
         };
         if self.dry {
             let outside = request.check()?;

@@ -12,9 +12,9 @@ use crate::device::DeviceChoice;
 use crate::error::{UserError, as_user_error};
 use crate::formats;
 use crate::generation::{Engine, Finish, Key, PrecisionChoice, Prompt, Sampling};
+use crate::hub;
 use crate::messages::say;
 use crate::model::Stored;
-use crate::store::models_folder;
 use crate::tasks::{self, Item, Mix, Proportions, Split, Wording};
 
 /// Prompts that are sampled together; bounds what is lost when one stops early.
@@ -135,7 +135,7 @@ impl Sample {
             .map_err(|error| UserError(format!("sampling: {error}")))?;
         let asked = as_user_error(self.asked())?;
         let device = as_user_error(self.device.resolve())?;
-        let path = as_user_error(Stored::find(&self.model, Path::new(""), &models_folder()?))?;
+        let path = as_user_error(hub::model(&self.model))?;
         let mut stored = as_user_error(Stored::open(&path))?;
         if let Some(adapter) = &self.adapter {
             stored = as_user_error(stored.with_adapter(adapter))?;

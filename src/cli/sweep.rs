@@ -12,7 +12,9 @@ use rewards::Registry;
 use super::Ending;
 use crate::device::DeviceChoice;
 use crate::error::as_user_error;
+use crate::hub::Commits;
 use crate::messages::say;
+use crate::runner::names::Missing;
 use crate::sweep::{self, Devices, Local, Plan, Slurm, Wanted};
 
 /// Arguments of `qinglan sweep`.
@@ -85,10 +87,26 @@ impl Sweep {
             self.overrides.clone(),
             &self.grid,
         ))?;
-        let plan = as_user_error(Plan::expand(&wanted, registry))?;
+        let given = self.out.clone();
+        let folder = |name: &str| {
+            let named = || Path::new("runs").join(format!("{name}-sweep"));
+            given.clone().unwrap_or_else(named)
+        };
+        let begun = |name: &str| {
+            let folder = folder(name);
+            if !self.resume || !folder.join(sweep::PLAN).exists() {
+                return Ok(Commits::new());
+            }
+            Ok(Plan::read(&folder)?.hub)
+        };
+        let missing = if self.dry {
+            Missing::Told
+        } else {
+            Missing::Fetched
+        };
+        let plan = as_user_error(Plan::expand(&wanted, registry, begun, missing))?;
         let place = as_user_error(self.place(&plan))?;
-        let named = Path::new("runs").join(format!("{}-sweep", plan.name));
-        let out = self.out.unwrap_or(named);
+        let out = folder(&plan.name);
         if self.dry {
             sweep::check_directory(&out, &plan, self.resume)?;
             println!("{}", describe(&plan, &place, &out));

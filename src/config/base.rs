@@ -17,7 +17,8 @@ use crate::training::{Training, TrainingSettings};
 #[serde(deny_unknown_fields)]
 pub struct BaseSettings {
     /// A Hugging Face folder or a GGUF file, from the definition's folder on,
-    /// or the name of a model in the cache.
+    /// or the name of a model in the cache, or one on the Hugging Face Hub:
+    /// `ORG/NAME[@REVISION]`, `ORG/NAME[@REVISION]/FILE.gguf`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
     /// Shape of a model to pre-train.

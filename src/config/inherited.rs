@@ -5,6 +5,7 @@ use std::path::Path;
 
 use toml::Value;
 
+use crate::hub::Name;
 use crate::tasks::BUILTIN_NORMS;
 
 /// When a string under a key is a path.
@@ -76,6 +77,9 @@ fn is_path(key: &[String]) -> Option<IsPath> {
 }
 
 fn rebase_word(word: &mut String, is_path: IsPath, folder: &Path, way: &Path) {
+    if matches!(Name::data(Path::new(word)), Ok(Some(_)) | Err(_)) {
+        return;
+    }
     let at = folder.join(&*word);
     let is_there = is_path == IsPath::Always || at.exists();
     if is_there && !word.is_empty() && word != BUILTIN_NORMS && Path::new(word).is_relative() {
@@ -119,6 +123,10 @@ mod tests {
             (
                 "teacher.traces.file = 'a'",
                 "teacher.traces.file = '../lab/a'",
+            ),
+            (
+                "teacher.traces.file = 'hf://datasets/a/b/c.parquet'",
+                "teacher.traces.file = 'hf://datasets/a/b/c.parquet'",
             ),
             (
                 "arm.x.sampler.weights = 'a'",

@@ -30,6 +30,7 @@ use rayon::prelude::*;
 use left_out::{Losses, Lost};
 use tokens::{Loss, Tokens};
 
+use crate::hub;
 use crate::model::Text;
 use crate::model::chat::{ChatTemplate, Message};
 use crate::tasks::Mix;
@@ -159,8 +160,9 @@ impl Source {
     ) -> Result<Option<Self>> {
         let settings = shown.traces;
         if let Some(file) = &settings.file {
-            let path = definition_folder.join(file);
-            let recording = Self::recording(&path, settings.held_out as usize, &shown.place);
+            let path = hub::data_path(file, definition_folder);
+            let recording = path
+                .and_then(|path| Self::recording(&path, settings.held_out as usize, &shown.place));
             return recording
                 .with_context(|| format!("{}.file", shown.place))
                 .map(Some);

@@ -19,7 +19,8 @@ use serde::{Deserialize, Serialize};
 )]
 pub struct TraceSettings {
     /// A data set in one of TRL's formats, JSONL or Parquet, in place of
-    /// sampling. A relative path starts at the definition's folder.
+    /// sampling. A relative path starts at the definition's folder; a file on the
+    /// Hugging Face Hub is `hf://datasets/ORG/NAME[@REVISION]/PATH`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<PathBuf>,
     /// The tasks' own correct work, as a rule writes it, in place of sampling.

@@ -31,6 +31,7 @@ use super::troubles::Troubles;
 use crate::error::{UserError, as_user_error};
 use crate::files;
 use crate::generation::Precision;
+use crate::hub::Commits;
 use crate::runner::finish::{MANIFEST, TRACES, finish_evaluation};
 use crate::runner::preregistered::Preregistered;
 use crate::runner::provenance;
@@ -251,6 +252,8 @@ impl Directory {
         let samples = recording.samples() as u32;
         drop(recording);
         let mut environment = provenance::environment(evaluation.device, 1);
+        let commits = evaluation.commits.into_iter();
+        environment.extend(commits.map(|(name, commit)| (format!("commit of {name}"), commit)));
         let format = evaluation.format.into_iter();
         environment.extend(format.map(|format| ("number format of answers".to_owned(), format)));
         let manifest = Manifest {
@@ -302,6 +305,8 @@ pub(crate) struct Evaluation {
     pub(crate) device: Device,
     /// The number format that was chosen for what was left open, and why.
     pub(crate) format: Option<String>,
+    /// What names on the hub stood for.
+    pub(crate) commits: Commits,
     /// What a reader must know.
     pub(crate) notes: Vec<String>,
 }

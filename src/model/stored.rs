@@ -20,6 +20,7 @@ use super::tensor_files::TensorFiles;
 use super::tokenizer::{self, SpecialTokens};
 use super::weights::{Entry, layout};
 use super::{Adapter, Decoder, Model, ModelConfig, Text, Weights};
+use crate::hub;
 
 /// Files beside the weights that training does not change, by name.
 pub type Companions = BTreeMap<String, Vec<u8>>;
@@ -84,7 +85,7 @@ impl Stored {
     }
 
     /// The model of that name: a path, from `folder` on where it is relative,
-    /// else a name in `cache`.
+    /// else a name in `cache`, else one on the hub that Hugging Face's cache has.
     pub fn find(name: &str, folder: &Path, cache: &Path) -> Result<PathBuf> {
         ensure!(!name.is_empty(), "the model's name is empty");
         let path = folder.join(name);
@@ -95,9 +96,14 @@ impl Stored {
         if cached.exists() {
             return Ok(cached);
         }
+        if let Some(of_hub) = hub::Name::model(name) {
+            let found = hub::Hub::of_user()?.cached(&of_hub);
+            return Ok(found.with_context(|| hub::no_path(name))?.path);
+        }
         bail!(
             "there is no model {name}: neither {} nor {} exists; \
-             bring one with qinglan model import, or make smollm2 for smollm2-135m-instruct",
+             give a path, the name of one in the cache, or ORG/NAME on the Hugging Face Hub; \
+             make smollm2 brings smollm2-135m-instruct",
             path.display(),
             cached.display()
         )

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use super::names::{self, Absent, Missing};
 use super::outside::{self, OutsideFile};
 use super::pins::Pins;
 use super::{DEFINITION_FILE, OUTCOME, Request};
 use crate::config::{Graph, Stage};
 use crate::error::{UserError, as_user_error};
 use crate::files;
+use crate::hub::Commits;
 
 /// Another process that begins a run has a file in the directory before the
 /// definition is there: so often, and after so long, it is looked for once more.
@@ -35,6 +37,43 @@ impl Request {
             &self.definition_folder,
             &|arm| self.is_pending(arm),
         ))
+    }
+
+    /// Puts commits into the names of models and data files on the hub: those that a run
+    /// of this directory began with. Of several ranks the first asks, and the others
+    /// have the same; gives what would have to be downloaded, `None` where the user
+    /// wants to stop.
+    pub(super) fn settle_names(&mut self, missing: Missing) -> Result<Option<Vec<Absent>>> {
+        let known = self.ranks.lead(|| {
+            let begun = self.check_directory()?;
+            let pins = begun.then(|| Pins::read(&self.out)).transpose()?;
+            Ok(pins.flatten().unwrap_or_default().hub)
+        })?;
+        let mut definition = self.definition.clone();
+        let mut settle = |known: &Commits| {
+            let folder = &self.definition_folder;
+            as_user_error(names::settle(
+                &mut definition,
+                folder,
+                known,
+                missing,
+                &self.stop,
+            ))
+        };
+        let mut settled = None;
+        let commits = self.ranks.lead(|| {
+            settled = settle(&known)?;
+            Ok(settled.as_ref().map(|settled| settled.commits.clone()))
+        })?;
+        let Some(commits) = commits else {
+            return Ok(None);
+        };
+        if !self.ranks.is_first() {
+            settled = settle(&commits)?;
+        }
+        self.definition = definition;
+        self.commits = commits;
+        Ok(settled.map(|settled| settled.absent))
     }
 
     /// Refuses a directory that is no place for this run as it stands.
@@ -61,7 +100,7 @@ impl Request {
         let pins = if let Some(pins) = Pins::read(&self.out)? {
             pins
         } else {
-            let pins = Pins::of(&self.text, &files)?;
+            let pins = Pins::of(&self.text, &files, self.commits.clone())?;
             pins.write(&self.out)?;
             pins
         };

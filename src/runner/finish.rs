@@ -27,7 +27,7 @@ use super::learning::EvaluatedAt;
 use super::outcome::again;
 use super::pins::{PINS, Pins};
 use super::preregistered::{Preregistered, QUESTIONS};
-use super::{Outcome, Run, learning, partial, provenance};
+use super::{Outcome, Run, learning, names, partial, provenance};
 use crate::config::{Definition, Graph};
 use crate::error::UserError;
 use crate::files;
@@ -147,7 +147,8 @@ pub(crate) fn finish_evaluation(
 }
 
 fn manifest(run: &Run) -> Result<Manifest> {
-    let (mut manifest, missing) = so_far(run.out(), run.definition())?;
+    let written = names::as_written(run.definition().clone(), &run.request.commits);
+    let (mut manifest, missing) = so_far(run.out(), &written)?;
     if let Some(missing) = missing.first() {
         bail!("{missing} is not finished");
     }
@@ -261,6 +262,8 @@ fn environment(run: &Run) -> BTreeMap<String, String> {
     if run.ranks().are_several() {
         facts.insert("ranks".to_owned(), run.ranks().world().to_string());
     }
+    let commits = run.request.commits.iter();
+    facts.extend(commits.map(|(name, commit)| (format!("commit of {name}"), commit.clone())));
     let formats = run.formats.told();
     facts.extend(formats.map(|(name, choice)| (format!("number format of {name}"), choice)));
     facts

@@ -17,6 +17,7 @@ pub(crate) mod formats;
 pub(crate) mod inputs;
 mod learning;
 pub mod live;
+pub(crate) mod names;
 mod outcome;
 mod outside;
 mod partial;
@@ -48,6 +49,7 @@ use tch::Device;
 
 use formats::Formats;
 use inputs::Inputs;
+use names::{Absent, Missing, Settled};
 use outside::{Preflight, Servers};
 use pins::Pins;
 
@@ -55,7 +57,8 @@ use crate::config::{AlgorithmSettings, Definition, Graph, build_rewards};
 use crate::distributed::Ranks;
 use crate::error::{as_user_error, with_room};
 use crate::files;
-use crate::messages;
+use crate::hub::Commits;
+use crate::messages::{self, say};
 use crate::model::Stored;
 use crate::tasks::{Item, Mix};
 
@@ -81,6 +84,8 @@ pub struct Request {
     pub ranks: Ranks,
     /// Whether each rank keeps the optimizer's memory of its part alone.
     pub shard_optimizer: bool,
+    /// What names on the hub stand for; none before the run begins.
+    pub commits: BTreeMap<String, String>,
 }
 
 /// How a run ended.
@@ -117,46 +122,69 @@ pub(crate) struct Run {
 /// File that says which experiment a directory belongs to, from the start.
 pub(crate) const DEFINITION_FILE: &str = "definition.toml";
 
-/// Reads and checks what a definition names besides itself; relative paths
-/// start at its folder. Servers are not asked: whoever trains will.
+/// Reads and checks what a definition names besides itself, and gives what there is now
+/// of the files; relative paths start at its folder. Servers are not asked: whoever
+/// trains will. Names on the hub that are of `known` stand for what that says.
 pub(crate) fn check_inputs(
     definition: &Definition,
     definition_folder: &Path,
     registry: &Registry,
-) -> Result<()> {
+    known: &Commits,
+    missing: Missing,
+) -> Result<Pins> {
+    let stop = Arc::default();
+    let mut definition = definition.clone();
+    let settled = names::settle(&mut definition, definition_folder, known, missing, &stop)?;
+    let Settled { commits, absent } = settled.unwrap_or_default();
+    for absent in &absent {
+        say!("{}", absent.line);
+    }
+    if absent.iter().any(|absent| absent.is_data) {
+        return Pins::of("", &[], commits);
+    }
     let look = Preflight {
-        definition,
+        definition: &definition,
         folder: definition_folder,
         registry,
         servers: Servers::Never,
         probes: true,
         pending: &|_| true,
-        stop: &Arc::default(),
+        absent: &absent,
+        stop: &stop,
     };
-    look.look(false).map(drop)
-}
-
-/// What there is now of the files that a definition reads from outside.
-pub(crate) fn pins(definition: &Definition, definition_folder: &Path) -> Result<Pins> {
-    Pins::of(
-        "",
-        &outside::files(definition, definition_folder, &|_| true)?,
-    )
+    look.look(false)?;
+    let files = outside::files(&definition, definition_folder, &|_| true)?;
+    Pins::of("", &files, commits)
 }
 
 impl Request {
     /// Checks all there is to check without writing anything; says how each thing
     /// was found that the run needs from outside, in a line.
+    /// Nothing is downloaded: what would be stands among the lines, and where that is a
+    /// data file the rest cannot be looked at.
     pub fn check(&mut self) -> Result<Vec<String>> {
         self.keep_stored_text();
+        let absent = self.settle_names(Missing::Told)?.unwrap_or_default();
+        if absent.iter().any(|absent| absent.is_data) {
+            let lines = absent
+                .into_iter()
+                .map(|absent| format!("absent: {}", absent.line));
+            let rest = "nothing else was looked at, as problems are made of the data files";
+            return Ok(lines.chain([rest.to_owned()]).collect());
+        }
         self.check_stored()?;
         // A server that is away is the user's to start.
-        let (_, lines) = as_user_error(self.look(Servers::Once, true))?;
+        let (_, lines) = as_user_error(self.look(Servers::Once, true, &absent))?;
         Ok(lines)
     }
 
     /// Looks at everything from outside that is still needed.
-    fn look(&self, servers: Servers, all: bool) -> Result<(Inputs, Vec<String>)> {
+    fn look(
+        &self,
+        servers: Servers,
+        all: bool,
+        absent: &[Absent],
+    ) -> Result<(Inputs, Vec<String>)> {
         let look = Preflight {
             definition: &self.definition,
             folder: &self.definition_folder,
@@ -164,21 +192,25 @@ impl Request {
             servers,
             probes: self.ranks.is_first(),
             pending: &|arm| self.is_pending(arm),
+            absent,
             stop: &self.stop,
         };
         look.look(all)
     }
 
     /// Trains, evaluates, compares and reports.
-    pub fn run(self) -> Result<RunEnding> {
+    pub fn run(mut self) -> Result<RunEnding> {
         let out = self.out.clone();
+        self.keep_stored_text();
+        if self.settle_names(Missing::Fetched)?.is_none() {
+            return Ok(RunEnding::Interrupted);
+        }
         self.go().map_err(|error| with_room(error, &out))
     }
 
     fn go(mut self) -> Result<RunEnding> {
-        self.keep_stored_text();
         self.ranks.lead(|| self.check_stored())?;
-        let looked = self.look(Servers::Patiently, false);
+        let looked = self.look(Servers::Patiently, false, &[]);
         // Who waits for a server is heard, and nothing has been begun.
         if looked.is_err() && !self.ranks.are_several() && self.stop.load(Ordering::SeqCst) {
             return Ok(RunEnding::Interrupted);

@@ -19,12 +19,14 @@ use rewards::external::{command, python};
 use rewards::{Registry, Scored, WeightedRewards};
 
 use super::inputs::{Inputs, data_notes, problems, readable, reader};
+use super::names::Absent;
 use super::stages;
 use crate::config::{
     BaseSettings, Definition, StageSettings, TEACHER, build_rewards, named_files, table_of,
 };
 use crate::demonstrations::{self, Source};
 use crate::error::{UserError, as_user_error, is_users};
+use crate::hub;
 use crate::model::Text;
 use crate::sampler::{Sampler, SamplerSettings};
 use crate::tasks::{BUILTIN_NORMS, TaskSettings};
@@ -135,8 +137,10 @@ pub(super) fn training_files(
             Need::Traces(name, stage) if pending(name) => {
                 let shown = definition.shown_to(&table_of(name), 0, stage);
                 let file = shown.ok().and_then(|shown| shown.traces.file.as_ref());
-                if let Some(file) = file {
-                    add(file.display().to_string(), folder.join(file), false);
+                // A name on the hub that is not in the cache was refused before.
+                let path = file.map(|file| (file, hub::data_path(file, folder)));
+                if let Some((file, Ok(path))) = path {
+                    add(file.display().to_string(), path, false);
                 }
             }
             Need::Reward(arm, _, entry) if pending(arm) => {
@@ -187,6 +191,8 @@ pub(super) struct Preflight<'a> {
     pub(super) probes: bool,
     /// Whether an arm, or the teacher, is still to be trained.
     pub(super) pending: &'a dyn Fn(&str) -> bool,
+    /// Models that would have to be downloaded; nothing is looked at that needs them.
+    pub(super) absent: &'a [Absent],
     pub(super) stop: &'a Arc<AtomicBool>,
 }
 
@@ -294,6 +300,9 @@ impl Preflight<'_> {
         base: &BaseSettings,
         seen: &mut Seen,
     ) -> Result<Option<String>> {
+        if let Some(absent) = self.absent.iter().find(|absent| absent.place == place) {
+            return Ok(Some(absent.line.clone()));
+        }
         let mut of_model = Vec::new();
         let words = seen.problems.as_ref().map(|inputs| inputs.mix.words());
         let words = words.unwrap_or_default();

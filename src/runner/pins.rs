@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::outside::OutsideFile;
 use crate::error::{UserError, as_user_error};
 use crate::files;
+use crate::hub::Commits;
 
 /// The file that a run's pins are in.
 pub(crate) const PINS: &str = "inputs.json";
@@ -23,23 +24,28 @@ pub(crate) const COPIES: &str = "inputs";
 
 /// `inputs.json`.
 ///
-/// Worked example: `{"definition": "7d31…", "files": {"rewards.py": "09ab…"}}`, of
-/// which `inputs/09ab…/rewards.py` is a copy.
+/// Worked example: `{"definition": "7d31…", "files": {"rewards.py": "09ab…"}, "hub":
+/// {"Qwen/Qwen3-0.6B": "c1899d…"}}`, of which `inputs/09ab…/rewards.py` is a copy.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Pins {
     /// Hash of the definition's text.
     pub(crate) definition: String,
     /// Hashes of the files, by their paths as the definition has them.
     pub(crate) files: BTreeMap<String, String>,
+    /// Commits of models and data files on the hub, by their names as the definition
+    /// has them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) hub: Commits,
 }
 
 impl Pins {
     /// What is there now.
-    pub(super) fn of(definition: &str, files: &[OutsideFile]) -> Result<Self> {
+    pub(super) fn of(definition: &str, files: &[OutsideFile], hub: Commits) -> Result<Self> {
         let pin = |file: &OutsideFile| Ok((file.name.clone(), files::hash_file(&file.path)?));
         Ok(Self {
             definition: files::hash(definition.as_bytes()),
             files: files.iter().map(pin).collect::<Result<_>>()?,
+            hub,
         })
     }
 
@@ -162,7 +168,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let run = folder.path().join("run");
         let files = [file(folder.path(), "f.py", "one")];
-        let pins = Pins::of("text", &files).unwrap();
+        let pins = Pins::of("text", &files, Commits::new()).unwrap();
         pins.copy(&files, &run).unwrap();
         pins.write(&run).unwrap();
         let pins = Pins::read(&run).unwrap().unwrap();
@@ -190,7 +196,7 @@ mod tests {
 
     #[test]
     fn an_edited_definition_is_refused() {
-        let pins = Pins::of("text", &[]).unwrap();
+        let pins = Pins::of("text", &[], Commits::new()).unwrap();
         pins.check_definition("text", Path::new("run")).unwrap();
         let error = pins.check_definition("texts", Path::new("run"));
         let error = error.unwrap_err().to_string();

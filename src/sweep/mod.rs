@@ -40,7 +40,7 @@ use crate::runner::finish::MANIFEST;
 use crate::runner::survey::{State, Survey};
 
 /// Name of the plan, which makes a directory a sweep's.
-const PLAN: &str = "sweep.json";
+pub(crate) const PLAN: &str = "sweep.json";
 
 /// Folder of a sweep directory that holds the run directories.
 pub(crate) const JOBS: &str = "jobs";

@@ -12,7 +12,9 @@ use super::PLAN;
 use super::grid::Wanted;
 use crate::config::{Definition, folder_of};
 use crate::files;
+use crate::hub::Commits;
 use crate::runner;
+use crate::runner::names::Missing;
 use crate::runner::pins::Pins;
 
 /// Version of the plan's format.
@@ -40,6 +42,10 @@ pub(crate) struct Plan {
     /// definition has them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     inputs: BTreeMap<String, String>,
+    /// Commits of models and data files on the hub, by their names as the definition
+    /// has them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) hub: Commits,
     /// In the order they are started: seeds outside, so that what is compared at
     /// one seed is there first.
     pub(crate) jobs: Vec<Job>,
@@ -83,8 +89,14 @@ fn teacher_of(definition: &Definition, seed: u64) -> Option<String> {
 
 impl Plan {
     /// Every job of a sweep. All definitions and what they read are checked here,
-    /// before anything is written.
-    pub(crate) fn expand(wanted: &Wanted, registry: &Registry) -> Result<Self> {
+    /// before anything is written. `begun` gives what names on the hub stood for when
+    /// the sweep of that experiment began, if it did.
+    pub(crate) fn expand(
+        wanted: &Wanted,
+        registry: &Registry,
+        begun: impl Fn(&str) -> Result<Commits>,
+        missing: Missing,
+    ) -> Result<Self> {
         let points = points(wanted)?;
         let names = names(&points);
         let read = |overrides: &[String], point: &str| {
@@ -97,14 +109,20 @@ impl Plan {
             })
         };
         let mut checked = Vec::new();
+        let mut hub = None;
         for (point, name) in points.into_iter().zip(names) {
             let mut overrides = wanted.set.clone();
             overrides.extend(point.iter().map(|(key, value)| format!("{key}={value}")));
             let (definition, _) = read(&overrides, &name)?;
             let folder = folder_of(&wanted.definition);
-            let pins = runner::check_inputs(&definition, folder, registry)
-                .and_then(|()| runner::pins(&definition, folder));
+            let known = match &mut hub {
+                Some(known) => known,
+                None => hub.insert(begun(&definition.experiment.name)?),
+            };
+            let pins = runner::check_inputs(&definition, folder, registry, known, missing);
             let pins = pins.with_context(|| format!("at {name} of the grid"))?;
+            // A name stands for the same in every job.
+            known.extend(pins.hub.clone());
             checked.push((point, name, overrides, definition, pins));
         }
         let first = &checked.first().context("the grid has no point")?.3;
@@ -160,12 +178,13 @@ impl Plan {
                 .into_iter()
                 .flat_map(|(.., pins)| pins.files)
                 .collect(),
+            hub: hub.unwrap_or_default(),
             jobs,
         })
     }
 
     /// Reads the plan of a sweep directory.
-    pub(super) fn read(folder: &Path) -> Result<Self> {
+    pub(crate) fn read(folder: &Path) -> Result<Self> {
         let path = folder.join(PLAN);
         let bytes = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
         let plan: Self = serde_json::from_slice(&bytes)

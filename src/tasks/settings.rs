@@ -218,7 +218,8 @@ impl TaskSettings {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DataSettings {
     /// A JSONL or Parquet file, or a folder whose files are its splits. A relative path
-    /// starts at the definition's folder.
+    /// starts at the definition's folder. Or a file on the Hugging Face Hub,
+    /// `hf://datasets/ORG/NAME[@REVISION]/PATH`.
     pub path: PathBuf,
     /// The share of the training rows that is set apart for validation, .05 where no
     /// file holds that split.

@@ -5,7 +5,6 @@
 //! the weights, and one such run to warm up, come before it. A prompt is read once for
 //! its group and for each group anew, though all prompts are alike here.
 
-use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
@@ -18,9 +17,9 @@ use crate::error::{UserError, as_user_error};
 use crate::formats;
 use crate::generation::network::Switches;
 use crate::generation::{Engine, Key, PrecisionChoice, Prompt, Sampling};
+use crate::hub;
 use crate::model::Stored;
 use crate::random::stream;
-use crate::store::models_folder;
 use crate::{device, memory};
 
 /// What the model is asked: a chat turn of about 30 tokens.
@@ -105,7 +104,7 @@ impl Rollout {
 
     pub(super) fn execute(self) -> Result<()> {
         let device = as_user_error(self.device.resolve())?;
-        let path = as_user_error(Stored::find(&self.model, Path::new(""), &models_folder()?))?;
+        let path = as_user_error(hub::model(&self.model))?;
         let stored = as_user_error(Stored::open(&path))?;
         let rows = formats::generation_rows(self.batch);
         let dtype = formats::settle(

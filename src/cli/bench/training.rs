@@ -1,7 +1,6 @@
 //! What `bench sft` and `bench grpo` share: the model, the step loop's
 //! settings, and the line that they print.
 
-use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
@@ -13,9 +12,9 @@ use crate::device::{self, DeviceChoice};
 use crate::error::as_user_error;
 use crate::formats::{self, Engine};
 use crate::generation::PrecisionChoice;
+use crate::hub;
 use crate::memory;
 use crate::model::{Model, Stored};
-use crate::store::models_folder;
 use crate::training::{Training, TrainingSettings};
 
 /// Most updates or rows; more would measure the patience of the user.
@@ -78,7 +77,7 @@ impl Shared {
         check_count("steps", self.steps)?;
         check_count("micro-batch-tokens", self.micro_batch_tokens)?;
         let device = as_user_error(self.device.resolve())?;
-        let path = as_user_error(Stored::find(&self.model, Path::new(""), &models_folder()?))?;
+        let path = as_user_error(hub::model(&self.model))?;
         let model = as_user_error(Stored::open(&path))?.load(device)?;
         let tokens = self.micro_batch_tokens;
         let config = model.decoder.config();

@@ -50,12 +50,7 @@ pub(super) fn found(path: &Path) -> Result<Vec<(PathBuf, Option<Split>)>> {
             "{} does not exist; give a JSONL or Parquet file, or a folder of them, from the definition's folder on",
             path.display()
         );
-        ensure!(
-            is_data(path),
-            "{}: a data set is a file that ends in .jsonl or .parquet, or a folder of them",
-            path.display()
-        );
-        return Ok(vec![(path.to_owned(), None)]);
+        return Ok(vec![one(path)?]);
     }
     let mut paths = Vec::new();
     for entry in path.read_dir().with_context(reading)? {
@@ -88,6 +83,16 @@ pub(super) fn found(path: &Path) -> Result<Vec<(PathBuf, Option<Split>)>> {
         Ok((at, Some(*split)))
     };
     paths.into_iter().map(split).collect()
+}
+
+/// A file that is given by itself, whether or not it is there.
+pub(super) fn one(path: &Path) -> Result<(PathBuf, Option<Split>)> {
+    ensure!(
+        is_data(path),
+        "{}: a data set is a file that ends in .jsonl or .parquet, or a folder of them",
+        path.display()
+    );
+    Ok((path.to_owned(), None))
 }
 
 /// A row as it was read, not yet parsed.

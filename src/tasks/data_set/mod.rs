@@ -51,13 +51,14 @@ mod permutation;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use experiments::norms::{self, NormItem};
 
 use super::DataSettings;
 use super::item::columns_of;
 use super::task::Place;
 use super::{Item, Split, Task};
+use crate::hub;
 use crate::random::Stream;
 use form::{Form, Row};
 use index::{Index, number_of_row};
@@ -72,6 +73,8 @@ const VALIDATION: f64 = 0.05;
 pub struct DataSet {
     name: String,
     path: PathBuf,
+    /// Why it is not there, of a file on the hub that is still to be downloaded.
+    absent: Option<String>,
     /// The path as the settings have it.
     given: PathBuf,
     files: Vec<(PathBuf, Split)>,
@@ -91,10 +94,17 @@ impl std::fmt::Debug for DataSet {
 
 impl DataSet {
     /// The data set called `name`, by its settings; a relative path starts at
-    /// `folder`. No row is read yet.
+    /// `folder`. No row is read yet, and a file on the hub need not be there yet.
     pub fn open(name: &str, settings: &DataSettings, folder: &Path) -> Result<Self> {
-        let path = folder.join(&settings.path);
-        let found = files::found(&path)?;
+        let (path, absent) = match hub::look_for_data(&settings.path)? {
+            None => (folder.join(&settings.path), None),
+            Some(Ok(path)) => (path, None),
+            Some(Err(why)) => (settings.path.clone(), Some(why)),
+        };
+        let found = match absent {
+            None => files::found(&path)?,
+            Some(_) => vec![files::one(&path)?],
+        };
         let holds = |split| found.iter().any(|(_, of)| *of == Some(split));
         for (split, key, given) in [
             (Split::Evaluation, "evaluation", settings.evaluation),
@@ -134,6 +144,7 @@ impl DataSet {
                 .map(|(path, split)| (path, split.unwrap_or(Split::Train)))
                 .collect(),
             path,
+            absent,
             given: settings.path.clone(),
             evaluation,
             validation,
@@ -171,6 +182,9 @@ impl DataSet {
         let _made_once = self.making.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(index) = self.index.get() {
             return Ok(index);
+        }
+        if let Some(why) = &self.absent {
+            bail!("{why}");
         }
         let index = self.indexed()?;
         Ok(self.index.get_or_init(|| index))
