@@ -1,6 +1,6 @@
 """Write the expected.json that `qinglan conformance logits` reads, computed by transformers.
 
-    python scripts/expected-json.py MODEL_DIR [OUT_FILE]
+    python scripts/expected-json.py MODEL_DIR [OUT_FILE [TOKENIZER_DIR]]
 
 Needs torch and transformers. float32 on the CPU. The rows are the chat that the
 conformance renders, a plain sentence, and one beyond ASCII.
@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 folder = sys.argv[1]
 out = sys.argv[2] if len(sys.argv) > 2 else os.path.join(folder, "expected.json")
-tokenizer = AutoTokenizer.from_pretrained(folder)
+tokenizer = AutoTokenizer.from_pretrained(sys.argv[3] if len(sys.argv) > 3 else folder)
 model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
 chat = [
     {"role": "user", "content": "What is 17 + 25?"},
