@@ -205,8 +205,14 @@ impl Padded {
             rows(values, &self.keys),
         );
         let seen = self.seen(look.window);
-        let mixed = match look.cap {
-            None => Tensor::scaled_dot_product_attention(
+        // libtorch's own has no cap, and in bfloat16 on the CPU it asks for
+        // AVX-512 even where a process was told to do without.
+        let products = look.cap.is_some()
+            || (queries.device() == Device::Cpu && queries.kind() != Kind::Float);
+        let mixed = if products {
+            in_products(&queries, &keys, &values, &seen, look)
+        } else {
+            Tensor::scaled_dot_product_attention(
                 &queries,
                 &keys,
                 &values,
@@ -215,8 +221,7 @@ impl Padded {
                 false,
                 look.scale,
                 keys.size()[1] < heads,
-            ),
-            Some(cap) => capped(&queries, &keys, &values, &seen, look.scale, cap),
+            )
         };
         mixed
             .transpose(1, 2)
@@ -225,23 +230,24 @@ impl Padded {
     }
 }
 
-/// Attention in plain products: libtorch's own has no cap. Queries are
-/// `[rows, H, T, E]`, keys and values `[rows, K, T', E]`; softmaxes are float32.
-fn capped(
+/// Attention as it is written down. Queries are `[rows, H, T, E]`, keys and values
+/// `[rows, K, T', E]`, `seen` is `[rows, 1, T, T']`; softmaxes are float32.
+fn in_products(
     queries: &Tensor,
     keys: &Tensor,
     values: &Tensor,
     seen: &Tensor,
-    scale: f64,
-    cap: f64,
+    look: Look,
 ) -> Tensor {
     let share = queries.size()[1] / keys.size()[1];
     let spread = |x: &Tensor| x.repeat_interleave_self_int(share, 1, None);
-    let scores = queries
+    let mut scores = queries
         .matmul(&spread(keys).transpose(2, 3))
         .to_kind(Kind::Float)
-        * scale;
-    let scores = (scores / cap).tanh() * cap;
+        * look.scale;
+    if let Some(cap) = look.cap {
+        scores = (scores / cap).tanh() * cap;
+    }
     scores
         .masked_fill(&seen.logical_not(), f64::NEG_INFINITY)
         .softmax(-1, Kind::Float)

@@ -61,8 +61,8 @@ fn rows(lengths: &[i64], width: i64, kind: Kind) -> Vec<Row> {
         .collect()
 }
 
-/// Causal attention of one row from position 0 on, in torch operations:
-/// `[T, H * E]`.
+/// Causal attention of one row from position 0 on, in torch operations and
+/// double precision, with keys and values rounded as they are kept: `[T, H * E]`.
 fn expected(
     qkv: &Tensor,
     rotary: &Rotary,
@@ -73,11 +73,11 @@ fn expected(
 ) -> Tensor {
     let length = qkv.size()[0];
     let split = qkv
-        .to_kind(Kind::Float)
+        .to_kind(Kind::Double)
         .view([length, heads + 2 * kv_heads, head_dim]);
     let normed = |x: Tensor, weight: Option<&Tensor>| match weight {
         Some(weight) => {
-            let mean = (&x * &x).mean_dim(-1, true, Kind::Float);
+            let mean = (&x * &x).mean_dim(-1, true, Kind::Double);
             x * (mean + EPS).rsqrt() * weight
         }
         None => x,
@@ -90,7 +90,7 @@ fn expected(
         let second = &halves[1] * &cosines + &halves[0] * &sines;
         Tensor::cat(&[first, second], -1)
             .to_kind(kind)
-            .to_kind(Kind::Float)
+            .to_kind(Kind::Double)
     };
     let q = rotated(normed(split.narrow(1, 0, heads), norms.map(|n| &n.query)));
     let k = rotated(normed(
@@ -100,7 +100,7 @@ fn expected(
     let v = split
         .narrow(1, heads + kv_heads, kv_heads)
         .to_kind(kind)
-        .to_kind(Kind::Float);
+        .to_kind(Kind::Double);
     let spread = |x: Tensor| x.repeat_interleave_self_int(heads / kv_heads, 1, None);
     let (q, k, v) = (
         q.transpose(0, 1),
@@ -118,7 +118,7 @@ fn expected(
     }
     let weights = scores
         .masked_fill(&mask, f64::NEG_INFINITY)
-        .softmax(-1, Kind::Float);
+        .softmax(-1, Kind::Double);
     weights
         .matmul(&v)
         .transpose(0, 1)
