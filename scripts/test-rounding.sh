@@ -22,7 +22,7 @@ variants=(
 # The whole workspace is named each time, so that nothing is compiled again after
 # `make test`: what is selected decides which features its dependencies have.
 suites=(
-  "--lib|cpu:: generation:: training:: formats:: conformance::"
+  "--lib|cpu:: layers:: scores:: attention:: network:: generation:: training:: formats:: conformance::"
   "--test lab|between:: bits:: command_line:: compare:: demonstrations:: distributed:: formats:: metrics:: micro_batches:: models:: rewards:: run:: sampler:: sweep::"
 )
 
