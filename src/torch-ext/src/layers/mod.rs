@@ -28,7 +28,7 @@ pub enum Activation {
 
 impl Activation {
     /// The activation of each number, by libtorch's operators, in the tensor's kind.
-    pub fn of(self, x: &Tensor) -> Tensor {
+    pub(crate) fn of(self, x: &Tensor) -> Tensor {
         match self {
             Self::Silu => x.silu(),
             Self::GeluTanh => x.gelu("tanh"),
