@@ -84,6 +84,28 @@ fn unknown_names_come_with_near_ones() {
 }
 
 #[test]
+fn adapters_that_the_model_cannot_have_are_refused() {
+    for (keys, words) in [
+        (
+            "r = 2, alpha = 4.0, dropout = 1.5",
+            "arm.sft.lora.dropout = 1.5",
+        ),
+        (
+            "r = 2, alpha = 4.0, target_modules = \"linear\"",
+            "arm.sft.lora.target_modules = \"linear\": write \"all-linear\"",
+        ),
+        (
+            "r = 2, alpha = 4.0, target_modules = [\"q_proj\", \"fc1\"]",
+            "arm.sft.lora.target_modules holds \"fc1\"; the matrices of a layer of llama are q_proj",
+        ),
+        ("dora = true", "missing field `r`"),
+    ] {
+        let from = "[arm.sft]\n";
+        assert_definition_refused(from, &format!("{from}lora = {{ {keys} }}\n"), &[words]);
+    }
+}
+
+#[test]
 fn points_of_evaluation_that_mean_nothing_are_refused() {
     let from = "[evaluation]\nsamples = 1\n";
     for (keys, words) in [

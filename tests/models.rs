@@ -192,7 +192,13 @@ fn an_experiment_starts_from_a_model_that_is_there() {
     assert!(!out.join("arms/base/seed-1/model").exists());
     assert!(out.join("arms/sft/seed-1/model/config.json").exists());
     let adapter = out.join("arms/lora/seed-1/adapter");
-    assert_eq!(read_json(&adapter.join("adapter_config.json"))["r"], 2);
+    let config = read_json(&adapter.join("adapter_config.json"));
+    assert_eq!(config["r"], 2);
+    assert_eq!(config["target_modules"], json!(["q_proj", "v_proj"]));
+    assert_eq!(
+        (&config["use_dora"], &config["use_rslora"]),
+        (&json!(true), &json!(true))
+    );
     assert!(!out.join("arms/lora/seed-1/model").exists());
     // Merged, it is another model than its base.
     let merged = bench.path("merged");
@@ -249,7 +255,7 @@ training = {{ steps = 4 }}
 
 [arm.lora]
 algorithm.sft = {{ batch_size = 4 }}
-lora = {{ r = 2, alpha = 4.0 }}
+lora = {{ r = 2, alpha = 4.0, target_modules = "peft", rslora = true, dora = true }}
 training = {{ steps = 4 }}
 
 [arm.grpo]

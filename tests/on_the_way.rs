@@ -69,7 +69,7 @@ reward = { format = 0.1, length_cost = 0.1 }
 
 [arm.adapter]
 algorithm.grpo = { prompts_per_generation = 4, num_generations = 4 }
-lora = { r = 2, alpha = 4.0 }
+lora = { r = 2, alpha = 4.0, dora = true, dropout = 0.2 }
 reward = { format = 0.1, length_cost = 0.1 }
 "#;
 

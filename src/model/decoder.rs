@@ -70,7 +70,7 @@ impl Decoder {
         let plain = self.weights.get(name);
         self.adapter
             .as_ref()
-            .and_then(|adapter| adapter.change(name))
+            .and_then(|adapter| adapter.change(name, plain))
             .map_or_else(|| plain.shallow_clone(), |change| plain + change)
     }
 

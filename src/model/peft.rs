@@ -4,14 +4,15 @@
 //! An adapter adds `scale · B A` to a matrix of the model, with A of shape
 //! `[r, inputs]`, B of `[outputs, r]`, and scale `alpha / r`, or `alpha / sqrt(r)`
 //! where `use_rslora` is set (Hu et al. 2021, arXiv:2106.09685; Kalajdzievski
-//! 2023, arXiv:2312.03732). This file knows names, shapes and numbers and no
-//! tensors of torch.
+//! 2023, arXiv:2312.03732). Where `use_dora` is set, the rows of the sum are
+//! scaled to the norms in a magnitude vector `[outputs]` (Liu et al. 2024,
+//! arXiv:2402.09353). This file knows names, shapes and numbers and no tensors
+//! of torch.
 //!
-//! Deliberately refused rather than approximated, by key: whatever makes an
-//! adapter compute something else (`DoRA`, ranks of their own for some modules,
-//! trained biases, modules saved whole), and every key that is not known here
-//! and is set. Dropout is kept in the configuration; it has no effect once
-//! training is over.
+//! Refused by key rather than approximated: whatever else makes an adapter
+//! compute something else (ranks of their own for some modules, trained biases,
+//! modules saved whole), and every key that is not known here and is set.
+//! Dropout is kept in the configuration; it has no effect once training is over.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -25,8 +26,18 @@ use crate::files;
 
 /// Says what kind of adapter it is.
 pub const CONFIG: &str = "adapter_config.json";
-/// Holds the adapter's matrices.
+/// Holds the adapter's tensors.
 pub const WEIGHTS: &str = "adapter_model.safetensors";
+
+/// The last names of the modules that PEFT adapts in a model of that
+/// `model_type` where `target_modules` is not given: `peft.utils.constants` of
+/// PEFT 0.21. `None` where it has no default and refuses.
+pub fn default_targets(model_type: &str) -> Option<&'static [&'static str]> {
+    match model_type {
+        "llama" | "mistral" | "qwen2" | "qwen3" | "gemma3_text" => Some(&["q_proj", "v_proj"]),
+        _ => None,
+    }
+}
 
 /// Keys that change nothing in what a trained adapter computes.
 const WITHOUT_EFFECT: [&str; 15] = [
@@ -68,12 +79,15 @@ pub struct AdapterConfig {
     /// Whether the scale divides by the root of the rank.
     #[serde(default)]
     pub use_rslora: bool,
+    /// Whether each adapted matrix has a magnitude vector.
+    #[serde(default)]
+    pub use_dora: bool,
 }
 
 /// Which modules are adapted: what PEFT makes of the model before it reads the
 /// weights. Of a pattern nothing is checked; the weights' names tell anyway.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a list of names, or a word")]
 pub enum TargetModules {
     /// Ends of module names, such as `q_proj`.
     Names(Vec<String>),
@@ -94,27 +108,44 @@ pub struct Matrix {
     pub inputs: usize,
 }
 
-/// Which of an adapter's two matrices.
+/// Which of the tensors that an adapter has for a matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Side {
+pub enum Piece {
     /// Reads the input, `[r, inputs]`.
     A,
     /// Writes the output, `[outputs, r]`.
     B,
+    /// The norms that `DoRA` gives the rows of the matrix, `[outputs]`.
+    Magnitude,
 }
 
-impl Side {
+impl Piece {
+    const ALL: [Self; 3] = [Self::A, Self::B, Self::Magnitude];
+
     fn word(self) -> &'static str {
         match self {
             Self::A => "lora_A",
             Self::B => "lora_B",
+            Self::Magnitude => "lora_magnitude_vector",
         }
     }
 
-    fn shape(self, r: usize, matrix: &Matrix) -> [usize; 2] {
+    /// What follows the module in the tensor's name: the magnitude is no module
+    /// of its own in a file.
+    fn ending(self) -> &'static str {
         match self {
-            Self::A => [r, matrix.inputs],
-            Self::B => [matrix.outputs, r],
+            Self::A => ".lora_A.weight",
+            Self::B => ".lora_B.weight",
+            Self::Magnitude => ".lora_magnitude_vector",
+        }
+    }
+
+    /// Its shape beside a matrix, at rank `r`.
+    pub fn shape(self, r: usize, matrix: &Matrix) -> Vec<usize> {
+        match self {
+            Self::A => vec![r, matrix.inputs],
+            Self::B => vec![matrix.outputs, r],
+            Self::Magnitude => vec![matrix.outputs],
         }
     }
 }
@@ -134,7 +165,7 @@ impl AdapterConfig {
                     .as_f64()
                     .is_some_and(|share| (0.0..1.0).contains(&share)),
                 "target_modules" => value.is_array() || value.is_string(),
-                "use_rslora" => value.is_boolean(),
+                "use_rslora" | "use_dora" => value.is_boolean(),
                 "peft_type" => value == "LORA",
                 "bias" => value == "none",
                 // The other ways to begin also change the model.
@@ -145,7 +176,7 @@ impl AdapterConfig {
             };
             ensure!(
                 fits,
-                "{key} = {value} is not supported: an adapter here is B A times a scale and no more"
+                "{key} = {value} is not supported: an adapter here is LoRA, rsLoRA or DoRA and no more"
             );
         }
         Ok(serde_json::from_value(Value::Object(object))?)
@@ -166,7 +197,6 @@ impl AdapterConfig {
             ("peft_type", json!("LORA")),
             ("rank_pattern", json!({})),
             ("task_type", json!("CAUSAL_LM")),
-            ("use_dora", json!(false)),
         ] {
             value[key] = said;
         }
@@ -181,6 +211,12 @@ impl AdapterConfig {
     pub fn scale(&self) -> f64 {
         let r = self.r as f64;
         self.lora_alpha / if self.use_rslora { r.sqrt() } else { r }
+    }
+
+    /// The tensors that an adapted matrix has.
+    pub fn pieces(&self) -> &'static [Piece] {
+        let count = if self.use_dora { 3 } else { 2 };
+        &Piece::ALL[..count]
     }
 
     fn targets(&self, module: &str) -> bool {
@@ -203,21 +239,19 @@ fn says_nothing(value: &Value) -> bool {
     }
 }
 
-/// The name of an adapter's matrix in its file.
-pub fn tensor_name(module: &str, side: Side) -> String {
-    format!("base_model.model.{module}.{}.weight", side.word())
+/// The name of an adapter's tensor in its file.
+pub fn tensor_name(module: &str, piece: Piece) -> String {
+    format!("base_model.model.{module}{}", piece.ending())
 }
 
-/// Module and side of a tensor's name; `None` for a name of another kind.
-pub fn parse_name(name: &str) -> Option<(&str, Side)> {
+/// Module and piece of a tensor's name; `None` for a name of another kind.
+pub fn parse_name(name: &str) -> Option<(&str, Piece)> {
     let rest = name.strip_prefix("base_model.model.")?;
-    [Side::A, Side::B].into_iter().find_map(|side| {
-        let end = rest.strip_suffix(".weight")?.strip_suffix(side.word())?;
-        Some((end.strip_suffix('.')?, side))
-    })
+    let of = |piece: Piece| Some((rest.strip_suffix(piece.ending())?, piece));
+    Piece::ALL.into_iter().find_map(of)
 }
 
-/// An adapter that was held to the model it is for.
+/// An adapter that was checked against the model it is for.
 #[derive(Debug)]
 pub struct Adapter {
     /// Its configuration.
@@ -255,13 +289,13 @@ impl Adapter {
         })
     }
 
-    /// The numbers of one matrix, rows end to end.
-    pub fn read_f32(&self, module: &str, side: Side, into: &mut [f32]) -> Result<()> {
-        self.tensors.read_f32(&tensor_name(module, side), into)
+    /// The numbers of one tensor, rows end to end.
+    pub fn read_f32(&self, module: &str, piece: Piece, into: &mut [f32]) -> Result<()> {
+        self.tensors.read_f32(&tensor_name(module, piece), into)
     }
 }
 
-/// Places of the matrices that the tensors adapt, each by a whole pair.
+/// Places of the matrices that the tensors adapt, each by all that it needs.
 fn adapted(
     config: &AdapterConfig,
     tensors: &TensorFiles,
@@ -272,10 +306,12 @@ fn adapted(
         .enumerate()
         .map(|(place, matrix)| (&*matrix.name, place))
         .collect();
-    let mut sides: BTreeMap<usize, Vec<Side>> = BTreeMap::new();
+    let mut found: BTreeMap<usize, Vec<Piece>> = BTreeMap::new();
     for name in tensors.names() {
-        let Some((module, side)) = parse_name(name) else {
-            bail!("tensor {name:?} is no lora_A and no lora_B of a matrix, and is not supported");
+        let Some((module, piece)) = parse_name(name) else {
+            bail!(
+                "tensor {name:?} is no lora_A, lora_B or lora_magnitude_vector of a matrix, and is not supported"
+            );
         };
         let Some(&place) = places.get(module) else {
             bail!("tensor {name:?} adapts {module:?}, which the model does not have");
@@ -284,50 +320,60 @@ fn adapted(
             config.targets(module),
             "tensor {name:?} adapts {module:?}, which is none of the target_modules in {CONFIG}"
         );
-        let (shape, wanted) = (tensors.shape(name)?, side.shape(config.r, &matrices[place]));
+        ensure!(
+            config.pieces().contains(&piece),
+            "tensor {name:?} is DoRA's, and {CONFIG} does not set use_dora"
+        );
+        let (shape, wanted) = (
+            tensors.shape(name)?,
+            piece.shape(config.r, &matrices[place]),
+        );
         ensure!(
             shape == wanted,
             "tensor {name:?} has shape {shape:?}; rank {} and the model's matrix want {wanted:?}",
             config.r
         );
-        sides.entry(place).or_default().push(side);
+        found.entry(place).or_default().push(piece);
     }
-    for (&place, sides) in &sides {
-        ensure!(
-            sides.len() == 2,
-            "{:?} has a {} and not the other of the pair",
-            matrices[place].name,
-            sides[0].word()
-        );
+    for (&place, found) in &found {
+        for piece in config.pieces() {
+            ensure!(
+                found.contains(piece),
+                "{:?} has a {} and no {}",
+                matrices[place].name,
+                found[0].word(),
+                piece.word()
+            );
+        }
     }
-    ensure!(!sides.is_empty(), "there is no tensor in it");
-    Ok(sides.into_keys().collect())
+    ensure!(!found.is_empty(), "there is no tensor in it");
+    Ok(found.into_keys().collect())
 }
 
 /// Writes an adapter's folder: its weights, then the configuration without
-/// which nobody reads them. `fill` gives the numbers of each matrix's A and B.
+/// which nobody reads them. `fill` gives the numbers of each matrix's tensors.
 pub fn write(
     folder: &Path,
     config: &AdapterConfig,
     matrices: &[Matrix],
     format: NumberFormat,
-    mut fill: impl FnMut(&Matrix, Side, &mut Sink<'_>) -> Result<()>,
+    mut fill: impl FnMut(&Matrix, Piece, &mut Sink<'_>) -> Result<()>,
 ) -> Result<()> {
-    let pairs: Vec<(&Matrix, Side)> = matrices
+    let pieces: Vec<(&Matrix, Piece)> = matrices
         .iter()
-        .flat_map(|matrix| [(matrix, Side::A), (matrix, Side::B)])
+        .flat_map(|matrix| config.pieces().iter().map(move |&piece| (matrix, piece)))
         .collect();
-    let tensors: Vec<TensorToWrite> = pairs
+    let tensors: Vec<TensorToWrite> = pieces
         .iter()
-        .map(|(matrix, side)| TensorToWrite {
-            name: tensor_name(&matrix.name, *side),
-            shape: side.shape(config.r, matrix).to_vec(),
+        .map(|(matrix, piece)| TensorToWrite {
+            name: tensor_name(&matrix.name, *piece),
+            shape: piece.shape(config.r, matrix),
             format,
         })
         .collect();
     write_safetensors(&folder.join(WEIGHTS), &tensors, |place, sink| {
-        let (matrix, side) = pairs[place];
-        fill(matrix, side, sink)
+        let (matrix, piece) = pieces[place];
+        fill(matrix, piece, sink)
     })?;
     let mut text = serde_json::to_vec_pretty(&config.to_json()?)?;
     text.push(b'\n');

@@ -382,7 +382,7 @@ impl Stored {
                 let change = self
                     .adapter
                     .as_ref()
-                    .and_then(|adapter| adapter.change(name));
+                    .and_then(|adapter| adapter.change(name, &plain));
                 Ok(match change {
                     Some(change) => plain + change,
                     None => plain,

@@ -46,7 +46,7 @@ impl Linear {
             },
             weight_gradient: parameters.gradient(&weight),
             bias_gradient: parameters.gradient(&bias),
-            parts: LowRank::parts(parameters, name),
+            parts: LowRank::parts(parameters, name)?,
         })
     }
 

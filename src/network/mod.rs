@@ -21,6 +21,7 @@
 
 pub(crate) mod attention;
 mod block;
+mod dropout;
 mod head;
 mod linear;
 mod low_rank;
@@ -37,14 +38,17 @@ pub(crate) use parameters::Parameters;
 pub use parameters::Source;
 pub use precision::{Precision, PrecisionChoice};
 
+use std::rc::Rc;
+
 use anyhow::Result;
 use tch::{Kind, Tensor};
 use torch_ext::attention::Attended;
 use torch_ext::cpu::gather_rows;
 
-use crate::model::{Decoder, ModelConfig, Weights};
+use crate::model::{Adapter, Decoder, ModelConfig, Weights};
 use attention::{Attention, PackedAttention};
 use block::{Block, Saved};
+use dropout::Dropout;
 use head::Head;
 use parameters::{Memory, Place, needed};
 
@@ -72,6 +76,8 @@ pub struct Network {
     blocks: Vec<Block>,
     head: Head,
     keep: Keep,
+    /// What the adapter drops of its inputs; absent where it never does.
+    dropout: Option<Rc<Dropout>>,
     operands_P: Option<Tensor>,
     gradient_P: Option<Tensor>,
     /// Where each layer's gradients begin, and where what follows them does.
@@ -165,6 +171,10 @@ impl Network {
                 operands_P,
                 gradient_P,
                 adapter: decoder.adapter(),
+                dropout: decoder
+                    .adapter()
+                    .and_then(Adapter::dropout)
+                    .map(|(share, seed)| Rc::new(Dropout::new(share, seed))),
             }),
         };
         let network = Self::new(&parameters, keep, workspace.head);
@@ -173,6 +183,7 @@ impl Network {
             unreachable!("it was made so above")
         };
         Self {
+            dropout: memory.dropout,
             operands_P: Some(memory.operands_P),
             gradient_P: memory.gradient_P,
             starts: starts(decoder.trainable(), config.num_hidden_layers),
@@ -207,6 +218,7 @@ impl Network {
                 .map(|index| Block::new(parameters, index))
                 .collect::<Result<_>>()?,
             head: Head::new(parameters, head, head_VD, buffers)?,
+            dropout: None,
             operands_P: None,
             gradient_P: None,
             starts: Vec::new(),
@@ -261,6 +273,16 @@ impl Network {
         self.head.sampled(x_LD)
     }
 
+    /// The same, with what the adapter's dropout drops in that update; without
+    /// this nothing is dropped.
+    #[must_use]
+    pub fn in_update(self, update: u64) -> Self {
+        if let Some(dropout) = &self.dropout {
+            dropout.of_update(update);
+        }
+        self
+    }
+
     /// The gradient so far of everything that is trained, `[P]`, float32, and
     /// the memory for the next update.
     ///
@@ -281,6 +303,7 @@ impl Network {
     /// Reads a batch.
     pub fn read<'b>(&self, packed: &'b Packed) -> Pass<'b> {
         let _guard = tch::no_grad_guard();
+        self.drop_of(packed);
         let mut attention = PackedAttention::new(&self.config, packed);
         let (x_SD, saved) = self.forward(self.embed(&packed.ids_S), &mut attention);
         Pass {
@@ -288,6 +311,13 @@ impl Network {
             attention,
             x_SD,
             saved,
+        }
+    }
+
+    /// Another batch may have been read since this one was.
+    fn drop_of(&self, packed: &Packed) {
+        if let Some(dropout) = &self.dropout {
+            dropout.over(&packed.histories);
         }
     }
 
@@ -331,6 +361,7 @@ impl Network {
         reached: &mut dyn FnMut(i64),
     ) {
         let _guard = tch::no_grad_guard();
+        self.drop_of(pass.packed);
         let x_gradient_ND = self.head.backward(
             scored,
             &pass.packed.targets_N,

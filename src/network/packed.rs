@@ -27,7 +27,28 @@ pub struct Packed {
     pub(super) sources_N: Tensor,
     /// Token ids to score, `[N]`: all completions' tokens, row by row.
     pub(super) targets_N: Tensor,
+    /// A number for each token that its sequence up to it decides, S of them: how
+    /// rows are packed, and with which others, does not change it.
+    pub(super) histories: Vec<u64>,
     pub(super) device: Device,
+}
+
+/// The history of a token after that of the token before it: the finaliser of
+/// splitmix64 (Steele, Lea & Flood 2014) over their sum.
+fn follow(history: u64, id: i64) -> u64 {
+    let sum = history.wrapping_add(id as u64);
+    let mixed = sum.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+/// The histories of the tokens that follow one of the given history.
+fn histories(before: u64, ids: &[i64]) -> impl Iterator<Item = u64> {
+    ids.iter().scan(before, |history, &id| {
+        *history = follow(*history, id);
+        Some(*history)
+    })
 }
 
 /// What a row costs: the tokens that are read for it, where the row before it
@@ -53,16 +74,20 @@ impl Packed {
         let mut sources = Vec::new();
         let mut targets = Vec::new();
         let mut sequences = Sequences::default();
+        let mut all_histories = Vec::new();
         let mut trunk_end = 0;
         for group in rows.chunk_by(|before, row| shares(before, row)) {
             for (place, row) in group.iter().enumerate() {
                 let read = &row.completion[..row.completion.len() - 1];
                 if place == 0 {
                     ids.extend_from_slice(&row.prompt);
+                    all_histories.extend(histories(0, &row.prompt));
                     trunk_end = ids.len() as i64 - 1;
                 }
                 let first = ids.len() as i64;
                 ids.extend_from_slice(read);
+                let prompt = all_histories[trunk_end as usize];
+                all_histories.extend(histories(prompt, read));
                 let length = read.len() as i64;
                 if group.len() == 1 {
                     sequences.trunk(row.prompt.len() as i64 + length);
@@ -85,6 +110,7 @@ impl Packed {
             sources_N: on_device(&sources),
             targets_N: on_device(&targets),
             sequences,
+            histories: all_histories,
             device,
         }
     }
@@ -100,6 +126,7 @@ impl Packed {
             targets_N: ids_S.narrow(0, 1, length - 1),
             ids_S,
             sequences,
+            histories: histories(0, ids).collect(),
             device,
         }
     }
@@ -144,6 +171,28 @@ mod tests {
             .map(|i| tokens_of(&rows[i], i.checked_sub(1).map(|before| &rows[before])))
             .collect();
         assert_eq!(costs, [5, 0, 2, 5]);
+    }
+
+    #[test]
+    fn a_history_is_that_of_the_sequence_however_it_is_packed() {
+        let rows = [
+            row(&[3, 4, 5, 6], &[7, 8, 9]),
+            row(&[3, 4, 5, 6], &[9, 8, 7]),
+            row(&[3, 4, 5], &[6, 7, 8]),
+        ];
+        let together = Packed::new(&rows.each_ref(), Device::Cpu);
+        assert_eq!(together.histories.len() as i64, together.tokens());
+        let [first, second, third] = rows
+            .each_ref()
+            .map(|row| Packed::new(&[row], Device::Cpu).histories);
+        let expected = [&first[..], &second[4..], &third].concat();
+        assert_eq!(together.histories, expected);
+        // The third row's sequence is the first's so far as it goes.
+        assert_eq!(third, first[..5]);
+        assert_ne!(first[4], second[4]);
+        assert_ne!(first[5], second[5]);
+        let whole = Packed::sequence(&[3, 4, 5, 6, 7, 8], Device::Cpu);
+        assert_eq!(whole.histories, first);
     }
 
     #[test]

@@ -2,10 +2,12 @@
 //! one after another by their names in a checkpoint, to sample with.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use anyhow::{Context, Result};
 use tch::{Device, Kind, Tensor};
 
+use super::dropout::Dropout;
 use crate::model::weights::{self, Weights};
 use crate::model::{Adapter, ModelConfig};
 
@@ -44,6 +46,8 @@ pub(super) struct Memory<'a> {
     /// In the layout of what is trained; absent where nothing is.
     pub(super) gradient_P: Option<Tensor>,
     pub(super) adapter: Option<&'a Adapter>,
+    /// What the adapter drops of its inputs; absent where it never does.
+    pub(super) dropout: Option<Rc<Dropout>>,
 }
 
 impl<'a> Parameters<'a> {

@@ -43,18 +43,21 @@ fn decoder(architecture: &str) -> Decoder {
 }
 
 /// Those that an adapter is tried on.
-const ADAPTED: [&str; 3] = ["llama", "qwen2", "qwen3"];
+const ADAPTED: [&str; 4] = ["llama", "qwen2", "qwen3", "phi3"];
 
 fn adapted(architecture: &str) -> Decoder {
+    adapted_by(architecture, "")
+}
+
+fn adapted_by(architecture: &str, more: &str) -> Decoder {
     let plain = decoder(architecture);
-    let settings = LoraSettings {
-        r: 2,
-        alpha: 4.0,
-        target_modules: ["q_proj", "v_proj", "o_proj", "up_proj", "down_proj"]
-            .map(str::to_owned)
-            .to_vec(),
+    let names = match architecture {
+        "phi3" => "[\"qkv_proj\", \"gate_up_proj\", \"down_proj\"]",
+        _ => "[\"q_proj\", \"v_proj\", \"o_proj\", \"up_proj\", \"down_proj\"]",
     };
-    let adapter = Adapter::random(plain.weights().entries(), &settings, 1, Device::Cpu).unwrap();
+    let settings = format!("r = 2\nalpha = 4\ntarget_modules = {names}\n{more}");
+    let settings: LoraSettings = toml::from_str(&settings).unwrap();
+    let adapter = Adapter::random(&plain, &settings, 1).unwrap();
     let flat = adapter.weights().flat();
     let wave = (Tensor::arange(flat.numel() as i64, (Kind::Float, Device::Cpu)) * 1.3).cos() * 0.2;
     let _ = flat.shallow_clone().g_add_(&wave);
@@ -91,13 +94,24 @@ fn objective(scored: &Scored) -> f64 {
 
 /// Scores of the rows at temperature 0.8, and the gradient of [`objective`].
 fn run(decoder: &Decoder, rows: &[&Example], precision: Precision, keep: Keep) -> (Scored, Tensor) {
+    run_in(0, decoder, rows, precision, keep)
+}
+
+fn run_in(
+    update: u64,
+    decoder: &Decoder,
+    rows: &[&Example],
+    precision: Precision,
+    keep: Keep,
+) -> (Scored, Tensor) {
     let network = Network::learning(
         decoder,
         precision,
         keep,
         Workspace::default(),
         decoder.trainable().count(),
-    );
+    )
+    .in_update(update);
     let packed = Packed::new(rows, Device::Cpu);
     let pass = network.read(&packed);
     let scored = network.score(&pass, 0.8);
@@ -175,7 +189,8 @@ fn rows_together_sharing_prompts_are_rows_apart() {
 
 #[test]
 fn what_is_computed_again_gives_the_same_bits() {
-    for decoder in decoders().chain(ADAPTED.map(adapted)) {
+    let dora = ADAPTED.map(|name| adapted_by(name, "dora = true\ndropout = 0.3"));
+    for decoder in decoders().chain(ADAPTED.map(adapted)).chain(dora) {
         let rows = rows();
         let rows: Vec<&Example> = rows.iter().collect();
         for precision in [Precision::Float32, Precision::Bfloat16] {
@@ -188,7 +203,8 @@ fn what_is_computed_again_gives_the_same_bits() {
 
 #[test]
 fn bfloat16_stays_near_float32_and_weights_are_not_rounded() {
-    for decoder in decoders().chain(ADAPTED.map(adapted)) {
+    let dora = ADAPTED.map(|name| adapted_by(name, "dora = true"));
+    for decoder in decoders().chain(ADAPTED.map(adapted)).chain(dora) {
         let before = decoder.weights().hash();
         let rows = rows();
         let rows: Vec<&Example> = rows.iter().collect();
@@ -215,5 +231,40 @@ fn libtorch_s_operators_compute_what_the_kernels_do() {
         assert!(largest_difference(&kernels.entropies_N, &portable.entropies_N) < 1e-5);
         assert_eq!(kernels.best_N, portable.best_N);
         assert!(largest_difference(&kernels_P, &portable_P) < 1e-4);
+    }
+}
+
+#[test]
+fn dropout_is_of_the_update_the_sequence_and_nothing_else() {
+    for more in ["dropout = 0.5", "dropout = 0.5\ndora = true"] {
+        let decoder = adapted_by("llama", more);
+        let rows = rows();
+        let rows: Vec<&Example> = rows.iter().collect();
+        let in_update = |update, rows: &[&Example]| {
+            run_in(update, &decoder, rows, Precision::Float32, Keep::Inputs)
+        };
+        let (first, first_P) = in_update(7, &rows);
+        let (again, again_P) = in_update(7, &rows);
+        assert_eq!((&first.logprobs_N, &first_P), (&again.logprobs_N, &again_P));
+        let (other, _) = in_update(8, &rows);
+        assert!(largest_difference(&first.logprobs_N, &other.logprobs_N) > 1e-3);
+        // Apart from the others and in another order, a row is dropped the same.
+        let mut begin = 0;
+        for row in &rows {
+            let (alone, _) = in_update(7, &[row]);
+            let count = row.completion.len() as i64;
+            let part = first.logprobs_N.narrow(0, begin, count);
+            assert!(largest_difference(&part, &alone.logprobs_N) < 1e-5);
+            begin += count;
+        }
+        // A network that only reads drops nothing.
+        let packed = Packed::new(&rows, Device::Cpu);
+        let read = |decoder: &Decoder| {
+            let network = Network::reading(decoder, Precision::Float32);
+            network.score(&network.read(&packed), 0.8).logprobs_N
+        };
+        let without = adapted_by("llama", &more.replace("0.5", "0"));
+        assert_eq!(read(&decoder), read(&without));
+        assert!(largest_difference(&read(&decoder), &first.logprobs_N) > 1e-3);
     }
 }

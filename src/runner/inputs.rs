@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use crate::config::{BaseSettings, BaseSource, Definition};
 use crate::model::chat::Message;
 use crate::model::text::encode;
-use crate::model::{Stored, Text};
+use crate::model::{ModelConfig, Stored, Text, vocabulary};
 use crate::store::models_folder;
 use crate::tasks::{self, Item, Mix, Task, squeeze};
 use crate::tasks::{BUILTIN_NORMS, TaskSettings};
@@ -48,8 +48,8 @@ pub(crate) fn readable(items: &[Item], text: &Text, context: usize) -> Result<()
     Ok(())
 }
 
-/// How a base reads and writes, and the tokens that its context holds; `words` are
-/// those that the tasks need in the lab's own vocabulary, `kwargs` what chat templates
+/// How a base reads and writes, and its shape; `words` are those that the tasks need
+/// in the lab's own vocabulary, `kwargs` what chat templates
 /// are told. What is to be known of the base joins the notes.
 pub(super) fn reader(
     base: &BaseSettings,
@@ -57,9 +57,11 @@ pub(super) fn reader(
     definition_folder: &Path,
     (words, kwargs): (&[String], &Map<String, Value>),
     notes: &mut Vec<String>,
-) -> Result<(Text, usize)> {
+) -> Result<(Text, ModelConfig)> {
     match base.source(place)? {
-        BaseSource::Pretrained(shape, _) => Ok((Text::lab(words)?, shape.context as usize)),
+        BaseSource::Pretrained(shape, _) => {
+            Ok((Text::lab(words)?, vocabulary::config(shape, words)?))
+        }
         BaseSource::Model(name) => {
             let path = Stored::find(name, definition_folder, &models_folder()?)
                 .with_context(|| format!("{place}.model"))?;
@@ -67,7 +69,7 @@ pub(super) fn reader(
             let stored = stored.telling(kwargs);
             let of_model = stored.notes().into_iter();
             notes.extend(of_model.map(|note| format!("{place}.model = {name:?}: {note}")));
-            Ok((stored.text, stored.config.context()))
+            Ok((stored.text, stored.config))
         }
     }
 }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use experiments::norms::Norms;
 use rewards::external::{command, python};
 use rewards::{Registry, Scored, WeightedRewards};
@@ -27,7 +27,7 @@ use crate::config::{
 use crate::demonstrations::{self, Source};
 use crate::error::{UserError, as_user_error, is_users};
 use crate::hub;
-use crate::model::Text;
+use crate::model::{ModelConfig, Text};
 use crate::sampler::{Sampler, SamplerSettings};
 use crate::tasks::{BUILTIN_NORMS, TaskSettings};
 use crate::tasks::{DataSet, Item, Mix, Split};
@@ -306,10 +306,12 @@ impl Preflight<'_> {
         let mut of_model = Vec::new();
         let words = seen.problems.as_ref().map(|inputs| inputs.mix.words());
         let words = words.unwrap_or_default();
-        let (text, context) = {
+        let (text, config) = {
             let kwargs = &self.definition.tasks.chat_template_kwargs;
             reader(base, place, self.folder, (&words, kwargs), &mut of_model)?
         };
+        let context = config.context();
+        self.check_adapters(place, &config)?;
         for note in &of_model {
             tracing::warn!("{note}");
         }
@@ -344,6 +346,21 @@ impl Preflight<'_> {
         }
         let model = base.model.as_ref();
         Ok(model.map(|model| format!("{place}.model = {model:?}")))
+    }
+
+    /// Refuses adapters of matrices that the base at that place does not have.
+    fn check_adapters(&self, place: &str, config: &ModelConfig) -> Result<()> {
+        let teacher = self.definition.teacher.as_ref();
+        let teacher = teacher.filter(|teacher| (place == "base") == teacher.base.is_none());
+        let arms = self.definition.arm.iter().filter(|_| place == "base");
+        let arms = arms.map(|(name, arm)| (&**name, arm));
+        for (name, stage) in arms.chain(teacher.map(|teacher| (TEACHER, teacher))) {
+            if let Some(lora) = &stage.lora {
+                lora.targets(config)
+                    .map_err(|error| anyhow!("{}.lora.{error}", table_of(name)))?;
+            }
+        }
+        Ok(())
     }
 
     fn traces(&self, name: &str, stage: &StageSettings, seen: &mut Seen) -> Result<Option<String>> {

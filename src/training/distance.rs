@@ -132,13 +132,9 @@ mod tests {
     /// The base, and it with a fresh adapter.
     fn adapted() -> (Decoder, Decoder) {
         let base = decoder(5);
-        let settings = LoraSettings {
-            r: 2,
-            alpha: 4.0,
-            target_modules: ["q_proj", "o_proj", "up_proj"].map(str::to_owned).to_vec(),
-        };
-        let entries = base.weights().entries();
-        let adapter = Adapter::random(entries, &settings, 1, Device::Cpu).unwrap();
+        let settings = "r = 2\nalpha = 4\ntarget_modules = [\"q_proj\", \"o_proj\", \"up_proj\"]";
+        let settings: LoraSettings = toml::from_str(settings).unwrap();
+        let adapter = Adapter::random(&base, &settings, 1).unwrap();
         let policy = copy(&base).with_adapter(adapter);
         (base, policy)
     }

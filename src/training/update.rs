@@ -169,7 +169,7 @@ impl<'a> Learner<'a> {
                 skipped: false,
             });
         }
-        let (gradient_P, sums) = self.gradient(batch)?;
+        let (gradient_P, sums) = self.gradient(batch, step)?;
         metrics.extend(sums.metrics);
         metrics.insert("loss".to_owned(), sums.loss);
         metrics.insert("entropy".to_owned(), sums.entropy / sums.tokens);
@@ -191,7 +191,7 @@ impl<'a> Learner<'a> {
 
     /// The gradient of the batch's loss, `[P]` or this rank's part of it, and
     /// the sums over all ranks.
-    fn gradient(&self, batch: &Batch) -> Result<(Tensor, Sums)> {
+    fn gradient(&self, batch: &Batch, step: u64) -> Result<(Tensor, Sums)> {
         let keep = if self.training.gradient_checkpointing {
             Keep::Inputs
         } else {
@@ -202,7 +202,8 @@ impl<'a> Learner<'a> {
         let parts = self.parts();
         let trained = self.decoder.trainable();
         let length = parts.as_ref().map_or(trained.count(), Parts::padded);
-        let network = Network::learning(self.decoder, precision, keep, workspace, length);
+        let network =
+            Network::learning(self.decoder, precision, keep, workspace, length).in_update(step);
         let mut buckets = match &parts {
             None => Buckets::new(
                 &starts(trained, self.decoder.config().num_hidden_layers),

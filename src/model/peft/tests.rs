@@ -26,27 +26,39 @@ fn config() -> AdapterConfig {
         lora_dropout: 0.05,
         target_modules: Some(TargetModules::Names(vec!["q_proj".to_owned()])),
         use_rslora: false,
+        use_dora: false,
+    }
+}
+
+fn dora() -> AdapterConfig {
+    AdapterConfig {
+        use_dora: true,
+        ..config()
     }
 }
 
 /// Numbers that say which matrix they are of.
-fn numbers(matrix: &Matrix, side: Side) -> Vec<f32> {
-    let shape = side.shape(2, matrix);
-    (0..shape[0] * shape[1])
-        .map(|index| index as f32 + if side == Side::A { 0.25 } else { 0.5 })
+fn numbers(matrix: &Matrix, piece: Piece) -> Vec<f32> {
+    let count = piece.shape(2, matrix).into_iter().product::<usize>();
+    (0..count)
+        .map(|index| index as f32 + if piece == Piece::A { 0.25 } else { 0.5 })
         .collect()
 }
 
 /// A folder with adapters of the first and the last matrix.
 fn folder() -> tempfile::TempDir {
+    folder_of(&config())
+}
+
+fn folder_of(config: &AdapterConfig) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let adapted = [matrices()[0].clone(), matrices()[2].clone()];
     write(
         folder.path(),
-        &config(),
+        config,
         &adapted,
         NumberFormat::F32,
-        |matrix, side, sink| sink.numbers(&numbers(matrix, side)),
+        |matrix, piece, sink| sink.numbers(&numbers(matrix, piece)),
     )
     .unwrap();
     folder
@@ -63,35 +75,61 @@ fn assert_refused(folder: &Path, matrices: &[Matrix], parts: &[&str]) {
 
 #[test]
 fn what_is_written_reads_back() {
-    let folder = folder();
-    let adapter = Adapter::open(folder.path(), &matrices()).unwrap();
-    assert_eq!(adapter.config, config());
-    assert_eq!(adapter.adapted, [0, 2]);
-    for place in [0, 2] {
-        let matrix = &matrices()[place];
-        for side in [Side::A, Side::B] {
-            let expected = numbers(matrix, side);
-            let mut read = vec![0.0; expected.len()];
-            adapter.read_f32(&matrix.name, side, &mut read).unwrap();
-            assert_eq!(read, expected);
+    for config in [config(), dora()] {
+        let folder = folder_of(&config);
+        let adapter = Adapter::open(folder.path(), &matrices()).unwrap();
+        assert_eq!(adapter.config, config);
+        assert_eq!(adapter.adapted, [0, 2]);
+        for place in [0, 2] {
+            let matrix = &matrices()[place];
+            for &piece in config.pieces() {
+                let expected = numbers(matrix, piece);
+                let mut read = vec![0.0; expected.len()];
+                adapter.read_f32(&matrix.name, piece, &mut read).unwrap();
+                assert_eq!(read, expected);
+            }
         }
     }
+}
+
+#[test]
+fn magnitudes_are_there_where_dora_is_and_nowhere_else() {
+    let folder = folder_of(&dora());
+    let path = folder.path();
+    let mut plain = dora();
+    plain.use_dora = false;
+    fs::write(path.join(CONFIG), plain.to_json().unwrap().to_string()).unwrap();
+    let magnitude = "layers.0.self_attn.q_proj.lora_magnitude_vector";
+    assert_refused(path, &matrices(), &[magnitude, "use_dora"]);
+    let folder = folder_of(&config());
+    let path = folder.path();
+    fs::write(path.join(CONFIG), dora().to_json().unwrap().to_string()).unwrap();
+    assert_refused(
+        path,
+        &matrices(),
+        &["layers.0.self_attn.q_proj", "no lora_magnitude_vector"],
+    );
 }
 
 #[test]
 fn names_are_those_of_peft() {
     let name = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight";
     assert_eq!(
-        tensor_name("model.layers.0.self_attn.q_proj", Side::A),
+        tensor_name("model.layers.0.self_attn.q_proj", Piece::A),
         name
     );
     assert_eq!(
         parse_name(name),
-        Some(("model.layers.0.self_attn.q_proj", Side::A))
+        Some(("model.layers.0.self_attn.q_proj", Piece::A))
+    );
+    let magnitude = "base_model.model.model.layers.0.self_attn.q_proj.lora_magnitude_vector";
+    assert_eq!(
+        parse_name(magnitude),
+        Some(("model.layers.0.self_attn.q_proj", Piece::Magnitude))
     );
     assert_eq!(
         parse_name("base_model.model.lm_head.lora_B.weight"),
-        Some(("lm_head", Side::B))
+        Some(("lm_head", Piece::B))
     );
     for other in [
         "model.layers.0.q_proj.lora_A.weight",
@@ -99,6 +137,7 @@ fn names_are_those_of_peft() {
         "base_model.model.q_proj.lora_A.bias",
         "base_model.model.q_projlora_A.weight",
         "base_model.model.q_proj.lora_magnitude_vector.weight",
+        "base_model.model.q_projlora_magnitude_vector",
         "base_model.model.",
     ] {
         assert_eq!(parse_name(other), None, "{other}");
@@ -132,7 +171,7 @@ fn whatever_else_an_adapter_may_do_is_refused_by_key() {
         ("modules_to_save", json!(["lm_head"])),
         ("rank_pattern", json!({"q_proj": 4})),
         ("alpha_pattern", json!({"q_proj": 4})),
-        ("use_dora", json!(true)),
+        ("use_dora", json!("yes")),
         ("lora_bias", json!(true)),
         ("target_parameters", json!(["w"])),
         ("a_key_of_tomorrow", json!(1)),
@@ -211,8 +250,8 @@ fn half_a_pair_and_tensors_of_other_kinds_are_refused() {
         })
         .unwrap();
     };
-    one(&tensor_name("model.layers.0.self_attn.q_proj", Side::A));
-    assert_refused(path, &matrices(), &["q_proj", "lora_A", "not the other"]);
+    one(&tensor_name("model.layers.0.self_attn.q_proj", Piece::A));
+    assert_refused(path, &matrices(), &["q_proj", "lora_A", "no lora_B"]);
     one("base_model.model.model.embed_tokens.lora_embedding_A");
     assert_refused(path, &matrices(), &["lora_embedding_A", "not supported"]);
     write_safetensors(&path.join(WEIGHTS), &[], |_, _| Ok(())).unwrap();

@@ -121,8 +121,7 @@ impl Recipe<'_> {
         let at = run.folder(stage);
         let mut policy = run.load(self.start)?;
         if let Some(lora) = &settings.lora {
-            let below = policy.decoder.weights().entries();
-            let adapter = Adapter::random(below, lora, stage.seed, run.request.device)?;
+            let adapter = Adapter::random(&policy.decoder, lora, stage.seed)?;
             policy.decoder = policy.decoder.with_adapter(adapter);
         }
         let mix = run.mix.learned_from(settings.tasks.as_deref())?;
