@@ -280,6 +280,22 @@ mod tests {
             let y_gradient = wave(&[6, 9], 0.4);
             let x_gradient = y_gradient.matmul(&case.weight);
             part.backward(&case.inputs[0], &y_gradient, &x_gradient);
+            let [x, down, up, magnitude] = &case.inputs;
+            let y = x.linear(&case.weight, case.bias.as_ref());
+            let left = match case.dropout.as_ref() {
+                Some(dropout) => dropout.mask("q_proj", x).unwrap().apply(x),
+                None => x.shallow_clone(),
+            };
+            let factors = match dora {
+                true => magnitude / &case.norms,
+                false => magnitude.ones_like(),
+            };
+            let change = linear(&linear(&left, down), up) * 0.7;
+            let base = linear(&left, &case.weight.narrow(0, 2, 5));
+            let expected =
+                &y + (change * &factors + base * (&factors - 1.0)).constant_pad_nd([2, 2]);
+            part.forward(x, &y);
+            assert!((y - expected).abs().max().double_value(&[]) < 2e-6);
             let found = [&x_gradient, &sums[1], &sums[2], &sums[3]];
             for (place, found) in found.into_iter().enumerate() {
                 for index in 0..found.numel() as i64 {
