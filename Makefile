@@ -2,7 +2,7 @@
 
 QUICKSTART := experiments/definitions/quickstart.toml
 
-.PHONY: help build quickstart readme smollm2 test test-distributed test-rounding check bench-peers gpu-check libtorch
+.PHONY: help build quickstart readme smollm2 gemma3 test test-distributed test-rounding check bench-peers gpu-check libtorch
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -14,7 +14,10 @@ readme: ## write README.md's results again from the recorded result that it show
 	@scripts/record-result.py --readme $(RESULT)
 
 smollm2: build ## bring SmolLM2-135M-Instruct into the cache of models
-	@scripts/smollm2.sh
+	@scripts/fetch-model.sh smollm2
+
+gemma3: build ## bring Gemma 3 270M into the cache of models, under Gemma's terms of use
+	@scripts/fetch-model.sh gemma3
 
 bench-peers: smollm2 ## time this lab beside its peers and write docs/PERFORMANCE.md's table
 	@scripts/bench-peers.py

@@ -103,7 +103,7 @@ impl Stored {
         bail!(
             "there is no model {name}: neither {} nor {} exists; \
              give a path, the name of one in the cache, or ORG/NAME on the Hugging Face Hub; \
-             make smollm2 brings smollm2-135m-instruct",
+             make smollm2 and make gemma3 bring one each",
             path.display(),
             cached.display()
         )

@@ -5,6 +5,7 @@ use torch_ext::Activation;
 
 use super::{Architecture, activation};
 use crate::model::config::{Keys, ModelConfig};
+use crate::model::gguf::Form;
 
 /// Llama.
 pub static LLAMA: Architecture = Architecture {
@@ -13,6 +14,24 @@ pub static LLAMA: Architecture = Architecture {
     keys: &["attention_bias", "mlp_bias"],
     activation_key: "hidden_act",
     read,
+    gguf: Some(Form {
+        name: "llama",
+        parts: &[],
+        biases: &[
+            "attn_q",
+            "attn_k",
+            "attn_v",
+            "attn_output",
+            "ffn_gate",
+            "ffn_up",
+            "ffn_down",
+        ],
+        interleaved: true,
+        norm_offset: 0.0,
+        merges_by_place: false,
+        keys: &[],
+        config: |_, _| Ok(()),
+    }),
 };
 
 fn read(keys: &Keys<'_>, config: &mut ModelConfig) -> Result<(), String> {

@@ -12,6 +12,7 @@ pub static MISTRAL: Architecture = Architecture {
     keys: &["sliding_window"],
     activation_key: "hidden_act",
     read,
+    gguf: None,
 };
 
 fn read(keys: &Keys<'_>, config: &mut ModelConfig) -> Result<(), String> {

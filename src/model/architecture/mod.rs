@@ -20,6 +20,7 @@ use serde_json::Value;
 use torch_ext::Activation;
 
 use super::config::{Keys, ModelConfig};
+use super::gguf::Form;
 use super::rope::{FULL, SLIDING};
 
 pub use gemma3::GEMMA3;
@@ -48,6 +49,8 @@ pub struct Architecture {
     pub activation_key: &'static str,
     /// Reads its own keys: what differs from a plain decoder whose shared keys are read.
     pub(super) read: fn(&Keys<'_>, &mut ModelConfig) -> Result<(), String>,
+    /// What its GGUF files say, where they are read.
+    pub gguf: Option<Form>,
 }
 
 impl PartialEq for Architecture {

@@ -13,6 +13,7 @@ pub static OLMO2: Architecture = Architecture {
     keys: &["attention_bias"],
     activation_key: "hidden_act",
     read,
+    gguf: None,
 };
 
 fn read(keys: &Keys<'_>, config: &mut ModelConfig) -> Result<(), String> {

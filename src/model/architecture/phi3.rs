@@ -15,6 +15,7 @@ pub static PHI3: Architecture = Architecture {
     keys: &["sliding_window", "original_max_position_embeddings"],
     activation_key: "hidden_act",
     read,
+    gguf: None,
 };
 
 fn read(keys: &Keys<'_>, config: &mut ModelConfig) -> Result<(), String> {

@@ -5,6 +5,7 @@ use torch_ext::Activation;
 
 use super::{Architecture, activation, slide, switched_window};
 use crate::model::config::{Keys, ModelConfig};
+use crate::model::gguf::Form;
 
 /// Qwen2.
 pub static QWEN2: Architecture = Architecture {
@@ -18,6 +19,16 @@ pub static QWEN2: Architecture = Architecture {
     ],
     activation_key: "hidden_act",
     read,
+    gguf: Some(Form {
+        name: "qwen2",
+        parts: &[],
+        biases: &["attn_q", "attn_k", "attn_v"],
+        interleaved: false,
+        norm_offset: 0.0,
+        merges_by_place: false,
+        keys: &[],
+        config: |_, _| Ok(()),
+    }),
 };
 
 fn read(keys: &Keys<'_>, config: &mut ModelConfig) -> Result<(), String> {

@@ -5,6 +5,7 @@ use torch_ext::Activation;
 
 use super::{Architecture, activation, slide, switched_window};
 use crate::model::config::{HeadNorms, Keys, ModelConfig};
+use crate::model::gguf::Form;
 
 /// Qwen3.
 pub static QWEN3: Architecture = Architecture {
@@ -19,6 +20,19 @@ pub static QWEN3: Architecture = Architecture {
     ],
     activation_key: "hidden_act",
     read,
+    gguf: Some(Form {
+        name: "qwen3",
+        parts: &[
+            ("attn_q_norm", "self_attn.q_norm"),
+            ("attn_k_norm", "self_attn.k_norm"),
+        ],
+        biases: &["attn_q", "attn_k", "attn_v", "attn_output"],
+        interleaved: false,
+        norm_offset: 0.0,
+        merges_by_place: false,
+        keys: &[],
+        config: |_, _| Ok(()),
+    }),
 };
 
 fn read(keys: &Keys<'_>, config: &mut ModelConfig) -> Result<(), String> {

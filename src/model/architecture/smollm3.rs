@@ -23,6 +23,7 @@ pub static SMOLLM3: Architecture = Architecture {
     ],
     activation_key: "hidden_act",
     read,
+    gguf: None,
 };
 
 fn read(keys: &Keys<'_>, config: &mut ModelConfig) -> Result<(), String> {

@@ -12,7 +12,6 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value as Json, json};
 
-use super::names::Architecture;
 use super::{Gguf, tensors};
 
 /// Base of the rotary frequencies where the file does not give it.
@@ -36,6 +35,9 @@ const ROPE_KEYS: [&str; 7] = [
     "scaling.original_context_length",
     "scaling.finetuned",
 ];
+
+/// How many positions a query sees.
+const WINDOW: &str = "attention.sliding_window";
 
 /// Rounding of divisors that were computed in 32 bits.
 const ROUNDING: f64 = 1e-5;
@@ -74,8 +76,8 @@ impl Gguf<'_> {
             .number(&epsilon)?
             .with_context(|| format!("{epsilon} is missing"))?;
         let mut config = json!({
-            "architectures": [self.architecture.class()],
-            "model_type": self.architecture.name(),
+            "architectures": [self.architecture.class],
+            "model_type": self.architecture.model_type,
             "vocab_size": vocabulary,
             "hidden_size": width,
             "intermediate_size": feed_forward,
@@ -88,15 +90,18 @@ impl Gguf<'_> {
             "rope_scaling": self.rope_scaling(theta, head_dim)?,
             "max_position_embeddings": self.needed_size("context_length")?,
             "tie_word_embeddings": !self.tensors.contains_key("lm_head.weight"),
-            "hidden_act": "silu",
             "torch_dtype": "float32",
         });
-        // Qwen 2 has no such key: its biases are always there.
-        if self.architecture != Architecture::Qwen2 {
-            config["attention_bias"] = self.has_bias("self_attn.q_proj").into();
-        }
-        if self.architecture == Architecture::Llama {
-            config["mlp_bias"] = self.has_bias("mlp.gate_proj").into();
+        config[self.architecture.activation_key] = "silu".into();
+        // Qwen 2 has neither key: its biases are always there.
+        for (key, part) in [
+            ("attention_bias", "self_attn.q_proj"),
+            ("mlp_bias", "mlp.gate_proj"),
+        ] {
+            if self.architecture.keys.contains(&key) {
+                let name = format!("model.layers.0.{part}.bias");
+                config[key] = self.tensors.contains_key(&name).into();
+            }
         }
         for (key, name) in [
             ("bos_token_id", "bos"),
@@ -107,6 +112,7 @@ impl Gguf<'_> {
                 config[key] = id.into();
             }
         }
+        (self.form.config)(self, &mut config)?;
         Ok(config)
     }
 
@@ -135,11 +141,6 @@ impl Gguf<'_> {
         Ok(size)
     }
 
-    fn has_bias(&self, part: &str) -> bool {
-        self.tensors
-            .contains_key(&format!("model.layers.0.{part}.bias"))
-    }
-
     /// What would make it another model than the configuration describes.
     fn refuse_variants(&self) -> Result<()> {
         let key = self.own("expert_count");
@@ -150,11 +151,11 @@ impl Gguf<'_> {
         if self.flag(&key)? == Some(false) {
             bail!("{key} is false: only models that look back alone are read");
         }
-        let key = self.own("attention.sliding_window");
+        let key = self.own(WINDOW);
         let context = self.needed_size("context_length")?;
         if let Some(window) = self
             .size(&key)?
-            .filter(|window| (1..context).contains(window))
+            .filter(|window| (1..context).contains(window) && !self.form.keys.contains(&WINDOW))
         {
             bail!("{key} is {window}: attention within a window is not read");
         }
@@ -250,8 +251,14 @@ impl Gguf<'_> {
             let Some(setting) = key.strip_prefix(&own) else {
                 continue;
             };
+            let of_form = || {
+                self.form
+                    .keys
+                    .iter()
+                    .any(|own| own.strip_prefix("rope.") == Some(setting))
+            };
             ensure!(
-                ROPE_KEYS.contains(&setting),
+                ROPE_KEYS.contains(&setting) || of_form(),
                 "{key} is {value}: it is no setting of rotary positions that is read"
             );
         }

@@ -1,4 +1,4 @@
-//! Import of GGUF files: llama, qwen2 and qwen3 models in fifteen number formats.
+//! Import of GGUF files of the architectures that have a [`Form`], in fifteen number formats.
 //!
 //! A [`Gguf`] is a view of a file's bytes: it says what a `config.json` of
 //! Hugging Face would say, rebuilds the tokenizer, and gives each tensor as
@@ -25,7 +25,7 @@ mod vocabulary;
 
 pub use header::Stored;
 pub use kind::Kind;
-pub use names::Architecture;
+pub use names::Form;
 pub use tokenizer::SpecialTokens;
 pub use value::{Array, Value};
 
@@ -33,18 +33,21 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use super::architecture::Architecture;
+
 /// Larger sizes than this are no model's; the product of two fits 64 bits.
 const LARGEST_SIZE: u64 = 1 << 31;
 
 /// A GGUF file of a model, its header read and checked.
 ///
 /// Worked example: of a file of `SmolLM2-135M`, [`Gguf::architecture`] is
-/// `Llama`, [`Gguf::tensors`] names 272 tensors,
+/// `llama`, [`Gguf::tensors`] names 272 tensors,
 /// `model.embed_tokens.weight` first, and [`Gguf::parameters`] is 134515008.
 #[derive(Debug)]
 pub struct Gguf<'a> {
     version: u32,
-    architecture: Architecture,
+    architecture: &'static Architecture,
+    form: &'static Form,
     metadata: BTreeMap<&'a str, Value<'a>>,
     /// By their names in a checkpoint.
     tensors: BTreeMap<String, Stored<'a>>,
@@ -65,7 +68,12 @@ impl<'a> Gguf<'a> {
                 bail!("general.architecture is missing: the file does not say what model it holds")
             }
         };
-        let architecture = Architecture::from_name(name)?;
+        let (architecture, form) = Form::named(name).with_context(|| {
+            format!(
+                "general.architecture is {name:?}; read are {}",
+                Form::names()
+            )
+        })?;
         let mut tensors = BTreeMap::new();
         let mut rope_divisors = None;
         for (name, stored) in header.tensors {
@@ -73,17 +81,15 @@ impl<'a> Gguf<'a> {
                 rope_divisors = Some(stored);
                 continue;
             }
-            let own = architecture.checkpoint_name(name).with_context(|| {
-                format!(
-                    "tensor {name:?} is none of a {} model's",
-                    architecture.name()
-                )
-            })?;
+            let own = form
+                .checkpoint_name(name)
+                .with_context(|| format!("tensor {name:?} is none of a {} model's", form.name))?;
             tensors.insert(own, stored);
         }
         let file = Self {
             version: header.version,
             architecture,
+            form,
             metadata,
             tensors,
             rope_divisors,
@@ -102,7 +108,7 @@ impl<'a> Gguf<'a> {
     }
 
     /// What kind of model it is.
-    pub fn architecture(&self) -> Architecture {
+    pub fn architecture(&self) -> &'static Architecture {
         self.architecture
     }
 
@@ -139,8 +145,8 @@ impl<'a> Gguf<'a> {
     }
 
     /// A key of the architecture's own, such as `llama.block_count`.
-    fn own(&self, key: &str) -> String {
-        format!("{}.{key}", self.architecture.name())
+    pub(in crate::model) fn own(&self, key: &str) -> String {
+        format!("{}.{key}", self.form.name)
     }
 
     fn typed<T>(
@@ -157,7 +163,7 @@ impl<'a> Gguf<'a> {
     }
 
     /// A count or a size.
-    fn size(&self, key: &str) -> Result<Option<usize>> {
+    pub(in crate::model) fn size(&self, key: &str) -> Result<Option<usize>> {
         let size = self.typed(key, "a size", Value::unsigned)?;
         let Some(size) = size else {
             return Ok(None);
@@ -169,7 +175,7 @@ impl<'a> Gguf<'a> {
         Ok(Some(size as usize))
     }
 
-    fn number(&self, key: &str) -> Result<Option<f64>> {
+    pub(in crate::model) fn number(&self, key: &str) -> Result<Option<f64>> {
         let number = self.typed(key, "a number", Value::number)?;
         if let Some(number) = number {
             ensure!(number.is_finite(), "{key} is {number}");

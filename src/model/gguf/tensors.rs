@@ -1,15 +1,14 @@
 //! Tensors as numbers: blocks are dequantised, and rows put back in the order
 //! of a checkpoint.
 //!
-//! The order concerns queries and keys of Llama models only. A checkpoint
+//! The order concerns queries and keys of Llama models. A checkpoint
 //! rotates number `i` of a head with number `i + width / 2`; llama.cpp rotates
 //! neighbours, and its converter therefore lays the two halves of each head
-//! into each other. Qwen models it leaves alone.
+//! into each other. To the norms of Gemma it adds the 1 that the model adds.
 
 use anyhow::{Context, Result, ensure};
 use rayon::prelude::*;
 
-use super::names::Architecture;
 use super::{Gguf, Stored, blocks};
 
 /// Numbers that are dequantised at once, by one thread: whole blocks of every
@@ -39,6 +38,11 @@ impl Gguf<'_> {
             }
             None => dequantise(stored, numbers),
         }
+        if self.form.norm_offset != 0.0 && name.ends_with("norm.weight") {
+            for number in numbers {
+                *number -= self.form.norm_offset;
+            }
+        }
         Ok(())
     }
 
@@ -51,13 +55,11 @@ impl Gguf<'_> {
 
     /// The number of heads whose halves are laid into each other, if they are.
     fn interleaved_heads(&self, name: &str) -> Result<Option<usize>> {
-        if self.architecture != Architecture::Llama {
-            return Ok(None);
-        }
-        if name.contains(".self_attn.q_proj.") {
+        let of = |projection: &str| self.form.interleaved && name.contains(projection);
+        if of(".self_attn.q_proj.") {
             return Ok(Some(self.heads()?.0));
         }
-        if name.contains(".self_attn.k_proj.") {
+        if of(".self_attn.k_proj.") {
             return Ok(Some(self.heads()?.1));
         }
         Ok(None)

@@ -220,10 +220,25 @@ impl Gguf<'_> {
     }
 
     fn sentence_piece(&self, tokens: &[&str]) -> Result<Tokenizer> {
-        let vocabulary = ids_of(tokens)?;
+        let by_place = self.form.merges_by_place;
+        let spelled: Vec<String> = tokens
+            .iter()
+            .map(|token| match token.trim_start_matches(' ') {
+                "" if by_place => SPACE.repeat(token.len()),
+                _ => (*token).to_owned(),
+            })
+            .collect();
+        let spelled: Vec<&str> = spelled.iter().map(String::as_str).collect();
+        let vocabulary = ids_of(&spelled)?;
         let merges = match self.listed_merges()? {
             Some(merges) => merges,
-            None => implied_merges(tokens, &vocabulary, &self.scores(tokens.len())?)?,
+            None => {
+                let scores = match by_place {
+                    true => (0..spelled.len()).map(|place| -(place as f32)).collect(),
+                    false => self.scores(spelled.len())?,
+                };
+                implied_merges(&spelled, &vocabulary, &scores)?
+            }
         };
         let mut model = BPE::builder()
             .vocab_and_merges(vocabulary, merges)
@@ -277,6 +292,8 @@ impl Gguf<'_> {
         for ((id, token), of) in (0..).zip(tokens).zip(types) {
             let is_control = matches!(of, UNKNOWN | CONTROL) || named.contains(&Some(id));
             let list = match of {
+                // Spelled otherwise in the vocabulary: merges make it.
+                _ if tokenizer.token_to_id(token).is_none() => continue,
                 _ if is_control => &mut control,
                 USER_DEFINED => &mut added,
                 _ => continue,

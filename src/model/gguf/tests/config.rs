@@ -1,6 +1,9 @@
 //! Configurations, and metadata that contradicts the tensors.
 
 use super::*;
+use crate::model::ModelConfig;
+use crate::model::rope::RopeScaling;
+use crate::model::weights::layout;
 use serde_json::{Value as Json, json};
 
 fn config(writer: &Writer) -> Json {
@@ -294,4 +297,106 @@ fn llama_3_scaling_is_recognised_by_its_divisors() {
     );
     let both = divided(&eight).set("llama.rope.scaling.factor", Item::Number(4.0));
     names(&config_refusal(&both), &["rope_freqs.weight"]);
+}
+
+/// A Gemma 3 of 7 layers, all of whose norms are 1.5 in the file.
+fn gemma() -> Writer {
+    let mut writer = small_as("gemma3")
+        .set("gemma3.block_count", Item::Unsigned(7))
+        .set("gemma3.attention.sliding_window", Item::Unsigned(16));
+    let layer: Vec<_> = writer.tensors.split_off(2);
+    writer = writer.numbers("output_norm.weight", &[256], &[1.5; 256]);
+    for number in 0..7 {
+        for tensor in &layer {
+            let mut tensor = tensor.clone();
+            tensor.name = tensor.name.replace("blk.0.", &format!("blk.{number}."));
+            writer.tensors.push(tensor);
+        }
+        for (part, width) in [
+            ("attn_norm", 256),
+            ("attn_q_norm", 4),
+            ("attn_k_norm", 4),
+            ("post_attention_norm", 256),
+            ("ffn_norm", 256),
+            ("post_ffw_norm", 256),
+        ] {
+            let name = format!("blk.{number}.{part}.weight");
+            writer = writer.numbers(&name, &[width], &vec![1.5; width as usize]);
+        }
+    }
+    writer
+}
+
+// The keys that transformers 5.23 gives for google/gemma-3-270m's file, in the spelling of 4.
+#[test]
+fn gemma_3_is_described_in_full() {
+    let sliding = "sliding_attention";
+    let expected = json!({
+        "architectures": ["Gemma3ForCausalLM"],
+        "model_type": "gemma3_text",
+        "vocab_size": 24,
+        "hidden_size": 256,
+        "intermediate_size": 32,
+        "num_hidden_layers": 7,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "head_dim": 4,
+        "rms_norm_eps": 1e-5,
+        "rope_theta": 10000.0,
+        "rope_scaling": null,
+        "max_position_embeddings": 64,
+        "tie_word_embeddings": true,
+        "torch_dtype": "float32",
+        "attention_bias": false,
+        "bos_token_id": 0,
+        "eos_token_id": 1,
+        "hidden_activation": "gelu_pytorch_tanh",
+        "query_pre_attn_scalar": 4,
+        "sliding_window": 16,
+        "layer_types": [sliding, sliding, sliding, sliding, sliding, "full_attention", sliding],
+        "rope_local_base_freq": 10000.0,
+    });
+    assert_eq!(config(&gemma()), expected);
+    let read = ModelConfig::from_value(&expected).unwrap();
+    assert_eq!(read.norm_offset.to_bits(), 1f64.to_bits());
+    let scaled = gemma()
+        .set("gemma3.rope.freq_base", Item::Number(1e6))
+        .set("gemma3.rope.freq_base_swa", Item::Number(2e4))
+        .set("gemma3.rope.scaling.type", Item::text("linear"))
+        .set("gemma3.rope.scaling.factor", Item::Number(8.0));
+    let scaled = ModelConfig::from_value(&config(&scaled)).unwrap();
+    assert_eq!(scaled.ropes[0].theta.to_bits(), 1e6f64.to_bits());
+    assert_eq!(scaled.ropes[0].scaling, RopeScaling::Linear { factor: 8.0 });
+    assert_eq!(scaled.ropes[1].theta.to_bits(), 2e4f64.to_bits());
+    assert_eq!(scaled.ropes[1].scaling, RopeScaling::None);
+    let without = gemma().without("gemma3.attention.sliding_window");
+    names(
+        &config_refusal(&without),
+        &["gemma3.attention.sliding_window", "missing"],
+    );
+}
+
+// llama.cpp adds the 1 that the model adds; queries and keys it leaves as they are.
+#[test]
+fn gemma_3_has_its_tensors_by_their_names_and_norms_less_1() {
+    let bytes = gemma().bytes();
+    let file = Gguf::parse(&bytes).unwrap();
+    let config = ModelConfig::from_value(&file.config().unwrap()).unwrap();
+    let wanted: Vec<String> = layout(&config)
+        .into_iter()
+        .map(|entry| entry.name)
+        .collect();
+    let mut norms = 0;
+    for name in &wanted {
+        let numbers = file.read(name).unwrap();
+        if name.ends_with("norm.weight") {
+            assert!(numbers.iter().all(|number| *number == 0.5), "{name}");
+            norms += 1;
+        }
+    }
+    assert_eq!((norms, file.tensors().count()), (7 * 6 + 1, wanted.len()));
+    let queries = "model.layers.0.self_attn.q_proj.weight";
+    let mut laid = vec![0.0; 8 * 256];
+    super::super::tensors::dequantise(&file.tensors[queries], &mut laid);
+    assert_eq!(file.read(queries).unwrap(), laid);
 }

@@ -480,3 +480,47 @@ fn a_written_tokenizer_is_the_same() {
         }
     }
 }
+
+/// Texts and their ids in a small vocabulary of Gemma's as transformers reads it from a file, made
+/// by `scripts/gguf-expected.py`.
+const GEMMA: &str = include_str!("../../../../tests/data/gguf/ids.json");
+
+#[test]
+fn gemma_s_merges_go_by_place_and_its_ids_are_those_of_transformers() {
+    let known: serde_json::Value = serde_json::from_str(GEMMA).unwrap();
+    let list = |value: &serde_json::Value| value.as_array().unwrap().clone();
+    let of = |key: &str| list(&known[key]);
+    let texts = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    let integer = |value: &serde_json::Value| value.as_i64().unwrap();
+    let scores = of("scores");
+    let scores = scores.iter().map(|score| score.as_f64().unwrap() as f32);
+    let types = of("types");
+    let file = Writer::new("gemma3")
+        .set("tokenizer.ggml.model", Item::text("llama"))
+        .set(
+            "tokenizer.ggml.tokens",
+            Item::Texts(of("tokens").iter().map(texts).collect()),
+        )
+        .set("tokenizer.ggml.scores", Item::Numbers(scores.collect()))
+        .set(
+            "tokenizer.ggml.token_type",
+            Item::Integers(types.iter().map(|of| integer(of) as i32).collect()),
+        )
+        .set("tokenizer.ggml.bos_token_id", Item::Unsigned(2))
+        .set("tokenizer.ggml.eos_token_id", Item::Unsigned(1))
+        .set("tokenizer.ggml.unknown_token_id", Item::Unsigned(3))
+        .set("tokenizer.ggml.padding_token_id", Item::Unsigned(0))
+        .set("tokenizer.ggml.add_space_prefix", Item::Flag(false));
+    let tokenizer = tokenizer(&file);
+    assert!(of("texts").len() >= 50);
+    for row in of("texts") {
+        let text = texts(&row["text"]);
+        let ids = tokenizer.encode(text.as_str(), true).unwrap();
+        let expected: Vec<i64> = list(&row["ids"]).iter().map(integer).collect();
+        let ids: Vec<i64> = ids.get_ids().iter().map(|&id| id.into()).collect();
+        assert_eq!(ids, expected, "{text:?}");
+        let ids: Vec<u32> = ids.iter().map(|&id| id as u32).collect();
+        let decoded = tokenizer.decode(&ids, false).unwrap();
+        assert_eq!(decoded, texts(&row["decoded"]), "{text:?}");
+    }
+}
