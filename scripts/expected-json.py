@@ -1,8 +1,8 @@
 """Write the expected.json that `qinglan conformance logits` reads, computed by transformers.
 
-    python scripts/expected-json.py MODEL_DIR [OUT_FILE [TOKENIZER_DIR]]
+    python scripts/expected-json.py MODEL_DIR|FILE.gguf [OUT_FILE [TOKENIZER_DIR]]
 
-Needs torch and transformers. float32 on the CPU. The rows are the chat that the
+Needs torch and transformers, and gguf for a GGUF file. float32 on the CPU. The rows are the chat that the
 conformance renders, a plain sentence, and one beyond ASCII.
 """
 import json
@@ -13,9 +13,14 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 folder = sys.argv[1]
+file = {}
+if folder.endswith(".gguf"):
+    folder, name = os.path.split(folder)
+    file = {"gguf_file": name}
 out = sys.argv[2] if len(sys.argv) > 2 else os.path.join(folder, "expected.json")
-tokenizer = AutoTokenizer.from_pretrained(sys.argv[3] if len(sys.argv) > 3 else folder)
-model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+words = {} if len(sys.argv) > 3 else file
+tokenizer = AutoTokenizer.from_pretrained(sys.argv[3] if len(sys.argv) > 3 else folder, **words)
+model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **file).eval()
 chat = [
     {"role": "user", "content": "What is 17 + 25?"},
     {"role": "assistant", "content": "<think>17, 27, 37, 42</think> 42"},
