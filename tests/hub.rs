@@ -262,7 +262,9 @@ fn a_hub_that_may_not_or_cannot_be_asked_is_named() {
         &with("HF_ENDPOINT", "the hub"),
         &["HF_ENDPOINT: an address begins with"],
     );
-    assert_refused(&with("HF_ENDPOINT", "http://"), &["downloading org/tiny"]);
+    for wrong in ["https://", "https://the hub"] {
+        assert_refused(&with("HF_ENDPOINT", wrong), &["is no address"]);
+    }
     let nobody = with("HF_ENDPOINT", "http://127.0.0.1:9");
     assert_refused(&nobody, &["downloading org/tiny from http://127.0.0.1:9"]);
     assert!(hub.asked().is_empty());
@@ -440,6 +442,18 @@ fn a_run_records_the_commits_and_goes_on_with_them() {
     assert!(resumed.stderr.contains(&said), "{}", resumed.stderr);
     let again = read_json(&bench.path("out/manifest.json"));
     assert_eq!(again["arm_runs"], manifest["arm_runs"]);
+    // A cache that was emptied is filled with the commit that the run began with.
+    std::fs::remove_dir_all(folder(&bench)).unwrap();
+    std::fs::remove_file(bench.path("out/manifest.json")).unwrap();
+    run("out", &["--resume"]).done();
+    assert!(!folder(&bench).join("refs").exists());
+    let third = read_json(&bench.path("out/manifest.json"));
+    assert_eq!(third["arm_runs"], manifest["arm_runs"]);
+    // A folder of that name is another model.
+    std::fs::create_dir_all(bench.path("org/tiny")).unwrap();
+    let words = ["base.model = \"org/tiny\" was a name on the hub", "--out"];
+    assert_refused(&run("out", &["--resume"]), &words);
+    std::fs::remove_dir_all(bench.path("org")).unwrap();
     run("new", &[]).done();
     let other = read_json(&bench.path("new/manifest.json"));
     assert_eq!(other["environment"]["commit of org/tiny"], commit(2));

@@ -100,7 +100,7 @@ impl Sweep {
             Ok(Plan::read(&folder)?.hub)
         };
         let missing = if self.dry {
-            Missing::Told
+            Missing::Reported
         } else {
             Missing::Fetched
         };

@@ -129,7 +129,7 @@ impl Client {
             .with_config()
             .limit(LARGEST_LISTING)
             .read_to_string()
-            .map_err(|error| passing(&error))?;
+            .map_err(|error| trouble(&error))?;
         let listing: Listing = serde_json::from_str(&text).map_err(|error| {
             Trouble::Refused(Refusal::Other(format!(
                 "{url} answers with no listing of files ({error})"
@@ -203,7 +203,7 @@ impl Client {
             if let Some(token) = self.token.as_ref().filter(|_| origin(&url) == own) {
                 request = request.header("authorization", format!("Bearer {token}"));
             }
-            let response = request.call().map_err(|error| passing(&error))?;
+            let response = request.call().map_err(|error| trouble(&error))?;
             let status = response.status().as_u16();
             if !matches!(status, 301 | 302 | 303 | 307 | 308) {
                 return self.judged(response, &url);
@@ -268,9 +268,15 @@ pub(super) fn origin(url: &str) -> &str {
     &url[..end.map_or(url.len(), |end| start + end)]
 }
 
-/// What befell a connection, which another may not meet with.
-fn passing(error: &ureq::Error) -> Trouble {
-    Trouble::Passing(error.to_string(), None)
+/// What befell a connection: mostly what another may not meet with.
+fn trouble(error: &ureq::Error) -> Trouble {
+    use ureq::Error::{ConnectionFailed, HostNotFound, Io, Protocol, Timeout};
+    match error {
+        Io(_) | Timeout(_) | Protocol(_) | HostNotFound | ConnectionFailed => {
+            Trouble::Passing(error.to_string(), None)
+        }
+        _ => Trouble::Refused(Refusal::Other(error.to_string())),
+    }
 }
 
 /// A text as a part of an address; letters of `kept` stay.

@@ -1,8 +1,8 @@
 //! Downloading one file: resumed where it stopped, verified, and under its name only when
 //! it is whole.
 //!
-//! Content that is still coming lies in `blobs/ETAG.incomplete`, where Hugging Face's own
-//! programs also look for it. Whoever adds to it holds its lock.
+//! Content that is still coming lies in `blobs/ETAG.incomplete`. Whoever adds to it holds
+//! the lock that Hugging Face's own programs take for that content.
 
 use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};

@@ -65,13 +65,16 @@ impl Hub {
 
     fn failed(&self, name: &Name, error: anyhow::Error) -> anyhow::Error {
         let root = self.cache.root.display();
-        let told = match files::no_room(&error) {
+        let what = match files::no_room(&error) {
             Some(why) => format!(
                 "downloading {name} into {root}: {why}, then give the same command again; what came stays and is gone on with"
             ),
-            None => format!("downloading {name} from {}", self.endpoint),
+            None => format!(
+                "downloading {name} from {} (HF_ENDPOINT names another hub)",
+                self.endpoint
+            ),
         };
-        error.context(told)
+        error.context(what)
     }
 
     fn download(

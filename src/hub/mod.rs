@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result, bail, ensure};
+use ureq::http::Uri;
 
 use cache::Cache;
 pub(crate) use name::Name;
@@ -84,6 +85,12 @@ impl Hub {
         };
         let endpoint = set("HF_ENDPOINT").unwrap_or_else(|| ENDPOINT.to_owned());
         check_address(&endpoint, "HF_ENDPOINT", "it belongs into HF_TOKEN")?;
+        let host = endpoint.parse::<Uri>().ok();
+        let host = host.and_then(|uri| Some(!uri.host()?.is_empty()));
+        ensure!(
+            host == Some(true),
+            "HF_ENDPOINT = {endpoint:?} is no address; give one such as {ENDPOINT}"
+        );
         let token = set("HF_TOKEN").or_else(|| {
             let path = set("HF_TOKEN_PATH").map(PathBuf::from);
             let path = path.or_else(|| Some(home().ok()?.join("token")))?;

@@ -102,8 +102,8 @@ impl Stored {
         }
         bail!(
             "there is no model {name}: neither {} nor {} exists; \
-             give a path, the name of one in the cache, or ORG/NAME on the Hugging Face Hub; \
-             make smollm2 and make gemma3 bring one each",
+             name one of the Hugging Face Hub, ORG/NAME, or bring one with qinglan model import, \
+             make smollm2 or make gemma3",
             path.display(),
             cached.display()
         )

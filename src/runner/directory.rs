@@ -14,6 +14,7 @@ use crate::config::{Graph, Stage};
 use crate::error::{UserError, as_user_error};
 use crate::files;
 use crate::hub::Commits;
+use crate::messages::say;
 
 /// Another process that begins a run has a file in the directory before the
 /// definition is there: so often, and after so long, it is looked for once more.
@@ -68,12 +69,22 @@ impl Request {
         let Some(commits) = commits else {
             return Ok(None);
         };
-        if !self.ranks.is_first() {
-            settled = settle(&commits)?;
+        // The cache of another machine may lack what that of the first has.
+        let own = match settled {
+            Some(settled) => Ok(Some(settled)),
+            None => settle(&commits),
+        };
+        let own = self.ranks.each(own)?;
+        if self.ranks.any(Ok(own.is_none()))? {
+            return Ok(None);
+        }
+        let own = own.unwrap_or_default();
+        for moved in own.moved.iter().filter(|_| self.ranks.is_first()) {
+            say!("{moved}");
         }
         self.definition = definition;
         self.commits = commits;
-        Ok(settled.map(|settled| settled.absent))
+        Ok(Some(own.absent))
     }
 
     /// Refuses a directory that is no place for this run as it stands.

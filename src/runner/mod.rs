@@ -58,7 +58,7 @@ use crate::distributed::Ranks;
 use crate::error::{as_user_error, with_room};
 use crate::files;
 use crate::hub::Commits;
-use crate::messages::{self, say};
+use crate::messages;
 use crate::model::Stored;
 use crate::tasks::{Item, Mix};
 
@@ -124,23 +124,24 @@ pub(crate) const DEFINITION_FILE: &str = "definition.toml";
 
 /// Reads and checks what a definition names besides itself, and gives what there is now
 /// of the files; relative paths start at its folder. Servers are not asked: whoever
-/// trains will. Names on the hub that are of `known` stand for what that says.
+/// trains will. Names on the hub that are of `known` stand for what that says; what
+/// would have to be downloaded is given too, a line each.
 pub(crate) fn check_inputs(
     definition: &Definition,
     definition_folder: &Path,
     registry: &Registry,
     known: &Commits,
     missing: Missing,
-) -> Result<Pins> {
+) -> Result<(Pins, Vec<String>)> {
     let stop = Arc::default();
     let mut definition = definition.clone();
     let settled = names::settle(&mut definition, definition_folder, known, missing, &stop)?;
-    let Settled { commits, absent } = settled.unwrap_or_default();
-    for absent in &absent {
-        say!("{}", absent.line);
-    }
+    let Settled {
+        commits, absent, ..
+    } = settled.unwrap_or_default();
+    let lines = absent.iter().map(|absent| absent.line.clone()).collect();
     if absent.iter().any(|absent| absent.is_data) {
-        return Pins::of("", &[], commits);
+        return Ok((Pins::of("", &[], commits)?, lines));
     }
     let look = Preflight {
         definition: &definition,
@@ -154,7 +155,7 @@ pub(crate) fn check_inputs(
     };
     look.look(false)?;
     let files = outside::files(&definition, definition_folder, &|_| true)?;
-    Pins::of("", &files, commits)
+    Ok((Pins::of("", &files, commits)?, lines))
 }
 
 impl Request {
@@ -164,7 +165,7 @@ impl Request {
     /// data file the rest cannot be looked at.
     pub fn check(&mut self) -> Result<Vec<String>> {
         self.keep_stored_text();
-        let absent = self.settle_names(Missing::Told)?.unwrap_or_default();
+        let absent = self.settle_names(Missing::Reported)?.unwrap_or_default();
         if absent.iter().any(|absent| absent.is_data) {
             let lines = absent
                 .into_iter()

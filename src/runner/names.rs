@@ -6,11 +6,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::config::{Definition, TEACHER, table_of};
 use crate::hub::{self, Commits, Hub, Looked, Name};
-use crate::messages::say;
 
 /// What is done about a name that the cache has not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +17,7 @@ pub(crate) enum Missing {
     /// It is downloaded.
     Fetched,
     /// It is said what would be.
-    Told,
+    Reported,
 }
 
 /// What the names of a definition stand for.
@@ -28,6 +27,8 @@ pub(crate) struct Settled {
     pub(crate) commits: Commits,
     /// What would have to be downloaded.
     pub(crate) absent: Vec<Absent>,
+    /// Names that the cache has at other commits than the run began with, a sentence each.
+    pub(crate) moved: Vec<String>,
 }
 
 /// A name that the cache has not.
@@ -117,6 +118,11 @@ pub(crate) fn settle(
             place.clone()
         };
         let Some(name) = named.name(folder).with_context(|| key.clone())? else {
+            let text = named.text();
+            ensure!(
+                !known.contains_key(&text),
+                "{key} = {text:?} was a name on the hub when the run began, and now a file or folder has it; move that away, or begin another run with --out"
+            );
             continue;
         };
         let hub = Hub::of_user()?;
@@ -124,28 +130,29 @@ pub(crate) fn settle(
         let commit = begun.or(settled.commits.get(&name.to_string()));
         let wanted = commit.map_or_else(|| name.clone(), |commit| name.at(commit));
         let is_data = matches!(named, Named::Data(_));
-        let looked = || {
-            let mut what = format!("{key} = {:?}", named.text());
-            if let Some(commit) = begun {
-                what = format!("{what}, with which the run began at commit {commit}");
-            } else if !is_data {
-                what = format!("{what}: {}", hub::no_path(&named.text()));
+        let context = || {
+            let what = format!("{key} = {:?}", named.text());
+            match begun {
+                Some(commit) => format!(
+                    "{what}: the run began with commit {commit}; another run, with --out, begins with what the name stands for now"
+                ),
+                None if is_data => what,
+                None => format!("{what}: {}", hub::no_path(&named.text())),
             }
-            what
         };
         let found = match missing {
             Missing::Fetched => {
-                let Some(found) = hub.fetch(&wanted, stop).with_context(looked)? else {
+                let Some(found) = hub.fetch(&wanted, stop).with_context(context)? else {
                     return Ok(None);
                 };
                 found
             }
-            Missing::Told => match hub.look(&wanted).with_context(looked)? {
+            Missing::Reported => match hub.look(&wanted).with_context(context)? {
                 Looked::There(found, _) => found,
                 Looked::Lacks(why) => {
-                    let told = hub.would_download(&why).with_context(looked)?;
+                    let line = hub.would_download(&why).with_context(context)?;
                     settled.absent.push(Absent {
-                        line: format!("{key} = {:?}: {told}", named.text()),
+                        line: format!("{key} = {:?}: {line}", named.text()),
                         place,
                         is_data,
                     });
@@ -156,11 +163,11 @@ pub(crate) fn settle(
         if let (Some(begun), Ok(Looked::There(now, _))) = (begun, hub.look(&name))
             && now.commit != *begun
         {
-            say!(
+            settled.moved.push(format!(
                 "{key} = {:?} is {} by now; the run goes on with {begun}, with which it began",
                 named.text(),
                 now.commit
-            );
+            ));
         }
         named.set(name.at(&found.commit).to_string());
         settled.commits.insert(name.to_string(), found.commit);

@@ -1,6 +1,6 @@
 //! The plan: every job of a sweep, each with a definition that was checked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -13,6 +13,7 @@ use super::grid::Wanted;
 use crate::config::{Definition, folder_of};
 use crate::files;
 use crate::hub::Commits;
+use crate::messages::say;
 use crate::runner;
 use crate::runner::names::Missing;
 use crate::runner::pins::Pins;
@@ -110,6 +111,7 @@ impl Plan {
         };
         let mut checked = Vec::new();
         let mut hub = None;
+        let mut absent = BTreeSet::new();
         for (point, name) in points.into_iter().zip(names) {
             let mut overrides = wanted.set.clone();
             overrides.extend(point.iter().map(|(key, value)| format!("{key}={value}")));
@@ -120,10 +122,14 @@ impl Plan {
                 None => hub.insert(begun(&definition.experiment.name)?),
             };
             let pins = runner::check_inputs(&definition, folder, registry, known, missing);
-            let pins = pins.with_context(|| format!("at {name} of the grid"))?;
+            let (pins, lines) = pins.with_context(|| format!("at {name} of the grid"))?;
+            absent.extend(lines);
             // A name stands for the same in every job.
             known.extend(pins.hub.clone());
             checked.push((point, name, overrides, definition, pins));
+        }
+        for line in absent {
+            say!("{line}");
         }
         let first = &checked.first().context("the grid has no point")?.3;
         let seeds = if wanted.seeds.is_empty() {
