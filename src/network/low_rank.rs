@@ -286,9 +286,10 @@ mod tests {
                 Some(dropout) => dropout.mask("q_proj", x).unwrap().apply(x),
                 None => x.shallow_clone(),
             };
-            let factors = match dora {
-                true => magnitude / &case.norms,
-                false => magnitude.ones_like(),
+            let factors = if dora {
+                magnitude / &case.norms
+            } else {
+                magnitude.ones_like()
             };
             let change = linear(&linear(&left, down), up) * 0.7;
             let base = linear(&left, &case.weight.narrow(0, 2, 5));
