@@ -223,22 +223,25 @@ impl Gguf<'_> {
         let by_place = self.form.merges_by_place;
         let spelled: Vec<String> = tokens
             .iter()
-            .map(|token| match token.trim_start_matches(' ') {
-                "" if by_place => SPACE.repeat(token.len()),
-                _ => (*token).to_owned(),
+            .map(|token| {
+                if by_place && token.bytes().all(|byte| byte == b' ') {
+                    SPACE.repeat(token.len())
+                } else {
+                    (*token).to_owned()
+                }
             })
             .collect();
         let spelled: Vec<&str> = spelled.iter().map(String::as_str).collect();
         let vocabulary = ids_of(&spelled)?;
-        let merges = match self.listed_merges()? {
-            Some(merges) => merges,
-            None => {
-                let scores = match by_place {
-                    true => (0..spelled.len()).map(|place| -(place as f32)).collect(),
-                    false => self.scores(spelled.len())?,
-                };
-                implied_merges(&spelled, &vocabulary, &scores)?
-            }
+        let merges = if let Some(merges) = self.listed_merges()? {
+            merges
+        } else {
+            let scores = if by_place {
+                (0..spelled.len()).map(|place| -(place as f32)).collect()
+            } else {
+                self.scores(spelled.len())?
+            };
+            implied_merges(&spelled, &vocabulary, &scores)?
         };
         let mut model = BPE::builder()
             .vocab_and_merges(vocabulary, merges)
