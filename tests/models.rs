@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use qinglan::model::Stored;
+use qinglan::model::architecture::ALL;
 use tch::Device;
 
 use crate::support::{Bench, Ended, TINY, answering, finished, json as read_json, text};
@@ -144,10 +145,8 @@ fn a_bench_prints_one_line_of_json() {
     // The lab's own vocabulary has no word for the bench's question.
     let refused = bench.qinglan(&command);
     assert_eq!(refused.code, Some(2), "{}", refused.stderr);
-    let Some(reference) = references() else {
-        return;
-    };
-    let path = reference.join("qwen2");
+    references(&bench.path("references"));
+    let path = bench.path("references/qwen2");
     for more in [
         ["--batch", "0"],
         ["--batch", "99999999999"],
@@ -288,30 +287,44 @@ training = {{ steps = 2 }}
     )
 }
 
-/// The reference models, where they are.
-fn references() -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/fixtures/models");
-    if folder.is_dir() {
-        return Some(folder.canonicalize().unwrap());
+/// A small model of each architecture with what transformers computes of it, in `folder`.
+fn references(folder: &Path) -> Vec<String> {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    let mut names = Vec::new();
+    for model in std::fs::read_dir(data.join("architectures")).unwrap() {
+        let model = model.unwrap();
+        let name = model.file_name().into_string().unwrap();
+        let whole = folder.join(&name);
+        std::fs::create_dir_all(&whole).unwrap();
+        // They share a tokenizer.
+        for from in [model.path(), data.join("demonstrations/model")] {
+            for file in std::fs::read_dir(from).unwrap() {
+                let file = file.unwrap();
+                std::fs::copy(file.path(), whole.join(file.file_name())).unwrap();
+            }
+        }
+        names.push(name);
     }
-    println!("skipped: {} is not there", folder.display());
-    None
+    names.sort();
+    names
 }
 
 #[test]
-fn the_reference_models_are_met_and_a_difference_is_exit_code_1() {
-    let Some(references) = references() else {
-        return;
-    };
+fn every_architecture_computes_what_transformers_does_and_a_difference_is_exit_code_1() {
     let bench = Bench::new(TINY);
-    let all = bench.qinglan(&["conformance", "logits", references.to_str().unwrap()]);
+    let folder = bench.path("references");
+    let mut known = ALL.map(|architecture| architecture.model_type);
+    known.sort_unstable();
+    assert_eq!(references(&folder), known);
+    let all = bench.qinglan(&["conformance", "logits", folder.to_str().unwrap()]);
     assert_eq!(all.code, Some(0), "{}{}", all.stdout, all.stderr);
-    assert_eq!(all.stdout.matches("greedy continuations").count(), 5);
-    let mut expected = read_json(&references.join("qwen3/expected.json"));
+    let compared = all.stdout.matches("greedy continuations").count();
+    assert_eq!(compared, known.len());
+    let model = folder.join("gemma3_text");
+    let mut expected = read_json(&model.join("expected.json"));
     expected["rows"][1]["loss"] = json!(expected["rows"][1]["loss"].as_f64().unwrap() + 1e-3);
     bench.write("expected.json", &expected.to_string());
     let path = bench.path("expected.json");
-    let model = references.join("qwen3");
     let command = [
         "conformance",
         "logits",
@@ -329,11 +342,9 @@ fn the_reference_models_are_met_and_a_difference_is_exit_code_1() {
 
 #[test]
 fn an_expected_file_that_would_compare_nothing_is_refused() {
-    let Some(references) = references() else {
-        return;
-    };
     let bench = Bench::new(TINY);
-    let model = references.join("qwen2");
+    references(&bench.path("references"));
+    let model = bench.path("references/qwen2");
     let whole = read_json(&model.join("expected.json"));
     let mut empty = whole.clone();
     empty["rows"] = json!([]);
@@ -385,13 +396,23 @@ fn a_teacher_that_is_there_is_shown_as_it_is() {
     assert!(!bench.path("run/teacher/model").exists());
 }
 
+/// Figures of others' code that do not stand in the project, where they are.
+fn shared(name: &str) -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/fixtures");
+    let path = path.join(name);
+    if path.exists() {
+        return Some(path.canonicalize().unwrap());
+    }
+    println!("skipped: {} is not there", path.display());
+    None
+}
+
 #[test]
 fn the_reference_losses_are_met_and_a_difference_is_exit_code_1() {
-    let Some(references) = references() else {
+    let Some(file) = shared("losses.json") else {
         return;
     };
     let bench = Bench::new(TINY);
-    let file = references.join("../losses.json");
     let all = bench.qinglan(&["conformance", "losses", file.to_str().unwrap()]);
     assert_eq!(all.code, Some(0), "{}{}", all.stdout, all.stderr);
     let mut changed = read_json(&file);
@@ -405,17 +426,12 @@ fn the_reference_losses_are_met_and_a_difference_is_exit_code_1() {
 
 #[test]
 fn the_reference_trainings_are_met_and_a_difference_is_exit_code_1() {
-    let Some(references) = references() else {
+    let (Some(cases), Some(models)) = (shared("lockstep"), shared("models")) else {
         return;
     };
-    let cases = references.join("../lockstep");
-    if !cases.is_dir() {
-        println!("skipped: {} is not there", cases.display());
-        return;
-    }
     let bench = Bench::new(TINY);
     let command = |folder: &Path| {
-        let models = references.to_str().unwrap();
+        let models = models.to_str().unwrap();
         bench.qinglan(&[
             "conformance",
             "lockstep",

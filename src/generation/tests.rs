@@ -15,7 +15,7 @@ fn decoder_of(architecture: &str) -> Decoder {
         "no_rope_layer_interval": 2, "final_logit_softcapping": 3.0,
         "tie_word_embeddings": true,
     });
-    let config = config.like(architecture, own);
+    let config = config.like(architecture, &own);
     let weights = Weights::random(&config, 5, Device::Cpu);
     // Larger embeddings make the random model's distribution uneven.
     tch::no_grad(|| {

@@ -39,6 +39,17 @@ pub enum HeadNorms {
     Together,
 }
 
+/// Which products of a layer have biases.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Biases {
+    /// Queries, keys and values.
+    pub qkv: bool,
+    /// Attention's output.
+    pub output: bool,
+    /// The feed-forward layer's.
+    pub mlp: bool,
+}
+
 /// What differs from layer to layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LayerKind {
@@ -93,12 +104,8 @@ pub struct ModelConfig {
     pub norm_offset: f64,
     /// Norms of queries and keys.
     pub head_norms: Option<HeadNorms>,
-    /// Whether queries, keys and values have biases.
-    pub qkv_bias: bool,
-    /// Whether attention's output has a bias.
-    pub output_bias: bool,
-    /// Whether the feed-forward layer's products have biases.
-    pub mlp_bias: bool,
+    /// Which products have biases.
+    pub biases: Biases,
     /// Whether queries, keys and values are one matrix in a checkpoint, and
     /// gate and up projection another.
     pub packed: bool,
@@ -207,9 +214,7 @@ impl ModelConfig {
             },
             norm_offset: 0.0,
             head_norms: None,
-            qkv_bias: false,
-            output_bias: false,
-            mlp_bias: false,
+            biases: Biases::default(),
             packed: false,
             activation: Activation::Silu,
             attention_scale: 0.0,
@@ -325,7 +330,7 @@ impl ModelConfig {
 #[cfg(test)]
 impl ModelConfig {
     /// The same sizes in another architecture, with these keys beside.
-    pub(crate) fn like(&self, model_type: &str, keys: Value) -> Self {
+    pub(crate) fn like(&self, model_type: &str, keys: &Value) -> Self {
         let mut value: Value = serde_json::from_str(&self.to_json("float32")).unwrap();
         value["model_type"] = json!(model_type);
         for (key, own) in keys.as_object().unwrap() {

@@ -29,16 +29,6 @@ pub const CONFIG: &str = "adapter_config.json";
 /// Holds the adapter's tensors.
 pub const WEIGHTS: &str = "adapter_model.safetensors";
 
-/// The last names of the modules that PEFT adapts in a model of that
-/// `model_type` where `target_modules` is not given: `peft.utils.constants` of
-/// PEFT 0.21. `None` where it has no default and refuses.
-pub fn default_targets(model_type: &str) -> Option<&'static [&'static str]> {
-    match model_type {
-        "llama" | "mistral" | "qwen2" | "qwen3" | "gemma3_text" => Some(&["q_proj", "v_proj"]),
-        _ => None,
-    }
-}
-
 /// Keys that change nothing in what a trained adapter computes.
 const WITHOUT_EFFECT: [&str; 15] = [
     "auto_mapping",

@@ -194,7 +194,7 @@ fn layer_layout(config: &ModelConfig) -> Vec<(String, Vec<i64>)> {
     } else {
         &apart
     };
-    products(&mut shapes, qkv, d, config.qkv_bias);
+    products(&mut shapes, qkv, d, config.biases.qkv);
     if let Some(norms) = config.head_norms {
         let widths = match norms {
             HeadNorms::Each => [config.head_dim; 2],
@@ -205,7 +205,7 @@ fn layer_layout(config: &ModelConfig) -> Vec<(String, Vec<i64>)> {
         }
     }
     let output = [("self_attn.o_proj", d)];
-    products(&mut shapes, &output, query, config.output_bias);
+    products(&mut shapes, &output, query, config.biases.output);
     norm(&mut shapes, config.norms.after_attention);
     norm(&mut shapes, config.norms.before_feed_forward);
     let apart = [("mlp.gate_proj", f), ("mlp.up_proj", f)];
@@ -214,8 +214,8 @@ fn layer_layout(config: &ModelConfig) -> Vec<(String, Vec<i64>)> {
     } else {
         &apart
     };
-    products(&mut shapes, gate_up, d, config.mlp_bias);
-    products(&mut shapes, &[("mlp.down_proj", d)], f, config.mlp_bias);
+    products(&mut shapes, gate_up, d, config.biases.mlp);
+    products(&mut shapes, &[("mlp.down_proj", d)], f, config.biases.mlp);
     norm(&mut shapes, config.norms.after_feed_forward);
     shapes
 }

@@ -54,7 +54,7 @@ impl Linear {
     /// bias, it applies the gate too.
     pub(super) fn gate_up(parameters: &Parameters<'_>, name: &str) -> Result<Self> {
         let config = parameters.config;
-        if !parameters.packs() || config.mlp_bias {
+        if !parameters.packs() || config.biases.mlp {
             return Self::new(parameters, name);
         }
         let weight = format!("{name}.weight");

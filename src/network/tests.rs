@@ -21,7 +21,7 @@ fn decoder(architecture: &str) -> Decoder {
     let biased = ["llama", "olmo2"].contains(&architecture);
     let mut config = config.like(
         architecture,
-        serde_json::json!({
+        &serde_json::json!({
             "attention_bias": biased,
             "mlp_bias": architecture == "llama",
             "sliding_window": 3,

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{last_part, products};
 use crate::model::ModelConfig;
-use crate::model::peft::{self, TargetModules};
+use crate::model::peft::TargetModules;
 use crate::model::weights::layout;
 
 /// `target_modules`: every matrix inside the layers.
@@ -81,7 +81,7 @@ impl LoraSettings {
         let names: Vec<String> = match &self.target_modules {
             TargetModules::Names(names) => names.clone(),
             TargetModules::Pattern(word) if word == PEFT => {
-                let names = peft::default_targets(family).ok_or_else(|| {
+                let names = config.architecture.peft_targets.ok_or_else(|| {
                     format!(
                         "target_modules = \"{PEFT}\": PEFT has no default for {family}; \
                          write \"{ALL_LINEAR}\", or a list of {}",
@@ -146,16 +146,16 @@ mod tests {
     fn families_have_the_defaults_of_peft_or_none() {
         for architecture in ALL {
             let family = architecture.model_type;
-            let config = config().like(family, serde_json::json!({"sliding_window": 3}));
+            let config = config().like(family, &serde_json::json!({"sliding_window": 3}));
             let of = |text: &str| {
                 let settings = read(&format!("r = 2\nalpha = 4\ntarget_modules = {text}"));
                 settings.unwrap().targets(&config)
             };
             let all = of("\"all-linear\"").unwrap();
             match of("\"peft\"") {
-                Ok(names) => assert_eq!(names, ["q_proj", "v_proj"]),
+                Ok(names) => assert_eq!(names, architecture.peft_targets.unwrap()),
                 Err(refused) => {
-                    assert!(["olmo2", "phi3", "smollm3"].contains(&family), "{refused}");
+                    assert_eq!(architecture.peft_targets, None, "{refused}");
                     let way_out = format!(
                         "no default for {family}; write \"all-linear\", or a list of {}",
                         all.join(", ")

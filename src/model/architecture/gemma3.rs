@@ -40,6 +40,7 @@ pub static GEMMA3: Architecture = Architecture {
         "final_logit_softcapping",
     ],
     activation_key: "hidden_activation",
+    peft_targets: Some(&["q_proj", "v_proj"]),
     read,
     gguf: Some(Form {
         name: "gemma3",
@@ -75,8 +76,8 @@ fn read(keys: &Keys<'_>, config: &mut ModelConfig) -> Result<(), String> {
     };
     config.norm_offset = 1.0;
     config.head_norms = Some(HeadNorms::Each);
-    config.qkv_bias = keys.flag("attention_bias", false)?;
-    config.output_bias = config.qkv_bias;
+    config.biases.qkv = keys.flag("attention_bias", false)?;
+    config.biases.output = config.biases.qkv;
     config.attention_scale = keys.number("query_pre_attn_scalar", 256.0)?.sqrt().recip();
     config.embedding_scale = (config.hidden_size as f64).sqrt();
     config.logit_cap = keys.positive("final_logit_softcapping")?;

@@ -13,6 +13,7 @@ pub static LLAMA: Architecture = Architecture {
     class: "LlamaForCausalLM",
     keys: &["attention_bias", "mlp_bias"],
     activation_key: "hidden_act",
+    peft_targets: Some(&["q_proj", "v_proj"]),
     read,
     gguf: Some(Form {
         name: "llama",
@@ -36,8 +37,8 @@ pub static LLAMA: Architecture = Architecture {
 
 fn read(keys: &Keys<'_>, config: &mut ModelConfig) -> Result<(), String> {
     config.activation = activation(keys, "hidden_act", Activation::Silu)?;
-    config.qkv_bias = keys.flag("attention_bias", false)?;
-    config.output_bias = config.qkv_bias;
-    config.mlp_bias = keys.flag("mlp_bias", false)?;
+    config.biases.qkv = keys.flag("attention_bias", false)?;
+    config.biases.output = config.biases.qkv;
+    config.biases.mlp = keys.flag("mlp_bias", false)?;
     Ok(())
 }

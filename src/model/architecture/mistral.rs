@@ -11,6 +11,7 @@ pub static MISTRAL: Architecture = Architecture {
     class: "MistralForCausalLM",
     keys: &["sliding_window"],
     activation_key: "hidden_act",
+    peft_targets: Some(&["q_proj", "v_proj"]),
     read,
     gguf: None,
 };

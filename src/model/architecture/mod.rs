@@ -47,6 +47,9 @@ pub struct Architecture {
     pub keys: &'static [&'static str],
     /// The key that names the gate's activation.
     pub activation_key: &'static str,
+    /// What PEFT adapts by default (`peft.utils.constants` of PEFT 0.21), by the last parts of the
+    /// matrices' names; `None` where it has no default.
+    pub peft_targets: Option<&'static [&'static str]>,
     /// Reads its own keys: what differs from a plain decoder whose shared keys are read.
     pub(super) read: fn(&Keys<'_>, &mut ModelConfig) -> Result<(), String>,
     /// What its GGUF files say, where they are read.

@@ -1,4 +1,4 @@
-//! OLMo 2 (OLMo et al. 2024, arXiv 2501.00656): norms after attention and feed-forward layer
+//! `OLMo` 2 (Walsh et al. 2024, arXiv 2501.00656): norms after attention and feed-forward layer
 //! instead of before, and over all heads of queries and of keys together.
 
 use torch_ext::Activation;
@@ -6,12 +6,13 @@ use torch_ext::Activation;
 use super::{Architecture, activation};
 use crate::model::config::{HeadNorms, Keys, LayerNorms, ModelConfig};
 
-/// OLMo 2.
+/// `OLMo` 2.
 pub static OLMO2: Architecture = Architecture {
     model_type: "olmo2",
     class: "Olmo2ForCausalLM",
     keys: &["attention_bias"],
     activation_key: "hidden_act",
+    peft_targets: None,
     read,
     gguf: None,
 };
@@ -26,7 +27,7 @@ fn read(keys: &Keys<'_>, config: &mut ModelConfig) -> Result<(), String> {
         after_feed_forward: Some("post_feedforward_layernorm"),
     };
     config.head_norms = Some(HeadNorms::Together);
-    config.qkv_bias = keys.flag("attention_bias", false)?;
-    config.output_bias = config.qkv_bias;
+    config.biases.qkv = keys.flag("attention_bias", false)?;
+    config.biases.output = config.biases.qkv;
     Ok(())
 }

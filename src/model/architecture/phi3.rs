@@ -14,6 +14,7 @@ pub static PHI3: Architecture = Architecture {
     class: "Phi3ForCausalLM",
     keys: &["sliding_window", "original_max_position_embeddings"],
     activation_key: "hidden_act",
+    peft_targets: None,
     read,
     gguf: None,
 };

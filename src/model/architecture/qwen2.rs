@@ -18,6 +18,7 @@ pub static QWEN2: Architecture = Architecture {
         "layer_types",
     ],
     activation_key: "hidden_act",
+    peft_targets: Some(&["q_proj", "v_proj"]),
     read,
     gguf: Some(Form {
         name: "qwen2",
@@ -33,7 +34,7 @@ pub static QWEN2: Architecture = Architecture {
 
 fn read(keys: &Keys<'_>, config: &mut ModelConfig) -> Result<(), String> {
     config.activation = activation(keys, "hidden_act", Activation::Silu)?;
-    config.qkv_bias = true;
+    config.biases.qkv = true;
     let first = keys.size("max_window_layers")?.unwrap_or(28) as usize;
     slide(keys, config, switched_window(keys)?, |layer| layer >= first)
 }

@@ -19,6 +19,7 @@ pub static QWEN3: Architecture = Architecture {
         "layer_types",
     ],
     activation_key: "hidden_act",
+    peft_targets: Some(&["q_proj", "v_proj"]),
     read,
     gguf: Some(Form {
         name: "qwen3",
@@ -39,8 +40,8 @@ fn read(keys: &Keys<'_>, config: &mut ModelConfig) -> Result<(), String> {
     config.activation = activation(keys, "hidden_act", Activation::Silu)?;
     config.head_dim = keys.size("head_dim")?.unwrap_or(128);
     config.head_norms = Some(HeadNorms::Each);
-    config.qkv_bias = keys.flag("attention_bias", false)?;
-    config.output_bias = config.qkv_bias;
+    config.biases.qkv = keys.flag("attention_bias", false)?;
+    config.biases.output = config.biases.qkv;
     let first = keys.size("max_window_layers")?.unwrap_or(28) as usize;
     slide(keys, config, switched_window(keys)?, |layer| layer >= first)
 }

@@ -1,4 +1,4 @@
-//! SmolLM3: Llama with layers that have no rotary positions (Yang et al. 2025, arXiv 2501.18795),
+//! `SmolLM3`: Llama with layers that have no rotary positions (Yang et al. 2025, arXiv 2501.18795),
 //! every fourth unless the file says which.
 
 use serde_json::Value;
@@ -8,7 +8,7 @@ use super::{Architecture, activation, slide, switched_window};
 use crate::model::config::{Keys, ModelConfig};
 use crate::model::rope::{self, Rope};
 
-/// SmolLM3.
+/// `SmolLM3`.
 pub static SMOLLM3: Architecture = Architecture {
     model_type: "smollm3",
     class: "SmolLM3ForCausalLM",
@@ -22,15 +22,16 @@ pub static SMOLLM3: Architecture = Architecture {
         "layer_types",
     ],
     activation_key: "hidden_act",
+    peft_targets: None,
     read,
     gguf: None,
 };
 
 fn read(keys: &Keys<'_>, config: &mut ModelConfig) -> Result<(), String> {
     config.activation = activation(keys, "hidden_act", Activation::Silu)?;
-    config.qkv_bias = keys.flag("attention_bias", false)?;
-    config.output_bias = config.qkv_bias;
-    config.mlp_bias = keys.flag("mlp_bias", false)?;
+    config.biases.qkv = keys.flag("attention_bias", false)?;
+    config.biases.output = config.biases.qkv;
+    config.biases.mlp = keys.flag("mlp_bias", false)?;
     config.tie_word_embeddings = keys.flag("tie_word_embeddings", true)?;
     config.ropes = vec![rope::flat(keys, 2_000_000.0)?, Rope::ABSENT];
     let rotated = rotated(keys, config.layers.len())?;

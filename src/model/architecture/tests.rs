@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::model::ModelShape;
 
-fn config(model_type: &str, keys: Value) -> Result<ModelConfig, String> {
+fn config(model_type: &str, keys: &Value) -> Result<ModelConfig, String> {
     let shape = ModelShape {
         layers: 4,
         ..ModelShape::tiny()
@@ -26,7 +26,7 @@ fn windows(config: &ModelConfig) -> Vec<Option<i64>> {
 #[test]
 fn what_is_written_of_each_reads_back() {
     for architecture in ALL {
-        let read = config(architecture.model_type, json!({"sliding_window": 8})).unwrap();
+        let read = config(architecture.model_type, &json!({"sliding_window": 8})).unwrap();
         let again = ModelConfig::from_json(&read.to_json("float32")).unwrap();
         assert_eq!(again, read);
         assert_eq!(again.architecture, architecture);
@@ -35,35 +35,38 @@ fn what_is_written_of_each_reads_back() {
 
 #[test]
 fn windows_follow_the_types_of_layers_else_the_familys_pattern() {
-    let mistral = config("mistral", json!({"sliding_window": 8})).unwrap();
+    let mistral = config("mistral", &json!({"sliding_window": 8})).unwrap();
     assert_eq!(windows(&mistral), [Some(8); 4]);
-    let full = config("mistral", json!({"sliding_window": null})).unwrap();
+    let full = config("mistral", &json!({"sliding_window": null})).unwrap();
     assert_eq!(windows(&full), [None; 4]);
     let own = json!({"use_sliding_window": true, "sliding_window": 8, "max_window_layers": 3});
-    let qwen = config("qwen2", own).unwrap();
+    let qwen = config("qwen2", &own).unwrap();
     assert_eq!(windows(&qwen), [None, None, None, Some(8)]);
     let off = json!({"use_sliding_window": false, "sliding_window": 8, "max_window_layers": 1});
-    assert_eq!(windows(&config("qwen3", off).unwrap()), [None; 4]);
+    assert_eq!(windows(&config("qwen3", &off).unwrap()), [None; 4]);
     let gemma = json!({"sliding_window": 8, "sliding_window_pattern": 2});
-    let gemma = config("gemma3_text", gemma).unwrap();
+    let gemma = config("gemma3_text", &gemma).unwrap();
     assert_eq!(windows(&gemma), [Some(8), None, Some(8), None]);
     let ropes: Vec<usize> = gemma.layers.iter().map(|layer| layer.rope).collect();
     assert_eq!(ropes, [1, 0, 1, 0]);
     let types = ["full_attention", "sliding_attention"].repeat(2);
     let typed = json!({"sliding_window": 8, "layer_types": types});
-    let typed = config("gemma3_text", typed).unwrap();
+    let typed = config("gemma3_text", &typed).unwrap();
     assert_eq!(windows(&typed), [None, Some(8), None, Some(8)]);
 }
 
 #[test]
 fn every_fourth_layer_of_smollm3_is_not_rotated() {
-    let ropes = |keys: Value| -> Vec<usize> {
+    let ropes = |keys: &Value| -> Vec<usize> {
         let config = config("smollm3", keys).unwrap();
         config.layers.iter().map(|layer| layer.rope).collect()
     };
-    assert_eq!(ropes(json!({})), [0, 0, 0, 1]);
-    assert_eq!(ropes(json!({"no_rope_layer_interval": 2})), [0, 1, 0, 1]);
-    assert_eq!(ropes(json!({"no_rope_layers": [0, 1, 1, 0]})), [1, 0, 0, 1]);
+    assert_eq!(ropes(&json!({})), [0, 0, 0, 1]);
+    assert_eq!(ropes(&json!({"no_rope_layer_interval": 2})), [0, 1, 0, 1]);
+    assert_eq!(
+        ropes(&json!({"no_rope_layers": [0, 1, 1, 0]})),
+        [1, 0, 0, 1]
+    );
 }
 
 #[test]
@@ -73,7 +76,7 @@ fn both_spellings_of_gemmas_rotary_positions_are_read() {
     let newer = json!({"sliding_window": 8, "rope_theta": null, "rope_parameters": {
         "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 5e5},
         "sliding_attention": {"rope_type": "default", "rope_theta": 2e4}}});
-    let (older, newer) = (config("gemma3_text", older), config("gemma3_text", newer));
+    let (older, newer) = (config("gemma3_text", &older), config("gemma3_text", &newer));
     assert_eq!(older.unwrap().ropes, newer.unwrap().ropes);
 }
 
@@ -152,7 +155,7 @@ fn what_an_architecture_does_not_compute_is_refused_by_key() {
             "partial_rotary_factor",
         ),
     ] {
-        let error = config(model_type, keys).unwrap_err();
+        let error = config(model_type, &keys).unwrap_err();
         assert!(
             error.contains(named),
             "{model_type}: {named} is not in {error}"

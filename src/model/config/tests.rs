@@ -17,8 +17,8 @@ fn what_is_written_reads_back() {
         ModelConfig::from_json(&config().to_json("float32")),
         Ok(config())
     );
-    let mut other = config().like("qwen3", json!({"attention_bias": true}));
-    assert!(other.qkv_bias && other.output_bias && !other.mlp_bias);
+    let mut other = config().like("qwen3", &json!({"attention_bias": true}));
+    assert!(other.biases.qkv && other.biases.output && !other.biases.mlp);
     other.eos_token_ids = vec![2, 7];
     other.bos_token_id = None;
     other.ropes[0].scaling = RopeScaling::Linear { factor: 2.0 };
@@ -83,10 +83,10 @@ fn two_spellings_at_once_have_to_agree() {
 
 #[test]
 fn families_differ_in_biases_and_norms() {
-    let with = |kind: &str| config().like(kind, json!({}));
-    assert!(!with("llama").qkv_bias);
-    assert!(with("qwen2").qkv_bias);
-    assert!(!with("qwen2").output_bias);
+    let with = |kind: &str| config().like(kind, &json!({}));
+    assert!(!with("llama").biases.qkv);
+    assert!(with("qwen2").biases.qkv);
+    assert!(!with("qwen2").biases.output);
     assert_eq!(with("qwen3").head_norms, Some(HeadNorms::Each));
     assert_eq!(with("olmo2").head_norms, Some(HeadNorms::Together));
 }
