@@ -2,7 +2,7 @@
 //! among them.
 //!
 //! Without parts the gradient is summed in buckets: from the end of the vector
-//! down, which is the order in which the way back is done with it, a bucket is
+//! down, which is the order in which the backward pass is done with it, a bucket is
 //! sent as soon as it is final, while the pass goes on below. Buckets are cut
 //! where layers begin, alike on every rank, whatever a rank has to read.
 //!
