@@ -79,15 +79,19 @@ fn what_is_wrong_with_a_model_is_named_with_its_file() {
         without(WEIGHTS)(folder);
         put("model.safetensors.index.json", shards.to_string())(folder);
     });
-    let yarn = json!({"rope_type": "yarn", "factor": 4.0});
+    let long = json!({"rope_type": "longrope", "factor": 4.0});
     let cases: Vec<(Break, &[&str])> = vec![
         (
             config("model_type", json!("mamba")),
             &["config.json", "mamba"],
         ),
         (
-            config("rope_scaling", yarn),
-            &["config.json", "rope_scaling", "yarn"],
+            config("rope_scaling", long),
+            &["config.json", "rope_scaling", "longrope"],
+        ),
+        (
+            config("hidden_act", json!("relu")),
+            &["config.json", "hidden_act", "relu"],
         ),
         (
             config("quantization_config", json!({"quant_method": "gptq"})),

@@ -1,8 +1,7 @@
 //! A network's configuration, weights and adapter, as one thing.
 //!
-//! What it computes is [`crate::network`]'s and
-//! [`crate::generation`]'s matter: the same network, with and without a way
-//! back.
+//! What it computes is [`crate::network`]'s matter, how completions are sampled from it
+//! [`crate::generation`]'s.
 
 use tch::{Device, Tensor};
 
