@@ -5,8 +5,8 @@
 #
 #   scripts/gpu-check.sh [--binary FILE] [--fixtures DIR] [--model DIR|GGUF] [--out DIR]
 #
-# --fixtures: model folders with expected.json; without it conformance is left
-# out. --model: what the benches sample from and the paired run starts from;
+# --fixtures: more model folders with expected.json, beside the small ones of the
+# project. --model: what the benches sample from and the paired run starts from;
 # without it both are left out. What is left out is said in the record.
 set -uo pipefail
 
@@ -43,7 +43,7 @@ failed=0
 bare() {
     local given
     given=$(realpath -q "${fixtures:-.}")
-    sed -e "s#${given:-$PWD}/##g" -e "s#$torch#PYTORCH#g" -e "s#${run:-/nowhere}#RUN#g" -e "s#$PWD#.#g" -e "s#$HOME#~#g"
+    sed -e "s#${given:-$PWD}/##g" -e "s#${architectures:-/nowhere}/##g" -e "s#$torch#PYTORCH#g" -e "s#${run:-/nowhere}#RUN#g" -e "s#$PWD#.#g" -e "s#$HOME#~#g"
 }
 
 # Writes a command and what it printed into the record.
@@ -78,10 +78,18 @@ left_out() {
 } > "$record"
 
 step "The machine" "$binary" doctor
+# The project's own models of every architecture, which share a tokenizer.
+architectures=$(mktemp -d)
+for folder in tests/data/architectures/*/; do
+    mkdir -p "$architectures/$(basename "$folder")"
+    cp "$folder"/* tests/data/demonstrations/model/* "$architectures/$(basename "$folder")"
+done
+step "Every architecture on CUDA" "$binary" conformance logits "$architectures" --device cuda
+rm -rf "$architectures"
 if [ -n "$fixtures" ]; then
     step "Conformance on CUDA" "$binary" conformance logits "$fixtures" --device cuda
 else
-    left_out "Conformance on CUDA" "no fixtures were given"
+    left_out "Conformance of larger models on CUDA" "no fixtures were given"
 fi
 if [ -n "$model" ]; then
     rollout=("$binary" bench rollout --model "$model" --device cuda --json --repeats 3)
