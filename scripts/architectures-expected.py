@@ -47,6 +47,13 @@ models = {
     "olmo2": t.Olmo2Config(**shape, **tied),
     "phi3": t.Phi3Config(**{**shape, "num_key_value_heads": 4}, **tied, sliding_window=9),
     "smollm3": t.SmolLM3Config(**shape, no_rope_layers=[1, 0]),
+    "olmo3": t.Olmo3Config(
+        **shape, **tied, sliding_window=7, layer_types=types,
+        rope_parameters={
+            "full_attention": yarn,
+            "sliding_attention": dict(rope_type="default", rope_theta=1e4),
+        },
+    ),
 }
 for index, (name, config) in enumerate(models.items()):
     torch.manual_seed(1000 * seed + index)

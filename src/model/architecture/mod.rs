@@ -9,6 +9,7 @@ mod gemma3;
 mod llama;
 mod mistral;
 mod olmo2;
+mod olmo3;
 mod phi3;
 mod qwen2;
 mod qwen3;
@@ -27,14 +28,15 @@ pub use gemma3::GEMMA3;
 pub use llama::LLAMA;
 pub use mistral::MISTRAL;
 pub use olmo2::OLMO2;
+pub use olmo3::OLMO3;
 pub use phi3::PHI3;
 pub use qwen2::QWEN2;
 pub use qwen3::QWEN3;
 pub use smollm3::SMOLLM3;
 
 /// Every architecture that is read.
-pub static ALL: [&Architecture; 8] = [
-    &LLAMA, &QWEN2, &QWEN3, &GEMMA3, &MISTRAL, &OLMO2, &PHI3, &SMOLLM3,
+pub static ALL: [&Architecture; 9] = [
+    &LLAMA, &QWEN2, &QWEN3, &GEMMA3, &MISTRAL, &OLMO2, &OLMO3, &PHI3, &SMOLLM3,
 ];
 
 /// A family of decoders.
@@ -160,6 +162,19 @@ fn switched_window(keys: &Keys<'_>) -> Result<Option<i64>, String> {
     } else {
         Ok(None)
     }
+}
+
+/// Qwen's windows: in the layers from `max_window_layers` on.
+fn switched_windows(keys: &Keys<'_>, config: &mut ModelConfig) -> Result<(), String> {
+    let first = match keys.present("max_window_layers") {
+        None => 28,
+        Some(value) => value
+            .as_u64()
+            .ok_or_else(|| format!("max_window_layers = {value} is not a number of layers"))?,
+    };
+    slide(keys, config, switched_window(keys)?, |layer| {
+        layer as u64 >= first
+    })
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use torch_ext::Activation;
 
-use super::{Architecture, activation, slide, switched_window};
+use super::{Architecture, activation, switched_windows};
 use crate::model::config::{Keys, ModelConfig};
 use crate::model::gguf::Form;
 
@@ -35,6 +35,5 @@ pub static QWEN2: Architecture = Architecture {
 fn read(keys: &Keys<'_>, config: &mut ModelConfig) -> Result<(), String> {
     config.activation = activation(keys, "hidden_act", Activation::Silu)?;
     config.biases.qkv = true;
-    let first = keys.size("max_window_layers")?.unwrap_or(28) as usize;
-    slide(keys, config, switched_window(keys)?, |layer| layer >= first)
+    switched_windows(keys, config)
 }

@@ -3,7 +3,7 @@
 
 use torch_ext::Activation;
 
-use super::{Architecture, activation, slide, switched_window};
+use super::{Architecture, activation, switched_windows};
 use crate::model::config::{HeadNorms, Keys, ModelConfig};
 use crate::model::gguf::Form;
 
@@ -42,6 +42,5 @@ fn read(keys: &Keys<'_>, config: &mut ModelConfig) -> Result<(), String> {
     config.head_norms = Some(HeadNorms::Each);
     config.biases.qkv = keys.flag("attention_bias", false)?;
     config.biases.output = config.biases.qkv;
-    let first = keys.size("max_window_layers")?.unwrap_or(28) as usize;
-    slide(keys, config, switched_window(keys)?, |layer| layer >= first)
+    switched_windows(keys, config)
 }

@@ -42,6 +42,8 @@ fn windows_follow_the_types_of_layers_else_the_familys_pattern() {
     let own = json!({"use_sliding_window": true, "sliding_window": 8, "max_window_layers": 3});
     let qwen = config("qwen2", &own).unwrap();
     assert_eq!(windows(&qwen), [None, None, None, Some(8)]);
+    let all = json!({"use_sliding_window": true, "sliding_window": 8, "max_window_layers": 0});
+    assert_eq!(windows(&config("qwen2", &all).unwrap()), [Some(8); 4]);
     let off = json!({"use_sliding_window": false, "sliding_window": 8, "max_window_layers": 1});
     assert_eq!(windows(&config("qwen3", &off).unwrap()), [None; 4]);
     let gemma = json!({"sliding_window": 8, "sliding_window_pattern": 2});
@@ -133,6 +135,11 @@ fn what_an_architecture_does_not_compute_is_refused_by_key() {
             json!({"layer_types": ["sliding_attention", "full_attention", "full_attention",
             "full_attention"]}),
             "sliding_window",
+        ),
+        (
+            "qwen3",
+            json!({"max_window_layers": -1}),
+            "max_window_layers",
         ),
         (
             "smollm3",
