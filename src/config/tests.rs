@@ -382,6 +382,7 @@ fn every_definition_that_is_carried_reads() {
         "between",
         "chain-sum",
         "countdown",
+        "gemma3",
         "gsm8k-form",
         "quickstart",
         "smollm2",
