@@ -2,9 +2,9 @@
 //! loss, over rows of unlike lengths.
 
 use algorithms::{
-    Algorithm, Demonstration, Example, Grpo, ImportanceSamplingLevel, Lab, LabError, LossType,
-    OldLogprobs, Opd, Prompt, ReinforcePlusPlus, Rft, Rloo, Rollout, Scorer, Sft, SftLoss,
-    TokenScores,
+    Algorithm, AlgorithmSettings, Chord, Demonstration, Example, Gkd, Grpo,
+    ImportanceSamplingLevel, Lab, LabError, LossType, Luffy, Mix, OldLogprobs, Opd, Prompt,
+    ReinforcePlusPlus, Rft, Rloo, Rollout, Scorer, Sdft, Sft, SftLoss, TokenScores,
 };
 use qinglan::generation::{Precision, PrecisionChoice};
 use qinglan::model::{Decoder, ModelShape, Weights};
@@ -96,8 +96,8 @@ impl Lab for Made {
                 logprobs,
                 truncated: (prompt.problem as usize + sample).is_multiple_of(5),
                 reward: Some(((prompt.problem as usize * 3 + sample * sample) % 4) as f64),
-                parts: Vec::new(),
                 completion,
+                ..Rollout::default()
             }
         };
         Ok(prompts
@@ -148,6 +148,31 @@ impl Lab for Made {
         ))
     }
 
+    fn demonstrated(&mut self, prompts: &[Prompt], count: usize) -> Result<Vec<Rollout>, LabError> {
+        let of = |prompt: &Prompt, sample: usize| {
+            let completion = tokens(prompt.problem as usize + 70 + sample, 5 + 2 * sample);
+            Rollout {
+                logprobs: vec![0.0; completion.len()],
+                reward: Some(3.0),
+                completion,
+                ..Rollout::default()
+            }
+        };
+        let each = prompts
+            .iter()
+            .flat_map(|prompt| (0..count).map(move |sample| of(prompt, sample)));
+        Ok(each.collect())
+    }
+
+    fn prompt_with_demonstration(
+        &mut self,
+        prompt: &Prompt,
+        template: &str,
+    ) -> Result<Vec<i64>, LabError> {
+        let length = template.len() % 7 + prompt.problem as usize;
+        Ok([tokens(90, length), prompt.tokens.clone()].concat())
+    }
+
     fn max_completion_length(&self) -> Option<usize> {
         Some(13)
     }
@@ -175,6 +200,11 @@ pub(crate) fn algorithms() -> Vec<(String, Box<dyn Algorithm>)> {
         LossType::Bnpo,
         LossType::Cispo,
         LossType::Sapo,
+        LossType::Luspo,
+        LossType::Vespo,
+        LossType::DppoTv,
+        LossType::DppoKl,
+        LossType::GeoMean,
     ];
     for loss_type in losses {
         for level in [
@@ -188,11 +218,11 @@ pub(crate) fn algorithms() -> Vec<(String, Box<dyn Algorithm>)> {
                     loss_type,
                     importance_sampling_level: level,
                     epsilon_high: (loss_type == LossType::Cispo).then_some(1.2),
+                    off_policy_mask_threshold: (beta > 0.0).then_some(0.05),
                     beta,
                     mask_truncated_completions: beta > 0.0,
                     ..Grpo::default()
                 };
-                grpo.check().unwrap();
                 all.push((format!("{loss_type:?} {level:?} {beta}"), Box::new(grpo)));
             }
         }
@@ -205,7 +235,7 @@ pub(crate) fn algorithms() -> Vec<(String, Box<dyn Algorithm>)> {
         ..Grpo::default()
     };
     all.push(("entropy".to_owned(), Box::new(entropy)));
-    for loss_type in [SftLoss::Nll, SftLoss::Dft] {
+    for loss_type in [SftLoss::Nll, SftLoss::Dft, SftLoss::Phi] {
         let sft = Sft {
             batch_size: 16,
             loss_type,
@@ -238,6 +268,50 @@ pub(crate) fn algorithms() -> Vec<(String, Box<dyn Algorithm>)> {
         ..Opd::default()
     };
     all.push(("opd".to_owned(), Box::new(opd)));
+    for (lmbda, beta) in [(0.0, 0.0), (1.0, 1.0), (1.0, 0.5)] {
+        let gkd = Gkd {
+            prompts_per_generation: PROMPTS,
+            num_generations: GROUP,
+            lmbda,
+            beta,
+            ..Gkd::default()
+        };
+        all.push((format!("gkd {lmbda} {beta}"), Box::new(gkd)));
+    }
+    let sdft = Sdft {
+        prompts_per_generation: PROMPTS,
+        num_generations: GROUP,
+        ..Sdft::default()
+    };
+    all.push(("sdft".to_owned(), Box::new(sdft)));
+    let grpo = |grpo: Grpo| Grpo {
+        prompts_per_generation: PROMPTS,
+        num_generations: GROUP,
+        ..grpo
+    };
+    let chord = Chord {
+        mu: 0.4,
+        grpo: grpo(Grpo::default()),
+        ..Chord::default()
+    };
+    all.push(("chord".to_owned(), Box::new(chord)));
+    let luffy = Luffy {
+        off_policy: 2,
+        grpo: grpo(Luffy::default().grpo),
+        ..Luffy::default()
+    };
+    all.push(("luffy".to_owned(), Box::new(luffy)));
+    for share in [0.0, 1.0] {
+        let mix = Mix {
+            share,
+            reinforce: Box::new(AlgorithmSettings::Grpo(Box::new(grpo(Grpo::default())))),
+            ..Mix::default()
+        };
+        all.push((format!("mix {share}"), Box::new(mix)));
+    }
+    for (name, algorithm) in &all {
+        assert_eq!(algorithm.check(), Ok(()), "{name}");
+    }
     all
 }
 
@@ -260,7 +334,9 @@ fn an_update_is_the_same_in_one_two_four_or_eight_micro_batches() {
                 .unwrap_or_else(|| panic!("{name}: no budget gives {count} micro-batches"));
             let policy = decoder(5);
             let training = training(budget);
-            let learner = Learner::new(&policy, algorithm.as_ref(), &training, 1.0);
+            let judge = decoder(8);
+            let learner =
+                Learner::new(&policy, algorithm.as_ref(), &training, 1.0).judged_by(Some(&judge));
             let mut optimizer = State::new(policy.weights());
             let outcome = learner.update(&batch, &mut optimizer, 0).unwrap();
             assert!(!outcome.skipped, "{name}");

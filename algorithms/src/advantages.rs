@@ -16,6 +16,8 @@ pub enum AdvantageScale {
     Group,
     /// The standard deviation over all groups of the rollout.
     Batch,
+    /// The group's mean (`MaxRL`); advantages are 0 where it is 0.
+    Mean,
     /// Nothing (Dr. GRPO).
     None,
 }
@@ -82,9 +84,10 @@ pub fn group_advantages(
             let divisor = match scale {
                 AdvantageScale::Group => deviation.divisor(&known),
                 AdvantageScale::Batch => over_batch,
+                AdvantageScale::Mean => mean,
                 AdvantageScale::None => 1.0,
             };
-            let some_differ = some_differ(&known);
+            let some_differ = some_differ(&known) && divisor != 0.0;
             chunk
                 .iter()
                 .map(move |reward| match reward {

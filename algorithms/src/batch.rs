@@ -29,19 +29,26 @@ pub struct Example {
     /// present where the loss holds the policy to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference_logprobs: Option<Vec<f32>>,
-    /// How strongly the entropy at each completion token is rewarded: the
-    /// coefficient over the number of such tokens in the update, or 0.
+    /// How strongly the entropy at each completion token is rewarded: the batch's
+    /// coefficient is multiplied by 1 over the number of such tokens in the update, or by 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entropy_weights: Option<Vec<f32>>,
+    /// Whether it is a demonstration, where a loss treats these otherwise than rollouts.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub demonstrated: bool,
+    /// The prompt before which the model that judges reads the completion, where that is not
+    /// the prompt before which it was sampled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judged_prompt: Option<Vec<i64>>,
 }
 
 /// The examples of one optimizer update.
 ///
 /// Worked example: two groups of two rollouts of 3, 5, 2 and 4 tokens, of which
 /// the first group was all alike: `{examples: [2 tokens, 4 tokens],
-/// normaliser: 14, tokens: 14}` where the mean is over tokens, and
+/// normaliser: 14, tokens: 14, entropy_coef: 0}` where the mean is over tokens, and
 /// `normaliser: 4` where it is over rollouts.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Batch {
     /// What to train on. Examples that carry no gradient may be left out.
     pub examples: Vec<Example>,
@@ -51,6 +58,21 @@ pub struct Batch {
     /// Tokens of the update, counted in the same way: what shares of tokens
     /// in the metrics are of.
     pub tokens: usize,
+    /// Weight of the mean entropy in the loss.
+    #[serde(default)]
+    pub entropy_coef: f64,
+    /// What the demonstrations count, where the update has both them and rollouts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imitation: Option<Imitation>,
+}
+
+/// What demonstrations count beside rollouts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Imitation {
+    /// Weight of their loss.
+    pub weight: f64,
+    /// What their summed terms are divided by.
+    pub normaliser: f64,
 }
 
 /// The outcome of collecting: one batch an update, and what was seen.
@@ -84,6 +106,11 @@ pub struct TokenBatch {
     pub entropies_N: Option<Tensor>,
     /// The examples' entropy weights, `[N]`, where they have them.
     pub entropy_weights_N: Option<Tensor>,
+    /// Divergence of the policy from the model that judges, over the whole vocabulary, in
+    /// nats, `[N]`, with gradient; given where [`crate::Algorithm::divergence`] asks for it.
+    pub divergences_N: Option<Tensor>,
+    /// Whether each row is a demonstration.
+    pub demonstrated: Vec<bool>,
 }
 
 impl TokenBatch {
@@ -92,6 +119,35 @@ impl TokenBatch {
         match &self.sampled_logprobs_N {
             Some(sampled_N) => sampled_N.shallow_clone(),
             None => self.logprobs_N.detach(),
+        }
+    }
+
+    /// The rows that are demonstrations, or those that are not.
+    pub(crate) fn part(&self, demonstrated: bool) -> Self {
+        let rows = || self.lengths.iter().zip(&self.demonstrated);
+        let of_tokens: Vec<bool> = rows()
+            .flat_map(|(&length, &row)| std::iter::repeat_n(row == demonstrated, length as usize))
+            .collect();
+        let device = self.logprobs_N.device();
+        let places_N = Tensor::from_slice(&of_tokens).nonzero().squeeze_dim(1);
+        let places_N = places_N.to_device(device);
+        let select = |values_N: &Tensor| values_N.index_select(0, &places_N);
+        Self {
+            logprobs_N: select(&self.logprobs_N),
+            weights_N: select(&self.weights_N),
+            lengths: rows()
+                .filter(|(_, row)| **row == demonstrated)
+                .map(|(&length, _)| length)
+                .collect(),
+            sampled_logprobs_N: self.sampled_logprobs_N.as_ref().map(select),
+            reference_logprobs_N: self.reference_logprobs_N.as_ref().map(select),
+            entropies_N: self.entropies_N.as_ref().map(select),
+            entropy_weights_N: self.entropy_weights_N.as_ref().map(select),
+            divergences_N: self.divergences_N.as_ref().map(select),
+            demonstrated: rows()
+                .map(|(_, &row)| row)
+                .filter(|row| *row == demonstrated)
+                .collect(),
         }
     }
 
@@ -120,6 +176,11 @@ pub(crate) struct Rows {
 }
 
 impl Rows {
+    /// The tokens of each row, at least 1.
+    pub(crate) fn lengths_B(&self) -> &Tensor {
+        &self.divisors_B
+    }
+
     /// The sum of each row's values.
     pub(crate) fn sums_B(&self, values_N: &Tensor) -> Tensor {
         self.divisors_B

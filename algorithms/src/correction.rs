@@ -14,8 +14,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::lab::scores;
-use crate::{Example, Lab, LabError, Metrics, Scorer};
+use crate::phase::counted;
+use crate::{Example, LabError, Metrics};
 
 /// What becomes of the ratio of the policy's probability to the sampler's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -61,36 +61,26 @@ pub(crate) struct Mismatch {
 }
 
 impl Correction {
-    /// Weighs examples by the policy's probabilities over the sampler's, and
-    /// puts the policy's in the place of the sampler's: what the importance
-    /// ratio of a later update is taken against.
-    pub(crate) fn apply(
+    /// Weighs an example by the policy's probabilities over the sampler's.
+    pub(crate) fn weigh_example(
         self,
-        examples: &mut [Example],
-        lab: &mut dyn Lab,
+        example: &mut Example,
+        policy: &[f32],
         mismatch: &mut Mismatch,
     ) -> Result<(), LabError> {
-        if examples.is_empty() {
-            return Ok(());
-        }
-        let policy = scores(lab, Scorer::Policy, examples)?;
-        for (example, policy) in examples.iter_mut().zip(policy) {
-            let sampled = example.sampled_logprobs.take().unwrap_or_default();
-            if sampled.len() != policy.logprobs.len() {
-                return Err(LabError::Count {
-                    what: "log-probabilities of a sampled completion",
-                    expected: policy.logprobs.len(),
-                    got: sampled.len(),
-                });
-            }
-            let apart = policy.logprobs.iter().zip(&sampled);
-            let apart: Vec<f64> = apart
-                .map(|(&policy, &sampled)| f64::from(policy) - f64::from(sampled))
-                .collect();
-            mismatch.see(&apart);
-            self.weigh(&mut example.weights, &apart, mismatch);
-            example.sampled_logprobs = Some(policy.logprobs);
-        }
+        let sampled = example.sampled_logprobs.as_deref().unwrap_or_default();
+        counted(
+            "log-probabilities of a sampled completion",
+            policy.len(),
+            sampled.len(),
+        )?;
+        let apart: Vec<f64> = policy
+            .iter()
+            .zip(sampled)
+            .map(|(&policy, &sampled)| f64::from(policy) - f64::from(sampled))
+            .collect();
+        mismatch.see(&apart);
+        self.weigh(&mut example.weights, &apart, mismatch);
         Ok(())
     }
 

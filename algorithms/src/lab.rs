@@ -3,6 +3,7 @@
 //! The trait is the boundary between this crate and the lab that owns models,
 //! tasks and rewards; tests implement it with made-up rollouts.
 
+use crate::phase::counted;
 use crate::{Correction, Example};
 
 /// A problem ready to be sampled.
@@ -15,7 +16,7 @@ pub struct Prompt {
 }
 
 /// One sampled completion of a [`Prompt`] and what it was worth.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Rollout {
     /// Sampled token ids, the end token included where it was reached.
     pub completion: Vec<i64>,
@@ -25,6 +26,8 @@ pub struct Rollout {
     pub truncated: bool,
     /// Weighted reward; `None` where no reward function applied.
     pub reward: Option<f64>,
+    /// Whether it is a demonstration, which nobody sampled from the policy.
+    pub demonstrated: bool,
     /// What each reward function said, in one order for all rollouts; may be
     /// left empty where nothing aggregates them otherwise than by their sum.
     pub parts: Vec<RewardPart>,
@@ -98,6 +101,11 @@ pub enum LabError {
         "multi_objective_aggregation = \"normalize_then_sum\" needs the value of every reward function, alike for all rollouts, but the lab gave only their sum"
     )]
     NoParts,
+    /// Problems are to be met that somebody has demonstrated, but no such are known.
+    #[error(
+        "this lab knows of no demonstration of the problems that it samples: give the definition a [teacher] with traces of the arm's tasks, or demonstrations with worked = true"
+    )]
+    NoneDemonstrated,
     /// The lab gave another number of things than it was asked for.
     #[error("the lab gave {got} {what} where {expected} were asked for")]
     Count {
@@ -129,6 +137,24 @@ pub trait Lab {
 
     /// The `count` demonstrations of the update at `step`, in the seed's order.
     fn demonstrations(&mut self, step: u64, count: usize) -> Result<Vec<Demonstration>, LabError>;
+
+    /// `count` demonstrations of each prompt's problem, judged as rollouts are, prompt by
+    /// prompt. Only asked where [`crate::Algorithm::meets_demonstrated`] says so.
+    fn demonstrated(&mut self, prompts: &[Prompt], count: usize) -> Result<Vec<Rollout>, LabError> {
+        let _ = (prompts, count);
+        Err(LabError::NoneDemonstrated)
+    }
+
+    /// Token ids of the prompt with a demonstration of its problem in it, as `template` has
+    /// `{prompt}` and `{demonstration}`. Asked where [`Lab::demonstrated`] is.
+    fn prompt_with_demonstration(
+        &mut self,
+        prompt: &Prompt,
+        template: &str,
+    ) -> Result<Vec<i64>, LabError> {
+        let _ = (prompt, template);
+        Err(LabError::NoneDemonstrated)
+    }
 
     /// What a model says of the examples' completions, in their order, without
     /// gradient. Only asked of the reference where
@@ -168,17 +194,6 @@ pub(crate) fn scores(
     scorer: Scorer,
     examples: &[Example],
 ) -> Result<Vec<TokenScores>, LabError> {
-    let counted = |what, expected, got| {
-        if expected == got {
-            Ok(())
-        } else {
-            Err(LabError::Count {
-                what,
-                expected,
-                got,
-            })
-        }
-    };
     let scores = lab.scores(scorer, examples)?;
     counted("scored completions", examples.len(), scores.len())?;
     for (example, scores) in examples.iter().zip(&scores) {

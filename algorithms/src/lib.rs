@@ -13,18 +13,29 @@
 //! made of it, so there is no masked position that could turn into a NaN.
 
 mod advantages;
+mod alternation;
 mod batch;
 mod checks;
+mod chord;
 pub mod conformance;
 mod correction;
+mod divergence;
+mod entropy;
+mod gkd;
 mod grpo;
 mod lab;
+mod luffy;
+mod metrics;
+mod mix;
 mod opd;
+mod phase;
 mod policy_loss;
 mod reinforce_plus_plus;
+mod reinforcement;
 mod rft;
 mod rloo;
-mod rollouts;
+mod sdft;
+mod settings;
 mod sft;
 #[cfg(test)]
 mod testing;
@@ -32,19 +43,26 @@ mod testing;
 pub use advantages::{
     AdvantageScale, Deviation, decoupled_advantages, group_advantages, leave_one_out_advantages,
 };
-pub use batch::{Batch, Collected, Example, TokenBatch};
+pub use batch::{Batch, Collected, Example, Imitation, TokenBatch};
+pub use chord::Chord;
 pub use correction::{Correction, CorrectionMode};
-pub use grpo::{Grpo, MultiObjectiveAggregation};
+pub use divergence::Divergence;
+pub use entropy::{AdaptiveEntropy, EntropyBonus, EntropyState};
+pub use gkd::Gkd;
+pub use grpo::{Grpo, ImportanceSamplingLevel, LossType, MultiObjectiveAggregation};
 pub use lab::{Demonstration, Lab, LabError, Prompt, RewardPart, Rollout, Scorer, TokenScores};
+pub use luffy::Luffy;
+pub use mix::Mix;
 pub use opd::Opd;
+pub use phase::{OldLogprobs, Phase};
 pub use policy_loss::{
-    ImportanceSamplingLevel, KlEstimator, LossError, LossType, Objective, cispo_gain_N,
-    clipped_gain_N, kl_N, sapo_gain_N,
+    Average, KlEstimator, KlPenalty, LossError, Objective, PolicyLoss, Ratio, TrustDistance, kl_N,
 };
 pub use reinforce_plus_plus::{Baseline, ReinforcePlusPlus};
 pub use rft::Rft;
 pub use rloo::Rloo;
-pub use rollouts::OldLogprobs;
+pub use sdft::Sdft;
+pub use settings::AlgorithmSettings;
 pub use sft::{Sft, SftLoss};
 
 use std::collections::BTreeMap;
@@ -56,17 +74,13 @@ pub trait Algorithm: Send {
     /// Name as in a definition (`sft`, `grpo`).
     fn name(&self) -> &'static str;
 
+    /// What contradicts itself in the settings, as one sentence that begins with the key.
+    fn check(&self) -> Result<(), String>;
+
     /// Gathers what the next optimizer updates train on, one [`Batch`] an
     /// update. `step` counts optimizer updates from 0 and keys every draw, so
     /// that a resumed run collects what an uninterrupted one would have.
     fn collect(&self, step: u64, lab: &mut dyn Lab) -> Result<Collected, LabError>;
-
-    /// How many problems of the seed's order the first `updates` updates meet,
-    /// refills not counted; 0 where they meet demonstrations.
-    fn problems_met(&self, updates: u64) -> u64 {
-        let _ = updates;
-        0
-    }
 
     /// The loss of one micro-batch of `batch`, a scalar that carries gradient,
     /// and what is worth logging about it.
@@ -75,6 +89,26 @@ pub trait Algorithm: Send {
     /// losses of its micro-batches add up to the loss of the batch, however it
     /// is cut between rows.
     fn loss(&self, tokens: &TokenBatch, batch: &Batch) -> Result<(Tensor, Metrics), LossError>;
+
+    /// The sizes of a rollout phase; `None` where the policy samples nothing.
+    fn samples(&self) -> Option<Phase> {
+        None
+    }
+
+    /// Whether demonstrations are learned from.
+    fn imitates(&self) -> bool {
+        false
+    }
+
+    /// Whether only problems are met of which there are demonstrations.
+    fn meets_demonstrated(&self) -> bool {
+        false
+    }
+
+    /// Whether rewards decide what is learned.
+    fn learns_from_reward(&self) -> bool {
+        false
+    }
 
     /// Whether the policy is held to a reference model, which the lab then has
     /// to score with.
@@ -88,15 +122,34 @@ pub trait Algorithm: Send {
         false
     }
 
-    /// Whether the loss rewards entropy, so that [`TokenBatch::entropies_N`]
+    /// The divergence over the vocabulary that the loss is made of, so that
+    /// [`TokenBatch::divergences_N`] has to be given with gradient.
+    fn divergence(&self) -> Option<Divergence> {
+        None
+    }
+
+    /// What of the entropy is rewarded, so that [`TokenBatch::entropies_N`]
     /// has to be given with gradient.
-    fn needs_entropies(&self) -> bool {
-        false
+    fn entropy(&self) -> Option<EntropyBonus> {
+        None
     }
 
     /// How the reference follows the policy; `None` where it stays as it is.
     fn reference_sync(&self) -> Option<ReferenceSync> {
         None
+    }
+
+    /// Whether the loss is near 0 by construction as long as every rollout phase serves one
+    /// update: ratios of 1 times weights that sum to 0.
+    fn loss_is_near_zero(&self) -> bool {
+        false
+    }
+
+    /// How many problems of the seed's order the first `updates` updates meet, if all of them
+    /// sample and nothing is refilled; 0 where they meet demonstrations.
+    fn problems_met(&self, updates: u64) -> u64 {
+        self.samples()
+            .map_or(0, |phase| phase.problems_met(updates))
     }
 }
 

@@ -12,9 +12,9 @@
 //!
 //! Source: Thinking Machines Lab 2025, "On-Policy Distillation", with the
 //! estimator and the loss of their tinker-cookbook. The objective is that of
-//! GKD with samples of the student alone and the reverse divergence (Agarwal et
-//! al. 2024, arXiv 2306.13649), which sums over the vocabulary instead, and the
-//! single-step part of `MiniLLM` (Gu et al. 2024, arXiv 2306.08543), which adds
+//! `gkd` with `lmbda = 1` and `beta = 1`, samples of the student alone and the reverse
+//! divergence (Agarwal et al. 2024, arXiv 2306.13649), which sums over the vocabulary
+//! where this one samples a token, and the single-step part of `MiniLLM` (Gu et al. 2024, arXiv 2306.08543), which adds
 //! what follows. Departures: the mean over tokens, where theirs is a sum, so
 //! that the learning rate does not depend on the length.
 //!
@@ -22,94 +22,68 @@
 //! student's own tokens: the teacher has to have the student's vocabulary.
 //! A completion that the token cap cut off is judged like any other.
 
-use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use crate::batch::total;
+use crate::phase::{Group, OldLogprobs, Phase};
 use crate::policy_loss::LossError;
-use crate::rollouts::{Plan, divergences};
-use crate::{Algorithm, Batch, Collected, Lab, LabError, Metrics, Scorer, TokenBatch};
+use crate::reinforcement::{Counts, Credit, Reinforcement, Sample};
+use crate::settings::settings;
+use crate::{Batch, LabError, Metrics, Scorer, TokenBatch};
 
-/// Settings of `opd`.
-///
-/// Worked example: the default samples 8 problems 4 times and makes one update
-/// of the 32 completions.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Opd {
-    /// Problems of one rollout phase.
-    pub prompts_per_generation: usize,
-    /// Completions a problem.
-    pub num_generations: usize,
-    /// Optimizer updates that share one rollout phase; each takes its share of the problems.
-    pub steps_per_generation: usize,
-    /// How often a rollout phase is gone through before the next.
-    pub num_iterations: usize,
+settings! {
+    /// Settings of `opd`.
+    ///
+    /// Worked example: the default samples 8 problems 4 times and makes one update
+    /// of the 32 completions.
+    Opd samples (8, 4) {}
 }
 
-impl Default for Opd {
-    fn default() -> Self {
-        Self {
-            prompts_per_generation: 8,
-            num_generations: 4,
-            steps_per_generation: 1,
-            num_iterations: 1,
-        }
-    }
-}
-
-impl Opd {
-    fn plan(&self) -> Plan {
-        Plan {
-            prompts: self.prompts_per_generation,
-            group: self.num_generations,
-            updates: self.steps_per_generation,
-            iterations: self.num_iterations,
-        }
-    }
-
-    /// What contradicts itself in the settings, as one sentence that names the key.
-    pub fn check(&self) -> Result<(), String> {
-        self.plan().check()
-    }
-}
-
-impl Algorithm for Opd {
-    fn name(&self) -> &'static str {
+impl Reinforcement for Opd {
+    fn title(&self) -> &'static str {
         "opd"
     }
 
-    fn collect(&self, step: u64, lab: &mut dyn Lab) -> Result<Collected, LabError> {
-        let plan = self.plan();
-        let (groups, mut metrics) = plan.sample(step, lab, 0)?;
-        let (places, mut examples): (Vec<_>, Vec<_>) =
-            Plan::examples(&groups, false).into_iter().unzip();
-        let named = ("opd/reverse_kl", &mut metrics);
-        let divergences = divergences(&examples, lab, Scorer::Teacher, named)?;
-        for (example, divergences) in examples.iter_mut().zip(divergences) {
-            example.weights = divergences.into_iter().map(|d| -d as f32).collect();
-        }
-        let rollouts = groups.len() * self.num_generations;
-        let examples = places.into_iter().zip(examples).collect();
-        let batches = plan.cut(rollouts, examples, |_, tokens| tokens as f64);
-        Ok(plan.collected(&batches, metrics))
+    fn phase(&self) -> Phase {
+        self.sizes()
     }
 
-    fn problems_met(&self, updates: u64) -> u64 {
-        self.plan().problems_met(updates)
+    fn check_settings(&self) -> Result<(), String> {
+        self.sizes().check()
     }
 
-    fn loss(&self, tokens: &TokenBatch, batch: &Batch) -> Result<(Tensor, Metrics), LossError> {
+    fn old_logprobs(&self) -> Option<OldLogprobs> {
+        Some(OldLogprobs::Sampled)
+    }
+
+    fn learns_from_reward(&self) -> bool {
+        false
+    }
+
+    fn judge(&self) -> Option<(Scorer, &'static str)> {
+        Some((Scorer::Teacher, "opd/reverse_kl"))
+    }
+
+    fn credit(&self, _: &[Group], samples: &[Sample], _: &mut Metrics) -> Result<Credit, LabError> {
+        let advantages = |sample: &Sample| sample.divergences.iter().map(|d| -d).collect();
+        Ok(Credit::Tokens(samples.iter().map(advantages).collect()))
+    }
+
+    fn normaliser(&self, counts: Counts) -> Result<f64, LabError> {
+        Ok(counts.tokens as f64)
+    }
+
+    fn policy_loss(
+        &self,
+        tokens: &TokenBatch,
+        batch: &Batch,
+    ) -> Result<(Tensor, Metrics), LossError> {
         let weights_N = &tokens.weights_N;
         // Replaced before it is made: it may be infinite where nothing is pushed.
         let log_ratio_N =
             (&tokens.logprobs_N - tokens.old_logprobs_N()).masked_fill(&weights_N.eq(0.0), 0.0);
         let loss = -total(&(log_ratio_N.exp() * weights_N)) / batch.normaliser;
         Ok((loss, Metrics::new()))
-    }
-
-    fn needs_teacher(&self) -> bool {
-        true
     }
 }
 

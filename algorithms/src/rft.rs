@@ -7,61 +7,57 @@
 //! problem counts by how often it is solved, unless `best_only` keeps one.
 //! Completions that the token cap cut off are never imitated.
 
-use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
+use crate::phase::{Group, OldLogprobs, Phase};
 use crate::policy_loss::LossError;
-use crate::rollouts::{Group, Plan};
+use crate::reinforcement::{Counts, Credit, Reinforcement, Sample};
+use crate::settings::settings;
 use crate::sft::negative_log_likelihood;
-use crate::{Algorithm, Batch, Collected, Example, Lab, LabError, Metrics, Rollout, TokenBatch};
+use crate::{Batch, LabError, Metrics, TokenBatch};
 
-/// Settings of `rft`.
-///
-/// Worked example: rewards 1 for a correct answer and 0.1 for its format want
-/// `reward_above = 0.5`, or answers in form alone are imitated too.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Rft {
-    /// Problems of one rollout phase.
-    pub prompts_per_generation: usize,
-    /// Completions a problem.
-    pub num_generations: usize,
-    /// Optimizer updates that share one rollout phase; each takes its share of the problems.
-    pub steps_per_generation: usize,
-    /// How often a rollout phase is gone through before the next.
-    pub num_iterations: usize,
-    /// Completions of a higher reward than this are imitated.
-    pub reward_above: f64,
-    /// Whether only the best of them is, the first where several are best.
-    pub best_only: bool,
-}
-
-impl Default for Rft {
-    fn default() -> Self {
-        Self {
-            prompts_per_generation: 8,
-            num_generations: 8,
-            steps_per_generation: 1,
-            num_iterations: 1,
-            reward_above: 0.0,
-            best_only: false,
-        }
+settings! {
+    /// Settings of `rft`.
+    ///
+    /// Worked example: rewards 1 for a correct answer and 0.1 for its format want
+    /// `reward_above = 0.5`, or answers in form alone are imitated too.
+    Rft samples (8, 8) {
+        /// Completions of a higher reward than this are imitated.
+        reward_above: f64 = 0.0,
+        /// Whether only the best of them is, the first where several are best.
+        best_only: bool = false,
     }
 }
 
 impl Rft {
-    fn plan(&self) -> Plan {
-        Plan {
-            prompts: self.prompts_per_generation,
-            group: self.num_generations,
-            updates: self.steps_per_generation,
-            iterations: self.num_iterations,
-        }
+    /// Which rollouts of a group are imitated.
+    fn chosen(&self, group: &Group) -> Vec<bool> {
+        let chosen = group.rollouts.iter().map(|rollout| {
+            let whole = !rollout.truncated && !rollout.completion.is_empty();
+            let reward = rollout.reward.filter(|_| whole)?;
+            (reward > self.reward_above).then_some(reward)
+        });
+        let chosen: Vec<Option<f64>> = chosen.collect();
+        let best = chosen.iter().flatten().copied().reduce(f64::max);
+        let first = chosen.iter().position(|reward| *reward == best);
+        let keeps = |(place, reward): (usize, &Option<f64>)| {
+            reward.is_some() && (!self.best_only || Some(place) == first)
+        };
+        chosen.iter().enumerate().map(keeps).collect()
+    }
+}
+
+impl Reinforcement for Rft {
+    fn title(&self) -> &'static str {
+        "rft"
     }
 
-    /// What contradicts itself in the settings, as one sentence that names the key.
-    pub fn check(&self) -> Result<(), String> {
-        self.plan().check()?;
+    fn phase(&self) -> Phase {
+        self.sizes()
+    }
+
+    fn check_settings(&self) -> Result<(), String> {
+        self.sizes().check()?;
         if self.best_only && self.num_generations < 2 {
             return Err(format!(
                 "best_only = true with num_generations = {}: the best is chosen from at least 2 completions",
@@ -74,56 +70,38 @@ impl Rft {
         Ok(())
     }
 
-    /// The rollouts of a group that are imitated.
-    fn chosen<'a>(&self, group: &'a Group) -> Vec<&'a Rollout> {
-        let mut chosen: Vec<(&Rollout, f64)> = group
-            .rollouts
-            .iter()
-            .filter(|rollout| !rollout.truncated && !rollout.completion.is_empty())
-            .filter_map(|rollout| Some((rollout, rollout.reward?)))
-            .filter(|(_, reward)| *reward > self.reward_above)
-            .collect();
-        if self.best_only {
-            // Stable, so of equals the first stays first.
-            chosen.sort_by(|(_, left), (_, right)| right.total_cmp(left));
-            chosen.truncate(1);
-        }
-        chosen.into_iter().map(|(rollout, _)| rollout).collect()
-    }
-}
-
-impl Algorithm for Rft {
-    fn name(&self) -> &'static str {
-        "rft"
+    fn old_logprobs(&self) -> Option<OldLogprobs> {
+        None
     }
 
-    fn collect(&self, step: u64, lab: &mut dyn Lab) -> Result<Collected, LabError> {
-        let plan = self.plan();
-        let (groups, mut metrics) = plan.sample(step, lab, 0)?;
-        let mut examples = Vec::new();
-        for (index, group) in groups.iter().enumerate() {
-            for rollout in self.chosen(group) {
-                let example = Example {
-                    sampled_logprobs: None,
-                    ..group.example(rollout, 1.0)
-                };
-                examples.push((index * self.num_generations, example));
-            }
-        }
-        let rollouts = groups.len() * self.num_generations;
+    fn credit(
+        &self,
+        groups: &[Group],
+        samples: &[Sample],
+        metrics: &mut Metrics,
+    ) -> Result<Credit, LabError> {
+        let chosen: Vec<bool> = groups.iter().flat_map(|group| self.chosen(group)).collect();
+        let imitated = chosen.iter().filter(|&&chosen| chosen).count();
         metrics.insert(
             "rft/imitated_ratio".to_owned(),
-            examples.len() as f64 / rollouts.max(1) as f64,
+            imitated as f64 / chosen.len().max(1) as f64,
         );
-        let batches = plan.cut(rollouts, examples, |_, tokens| tokens as f64);
-        Ok(plan.collected(&batches, metrics))
+        let weights = |sample: &Sample| {
+            let chosen = chosen.get(sample.place).is_some_and(|&chosen| chosen);
+            vec![f64::from(u8::from(chosen)); sample.example.completion.len()]
+        };
+        Ok(Credit::Tokens(samples.iter().map(weights).collect()))
     }
 
-    fn problems_met(&self, updates: u64) -> u64 {
-        self.plan().problems_met(updates)
+    fn normaliser(&self, counts: Counts) -> Result<f64, LabError> {
+        Ok(counts.weighed as f64)
     }
 
-    fn loss(&self, tokens: &TokenBatch, batch: &Batch) -> Result<(Tensor, Metrics), LossError> {
+    fn policy_loss(
+        &self,
+        tokens: &TokenBatch,
+        batch: &Batch,
+    ) -> Result<(Tensor, Metrics), LossError> {
         let loss = negative_log_likelihood(&tokens.logprobs_N, &tokens.weights_N, batch.normaliser);
         Ok((loss, Metrics::new()))
     }

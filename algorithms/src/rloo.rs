@@ -11,87 +11,85 @@
 
 use std::cmp::Ordering;
 
-use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use crate::advantages::{Deviation, leave_one_out_advantages, normalised};
-use crate::batch::total;
 use crate::checks::{check_advantage_epsilon, check_beta, check_epsilon, check_epsilon_high};
-use crate::policy_loss::{LossError, clip_metrics, clipped_gain_N};
-use crate::rollouts::{
-    OldLogprobs, Plan, divergences, forget_old_logprobs, recompute_old_logprobs, rewards_of,
-    tell_advantages,
-};
-use crate::{Algorithm, Batch, Collected, Example, Lab, LabError, Metrics, Scorer, TokenBatch};
+use crate::phase::{Group, OldLogprobs, Phase, rewards_of};
+use crate::policy_loss::{Average, LossError, Objective, Ratio};
+use crate::reinforcement::{Counts, Credit, Reinforcement, Sample};
+use crate::settings::settings;
+use crate::{Batch, LabError, Metrics, Rollout, Scorer, TokenBatch};
 
-/// Settings of `rloo`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Rloo {
-    /// Problems of one rollout phase.
-    pub prompts_per_generation: usize,
-    /// Completions a problem.
-    pub num_generations: usize,
-    /// Optimizer updates that share one rollout phase; each takes its share of the groups.
-    pub steps_per_generation: usize,
-    /// How often a rollout phase is gone through before the next.
-    pub num_iterations: usize,
-    /// Whether completions that the token cap cut off are left out of the loss.
-    pub mask_truncated_completions: bool,
-    /// What the importance ratio and the divergence are taken from.
-    pub old_logprobs: OldLogprobs,
-    /// Lower and upper clip range of the importance ratio.
-    pub epsilon: f64,
-    /// Upper clip range, where it differs from `epsilon`.
-    pub epsilon_high: Option<f64>,
-    /// What a nat of divergence from the reference costs in reward; 0 needs no reference.
-    pub beta: f64,
-    /// Lowest and highest reward; what lies beyond is brought back.
-    pub reward_clip_range: Option<[f64; 2]>,
-    /// Whether advantages are brought to mean 0 and deviation 1.
-    pub normalize_advantages: bool,
-    /// Added to that deviation.
-    pub advantage_epsilon: f64,
-}
-
-impl Default for Rloo {
-    fn default() -> Self {
-        Self {
-            prompts_per_generation: 8,
-            num_generations: 2,
-            steps_per_generation: 1,
-            num_iterations: 1,
-            mask_truncated_completions: false,
-            old_logprobs: OldLogprobs::Recomputed,
-            epsilon: 0.2,
-            epsilon_high: None,
-            beta: 0.05,
-            reward_clip_range: None,
-            normalize_advantages: false,
-            advantage_epsilon: 1e-4,
-        }
+settings! {
+    /// Settings of `rloo`.
+    Rloo samples (8, 2) {
+        /// Whether completions that the token cap cut off are left out of the loss.
+        mask_truncated_completions: bool = false,
+        /// What the importance ratio and the divergence are taken from.
+        old_logprobs: OldLogprobs = OldLogprobs::Recomputed,
+        /// Lower and upper clip range of the importance ratio.
+        epsilon: f64 = 0.2,
+        /// Upper clip range, where it differs from `epsilon`.
+        epsilon_high: Option<f64> = None,
+        /// What a nat of divergence from the reference costs in reward; 0 needs no reference.
+        beta: f64 = 0.05,
+        /// Lowest and highest reward; what lies beyond is brought back.
+        reward_clip_range: Option<[f64; 2]> = None,
+        /// Whether advantages are brought to mean 0 and deviation 1.
+        normalize_advantages: bool = false,
+        /// Added to that deviation.
+        advantage_epsilon: f64 = 1e-4,
     }
 }
 
 impl Rloo {
-    fn plan(&self) -> Plan {
-        Plan {
-            prompts: self.prompts_per_generation,
-            group: self.num_generations,
-            updates: self.steps_per_generation,
-            iterations: self.num_iterations,
+    /// One advantage a rollout; each reward pays for its divergence.
+    fn advantages(&self, rewards: &[Option<f64>], divergences: &[f64]) -> Vec<f64> {
+        let [low, high] = self
+            .reward_clip_range
+            .unwrap_or([f64::NEG_INFINITY, f64::INFINITY]);
+        let net: Vec<Option<f64>> = rewards
+            .iter()
+            .zip(divergences)
+            .map(|(reward, divergence)| {
+                reward.map(|reward| reward.max(low).min(high) - self.beta * divergence)
+            })
+            .collect();
+        let advantages = leave_one_out_advantages(&net, self.num_generations);
+        if !self.normalize_advantages {
+            return advantages;
         }
+        let known: Vec<Option<f64>> = advantages
+            .iter()
+            .zip(&net)
+            .map(|(advantage, reward)| reward.map(|_| *advantage))
+            .collect();
+        let deviation = Deviation {
+            ddof: 1,
+            epsilon: self.advantage_epsilon,
+        };
+        normalised(&known, deviation)
+    }
+}
+
+impl Reinforcement for Rloo {
+    fn title(&self) -> &'static str {
+        "rloo"
     }
 
-    /// What contradicts itself in the settings, as one sentence that names the key.
-    pub fn check(&self) -> Result<(), String> {
+    fn phase(&self) -> Phase {
+        self.sizes()
+    }
+
+    fn check_settings(&self) -> Result<(), String> {
         if self.num_generations < 2 {
             return Err(format!(
                 "num_generations = {}: leaving one out needs at least 2 completions",
                 self.num_generations
             ));
         }
-        self.plan().check()?;
+        self.sizes().check()?;
         check_epsilon(self.epsilon)?;
         self.epsilon_high.map_or(Ok(()), check_epsilon_high)?;
         check_beta(self.beta)?;
@@ -105,105 +103,54 @@ impl Rloo {
         check_advantage_epsilon(self.advantage_epsilon)
     }
 
-    /// One advantage a rollout. `penalties` are taken from the rewards.
-    fn advantages(&self, rewards: &[Option<f64>], penalties: &[f64]) -> Vec<f64> {
-        let rewards: Vec<Option<f64>> = rewards
-            .iter()
-            .zip(penalties)
-            .map(|(reward, penalty)| {
-                let reward = (*reward)?;
-                let clipped = match self.reward_clip_range {
-                    Some([low, high]) => reward.max(low).min(high),
-                    None => reward,
-                };
-                Some(clipped - penalty)
-            })
-            .collect();
-        let advantages = leave_one_out_advantages(&rewards, self.num_generations);
-        if !self.normalize_advantages {
-            return advantages;
-        }
-        let known: Vec<Option<f64>> = advantages
-            .iter()
-            .zip(&rewards)
-            .map(|(advantage, reward)| reward.map(|_| *advantage))
-            .collect();
-        normalised(
-            &known,
-            Deviation {
-                ddof: 1,
-                epsilon: self.advantage_epsilon,
-            },
-        )
-    }
-}
-
-impl Algorithm for Rloo {
-    fn name(&self) -> &'static str {
-        "rloo"
+    fn takes_part(&self, rollout: &Rollout) -> bool {
+        !(self.mask_truncated_completions && rollout.truncated)
     }
 
-    fn collect(&self, step: u64, lab: &mut dyn Lab) -> Result<Collected, LabError> {
-        let plan = self.plan();
-        let (groups, mut metrics) = plan.sample(step, lab, 0)?;
-        let rewards = rewards_of(&groups);
-        let (places, mut examples): (Vec<usize>, Vec<Example>) =
-            Plan::examples(&groups, self.mask_truncated_completions)
-                .into_iter()
-                .unzip();
-        let recomputed = self.old_logprobs == OldLogprobs::Recomputed;
-        if recomputed && (self.beta != 0.0 || !plan.is_on_policy()) {
-            recompute_old_logprobs(&mut examples, lab)?;
-        }
-        let mut penalties = vec![0.0; rewards.len()];
-        if self.beta != 0.0 {
-            let divergences = divergences(&examples, lab, Scorer::Reference, ("kl", &mut metrics))?;
-            for (&place, divergences) in places.iter().zip(divergences) {
-                if let Some(penalty) = penalties.get_mut(place) {
-                    *penalty = self.beta * divergences.iter().sum::<f64>();
-                }
+    fn old_logprobs(&self) -> Option<OldLogprobs> {
+        Some(self.old_logprobs)
+    }
+
+    fn judge(&self) -> Option<(Scorer, &'static str)> {
+        (self.beta != 0.0).then_some((Scorer::Reference, "kl"))
+    }
+
+    fn is_near_zero(&self) -> bool {
+        true
+    }
+
+    fn credit(
+        &self,
+        groups: &[Group],
+        samples: &[Sample],
+        _: &mut Metrics,
+    ) -> Result<Credit, LabError> {
+        let rewards = rewards_of(groups);
+        let mut divergences = vec![0.0; rewards.len()];
+        for sample in samples {
+            if let Some(divergence) = divergences.get_mut(sample.place) {
+                *divergence = sample.divergences.iter().sum();
             }
         }
-        if recomputed && plan.is_on_policy() {
-            forget_old_logprobs(&mut examples);
-        }
-        let advantages = self.advantages(&rewards, &penalties);
-        tell_advantages(&groups, &advantages, lab);
-        for (&place, example) in places.iter().zip(&mut examples) {
-            let advantage = advantages.get(place).copied().unwrap_or(0.0);
-            example.weights.fill(advantage as f32);
-        }
-        let examples = places.into_iter().zip(examples).collect();
-        let batches = plan.cut(rewards.len(), examples, |rows, _| rows as f64);
-        Ok(plan.collected(&batches, metrics))
+        Ok(Credit::Rollouts(self.advantages(&rewards, &divergences)))
     }
 
-    fn problems_met(&self, updates: u64) -> u64 {
-        self.plan().problems_met(updates)
+    fn normaliser(&self, counts: Counts) -> Result<f64, LabError> {
+        Ok(counts.rollouts as f64)
     }
 
-    fn loss(&self, tokens: &TokenBatch, batch: &Batch) -> Result<(Tensor, Metrics), LossError> {
-        let (low, high) = (
-            1.0 - self.epsilon,
-            1.0 + self.epsilon_high.unwrap_or(self.epsilon),
-        );
-        let rows = tokens.rows();
-        let log_ratio_N = &tokens.logprobs_N - tokens.old_logprobs_N();
-        let ratio_N = rows
-            .spread_N(&rows.sums_B(&log_ratio_N))
-            .masked_fill(&tokens.weights_N.eq(0.0), 0.0)
-            .exp();
-        let gain_N = clipped_gain_N(&ratio_N, &tokens.weights_N, low, high, None);
-        // The tokens of a completion gain alike, so their mean is the completion's gain.
-        let loss = -total(&rows.means_B(&gain_N)) / batch.normaliser;
-        // A completion is one action, so shares are of completions.
-        let share = |mask_N: &Tensor| rows.means_B(mask_N).sum(Kind::Double) / batch.normaliser;
-        let metrics = clip_metrics(&ratio_N, &tokens.weights_N, (low, high), &rows, share);
-        Ok((loss, metrics))
-    }
-
-    fn needs_reference(&self) -> bool {
-        self.beta != 0.0
+    fn policy_loss(
+        &self,
+        tokens: &TokenBatch,
+        batch: &Batch,
+    ) -> Result<(Tensor, Metrics), LossError> {
+        let objective = Objective {
+            ratio: Ratio::Product,
+            // The tokens of a completion gain alike, so their mean is the completion's gain.
+            average: Average::Completions,
+            ..Objective::clip(self.epsilon, self.epsilon_high)
+        };
+        objective.loss(tokens, batch)
     }
 }
 

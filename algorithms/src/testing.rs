@@ -77,6 +77,18 @@ impl Lab for Scripted {
         Ok(examples.iter().map(score).collect())
     }
 
+    fn demonstrated(&mut self, prompts: &[Prompt], count: usize) -> Result<Vec<Rollout>, LabError> {
+        Ok(vec![rollout(2, 1.0); prompts.len() * count])
+    }
+
+    fn prompt_with_demonstration(
+        &mut self,
+        prompt: &Prompt,
+        template: &str,
+    ) -> Result<Vec<i64>, LabError> {
+        Ok(vec![prompt.problem as i64, template.len() as i64])
+    }
+
     fn advantages(&mut self, prompt: &Prompt, advantages: &[f64]) {
         self.told.push((prompt.problem, advantages.to_vec()));
     }
@@ -93,6 +105,7 @@ pub(crate) fn rollout(length: usize, reward: f64) -> Rollout {
         logprobs: vec![-0.5; length],
         truncated: false,
         reward: Some(reward),
+        demonstrated: false,
         parts: Vec::new(),
     }
 }
@@ -179,6 +192,8 @@ impl Rows {
             // A function of the log-probabilities, so that the bonus has a gradient here.
             entropies_N: Some(&leaf_N * tensor(&self.entropies)),
             entropy_weights_N: None,
+            divergences_N: None,
+            demonstrated: vec![false; to - from],
         };
         (tokens, leaf_N)
     }
@@ -190,6 +205,8 @@ pub(crate) fn counts(normaliser: f64, tokens: usize) -> Batch {
         examples: Vec::new(),
         normaliser,
         tokens,
+        entropy_coef: 1.0,
+        imitation: None,
     }
 }
 

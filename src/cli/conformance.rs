@@ -116,7 +116,7 @@ impl Losses {
         ]);
         for (loss_type, worst) in algorithms::conformance::worst_by_loss(&cases) {
             table.add_row([
-                format!("{loss_type:?}").to_lowercase(),
+                loss_type.to_owned(),
                 worst.cases.to_string(),
                 format!("{:.1e}", worst.loss),
                 format!("{:.1e}", worst.gradient),

@@ -256,7 +256,7 @@ fn describe(definition: &Definition, words: &[String], device: Device, out: &Pat
                 "arm {name}: {}, {} updates at learning rate {}{}",
                 arm.algorithm
                     .as_ref()
-                    .map_or("no algorithm", |algorithm| algorithm.build().name()),
+                    .map_or("no algorithm", |algorithm| algorithm.algorithm().name()),
                 training.steps,
                 training.learning_rate,
                 sampler.map_or_else(String::new, |s| format!(", sampled at {}", s.endpoint))

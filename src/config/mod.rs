@@ -4,7 +4,6 @@
 //! `[arm.NAME]` only what an arm does differently. Unknown keys are refused at
 //! their line. Nothing here runs anything.
 
-mod algorithm;
 mod base;
 mod check;
 mod extends;
@@ -22,7 +21,7 @@ use indexmap::IndexMap;
 use rewards::{Registry, WeightedRewards};
 use serde::{Deserialize, Serialize};
 
-pub use algorithm::AlgorithmSettings;
+pub use algorithms::AlgorithmSettings;
 pub use base::{BaseSettings, BaseSource, Pretraining};
 pub use stage::{Init, StageSettings};
 

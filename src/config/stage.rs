@@ -75,13 +75,13 @@ impl StageSettings {
     /// Whether it learns from demonstrations.
     pub fn imitates(&self) -> bool {
         let algorithm = self.algorithm.as_ref();
-        algorithm.is_some_and(AlgorithmSettings::imitates)
+        algorithm.is_some_and(|settings| settings.algorithm().imitates())
     }
 
     /// Whether the teacher's model judges its samples.
     pub fn distils(&self) -> bool {
         let algorithm = self.algorithm.as_ref();
-        algorithm.is_some_and(AlgorithmSettings::distils)
+        algorithm.is_some_and(|settings| settings.algorithm().needs_teacher())
     }
 
     /// Whether it learns from the teacher, from its traces or its judgement.

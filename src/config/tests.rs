@@ -455,7 +455,7 @@ fn rewards_that_the_rest_of_the_definition_makes_nonsense_of_are_refused() {
 }
 
 #[test]
-fn a_sampler_belongs_to_grpo_and_its_mistakes_are_found_before_a_run() {
+fn a_sampler_belongs_to_own_samples_and_its_mistakes_are_found_before_a_run() {
     let table = "sampler = { endpoint = \"http://127.0.0.1:8000/v1\", model = \"policy\" }";
     let with = |sampler: &str, arm: &str| {
         let place = format!("[arm.{arm}]\n");
@@ -466,7 +466,7 @@ fn a_sampler_belongs_to_grpo_and_its_mistakes_are_found_before_a_run() {
     assert!(sampler.importance_sampling_correction);
     assert!((sampler.importance_sampling_clip_max - 3.0).abs() < f64::EPSILON);
     for (text, says) in [
-        (with(table, "sft"), "arm.sft.sampler: only grpo"),
+        (with(table, "sft"), "arm.sft.sampler: sft samples nothing"),
         (
             with(&table.replace("http://", ""), "rl"),
             "arm.rl.sampler.endpoint: an address begins with http://",

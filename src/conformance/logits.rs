@@ -283,7 +283,7 @@ fn forward(
     let packed = Packed::sequence(&row.input_ids, decoder.device());
     let pass = network.read(&packed);
     let logits_TV = network.logits(&pass);
-    let scored = network.score(&pass, 1.0);
+    let scored = network.score(&pass, 1.0, None);
     let chosen_T = &scored.logprobs_N;
     let loss = -chosen_T.mean(Kind::Float);
     let place = |what: &str| format!("row {index}, {what}");
@@ -322,7 +322,7 @@ fn forward(
     }
     let share = -1.0 / (length - 1) as f64;
     let to_logprobs_T = chosen_T.full_like(share);
-    network.backward(pass, &scored, &to_logprobs_T, None, &mut |_| ());
+    network.backward(pass, &scored, &to_logprobs_T, None, None, &mut |_| ());
     gradients(decoder, &network.into_gradient().0, row, index, all)
 }
 

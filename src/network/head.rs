@@ -9,6 +9,7 @@
 
 use std::cell::OnceCell;
 
+use algorithms::Divergence;
 use anyhow::Result;
 use tch::{Device, Kind, Tensor};
 use torch_ext::cpu::{self, PackedLinear};
@@ -42,9 +43,18 @@ pub struct Scored {
     pub entropies_N: Tensor,
     /// Whether no other token is likelier.
     pub best_N: Tensor,
+    /// Divergence from the model that judges, in nats, where there is one.
+    pub divergences_N: Option<Tensor>,
     x_ND: Tensor,
     chunks: Vec<scores::Scores>,
     temperature: f64,
+}
+
+/// What another model says after the same tokens: its head, and its rows before it.
+pub(super) struct Other<'a> {
+    pub(super) head: &'a Head,
+    pub(super) x_ND: Tensor,
+    pub(super) divergence: Divergence,
 }
 
 /// The head and the norm before it.
@@ -182,11 +192,23 @@ impl Head {
         (LOGITS / self.vocabulary).max(1)
     }
 
-    pub(super) fn score(&self, x_ND: Tensor, targets_N: &Tensor, temperature: f64) -> Scored {
+    pub(super) fn score(
+        &self,
+        x_ND: Tensor,
+        targets_N: &Tensor,
+        temperature: f64,
+        other: Option<&Other<'_>>,
+    ) -> Scored {
         let normed_ND = self.norm.rows(&x_ND);
+        let other = other.map(|other| (other, other.head.norm.rows(&other.x_ND)));
+        let mut divergences = Vec::new();
         let chunks: Vec<scores::Scores> = parts(x_ND.size()[0], self.rows())
             .map(|(first, count)| {
                 let logits_NV = self.logits_of(&normed_ND.narrow(0, first, count));
+                if let Some((other, normed_ND)) = &other {
+                    let others_NV = other.head.logits_of(&normed_ND.narrow(0, first, count));
+                    divergences.push(other.divergence.of_logits(&logits_NV, &others_NV));
+                }
                 scores::score(&logits_NV, &targets_N.narrow(0, first, count), temperature)
             })
             .collect();
@@ -197,6 +219,7 @@ impl Head {
             logprobs_N: all(|scores| &scores.logprobs_N),
             entropies_N: all(|scores| &scores.entropies_N),
             best_N: all(|scores| &scores.best_N),
+            divergences_N: other.map(|_| Tensor::cat(&divergences, 0)),
             x_ND,
             chunks,
             temperature,
@@ -224,15 +247,18 @@ impl Head {
     }
 
     /// The gradient of the rows that were scored, float32; sums the parameters' own.
+    /// `judged` has the gradient of the divergences from the other.
     pub(super) fn backward(
         &self,
         scored: &Scored,
         targets_N: &Tensor,
         logprob_gradient_N: &Tensor,
         entropy_gradient_N: Option<&Tensor>,
+        judged: Option<(&Other<'_>, &Tensor)>,
     ) -> Tensor {
         let x_ND = &scored.x_ND;
         let (normed_ND, factors_N) = self.norm.forward(x_ND);
+        let judged = judged.map(|(other, to_N)| (other, other.head.norm.rows(&other.x_ND), to_N));
         let normed_gradient_ND = normed_ND.empty_like();
         let (rows, kind) = (self.rows(), normed_ND.kind());
         let logit_gradients = self.buffers.logit_gradients.get_or_init(|| {
@@ -254,6 +280,13 @@ impl Head {
                     entropy_gradient_N.map(part).as_ref(),
                     &logit_gradient_NV,
                 );
+                if let Some((other, normed_ND, to_N)) = &judged {
+                    let others_NV = other.head.logits_of(&part(normed_ND));
+                    let of_NV = other.gradient(&logits_NV, &others_NV, &part(to_N));
+                    let _ = logit_gradient_NV
+                        .shallow_clone()
+                        .g_add_(&of_NV.to_kind(kind));
+                }
                 self.shaped_backward(&logits_NV, &logit_gradient_NV);
             }
             let logit_gradient_NV = logit_gradients.narrow(0, 0, length);
@@ -274,6 +307,18 @@ impl Head {
             buffer.get_or_init(|| self.weight_VD().empty_like())
         });
         add_product(sum, logit_gradient_NV, normed_ND, product);
+    }
+}
+
+impl Other<'_> {
+    /// Gradient of the logits that comes from that of the divergences.
+    fn gradient(&self, logits_NV: &Tensor, others_NV: &Tensor, to_N: &Tensor) -> Tensor {
+        tch::with_grad(|| {
+            let leaf_NV = logits_NV.detach().set_requires_grad(true);
+            let of_N = self.divergence.of_logits(&leaf_NV, others_NV);
+            let sum = (of_N * to_N).sum(Kind::Float);
+            Tensor::run_backward(&[sum], &[leaf_NV], false, false).remove(0)
+        })
     }
 }
 

@@ -40,8 +40,9 @@ pub use precision::{Precision, PrecisionChoice};
 
 use std::rc::Rc;
 
+use algorithms::Divergence;
 use anyhow::Result;
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 use torch_ext::attention::Attended;
 use torch_ext::cpu::gather_rows;
 
@@ -49,7 +50,7 @@ use crate::model::{Adapter, Decoder, ModelConfig, Weights};
 use attention::{Attention, PackedAttention};
 use block::{Block, Saved};
 use dropout::Dropout;
-use head::Head;
+use head::{Head, Other};
 use parameters::{Memory, Place, needed};
 
 /// The embedding, by its name in a checkpoint.
@@ -110,6 +111,10 @@ pub struct Workspace {
     operands_P: Option<Tensor>,
     head: head::Buffers,
 }
+
+/// A model that judges a batch: its rows before its head, after the same tokens as the
+/// policy's.
+pub struct Judged<'a>(Other<'a>);
 
 /// A forward pass over one batch: what the head reads, and what was kept.
 pub struct Pass<'a> {
@@ -321,11 +326,24 @@ impl Network {
         }
     }
 
-    /// What the batch's targets score under the logits divided by `temperature`.
-    pub fn score(&self, pass: &Pass<'_>, temperature: f64) -> Scored {
+    /// What the batch's targets score under the logits divided by `temperature`, and where
+    /// another model judges, the divergence from it.
+    pub fn score(&self, pass: &Pass<'_>, temperature: f64, judged: Option<&Judged<'_>>) -> Scored {
         let _guard = tch::no_grad_guard();
         let x_ND = pass.x_SD.index_select(0, &pass.packed.sources_N);
-        self.head.score(x_ND, &pass.packed.targets_N, temperature)
+        let (targets_N, other) = (&pass.packed.targets_N, judged.map(|judged| &judged.0));
+        self.head.score(x_ND, targets_N, temperature, other)
+    }
+
+    /// This network as the judge of a batch that it has read: of the same completions in the
+    /// same order, though their prompts may be others.
+    pub fn judge(&self, pass: &Pass<'_>, divergence: Divergence) -> Judged<'_> {
+        let _guard = tch::no_grad_guard();
+        Judged(Other {
+            head: &self.head,
+            x_ND: pass.x_SD.index_select(0, &pass.packed.sources_N),
+            divergence,
+        })
     }
 
     /// KL divergence of another network's distributions from this one's, in nats,
@@ -344,13 +362,18 @@ impl Network {
         self.head.logits(&pass.x_SD)
     }
 
+    /// Where it computes.
+    pub fn device(&self) -> Device {
+        self.embedding_VD.device()
+    }
+
     /// The gradient so far, `[P]`; `None` of a network that only reads.
     pub(crate) fn gradient(&self) -> Option<&Tensor> {
         self.gradient_P.as_ref()
     }
 
     /// Adds to the gradients what comes back from those of the scores, `[N]`
-    /// each, without graph; entropies may have none. `reached` is told, as the
+    /// each, without graph; entropies and divergences may have none. `reached` is told, as the
     /// pass goes down, from which place of the gradient on it adds nothing more.
     pub fn backward(
         &self,
@@ -358,6 +381,7 @@ impl Network {
         scored: &Scored,
         logprob_gradient_N: &Tensor,
         entropy_gradient_N: Option<&Tensor>,
+        judged: Option<(&Judged<'_>, &Tensor)>,
         reached: &mut dyn FnMut(i64),
     ) {
         let _guard = tch::no_grad_guard();
@@ -367,6 +391,7 @@ impl Network {
             &pass.packed.targets_N,
             logprob_gradient_N,
             entropy_gradient_N,
+            judged.map(|(judged, to_N)| (&judged.0, to_N)),
         );
         let mut gradient_SD = pass.x_SD.zeros_like();
         let _ = gradient_SD.index_add_(0, &pass.packed.sources_N, &x_gradient_ND);
@@ -406,9 +431,9 @@ pub(crate) fn gradient(decoder: &Decoder, ids: &[i64]) -> Tensor {
     );
     let packed = Packed::sequence(ids, decoder.device());
     let pass = network.read(&packed);
-    let scored = network.score(&pass, 1.0);
+    let scored = network.score(&pass, 1.0, None);
     let share = scored.logprobs_N.full_like(1.0 / (ids.len() - 1) as f64);
-    network.backward(pass, &scored, &share, None, &mut |_| ());
+    network.backward(pass, &scored, &share, None, None, &mut |_| ());
     network.into_gradient().0
 }
 

@@ -2,7 +2,7 @@
 //! kernels or by libtorch's operators, and against differences. Against
 //! transformers it is held by `qinglan conformance logits`.
 
-use algorithms::Example;
+use algorithms::{Divergence, Example};
 use tch::{Device, Kind, Tensor};
 
 use super::*;
@@ -114,7 +114,7 @@ fn run_in(
     .in_update(update);
     let packed = Packed::new(rows, Device::Cpu);
     let pass = network.read(&packed);
-    let scored = network.score(&pass, 0.8);
+    let scored = network.score(&pass, 0.8, None);
     let count = scored.logprobs_N.size()[0];
     let to_entropies = upstream(count, 0.9);
     let to_logprobs = upstream(count, 0.2);
@@ -123,6 +123,7 @@ fn run_in(
         &scored,
         &to_logprobs,
         Some(&to_entropies),
+        None,
         &mut |_| (),
     );
     (scored, network.into_gradient().0)
@@ -144,7 +145,7 @@ fn the_gradient_of_every_parameter_is_that_of_differences() {
             let _ = flat.shallow_clone().g_add_(&(step_P * by));
             let network = Network::reading(&decoder, Precision::Float32);
             let packed = Packed::new(&rows, Device::Cpu);
-            let value = objective(&network.score(&network.read(&packed), 0.8));
+            let value = objective(&network.score(&network.read(&packed), 0.8, None));
             flat.shallow_clone().copy_(&before);
             value
         };
@@ -167,6 +168,82 @@ fn the_gradient_of_every_parameter_is_that_of_differences() {
     }
 }
 
+/// The divergence from a model that reads the same completions behind other prompts, of every
+/// kind and architecture: its value is that of whole logits, its gradient that of differences.
+#[test]
+fn the_divergence_from_a_judge_and_its_gradient_are_those_of_whole_logits() {
+    for (decoder, beta) in decoders().zip([0.0, 0.3, 1.0].into_iter().cycle()) {
+        let rows = rows();
+        let rows: Vec<&Example> = rows.iter().collect();
+        let behind: Vec<Example> = rows
+            .iter()
+            .map(|row| Example {
+                prompt: vec![10, 3, row.prompt[0]],
+                ..(*row).clone()
+            })
+            .collect();
+        let config = decoder.config().clone();
+        let other = Decoder::new(config.clone(), Weights::random(&config, 99, Device::Cpu));
+        let judge = Network::reading(&other, Precision::Float32);
+        let read = Packed::new(&behind.iter().collect::<Vec<_>>(), Device::Cpu);
+        let divergence = Divergence {
+            judge: algorithms::Scorer::Teacher,
+            beta,
+            temperature: 1.3,
+        };
+        let judged = judge.judge(&judge.read(&read), divergence);
+        let of = |network: &Network| {
+            let packed = Packed::new(&rows, Device::Cpu);
+            let scored = network.score(&network.read(&packed), 1.0, Some(&judged));
+            scored.divergences_N.unwrap()
+        };
+        let reading = || Network::reading(&decoder, Precision::Float32);
+        let found_N = of(&reading());
+        let whole: Vec<Tensor> = rows
+            .iter()
+            .zip(&behind)
+            .map(|(row, behind)| {
+                let logits = |decoder: &Decoder, row: &Example| {
+                    let ids = [row.prompt.as_slice(), &row.completion].concat();
+                    let first = row.prompt.len() as i64 - 1;
+                    super::logits(decoder, &ids).narrow(0, first, row.completion.len() as i64)
+                };
+                divergence.of_logits(&logits(&decoder, row), &logits(&other, behind))
+            })
+            .collect();
+        assert!(largest_difference(&found_N, &Tensor::cat(&whole, 0)) < 1e-5);
+        assert!(found_N.min().double_value(&[]) > 0.0);
+
+        let count = found_N.size()[0];
+        let network = Network::learning(
+            &decoder,
+            Precision::Float32,
+            Keep::Everything,
+            Workspace::default(),
+            decoder.trainable().count(),
+        );
+        let packed = Packed::new(&rows, Device::Cpu);
+        let pass = network.read(&packed);
+        let scored = network.score(&pass, 1.0, Some(&judged));
+        let (none, to_N) = (found_N.zeros_like(), upstream(count, 0.4));
+        let judged_by = Some((&judged, &to_N));
+        network.backward(pass, &scored, &none, None, judged_by, &mut |_| ());
+        let (gradient_P, _) = network.into_gradient();
+        let norm = gradient_P.norm().double_value(&[]);
+        let step_P = &gradient_P / norm;
+        let at = |by: f64| {
+            let mut flat = decoder.trainable().flat().shallow_clone();
+            let before = flat.copy();
+            let _ = flat.g_add_(&(&step_P * by));
+            let value = (of(&reading()) * upstream(count, 0.4)).sum(Kind::Double);
+            flat.copy_(&before);
+            value.double_value(&[])
+        };
+        let slope = (at(1e-3) - at(-1e-3)) / 2e-3;
+        assert!((slope - norm).abs() < 2e-2 * norm, "{slope} for {norm}");
+    }
+}
+
 #[test]
 fn rows_together_sharing_prompts_are_rows_apart() {
     for decoder in decoders() {
@@ -174,11 +251,11 @@ fn rows_together_sharing_prompts_are_rows_apart() {
         let together: Vec<&Example> = rows.iter().collect();
         let network = Network::reading(&decoder, Precision::Float32);
         let packed = Packed::new(&together, Device::Cpu);
-        let all = network.score(&network.read(&packed), 0.8);
+        let all = network.score(&network.read(&packed), 0.8, None);
         let mut first = 0;
         for row in &rows {
             let packed = Packed::new(&[row], Device::Cpu);
-            let alone = network.score(&network.read(&packed), 0.8);
+            let alone = network.score(&network.read(&packed), 0.8, None);
             let count = row.completion.len() as i64;
             let part = all.logprobs_N.narrow(0, first, count);
             assert!(largest_difference(&part, &alone.logprobs_N) < 1e-5);
@@ -261,7 +338,7 @@ fn dropout_is_of_the_update_the_sequence_and_nothing_else() {
         let packed = Packed::new(&rows, Device::Cpu);
         let read = |decoder: &Decoder| {
             let network = Network::reading(decoder, Precision::Float32);
-            network.score(&network.read(&packed), 0.8).logprobs_N
+            network.score(&network.read(&packed), 0.8, None).logprobs_N
         };
         let without = adapted_by("llama", &more.replace("0.5", "0"));
         assert_eq!(read(&decoder), read(&without));

@@ -246,7 +246,8 @@ pub(super) fn has_arms(out: &Path) -> bool {
 /// there can be where no arm samples.
 fn batch(definition: &Definition) -> usize {
     let sampled = definition.arm.values().filter_map(|arm| {
-        let (prompts, samples) = arm.algorithm.as_ref()?.samples().1?;
+        let phase = arm.algorithm.as_ref()?.algorithm().samples()?;
+        let (prompts, samples) = (phase.prompts(), phase.group());
         Some(prompts.saturating_mul(samples))
     });
     sampled.max().unwrap_or(usize::MAX)

@@ -390,6 +390,7 @@ impl Run {
     /// Says, at the first training that it holds for, why its loss looks as if
     /// nothing happened.
     fn explain_loss(&self, name: &str, algorithm: &AlgorithmSettings) {
+        let algorithm = algorithm.algorithm();
         if algorithm.loss_is_near_zero() && self.ranks().is_first() {
             self.loss_explained.call_once(|| {
                 messages::above(
@@ -397,7 +398,7 @@ impl Run {
                     format_args!(
                         "{name}: the loss of on-policy {} sits near 0 by construction (ratio 1, advantages sum to 0); \
                          it is the gradient that learns: watch reward and grad_norm, or tensorboard --logdir {}",
-                        algorithm.build().name(),
+                        algorithm.name(),
                         self.out().display()
                     ),
                 );

@@ -3,6 +3,7 @@
 //! What it deliberately does not do: share the work, which every stage does for
 //! itself.
 
+use algorithms::Algorithm;
 use anyhow::{Context, Result, ensure};
 
 use super::{DEFINITION_FILE, Request};
@@ -33,15 +34,10 @@ pub(crate) fn check(definition: &Definition, world: usize) -> Result<()> {
         })
     };
     let algorithm = |place: &str, algorithm: &AlgorithmSettings| {
-        let (name, sampled) = algorithm.samples();
-        let (key, count) = match (algorithm, sampled) {
-            (AlgorithmSettings::Sft(sft), _) => ("batch_size", sft.batch_size),
-            (_, sampled) => (
-                "prompts_per_generation",
-                sampled.map_or(world, |(prompts, _)| prompts),
-            ),
-        };
-        divides(&format!("{place}.algorithm.{name}.{key}"), count)
+        for (key, count) in shared(algorithm) {
+            divides(&format!("{place}.algorithm.{key}"), count)?;
+        }
+        anyhow::Ok(())
     };
     base("base", &definition.base)?;
     for (name, stage) in definition.trained() {
@@ -59,6 +55,31 @@ pub(crate) fn check(definition: &Definition, world: usize) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// What ranks share of an algorithm's update, by its key.
+fn shared(settings: &AlgorithmSettings) -> Vec<(String, usize)> {
+    let name = settings.algorithm().name();
+    let prompts = |of: &dyn Algorithm| of.samples().map_or(0, |phase| phase.prompts());
+    let own = |key: &str, count| (format!("{name}.{key}"), count);
+    match settings {
+        AlgorithmSettings::Sft(sft) => vec![own("batch_size", sft.batch_size)],
+        AlgorithmSettings::Chord(chord) => vec![
+            own("sft.batch_size", chord.sft.batch_size),
+            own("grpo.prompts_per_generation", prompts(&chord.grpo)),
+        ],
+        AlgorithmSettings::Luffy(luffy) => {
+            vec![own("grpo.prompts_per_generation", prompts(&luffy.grpo))]
+        }
+        AlgorithmSettings::Mix(mix) => [("imitate", &mix.imitate), ("reinforce", &mix.reinforce)]
+            .into_iter()
+            .flat_map(|(part, of)| {
+                let keys = shared(of).into_iter();
+                keys.map(move |(key, count)| (format!("mix.{part}.{key}"), count))
+            })
+            .collect(),
+        other => vec![own("prompts_per_generation", prompts(other.algorithm()))],
+    }
 }
 
 impl Request {

@@ -18,7 +18,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use algorithms::{Batch, Metrics};
+use algorithms::{Batch, EntropyState, Metrics};
 use anyhow::{Context, Result, bail, ensure};
 use experiments::manifest::Budget;
 use serde::{Deserialize, Serialize};
@@ -64,6 +64,9 @@ pub struct Progress {
     /// What was evaluated on the way before this update's own evaluation.
     #[serde(default)]
     pub evaluated: Evaluated,
+    /// Where the weight of the entropy stands, where it adapts.
+    #[serde(default)]
+    pub entropy: Option<EntropyState>,
 }
 
 /// What `state.msgpack` holds.

@@ -71,29 +71,36 @@ pub fn read_tokens(examples: &[Example]) -> u64 {
 /// far as to be differentiated by, and what the rows say of their tokens.
 pub fn token_batch(rows: &[&Example], scored: &Scored, entropies: bool) -> TokenBatch {
     let device = scored.logprobs_N.device();
-    let count = scored.logprobs_N.size()[0] as usize;
-    let mut weights: Vec<f32> = Vec::with_capacity(count);
-    let mut sampled: Vec<f32> = Vec::new();
-    let mut reference: Vec<f32> = Vec::new();
-    let mut entropy_weights: Vec<f32> = Vec::new();
-    for row in rows {
-        weights.extend_from_slice(&row.weights);
-        sampled.extend(row.sampled_logprobs.iter().flatten());
-        reference.extend(row.reference_logprobs.iter().flatten());
-        entropy_weights.extend(row.entropy_weights.iter().flatten());
-    }
-    let of_all = |values: &[f32]| {
-        (values.len() == count).then(|| Tensor::from_slice(values).to_device(device))
+    let tensor = |values: &[f32]| Tensor::from_slice(values).to_device(device);
+    let weights: Vec<f32> = rows.iter().flat_map(|row| &row.weights).copied().collect();
+    // What some rows have; where others have not, what leaves them as they are.
+    let of_some = |of: fn(&Example) -> Option<&Vec<f32>>, others_N: &dyn Fn() -> Tensor| {
+        rows.iter().any(|row| of(row).is_some()).then(|| {
+            let all = rows.iter().all(|row| of(row).is_some());
+            let row = |row: &&Example| {
+                let none = || vec![f32::NAN; row.completion.len()];
+                of(row).cloned().unwrap_or_else(none)
+            };
+            let values_N = tensor(&rows.iter().flat_map(row).collect::<Vec<_>>());
+            if all {
+                return values_N;
+            }
+            values_N.where_self(&values_N.isnan().logical_not(), &others_N())
+        })
     };
+    let own_N = || scored.logprobs_N.detach();
+    let zeros_N = || scored.logprobs_N.zeros_like();
     let leaf = |values_N: &Tensor| values_N.detach().set_requires_grad(true);
     TokenBatch {
         logprobs_N: leaf(&scored.logprobs_N),
-        weights_N: Tensor::from_slice(&weights).to_device(device),
+        weights_N: tensor(&weights),
         lengths: rows.iter().map(|row| row.completion.len() as i64).collect(),
-        sampled_logprobs_N: of_all(&sampled),
-        reference_logprobs_N: of_all(&reference),
+        sampled_logprobs_N: of_some(|row| row.sampled_logprobs.as_ref(), &own_N),
+        reference_logprobs_N: of_some(|row| row.reference_logprobs.as_ref(), &own_N),
         entropies_N: entropies.then(|| leaf(&scored.entropies_N)),
-        entropy_weights_N: of_all(&entropy_weights),
+        entropy_weights_N: of_some(|row| row.entropy_weights.as_ref(), &zeros_N),
+        divergences_N: scored.divergences_N.as_ref().map(leaf),
+        demonstrated: rows.iter().map(|row| row.demonstrated).collect(),
     }
 }
 
@@ -110,7 +117,7 @@ pub fn scores(
     let mut scores = Vec::with_capacity(examples.len());
     for rows in micro_batches(examples, budget) {
         let packed = Packed::new(&rows, decoder.device());
-        let scored = network.score(&network.read(&packed), temperature);
+        let scored = network.score(&network.read(&packed), temperature, None);
         let logprobs = floats(&scored.logprobs_N);
         let entropies = floats(&scored.entropies_N);
         let mut first = 0;
@@ -174,7 +181,7 @@ pub fn foretell(
     let mut sums = Foretelling::default();
     for rows in micro_batches(examples, budget) {
         let packed = Packed::new(&rows, decoder.device());
-        let scored = network.score(&network.read(&packed), 1.0);
+        let scored = network.score(&network.read(&packed), 1.0, None);
         let weights: Vec<f32> = rows.iter().flat_map(|row| &row.weights).copied().collect();
         let trained_N = Tensor::from_slice(&weights)
             .to_device(decoder.device())

@@ -169,6 +169,7 @@ mod tests {
             examples: vec![example; rows],
             normaliser: 1.0,
             tokens: rows * length,
+            ..Batch::default()
         }
     }
 

@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use algorithms::{Algorithm, Batch, Lab, Metrics, ReferenceSync};
+use algorithms::{Algorithm, Batch, EntropyState, Lab, Metrics, ReferenceSync};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use experiments::manifest::Budget;
 use indicatif::ProgressBar;
@@ -125,8 +125,10 @@ pub fn train(job: &Job<'_>, source: &mut dyn Source) -> Result<Ending> {
                 at.step
             );
         }
-        let batch = at.pending.remove(0);
+        let mut batch = at.pending.remove(0);
+        reward_entropy(*algorithm, &at, &mut batch);
         let outcome = job.learner.update(&batch, &mut optimizer, at.step)?;
+        follow_entropy(*algorithm, &mut at, &outcome.metrics);
         at.step += 1;
         let mut metrics = at.collection.clone();
         metrics.extend(outcome.metrics);
@@ -179,6 +181,27 @@ pub fn train(job: &Job<'_>, source: &mut dyn Source) -> Result<Ending> {
         guards::warn_unmoved(job.folder, at.step, at.idle);
     }
     Ok(Ending::Finished(at.budget))
+}
+
+/// Gives an update the weight of its entropy, where that adapts.
+fn reward_entropy(algorithm: &dyn Algorithm, at: &Progress, batch: &mut Batch) {
+    if let Some(bonus) = algorithm.entropy()
+        && let Some(adaptive) = bonus.adaptive
+    {
+        let state = at.entropy.unwrap_or_else(|| EntropyState::new(bonus));
+        batch.entropy_coef = state.coef(adaptive);
+    }
+}
+
+/// Lets the weight of the entropy follow what an update measured of it.
+fn follow_entropy(algorithm: &dyn Algorithm, at: &mut Progress, metrics: &Metrics) {
+    if let Some(bonus) = algorithm.entropy()
+        && let Some(adaptive) = bonus.adaptive
+        && let Some(&entropy) = metrics.get("rewarded_entropy")
+    {
+        let state = at.entropy.get_or_insert_with(|| EntropyState::new(bonus));
+        state.follow(adaptive, entropy);
+    }
 }
 
 /// Takes an update's time and memory into the budget, and says what was spent so far.

@@ -12,7 +12,7 @@
 
 use std::cell::Cell;
 
-use algorithms::{Algorithm, Batch, Example, Metrics};
+use algorithms::{Algorithm, Batch, Divergence, Example, Metrics};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
@@ -23,7 +23,7 @@ use super::reduction::{Buckets, Parts};
 use super::settings::{Optimizer, Training};
 use crate::distributed::Ranks;
 use crate::model::Decoder;
-use crate::network::{Keep, Network, Packed, Scored, Workspace, starts};
+use crate::network::{Judged, Keep, Network, Packed, Scored, Workspace, starts};
 
 /// A policy that learns: what every update needs besides its batch.
 pub struct Learner<'a> {
@@ -35,6 +35,8 @@ pub struct Learner<'a> {
     pub(super) training: &'a Training,
     /// Temperature at which rollouts are sampled and scored; 1 for imitation.
     temperature: f64,
+    /// What the policy diverges from, where its loss is a divergence.
+    judge: Option<&'a Decoder>,
     /// Who shares the work.
     ranks: &'a Ranks,
     /// Whether each rank keeps the optimizer's memory of its part alone.
@@ -90,10 +92,17 @@ impl<'a> Learner<'a> {
             algorithm,
             training,
             temperature,
+            judge: None,
             ranks: Ranks::alone(),
             shards_optimizer: false,
             workspace: Cell::default(),
         }
+    }
+
+    /// The same, with a model that judges, for a loss that is a divergence from it.
+    #[must_use]
+    pub fn judged_by(self, judge: Option<&'a Decoder>) -> Self {
+        Self { judge, ..self }
     }
 
     /// The same, with the work shared by the ranks. With `shard_optimizer` each
@@ -204,6 +213,12 @@ impl<'a> Learner<'a> {
         let length = parts.as_ref().map_or(trained.count(), Parts::padded);
         let network =
             Network::learning(self.decoder, precision, keep, workspace, length).in_update(step);
+        let judge = self.algorithm.divergence();
+        let judge = judge.and_then(|divergence| Some((divergence, self.judge?)));
+        let judge = judge.map(|(divergence, decoder)| Judge {
+            network: Network::reading(decoder, precision),
+            divergence,
+        });
         let mut buckets = match &parts {
             None => Buckets::new(
                 &starts(trained, self.decoder.config().num_hidden_layers),
@@ -220,13 +235,15 @@ impl<'a> Learner<'a> {
         for (index, rows) in all.into_iter().enumerate() {
             let packed = Packed::new(&rows, self.decoder.device());
             let pass = network.read(&packed);
-            let scored = network.score(&pass, self.temperature);
-            let (to_logprobs_N, to_entropies_N) = self.loss(&rows, &scored, batch, &mut sums)?;
+            let judged = judge.as_ref().map(|judge| judge.read(&rows));
+            let scored = network.score(&pass, self.temperature, judged.as_ref());
+            let gradients = self.loss(&rows, &scored, batch, &mut sums)?;
             network.backward(
                 pass,
                 &scored,
-                &to_logprobs_N,
-                to_entropies_N.as_ref(),
+                &gradients.logprobs_N,
+                gradients.entropies_N.as_ref(),
+                judged.as_ref().zip(gradients.divergences_N.as_ref()),
                 &mut |from| {
                     if index == last {
                         buckets.begin(from);
@@ -251,16 +268,15 @@ impl<'a> Learner<'a> {
         Ok((gradient_P, sums))
     }
 
-    /// Adds the micro-batch's loss to the sums; the gradients of its scores,
-    /// `[N]` each.
+    /// Adds the micro-batch's loss to the sums; the gradients of its scores.
     fn loss(
         &self,
         rows: &[&Example],
         scored: &Scored,
         batch: &Batch,
         sums: &mut Sums,
-    ) -> Result<(Tensor, Option<Tensor>)> {
-        let tokens = forward::token_batch(rows, scored, self.algorithm.needs_entropies());
+    ) -> Result<Gradients> {
+        let tokens = forward::token_batch(rows, scored, self.algorithm.entropy().is_some());
         let (loss, metrics) = self.algorithm.loss(&tokens, batch)?;
         let total = |values_N: &Tensor| values_N.sum(Kind::Double).double_value(&[]);
         sums.loss += loss.double_value(&[]);
@@ -270,12 +286,49 @@ impl<'a> Learner<'a> {
         sums.weighed += total(&weighed_N);
         sums.tokens += scored.logprobs_N.size()[0] as f64;
         algorithms::add_metrics(&mut sums.metrics, metrics);
-        let leaves: Vec<&Tensor> = std::iter::once(&tokens.logprobs_N)
-            .chain(&tokens.entropies_N)
+        loss.backward();
+        // What a loss does not depend on has no gradient.
+        let gradient = |leaf_N: &Tensor| {
+            let gradient_N = leaf_N.grad();
+            gradient_N.defined().then_some(gradient_N)
+        };
+        Ok(Gradients {
+            logprobs_N: gradient(&tokens.logprobs_N)
+                .unwrap_or_else(|| tokens.logprobs_N.zeros_like()),
+            entropies_N: tokens.entropies_N.as_ref().and_then(gradient),
+            divergences_N: tokens.divergences_N.as_ref().and_then(gradient),
+        })
+    }
+}
+
+/// The gradients of a micro-batch's scores, `[N]` each.
+#[expect(clippy::struct_field_names, reason = "the postfix is their axis")]
+struct Gradients {
+    logprobs_N: Tensor,
+    entropies_N: Option<Tensor>,
+    divergences_N: Option<Tensor>,
+}
+
+/// A model that the policy diverges from, made ready for one update.
+struct Judge {
+    network: Network,
+    divergence: Divergence,
+}
+
+impl Judge {
+    /// Reads the completions of the rows, each behind the prompt before which it is judged.
+    fn read(&self, rows: &[&Example]) -> Judged<'_> {
+        let behind: Vec<Example> = rows
+            .iter()
+            .map(|row| Example {
+                prompt: row.judged_prompt.as_ref().unwrap_or(&row.prompt).clone(),
+                completion: row.completion.clone(),
+                ..Example::default()
+            })
             .collect();
-        let mut gradients = Tensor::run_backward(&[loss], &leaves, false, false);
-        let to_entropies_N = tokens.entropies_N.is_some().then(|| gradients.remove(1));
-        Ok((gradients.remove(0), to_entropies_N))
+        let packed = Packed::new(&behind.iter().collect::<Vec<_>>(), self.network.device());
+        self.network
+            .judge(&self.network.read(&packed), self.divergence)
     }
 }
 

@@ -95,7 +95,9 @@ fn updates(batches: &[u8], ranks: &Ranks, shard_optimizer: bool) -> Vec<u8> {
     for ((_, algorithm), batch) in algorithms().into_iter().zip(batches) {
         let policy = decoder(5);
         let training = training(64);
-        let learner = Learner::new(&policy, algorithm.as_ref(), &training, 1.0);
+        let judge = decoder(8);
+        let learner =
+            Learner::new(&policy, algorithm.as_ref(), &training, 1.0).judged_by(Some(&judge));
         let learner = learner.among(ranks, shard_optimizer);
         let mut optimizer = learner.state();
         for step in 0..2 {
@@ -418,6 +420,7 @@ fn traffic(ranks: &Ranks) {
         normaliser: 10.0,
         tokens: 10,
         examples,
+        ..algorithms::Batch::default()
     };
     let training = training(64);
     let parameters = model.decoder.weights().count() as u64;

@@ -1,11 +1,12 @@
-//! The losses held to the reference, and what a wrong reference gives.
+//! The losses compared with the reference, and what a wrong reference gives.
 
 use std::io::Write;
 
 use super::*;
 
-fn shared() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/fixtures/losses.json")
+fn data(name: &str) -> PathBuf {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/losses");
+    data.join(name)
 }
 
 /// A reference of two rows, three tokens and one case: `grpo`, on-policy, so
@@ -36,19 +37,20 @@ fn hold(reference: &serde_json::Value) -> Result<Vec<Case>, ConformanceError> {
 }
 
 #[test]
-fn every_loss_and_gradient_conforms_to_trl() {
-    let path = shared();
-    if !path.is_file() {
-        println!("skipped: no reference losses at ../shared/fixtures/losses.json");
-        return;
+fn every_loss_divergence_and_gradient_conforms_to_trl_and_verl() {
+    for (name, count) in [
+        ("losses.json", 108),
+        ("policy.json", 28),
+        ("divergence.json", 10),
+    ] {
+        let cases = losses(&data(name)).expect("read");
+        for (of, worst) in worst_by_loss(&cases) {
+            println!("{of:8} {worst:?}");
+        }
+        assert_eq!(cases.len(), count, "{name}");
+        let failed: Vec<&Case> = cases.iter().filter(|case| !case.holds()).collect();
+        assert!(failed.is_empty(), "{failed:#?}");
     }
-    let cases = losses(&path).expect("read");
-    for (loss_type, worst) in worst_by_loss(&cases) {
-        println!("{:8} {worst:?}", loss_type.name());
-    }
-    assert_eq!(cases.len(), 108);
-    let failed: Vec<&Case> = cases.iter().filter(|case| !case.holds()).collect();
-    assert!(failed.is_empty(), "{failed:#?}");
 }
 
 #[test]
@@ -56,7 +58,7 @@ fn a_case_by_hand_conforms_and_masked_positions_are_never_read() {
     let cases = hold(&small()).unwrap();
     assert_eq!(cases.len(), 1);
     assert!(cases[0].holds(), "{cases:?}");
-    assert_eq!(worst_by_loss(&cases)[&LossType::Grpo].failed, 0);
+    assert_eq!(worst_by_loss(&cases)["grpo"].failed, 0);
 }
 
 #[test]
@@ -69,10 +71,7 @@ fn a_deviation_is_found_in_the_loss_and_at_every_position() {
     wrong["cases"][0]["grad"][1][1] = 0.3.into();
     let case = &hold(&wrong).unwrap()[0];
     assert!(!case.holds() && (case.gradient - 0.3).abs() < 1e-9);
-    assert_eq!(
-        worst_by_loss(&hold(&wrong).unwrap())[&LossType::Grpo].failed,
-        1
-    );
+    assert_eq!(worst_by_loss(&hold(&wrong).unwrap())["grpo"].failed, 1);
 }
 
 #[test]

@@ -2,7 +2,10 @@
 
 use super::*;
 use crate::testing::{Scripted, rollout};
-use crate::{Algorithm, Batch, Collected, Grpo, OldLogprobs, Prompt, Rollout, TokenScores};
+use crate::{
+    Algorithm, Batch, Collected, Grpo, Lab, OldLogprobs, Opd, Prompt, ReinforcePlusPlus, Rft, Rloo,
+    Rollout, Scorer, TokenScores,
+};
 
 /// Two completions under the policy of [`Scripted`]: a token `t` is at `-t / 10`.
 fn examples() -> Vec<Example> {
@@ -25,9 +28,16 @@ fn examples() -> Vec<Example> {
 fn weighed(mode: CorrectionMode, clip_max: f64) -> (Vec<Vec<f32>>, Metrics) {
     let mut examples = examples();
     let mut mismatch = Mismatch::default();
-    Correction { mode, clip_max }
-        .apply(&mut examples, &mut Scripted::default(), &mut mismatch)
-        .unwrap();
+    for example in &mut examples {
+        let policy: Vec<f32> = example
+            .completion
+            .iter()
+            .map(|&t| -t as f32 / 10.0)
+            .collect();
+        Correction { mode, clip_max }
+            .weigh_example(example, &policy, &mut mismatch)
+            .unwrap();
+    }
     let weights = examples.into_iter().map(|e| e.weights).collect();
     (weights, mismatch.metrics())
 }
@@ -93,17 +103,13 @@ fn a_completion_counts_by_the_product_of_its_ratios() {
 
 #[test]
 fn log_probabilities_that_are_missing_are_counted_out() {
-    let mut lacking = examples();
-    lacking[0].sampled_logprobs = None;
+    let mut lacking = examples().remove(0);
+    lacking.sampled_logprobs = None;
     let error = Correction {
         mode: CorrectionMode::TokenTruncate,
         clip_max: 3.0,
     }
-    .apply(
-        &mut lacking,
-        &mut Scripted::default(),
-        &mut Mismatch::default(),
-    )
+    .weigh_example(&mut lacking, &[-1.0, -2.0, -0.5], &mut Mismatch::default())
     .unwrap_err();
     assert!(matches!(
         error,
@@ -153,7 +159,7 @@ impl Lab for Elsewhere {
     }
 }
 
-fn collected(grpo: &Grpo, correction: Option<Correction>) -> (Collected, usize) {
+fn collected(grpo: &dyn Algorithm, correction: Option<Correction>) -> (Collected, usize) {
     // One token 7 each, at -0.7 under the policy and at -0.5 when it was sampled.
     let rollouts = vec![rollout(1, 0.0), rollout(1, 1.0)];
     let mut lab = Elsewhere(Scripted::of(rollouts), correction);
@@ -208,4 +214,50 @@ fn grpo_weighs_its_advantages_and_takes_later_ratios_against_the_policy() {
     let (corrected, asked) = collected(&again, correction);
     assert_eq!(asked, 1, "the policy is asked once");
     assert_eq!(sampled(&corrected), Some(vec![-0.7]));
+}
+
+/// Every algorithm that learns from its own samples weighs those of another engine alike:
+/// its weights are those it gives to the policy's own samples, times the ratio.
+#[test]
+fn every_reinforcing_algorithm_corrects_for_another_engines_samples() {
+    let (phase, group) = (1, 2);
+    macro_rules! of {
+        ($name:ident) => {
+            Box::new($name {
+                prompts_per_generation: phase,
+                num_generations: group,
+                ..$name::default()
+            })
+        };
+    }
+    let all: [Box<dyn Algorithm>; 5] = [
+        of!(Grpo),
+        of!(Rloo),
+        of!(ReinforcePlusPlus),
+        of!(Rft),
+        of!(Opd),
+    ];
+    let mode = CorrectionMode::TokenTruncate;
+    let bounded = |clip_max| Some(Correction { mode, clip_max });
+    // Ratios of 1 / 2 by their bound, or exp(-0.2) as they are.
+    for algorithm in all {
+        let weigh = |clip_max| {
+            let (collected, _) = collected(algorithm.as_ref(), bounded(clip_max));
+            weights(&collected.batches[0])
+        };
+        let (bounded, free) = (weigh(0.5), weigh(3.0));
+        assert!(
+            free.iter().any(|&weight| weight != 0.0),
+            "{}",
+            algorithm.name()
+        );
+        for (bounded, free) in bounded.iter().zip(&free) {
+            let ratio = (-0.2f64).exp() as f32;
+            assert!(
+                (bounded * ratio / 0.5 - free).abs() < 1e-6,
+                "{}",
+                algorithm.name()
+            );
+        }
+    }
 }

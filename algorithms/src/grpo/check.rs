@@ -1,9 +1,9 @@
 //! What contradicts itself in the settings of `grpo`.
 
-use super::{Grpo, MultiObjectiveAggregation};
+use super::{Grpo, LossType, MultiObjectiveAggregation};
 use crate::advantages::AdvantageScale;
 use crate::checks::{check_advantage_epsilon, check_beta, check_epsilon, check_epsilon_high};
-use crate::policy_loss::{KlEstimator, LossType};
+use crate::policy_loss::KlEstimator;
 
 /// Problems that are all alike after so many rounds will not get better.
 const MOST_ROUNDS: usize = 100;
@@ -17,7 +17,7 @@ impl Grpo {
                 self.num_generations
             ));
         }
-        self.plan().check()?;
+        self.sizes().check()?;
         if self.dynamic_sampling_rounds > MOST_ROUNDS {
             return Err(format!(
                 "dynamic_sampling_rounds = {}: at most {MOST_ROUNDS}, so that a phase comes to an end",
@@ -33,9 +33,25 @@ impl Grpo {
                 self.top_entropy_quantile
             ));
         }
-        if !self.entropy_coef.is_finite() {
+        self.check_entropy()
+    }
+
+    fn check_entropy(&self) -> Result<(), String> {
+        for (key, value) in [
+            ("entropy_coef", self.entropy_coef),
+            ("entropy_target", self.entropy_target),
+            ("entropy_coef_delta", self.entropy_coef_delta),
+            ("entropy_coef_min", self.entropy_coef_min),
+            ("entropy_coef_max", self.entropy_coef_max),
+        ] {
+            if !value.is_finite() {
+                return Err(format!("{key} = {value}: it has to be a finite number"));
+            }
+        }
+        let (least, most) = (self.entropy_coef_min, self.entropy_coef_max);
+        if self.use_adaptive_entropy && !(least..=most).contains(&self.entropy_coef) {
             return Err(format!(
-                "entropy_coef = {}: it has to be a finite number",
+                "entropy_coef = {}: with use_adaptive_entropy = true it begins between entropy_coef_min = {least} and entropy_coef_max = {most}",
                 self.entropy_coef
             ));
         }
@@ -47,9 +63,9 @@ impl Grpo {
         let loss_type = self.loss_type.name();
         if let Some(high) = self.epsilon_high {
             check_epsilon_high(high)?;
-            if self.loss_type == LossType::Sapo {
+            if matches!(self.loss_type, LossType::Sapo | LossType::Vespo) {
                 return Err(format!(
-                    "epsilon_high = {high}: loss_type = \"sapo\" clips nothing; leave it out"
+                    "epsilon_high = {high}: loss_type = \"{loss_type}\" clips nothing; leave it out"
                 ));
             }
         } else if self.loss_type == LossType::Cispo {
@@ -58,15 +74,19 @@ impl Grpo {
             );
         }
         if let Some(delta) = self.delta {
-            if !self.loss_type.clips() {
+            if !(self.loss_type.clips() || self.loss_type.trusts()) {
                 return Err(format!(
                     "delta = {delta}: loss_type = \"{loss_type}\" has no unclipped ratio to bound; leave it out"
                 ));
             }
-            let high = 1.0 + self.epsilon_high.unwrap_or(self.epsilon);
+            let high = if self.loss_type.clips() {
+                1.0 + self.epsilon_high.unwrap_or(self.epsilon)
+            } else {
+                1.0
+            };
             if !(delta.is_finite() && delta >= high) {
                 return Err(format!(
-                    "delta = {delta}: it lies below 1 + epsilon_high = {high} and would do the clip's work"
+                    "delta = {delta}: it lies below {high}, which the clip reaches to, and would do the clip's work"
                 ));
             }
         }
@@ -76,6 +96,20 @@ impl Grpo {
         ] {
             if !(temperature.is_finite() && temperature > 0.0) {
                 return Err(format!("{key} = {temperature}: a temperature is above 0"));
+            }
+        }
+        for (key, value) in [
+            ("vespo_k_pos", self.vespo_k_pos),
+            ("vespo_lambda_pos", self.vespo_lambda_pos),
+            ("vespo_k_neg", self.vespo_k_neg),
+            ("vespo_lambda_neg", self.vespo_lambda_neg),
+            (
+                "off_policy_mask_threshold",
+                self.off_policy_mask_threshold.unwrap_or_default(),
+            ),
+        ] {
+            if !(value.is_finite() && value >= 0.0) {
+                return Err(format!("{key} = {value}: it is not negative"));
             }
         }
         Ok(())

@@ -5,7 +5,10 @@ use std::collections::VecDeque;
 use tch::Kind;
 
 use super::*;
-use crate::Rollout;
+use crate::Algorithm;
+use crate::Scorer;
+use crate::advantages::AdvantageScale;
+use crate::policy_loss::KlEstimator;
 use crate::testing::{Rows, Scripted, counts, judged, rollout, values};
 
 /// Two groups of two.
@@ -228,7 +231,7 @@ fn only_tokens_of_high_entropy_are_pushed_and_rewarded() {
         entropy_coef: 0.3,
         ..two_by_two()
     };
-    assert!(grpo.needs_entropies() && !two_by_two().needs_entropies());
+    assert!(grpo.entropy().is_some() && two_by_two().entropy().is_none());
     let mut rollouts = vec![
         rollout(1, 1.0),
         rollout(1, 1.0),
@@ -246,17 +249,12 @@ fn only_tokens_of_high_entropy_are_pushed_and_rewarded() {
     assert_eq!(batch.examples[3].weights, [0.5]);
     let bonus = |index: usize| batch.examples[index].entropy_weights.clone().unwrap();
     // Three tokens share the bonus.
-    assert_eq!((bonus(0), bonus(1)), (vec![0.0], vec![0.1]));
-    assert_eq!((bonus(2), bonus(3)), (vec![0.0, 0.1], vec![0.1]));
-}
-
-#[test]
-fn quantiles_lie_between_the_two_nearest() {
-    let values = || vec![4.0, 1.0, 2.0, 3.0];
-    for (q, expected) in [(0.0, 1.0), (0.5, 2.5), (0.8, 3.4), (1.0, 4.0)] {
-        assert!((quantile(values(), q) - expected).abs() < 1e-12);
-    }
-    assert!(quantile(Vec::new(), 0.5).abs() == 0.0);
+    assert!((batch.entropy_coef - 0.3).abs() < 1e-12);
+    assert_eq!((bonus(0), bonus(1)), (vec![0.0], vec![1.0 / 3.0]));
+    assert_eq!(
+        (bonus(2), bonus(3)),
+        (vec![0.0, 1.0 / 3.0], vec![1.0 / 3.0])
+    );
 }
 
 #[test]
@@ -332,6 +330,8 @@ fn the_clip_stops_the_gradient_of_a_ratio_out_of_range() {
         reference_logprobs_N: None,
         entropies_N: None,
         entropy_weights_N: None,
+        divergences_N: None,
+        demonstrated: Vec::new(),
     };
     let (loss, metrics) = Grpo::default().loss(&tokens, &counts(2.0, 2)).unwrap();
     assert!((loss.double_value(&[]) + f64::midpoint(1.2, 1.0)).abs() < 1e-6);

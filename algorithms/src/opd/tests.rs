@@ -3,6 +3,7 @@
 use tch::Kind;
 
 use super::*;
+use crate::Algorithm;
 use crate::testing::{Scripted, counts, rollout, values};
 use crate::{Example, Rollout};
 
@@ -63,6 +64,8 @@ fn the_gradient_is_the_weight_times_the_ratio_over_the_tokens() {
         reference_logprobs_N: None,
         entropies_N: None,
         entropy_weights_N: None,
+        divergences_N: None,
+        demonstrated: Vec::new(),
     };
     let (loss, _) = two_by_two().loss(&tokens, &counts(10.0, 10)).unwrap();
     let ratio = 0.5f64.exp();
@@ -95,6 +98,8 @@ fn in_expectation_it_is_the_gradient_of_the_reverse_divergence() {
             reference_logprobs_N: None,
             entropies_N: None,
             entropy_weights_N: None,
+            divergences_N: None,
+            demonstrated: Vec::new(),
         };
         let (loss, _) = two_by_two().loss(&tokens, &counts(1.0, 1)).unwrap();
         let parts = Tensor::run_backward(&[loss], &[&logits_V], true, false);

@@ -2,15 +2,21 @@
 
 use super::*;
 use crate::add_metrics;
-use crate::testing::{Rows, values};
+use crate::testing::{Rows, counts, values};
+use crate::{Grpo, ImportanceSamplingLevel, LossType};
 
-const LOSS_TYPES: [LossType; 6] = [
+const LOSS_TYPES: [LossType; 11] = [
     LossType::Grpo,
     LossType::DrGrpo,
     LossType::Dapo,
     LossType::Bnpo,
     LossType::Cispo,
     LossType::Sapo,
+    LossType::Luspo,
+    LossType::Vespo,
+    LossType::DppoTv,
+    LossType::DppoKl,
+    LossType::GeoMean,
 ];
 
 const LEVELS: [ImportanceSamplingLevel; 2] = [
@@ -18,19 +24,18 @@ const LEVELS: [ImportanceSamplingLevel; 2] = [
     ImportanceSamplingLevel::Sequence,
 ];
 
-fn objective(loss_type: LossType, level: ImportanceSamplingLevel) -> Objective {
-    Objective {
+fn grpo(loss_type: LossType, level: ImportanceSamplingLevel) -> Grpo {
+    Grpo {
         loss_type,
         importance_sampling_level: level,
-        epsilon: 0.2,
-        epsilon_high: 0.28,
-        delta: None,
-        sapo_temperature_pos: 1.0,
-        sapo_temperature_neg: 1.05,
-        beta: 0.0,
-        kl_estimator: KlEstimator::K3,
+        epsilon_high: Some(0.28),
         use_bias_correction_kl: false,
+        ..Grpo::default()
     }
+}
+
+fn objective(loss_type: LossType, level: ImportanceSamplingLevel) -> Objective {
+    grpo(loss_type, level).objective()
 }
 
 fn tokens(logprobs: &[f64], sampled: &[f64], weights: &[f64], lengths: &[i64]) -> TokenBatch {
@@ -42,6 +47,8 @@ fn tokens(logprobs: &[f64], sampled: &[f64], weights: &[f64], lengths: &[i64]) -
         reference_logprobs_N: None,
         entropies_N: None,
         entropy_weights_N: None,
+        divergences_N: None,
+        demonstrated: Vec::new(),
     }
 }
 
@@ -54,7 +61,7 @@ fn in_parts(
 ) -> (f64, Vec<f64>, Metrics) {
     let count = rows.lengths.len();
     let tokens = rows.tokens() as f64;
-    let normaliser = objective.loss_type.normaliser(tokens, count as f64, 11.0);
+    let normaliser = objective.average.normaliser(tokens, count as f64, 11.0);
     let mut sum = 0.0;
     let mut gradient = Vec::new();
     let mut metrics = Metrics::new();
@@ -64,7 +71,9 @@ fn in_parts(
         if bonus != 0.0 {
             micro_batch.entropy_weights_N = Some(leaf_N.full_like(bonus / tokens));
         }
-        let (loss, more) = objective.loss(&micro_batch, normaliser, tokens).unwrap();
+        let (loss, more) = objective
+            .loss(&micro_batch, &counts(normaliser, rows.tokens()))
+            .unwrap();
         add_metrics(&mut metrics, more);
         sum += loss.double_value(&[]);
         let gradients = Tensor::run_backward(&[loss], &[leaf_N], false, false);
@@ -85,13 +94,16 @@ fn any_number_of_micro_batches_gives_the_same_update() {
                 (0.04, false, KlEstimator::K2, 0.01),
                 (0.04, true, KlEstimator::K3, 0.01),
             ] {
-                let objective = Objective {
+                let clips = matches!(objective(loss_type, level).loss, PolicyLoss::Clip { .. });
+                let objective = Grpo {
                     beta,
                     use_bias_correction_kl: corrected,
                     kl_estimator: estimator,
-                    delta: loss_type.clips().then_some(1.5),
-                    ..objective(loss_type, level)
-                };
+                    delta: clips.then_some(1.5),
+                    off_policy_mask_threshold: Some(0.1),
+                    ..grpo(loss_type, level)
+                }
+                .objective();
                 let (whole_loss, whole, told) = in_parts(&objective, &rows, 1, bonus);
                 assert!(whole.iter().any(|derivative| derivative.abs() > 1e-6));
                 for parts in [2, 4, 8] {
@@ -124,7 +136,9 @@ fn an_infinite_ratio_without_weight_leaves_everything_finite() {
                 &[2, 2],
             );
             let leaf_N = batch.logprobs_N.shallow_clone();
-            let (loss, metrics) = objective(loss_type, level).loss(&batch, 2.0, 4.0).unwrap();
+            let (loss, metrics) = objective(loss_type, level)
+                .loss(&batch, &counts(2.0, 4))
+                .unwrap();
             assert!(
                 loss.double_value(&[]).is_finite(),
                 "{loss_type:?} {level:?}"
@@ -146,17 +160,25 @@ fn on_policy_every_gain_has_the_slope_of_its_weight() {
                 ..tokens(&[-1.0, -0.5, -2.0], &[], &[0.7, 0.7, -0.3], &[2, 1])
             };
             let leaf_N = batch.logprobs_N.shallow_clone();
-            let objective = Objective {
-                epsilon_high: 5.0,
-                ..objective(loss_type, level)
-            };
-            let (loss, _) = objective.loss(&batch, 1.0, 3.0).unwrap();
+            let objective = Grpo {
+                epsilon_high: Some(5.0),
+                ..grpo(loss_type, level)
+            }
+            .objective();
+            let (loss, _) = objective.loss(&batch, &counts(1.0, 3)).unwrap();
             let gradient = values(&Tensor::run_backward(&[loss], &[leaf_N], false, false)[0]);
-            let divisor = if loss_type.averages_rows() { 2.0 } else { 1.0 };
+            let averages = objective.average == Average::Completions;
+            let divisor = if averages { 2.0 } else { 1.0 };
+            // GMPO's lengths are 1e-8 longer.
+            let tolerance = if loss_type == LossType::GeoMean {
+                1e-7
+            } else {
+                1e-12
+            };
             for (derivative, expected) in gradient.iter().zip([-0.7 / divisor, -0.7 / divisor, 0.3])
             {
                 assert!(
-                    (derivative - expected).abs() < 1e-12,
+                    (derivative - expected).abs() < tolerance,
                     "{loss_type:?} {level:?}"
                 );
             }
@@ -167,11 +189,42 @@ fn on_policy_every_gain_has_the_slope_of_its_weight() {
 #[test]
 fn a_sequence_ratio_is_the_geometric_mean_of_its_tokens() {
     let batch = tokens(&[-1.0, -0.9, -0.5], &[-1.1, -1.2, -0.5], &[1.0; 3], &[2, 1]);
-    let level = ImportanceSamplingLevel::Sequence;
-    let log_ratio_N = objective(LossType::Grpo, level).log_ratio_N(&batch);
-    for (got, expected) in values(&log_ratio_N).iter().zip([0.2, 0.2, 0.0]) {
-        assert!((got - expected).abs() < 1e-12);
+    let objective = Objective {
+        loss: PolicyLoss::Clip {
+            low: 0.0,
+            high: 9.0,
+            delta: None,
+        },
+        ..objective(LossType::Dapo, ImportanceSamplingLevel::Sequence)
+    };
+    let (loss, _) = objective.loss(&batch, &counts(1.0, 3)).unwrap();
+    assert!((loss.double_value(&[]) + 2.0 * 0.2f64.exp() + 1.0).abs() < 1e-12);
+}
+
+#[test]
+fn what_was_bad_and_has_become_unlikely_is_masked() {
+    let objective = Grpo {
+        off_policy_mask_threshold: Some(0.5),
+        ..grpo(LossType::Dapo, ImportanceSamplingLevel::Token)
     }
+    .objective();
+    // Mean falls of 0.6, 0.4 and 0.6 nats; the last was good.
+    let batch = tokens(
+        &[-1.0, -1.2, -1.4, -1.6],
+        &[-0.6, -0.4, -1.0, -1.0],
+        &[-1.0, -1.0, -1.0, 1.0],
+        &[2, 1, 1],
+    );
+    let leaf_N = batch.logprobs_N.shallow_clone();
+    let (loss, metrics) = objective.loss(&batch, &counts(4.0, 4)).unwrap();
+    let gradient = values(&Tensor::run_backward(&[loss], &[leaf_N], false, false)[0]);
+    let zero: Vec<bool> = gradient
+        .iter()
+        .map(|derivative| *derivative == 0.0)
+        .collect();
+    // The third is clipped: its ratio lies below 0.8.
+    assert_eq!(zero, [true, true, true, false]);
+    assert!((metrics["off_policy_mask_ratio"] - 0.5).abs() < 1e-12);
 }
 
 #[test]
@@ -196,10 +249,13 @@ fn estimators_of_the_divergence_by_hand() {
 
 #[test]
 fn the_corrected_divergence_has_the_slope_of_the_reverse_divergence() {
-    let held = |corrected| Objective {
-        beta: 0.1,
-        use_bias_correction_kl: corrected,
-        ..objective(LossType::Dapo, ImportanceSamplingLevel::Token)
+    let held = |corrected| {
+        let held = Grpo {
+            beta: 0.1,
+            use_bias_correction_kl: corrected,
+            ..grpo(LossType::Dapo, ImportanceSamplingLevel::Token)
+        };
+        held.objective()
     };
     let slope = |objective: Objective| {
         let batch = TokenBatch {
@@ -207,7 +263,7 @@ fn the_corrected_divergence_has_the_slope_of_the_reverse_divergence() {
             ..tokens(&[-1.0], &[-1.0], &[0.0], &[1])
         };
         let leaf_N = batch.logprobs_N.shallow_clone();
-        let (loss, metrics) = objective.loss(&batch, 1.0, 1.0).unwrap();
+        let (loss, metrics) = objective.loss(&batch, &counts(1.0, 1)).unwrap();
         assert!((metrics["kl"] - ((-0.5f64).exp() - 0.5)).abs() < 1e-12);
         values(&Tensor::run_backward(&[loss], &[leaf_N], false, false)[0])[0]
     };
@@ -218,24 +274,26 @@ fn the_corrected_divergence_has_the_slope_of_the_reverse_divergence() {
 
 #[test]
 fn what_the_sum_is_divided_by() {
-    let divisors = LOSS_TYPES.map(|loss_type| loss_type.normaliser(22.0, 5.0, 8.0));
-    // grpo, dr_grpo, dapo, bnpo, cispo, sapo
-    for (got, expected) in divisors.iter().zip([5.0, 40.0, 22.0, 22.0, 22.0, 5.0]) {
+    let divisors = LOSS_TYPES.map(|loss_type| loss_type.average().normaliser(22.0, 5.0, 8.0));
+    // grpo, dr_grpo, dapo, bnpo, cispo, sapo, luspo, vespo, dppo_tv, dppo_kl, geo_mean
+    let expected = [5.0, 40.0, 22.0, 22.0, 22.0, 5.0, 5.0, 22.0, 22.0, 22.0, 5.0];
+    for (got, expected) in divisors.iter().zip(expected) {
         assert!((got - expected).abs() < 1e-12);
     }
-    assert!((LossType::Dapo.normaliser(0.0, 5.0, 8.0) - 1.0).abs() < 1e-12);
+    assert!((Average::Tokens.normaliser(0.0, 5.0, 8.0) - 1.0).abs() < 1e-12);
 }
 
 #[test]
 fn a_missing_reference_or_entropy_is_named() {
     let level = ImportanceSamplingLevel::Token;
-    let held = Objective {
+    let held = Grpo {
         beta: 0.04,
-        ..objective(LossType::Dapo, level)
-    };
+        ..grpo(LossType::Dapo, level)
+    }
+    .objective();
     let batch = tokens(&[-1.0], &[-1.0], &[1.0], &[1]);
     assert_eq!(
-        held.loss(&batch, 1.0, 1.0).unwrap_err(),
+        held.loss(&batch, &counts(1.0, 1)).unwrap_err(),
         LossError::NoReference
     );
     let rewarded = TokenBatch {
@@ -244,7 +302,7 @@ fn a_missing_reference_or_entropy_is_named() {
     };
     let free = objective(LossType::Dapo, level);
     assert_eq!(
-        free.loss(&rewarded, 1.0, 1.0).unwrap_err(),
+        free.loss(&rewarded, &counts(1.0, 1)).unwrap_err(),
         LossError::NoEntropies
     );
 }
@@ -259,7 +317,8 @@ fn entropy_is_rewarded_by_its_weight_whatever_the_loss_is_divided_by() {
             ..tokens(&[-1.0, -2.0], &[-1.0, -2.0], &[1.0, 1.0], &[2])
         };
         let objective = objective(loss_type, ImportanceSamplingLevel::Token);
-        let loss = |batch| objective.loss(batch, 7.0, 2.0).unwrap().0.double_value(&[]);
+        let of = counts(7.0, 2);
+        let loss = |batch| objective.loss(batch, &of).unwrap().0.double_value(&[]);
         assert!((loss(&plain) - loss(&rewarded) - 0.3).abs() < 1e-12);
     }
 }
@@ -274,7 +333,7 @@ fn the_extremes_of_the_clip_are_over_completions() {
         &[1.0, 1.0, -1.0, -1.0, -1.0, -1.0, -1.0],
         &[2, 1, 4],
     );
-    let (_, metrics) = objective.loss(&batch, 7.0, 7.0).unwrap();
+    let (_, metrics) = objective.loss(&batch, &counts(7.0, 7)).unwrap();
     for (name, value) in [
         ("high_mean", 1.0 / 7.0),
         ("high_max", 0.5),

@@ -1,6 +1,7 @@
 //! Returns and their normalisation by hand.
 
 use super::*;
+use crate::Algorithm;
 use crate::testing::{Scripted, rollout};
 
 fn plain() -> ReinforcePlusPlus {
@@ -88,6 +89,8 @@ fn with_a_group_baseline_divergence_is_a_term_of_the_loss() {
         reference_logprobs_N: Some(Tensor::from_slice(&[-1.4])),
         entropies_N: None,
         entropy_weights_N: None,
+        divergences_N: None,
+        demonstrated: Vec::new(),
     };
     let loss = grouped.loss(&tokens, batch).unwrap().0.double_value(&[]);
     assert!((loss - 0.5 * 0.08 / 4.0).abs() < 1e-9);

@@ -1,6 +1,8 @@
 //! Which samples are imitated.
 
 use super::*;
+use crate::Algorithm;
+use crate::Rollout;
 use crate::testing::{Scripted, counts, rollout};
 
 fn two_by_three() -> Rft {
@@ -44,7 +46,7 @@ fn whole_samples_above_the_bar_are_imitated_equally() {
     assert_eq!(lengths(&two_by_three()), [1, 2]);
     assert_eq!(
         (batch.tokens, batch.examples[1].prompt.as_slice()),
-        (3, &[0][..])
+        (28, &[0][..])
     );
     assert!((batch.normaliser - 3.0).abs() < 1e-12);
     for example in &batch.examples {
@@ -93,6 +95,8 @@ fn the_loss_is_that_of_demonstrations() {
         reference_logprobs_N: None,
         entropies_N: None,
         entropy_weights_N: None,
+        divergences_N: None,
+        demonstrated: Vec::new(),
     };
     let (loss, _) = Rft::default().loss(&tokens, &counts(2.0, 2)).unwrap();
     assert!((loss.double_value(&[]) - 1.5).abs() < 1e-6);

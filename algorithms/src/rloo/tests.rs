@@ -1,6 +1,9 @@
 //! Rewards, penalties and the loss by hand.
 
+use tch::Kind;
+
 use super::*;
+use crate::Algorithm;
 use crate::testing::{Rows, Scripted, counts, rollout, values};
 
 fn rloo() -> Rloo {
@@ -100,6 +103,8 @@ fn a_completion_is_one_action() {
         reference_logprobs_N: None,
         entropies_N: None,
         entropy_weights_N: None,
+        divergences_N: None,
+        demonstrated: Vec::new(),
     };
     let (loss, metrics) = rloo().loss(&tokens, &counts(2.0, 3)).unwrap();
     let ratio = 0.1f64.exp();

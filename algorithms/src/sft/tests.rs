@@ -13,6 +13,8 @@ fn tokens(logprobs: &[f32], weights: &[f32]) -> TokenBatch {
         reference_logprobs_N: None,
         entropies_N: None,
         entropy_weights_N: None,
+        divergences_N: None,
+        demonstrated: Vec::new(),
     }
 }
 

@@ -91,7 +91,7 @@ impl Lab for Sums<'_> {
                     completion: completion.tokens,
                     logprobs: completion.logprobs,
                     reward: Some((text.chars().count() % 5) as f64),
-                    parts: Vec::new(),
+                    ..Rollout::default()
                 })
             })
             .collect()

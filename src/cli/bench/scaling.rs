@@ -166,6 +166,7 @@ impl Scaling {
             examples,
             normaliser: tokens as f64,
             tokens,
+            ..Batch::default()
         }
     }
 

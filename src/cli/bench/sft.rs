@@ -88,6 +88,7 @@ impl SftBench {
             examples,
             normaliser: tokens as f64,
             tokens,
+            ..Batch::default()
         })
     }
 }

@@ -195,14 +195,15 @@ impl Definition {
             lora.check()
                 .map_err(|error| anyhow::anyhow!("{place}.lora.{error}"))?;
             ensure!(
-                algorithm.build().reference_sync().is_none(),
-                "{place}: sync_ref_model = true with lora: the reference is the model without its adapter, which does not change; remove one of the two"
+                algorithm.algorithm().reference_sync().is_none(),
+                "{place}: a reference that follows the policy (sync_ref_model, teacher_update_rate) with lora: the reference is the model without its adapter, which does not change; remove one of the two"
             );
         }
         if let Some(sampler) = &stage.sampler {
             ensure!(
-                matches!(algorithm, AlgorithmSettings::Grpo(_)),
-                "{place}.sampler: only grpo corrects for another engine's samples; remove the table, or train by grpo"
+                algorithm.algorithm().samples().is_some(),
+                "{place}.sampler: {} samples nothing; remove the table, or use an algorithm that learns from own samples",
+                algorithm.algorithm().name()
             );
             ensure!(
                 self.rollout.stop.is_empty(),
@@ -242,19 +243,30 @@ impl Definition {
         rewards: CheckRewards<'_>,
     ) -> Result<()> {
         let reward = &stage.reward;
+        let algorithm = algorithm.algorithm();
         algorithm
             .check()
             .map_err(|error| anyhow::anyhow!("{place}.algorithm: {error}"))?;
+        let temperature = self.rollout.temperature;
+        let samples = algorithm.samples().is_some();
+        ensure!(
+            (temperature - 1.0).abs() < f64::EPSILON
+                || !(algorithm.imitates() && samples)
+                || algorithm.divergence().is_some(),
+            "rollout.temperature = {temperature}: {place} imitates by {} as well, which is at temperature 1; set it to 1.0",
+            algorithm.name()
+        );
         self.training_of(&stage.training, &format!("{place}.training"))?;
         self.check_rewards_here(place, reward)?;
         // A teacher's samples are rewarded whatever it learned from.
         let sampled = place == TEACHER;
-        if algorithm.imitates() && !sampled {
+        if !samples && !sampled {
             ensure!(
                 reward.is_empty(),
-                "{place}.reward: sft imitates and rewards nothing; remove it"
+                "{place}.reward: {} imitates and rewards nothing; remove it",
+                algorithm.name()
             );
-        } else if algorithm.distils() || algorithm.imitates() {
+        } else if !algorithm.learns_from_reward() {
             // Rewards tell of the samples here; nothing is learned from them.
             if !reward.is_empty() {
                 rewards(reward).with_context(|| format!("{place}.reward"))?;

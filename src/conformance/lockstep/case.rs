@@ -378,6 +378,7 @@ impl GenerationBatch {
             }],
             completion,
             reward,
+            demonstrated: false,
         };
         let given = self.completion_ids.into_iter().zip(self.rewards);
         Ok(given.map(rollout).collect())

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use algorithms::Scorer;
 use anyhow::{Context, Result, bail, ensure};
 
 use super::address::identity;
@@ -18,6 +19,9 @@ use crate::training::{ArmLab, CompletionLog, Ending, Job, Learner, OnTheWay, Tra
 /// Problems that stand for the order in which an arm meets them: a number of its
 /// own, so that arms which get to see more or fewer of one order agree.
 const HASHED_PROBLEMS: u64 = 1024;
+
+/// Problems among which those of a recording are looked for.
+const SEARCHED_PROBLEMS: u64 = 1 << 16;
 
 /// A training with all that determines it, before any weights are read.
 struct Recipe<'a> {
@@ -145,17 +149,32 @@ impl Recipe<'_> {
         lab.completions = completion_log(run, &at, self.training.steps);
         lab.sampler = sampler(run, stage, settings)?;
         lab.teacher = self.judge.map(|judge| judging(run, judge)).transpose()?;
-        let algorithm = self.algorithm.build();
+        let algorithm = self.algorithm.algorithm();
+        if algorithm.meets_demonstrated() {
+            let (seed, problems) = shown_problems(run, stage, settings)?;
+            lab.meet_demonstrated(seed, problems)
+                .with_context(|| stage.place())?;
+            if let AlgorithmSettings::Sdft(sdft) = self.algorithm {
+                lab.check_shown(&sdft.teacher_prompt_template)
+                    .with_context(|| {
+                        format!("{}.algorithm.sdft.teacher_prompt_template", stage.place())
+                    })?;
+            }
+        }
         lab.reference = algorithm.needs_reference().then(|| reference(&policy));
+        let judge = algorithm
+            .divergence()
+            .and_then(|divergence| match divergence.judge {
+                Scorer::Teacher => lab.teacher.as_ref(),
+                Scorer::Reference => lab.reference.as_ref(),
+                Scorer::Policy => None,
+            });
+        let judge = judge.map(sharing);
         run.explain_loss(&stage.name, self.algorithm);
         let progress = run.progress(&stage.title());
         let temperature = temperature(run, self.algorithm);
-        let learner = Learner::new(
-            &policy.decoder,
-            algorithm.as_ref(),
-            &self.training,
-            temperature,
-        );
+        let learner = Learner::new(&policy.decoder, algorithm, &self.training, temperature)
+            .judged_by(judge.as_ref());
         let base = base_on_the_way(run, stage, self.start, &policy)?;
         let ending = train(
             &Job {
@@ -210,10 +229,11 @@ fn on_the_way<'a>(
 
 /// What the learner divides logits by: the temperature of what it learns from.
 fn temperature(run: &Run, algorithm: &AlgorithmSettings) -> f64 {
-    if algorithm.imitates() {
-        1.0
-    } else {
-        run.definition().rollout.temperature
+    let algorithm = algorithm.algorithm();
+    match algorithm.divergence() {
+        Some(divergence) => divergence.temperature,
+        None if algorithm.samples().is_none() => 1.0,
+        None => run.definition().rollout.temperature,
     }
 }
 
@@ -262,9 +282,25 @@ fn hash(prepared: &Prepared) -> Result<String> {
 
 /// The teacher as its stage left it, to judge the samples of others.
 fn judging(run: &Run, teacher: usize) -> Result<Decoder> {
-    let model = run.load(teacher)?;
-    let config = model.decoder.config().clone();
-    Ok(Decoder::new(config, model.decoder.weights().share()))
+    Ok(sharing(&run.load(teacher)?.decoder))
+}
+
+/// The same decoder, of the same memory: it follows where the other is moved.
+fn sharing(decoder: &Decoder) -> Decoder {
+    Decoder::new(decoder.config().clone(), decoder.weights().share())
+}
+
+/// The seed of the problems that a stage's demonstrations are of, and how many of its first
+/// to look through: those that the lab wrote traces of, or of a recording, which may be of
+/// any, so many times its rows.
+fn shown_problems(run: &Run, stage: &Stage, settings: &StageSettings) -> Result<(u64, u64)> {
+    let shown = run
+        .definition()
+        .shown_to(&stage.place(), stage.seed, settings)?;
+    Ok(match shown.traces.file {
+        Some(_) => (stage.seed, SEARCHED_PROBLEMS),
+        None => (shown.seed, shown.traces.problems),
+    })
 }
 
 /// The server that draws the rollouts of a stage, where it has one.
@@ -382,7 +418,11 @@ pub(super) fn problem_order(run: &Run, stage: &Stage) -> Result<Option<String>> 
         .definition()
         .training_of(&settings.training, &stage.name)?;
     let mix = run.mix.learned_from(settings.tasks.as_deref())?;
-    let count = algorithm.build().problems_met(training.steps);
+    let algorithm = algorithm.algorithm();
+    if algorithm.meets_demonstrated() {
+        return Ok(None);
+    }
+    let count = algorithm.problems_met(training.steps);
     let order = || ArmLab::problem_order(&mix, stage.seed, HASHED_PROBLEMS);
     (count > 0).then(order).transpose()
 }

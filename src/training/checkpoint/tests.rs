@@ -69,6 +69,7 @@ fn everything_comes_back_to_the_bit() {
             examples: vec![example],
             normaliser: 1.0 / 3.0,
             tokens: 2,
+            ..Batch::default()
         }],
         collection: Metrics::from([("reward".to_owned(), f64::NAN)]),
         skipped_in_a_row: 2,

@@ -9,6 +9,7 @@ use anyhow::Result;
 use rand::seq::SliceRandom;
 use rewards::{BatchScores, WeightedRewards};
 
+use super::demonstrated::Demonstrated;
 use super::judging::{self, Draw, Judged};
 use super::{CompletionLog, Posed, VALIDATION_TOKENS, held_out, other};
 use crate::distributed::{Ranks, Reader, put_floats};
@@ -21,7 +22,7 @@ use crate::training::forward;
 use crate::training::trainer::Source;
 
 /// What each reward said of one completion.
-fn parts(scores: &BatchScores, index: usize) -> Vec<RewardPart> {
+pub(super) fn parts(scores: &BatchScores, index: usize) -> Vec<RewardPart> {
     scores
         .columns
         .iter()
@@ -95,6 +96,8 @@ pub struct ArmLab<'a> {
     pub completions: Option<CompletionLog>,
     /// What draws rollouts; the lab's own engine where there is none.
     pub sampler: Option<Sampler>,
+    /// The demonstrated problems, where no others are met.
+    pub(super) demonstrated: Option<Demonstrated>,
     /// What the rewards said of the collection that is going on.
     scores: Option<BatchScores>,
     generated: (u64, u64),
@@ -125,6 +128,7 @@ impl<'a> ArmLab<'a> {
             ranks: Ranks::alone(),
             completions: None,
             sampler: None,
+            demonstrated: None,
             scores: None,
             generated: (0, 0),
         }
@@ -145,9 +149,9 @@ impl Lab for ArmLab<'_> {
     fn prompts(&mut self, phase: u64, count: usize) -> Result<Vec<Prompt>, LabError> {
         let first = phase * count as u64;
         (first..first + count as u64)
-            .map(|problem| {
-                let item = self.mix.item(self.seed, Split::Train, problem);
-                let item = item.map_err(other)?;
+            .map(|place| {
+                let problem = self.problem_at(place);
+                let item = self.item(problem)?;
                 let tokens = self.model.text.encode_item(&item).map_err(other)?;
                 Ok(Prompt { problem, tokens })
             })
@@ -171,9 +175,8 @@ impl Lab for ArmLab<'_> {
         };
         let items: Vec<Item> = prompts
             .iter()
-            .map(|prompt| self.mix.item(self.seed, Split::Train, prompt.problem))
-            .collect::<Result<_>>()
-            .map_err(other)?;
+            .map(|prompt| self.item(prompt.problem))
+            .collect::<Result<_, _>>()?;
         let cap = self.sampling.max_new_tokens;
         let posed = Posed::new(self.model, &items, group, cap);
         // The definition's check leaves an arm without rewards where its
@@ -209,6 +212,7 @@ impl Lab for ArmLab<'_> {
             .enumerate()
             .map(|(index, completion)| Rollout {
                 truncated: completion.truncated(),
+                demonstrated: false,
                 completion: completion.tokens,
                 logprobs: completion.logprobs,
                 reward: scores.as_ref().and_then(|scores| scores.totals[index]),
@@ -223,6 +227,18 @@ impl Lab for ArmLab<'_> {
             (Some(_), None) => {}
         }
         Ok(rollouts)
+    }
+
+    fn demonstrated(&mut self, prompts: &[Prompt], count: usize) -> Result<Vec<Rollout>, LabError> {
+        self.judged_demonstrations(prompts, count)
+    }
+
+    fn prompt_with_demonstration(
+        &mut self,
+        prompt: &Prompt,
+        template: &str,
+    ) -> Result<Vec<i64>, LabError> {
+        self.shown_prompt(prompt.problem, template).map_err(other)
     }
 
     fn advantages(&mut self, prompt: &Prompt, advantages: &[f64]) {

@@ -82,20 +82,29 @@ pub(crate) fn sample(draw: Draw<'_, '_>, ranks: &Ranks) -> Result<Judged> {
         }
     }
     let batch = posed.batch(&texts, &completions);
-    let scores = rewards.map(|rewards| {
-        if rewards.judges_late() {
-            // Judging may be a process that another rank has not, or cost money.
-            ranks.lead(|| Ok(rewards.score_rest(&batch, early)?))
-        } else {
-            Ok(rewards.score_rest(&batch, early)?)
-        }
-    });
-    let scores = scores.transpose()?;
+    let scores = rewards
+        .map(|rewards| judge(rewards, &batch, early, ranks))
+        .transpose()?;
     Ok(Judged {
         completions,
         texts,
         scores,
     })
+}
+
+/// What the rewards say of a batch, of which they have seen some by themselves.
+pub(super) fn judge(
+    rewards: &WeightedRewards,
+    batch: &[Scored<'_>],
+    early: Early,
+    ranks: &Ranks,
+) -> Result<BatchScores> {
+    if rewards.judges_late() {
+        // Judging may be a process that another rank has not, or cost money.
+        ranks.lead(|| Ok(rewards.score_rest(batch, early)?))
+    } else {
+        Ok(rewards.score_rest(batch, early)?)
+    }
 }
 
 /// Every rank's completions, prompt by prompt, and what was said of them.

@@ -10,6 +10,7 @@
 
 mod arm;
 mod completions;
+mod demonstrated;
 mod judging;
 mod pretraining;
 

@@ -51,6 +51,7 @@ impl Algorithm for Told {
                 examples: weight.map(example).into_iter().collect(),
                 normaliser: 2.0,
                 tokens: 2,
+                ..Batch::default()
             }
         };
         Ok(Collected {
@@ -59,8 +60,8 @@ impl Algorithm for Told {
         })
     }
 
-    fn problems_met(&self, _: u64) -> u64 {
-        0
+    fn check(&self) -> Result<(), String> {
+        Ok(())
     }
 
     fn loss(&self, tokens: &TokenBatch, batch: &Batch) -> Result<(Tensor, Metrics), LossError> {
