@@ -262,6 +262,15 @@ pub(crate) fn algorithms() -> Vec<(String, Box<dyn Algorithm>)> {
         ..Rft::default()
     };
     all.push(("rft".to_owned(), Box::new(rft)));
+    between(&mut all);
+    for (name, algorithm) in &all {
+        assert_eq!(algorithm.check(), Ok(()), "{name}");
+    }
+    all
+}
+
+/// Those that learn from more than own samples and rewards.
+fn between(all: &mut Vec<(String, Box<dyn Algorithm>)>) {
     let opd = Opd {
         prompts_per_generation: PROMPTS,
         num_generations: GROUP,
@@ -309,10 +318,6 @@ pub(crate) fn algorithms() -> Vec<(String, Box<dyn Algorithm>)> {
         };
         all.push((format!("mix {share}"), Box::new(mix)));
     }
-    for (name, algorithm) in &all {
-        assert_eq!(algorithm.check(), Ok(()), "{name}");
-    }
-    all
 }
 
 fn largest_difference(a: &Tensor, b: &Tensor) -> f64 {

@@ -58,7 +58,7 @@ fn of(chord: &Chord, weight: f64) -> (f64, Vec<f64>) {
 fn the_weight_leads_from_reinforcement_to_imitation() {
     let chord = chord();
     let (low, high, half) = (of(&chord, 0.0), of(&chord, 1.0), of(&chord, 0.5));
-    assert!((half.0 - (low.0 + high.0) / 2.0).abs() < 1e-12);
+    assert!((half.0 - f64::midpoint(low.0, high.0)).abs() < 1e-12);
     let rows = Rows::made_up(4);
     let first = (rows.lengths[0] + rows.lengths[1]) as usize;
     assert!(low.1[first..].iter().all(|&g| g == 0.0) && low.1[..first].iter().any(|&g| g != 0.0));

@@ -27,11 +27,8 @@ fn a_share_of_the_updates_learns_from_own_samples_and_the_others_from_demonstrat
     let own = gkd.collect(1, &mut lab).unwrap().batches.remove(0);
     // The first phase of problems, though it is the second update.
     assert_eq!(lab.phases, [0]);
-    assert!(
-        own.examples
-            .iter()
-            .all(|e| e.weights.iter().all(|&w| w == 1.0))
-    );
+    let weights: Vec<Vec<f32>> = own.examples.iter().map(|e| e.weights.clone()).collect();
+    assert_eq!(weights, [vec![1.0; 2], vec![1.0; 5]]);
     assert!((own.normaliser - 7.0).abs() < 1e-12);
     assert!(
         lab.scored.is_empty(),
