@@ -1,7 +1,7 @@
 //! Imitation and reinforcement in one loss: `(1 - mu) GRPO + mu SFT` at every update.
 //!
 //! Source: Zhang et al. 2025 (CHORD, arXiv 2508.11408). `mu` is constant or goes from one
-//! value to another (CHORD-mu); with `sft.loss_type = "phi"` a demonstration's token counts by
+//! value to another (CHORD-mu); with `loss_type = "phi"` a demonstration's token counts by
 //! `p (1 - p)`, `p` its probability under the policy without gradient, so that neither what is
 //! known nor what is far off pulls (CHORD-phi). The defaults are CHORD-phi's with `mu = 0.1`.
 //!
@@ -32,14 +32,23 @@ settings! {
         mu_final: Option<f64> = None,
         /// Updates on the way to it.
         mu_steps: u64 = 0,
-        /// What is imitated an update, and how.
-        sft: Sft = Sft { loss_type: SftLoss::Phi, ..Sft::default() },
+        /// Demonstrations an optimizer update.
+        batch_size: usize = 32,
+        /// How strongly a demonstration's token pulls.
+        loss_type: SftLoss = SftLoss::Phi,
         /// What is reinforced, and how.
         grpo: Grpo = Grpo::default(),
     }
 }
 
 impl Chord {
+    fn sft(&self) -> Sft {
+        Sft {
+            batch_size: self.batch_size,
+            loss_type: self.loss_type,
+        }
+    }
+
     fn weight(&self) -> Ramp {
         Ramp {
             from: self.mu,
@@ -62,14 +71,14 @@ impl Algorithm for Chord {
                 self.mu_steps
             ));
         }
-        self.sft.check().map_err(|error| format!("sft.{error}"))?;
+        self.sft().check()?;
         self.grpo.check().map_err(|error| format!("grpo.{error}"))
     }
 
     fn collect(&self, step: u64, lab: &mut dyn Lab) -> Result<Collected, LabError> {
         let mut collected = self.grpo.collect(step, lab)?;
         for (batch, step) in collected.batches.iter_mut().zip(step..) {
-            let shown = sft::demonstrated_batch(step, self.sft.batch_size, lab)?;
+            let shown = sft::demonstrated_batch(step, self.batch_size, lab)?;
             for shown in shown.batches {
                 batch.imitation = Some(Imitation {
                     weight: self.weight().at(step),
@@ -85,7 +94,7 @@ impl Algorithm for Chord {
         let imitation = batch.imitation.unwrap_or_default();
         let (reinforced, mut metrics) = self.grpo.loss(&tokens.part(false), batch)?;
         let shown = tokens.part(true);
-        let imitated = self.sft.loss_of(&shown) / imitation.normaliser.max(1.0);
+        let imitated = self.sft().loss_of(&shown) / imitation.normaliser.max(1.0);
         metrics.insert("chord/sft_loss".to_owned(), imitated.double_value(&[]));
         metrics.insert("chord/grpo_loss".to_owned(), reinforced.double_value(&[]));
         let loss = reinforced * (1.0 - imitation.weight) + imitated * imitation.weight;

@@ -5,8 +5,11 @@
 //! Own completions are learned from as in GRPO. A token of a demonstration, of probability `p`
 //! under the policy, gains `A p / (p + gamma)`: its ratio, taken against 1 since nobody knows
 //! how likely it was where it comes from, is shaped so that what is unlikely still pulls, and
-//! never clipped. As in the paper nothing is divided by lengths or deviations (`dr_grpo`,
-//! `scale_rewards = "none"`).
+//! never clipped.
+//!
+//! In the paper nothing is divided by lengths or deviations, which is
+//! `grpo.loss_type = "dr_grpo"` and `grpo.scale_rewards = "none"`; the defaults are those of
+//! `grpo`.
 
 use tch::Tensor;
 
@@ -16,10 +19,7 @@ use crate::phase::{Group, OldLogprobs, Phase, counted};
 use crate::policy_loss::{Average, LossError};
 use crate::reinforcement::{Counts, Credit, Reinforcement, Sample};
 use crate::settings::settings;
-use crate::{
-    AdvantageScale, Batch, Grpo, Lab, LabError, LossType, Metrics, Prompt, ReferenceSync, Rollout,
-    TokenBatch,
-};
+use crate::{Batch, Grpo, Lab, LabError, Metrics, Prompt, ReferenceSync, Rollout, TokenBatch};
 
 settings! {
     /// Settings of `luffy`.
@@ -31,11 +31,7 @@ settings! {
         /// `gamma` in `p / (p + gamma)`.
         shaping_gamma: f64 = 0.1,
         /// How own completions are sampled and learned from, and what all are worth.
-        grpo: Grpo = Grpo {
-            loss_type: LossType::DrGrpo,
-            scale_rewards: AdvantageScale::None,
-            ..Grpo::default()
-        },
+        grpo: Grpo = Grpo::default(),
     }
 }
 

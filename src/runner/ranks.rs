@@ -65,7 +65,7 @@ fn shared(settings: &AlgorithmSettings) -> Vec<(String, usize)> {
     match settings {
         AlgorithmSettings::Sft(sft) => vec![own("batch_size", sft.batch_size)],
         AlgorithmSettings::Chord(chord) => vec![
-            own("sft.batch_size", chord.sft.batch_size),
+            own("batch_size", chord.batch_size),
             own("grpo.prompts_per_generation", prompts(&chord.grpo)),
         ],
         AlgorithmSettings::Luffy(luffy) => {

@@ -1,15 +1,17 @@
 use tch::Kind;
 
 use super::*;
-use crate::Algorithm;
 use crate::testing::{Rows, Scripted, counts, rollout, values};
+use crate::{AdvantageScale, Algorithm, LossType};
 
 fn luffy() -> Luffy {
     Luffy {
         grpo: Grpo {
             prompts_per_generation: 2,
             num_generations: 2,
-            ..Luffy::default().grpo
+            loss_type: LossType::DrGrpo,
+            scale_rewards: AdvantageScale::None,
+            ..Grpo::default()
         },
         ..Luffy::default()
     }
