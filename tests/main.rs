@@ -31,6 +31,7 @@ mod outside;
 mod plan;
 mod played;
 mod played_hub;
+mod poles;
 mod process;
 mod questions;
 mod requests;

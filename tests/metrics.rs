@@ -37,6 +37,32 @@ pub(crate) fn is_documented(name: &str) -> bool {
     })
 }
 
+/// Arms that learn from demonstrations, a teacher's judgement and own samples.
+const BETWEEN: &str = r#"
+[arm.gkd]
+algorithm.gkd = { prompts_per_generation = 4 }
+training = { steps = 4 }
+
+[arm.sdft]
+algorithm.sdft = { prompts_per_generation = 4, teacher_prompt_template = "{demonstration} {prompt}" }
+training = { steps = 3 }
+
+[arm.chord]
+reward.correct = 1.0
+training = { steps = 3 }
+algorithm.chord = { mu = 0.5, batch_size = 4, grpo = { prompts_per_generation = 4, num_generations = 4 } }
+
+[arm.luffy]
+reward.correct = 1.0
+training = { steps = 3 }
+algorithm.luffy = { grpo = { prompts_per_generation = 4, num_generations = 3 } }
+
+[arm.mix]
+reward.correct = 1.0
+training = { steps = 4 }
+algorithm.mix = { imitate.sft = { batch_size = 4 }, reinforce.rloo = { prompts_per_generation = 4, beta = 0.0 } }
+"#;
+
 /// The tiny experiment with an arm for every kind of algorithm and loss.
 fn every_algorithm() -> String {
     let arms = TINY.find("[arm.sft]").unwrap();
@@ -53,10 +79,37 @@ fn every_algorithm() -> String {
         ("rloo", "rloo", "beta = 0.1"),
         ("whitened", "reinforce++", "beta = 0.1"),
         ("rft", "rft", "reward_above = -1.0"),
+        (
+            "luspo",
+            "grpo",
+            "loss_type = \"luspo\", importance_sampling_level = \"sequence\"",
+        ),
+        (
+            "vespo",
+            "grpo",
+            "loss_type = \"vespo\", off_policy_mask_threshold = 0.1",
+        ),
+        (
+            "trust",
+            "grpo",
+            "loss_type = \"dppo_tv\", scale_rewards = \"mean\"",
+        ),
+        ("binary", "grpo", "loss_type = \"dppo_kl\", epsilon = 0.05"),
+        (
+            "gmpo",
+            "grpo",
+            "loss_type = \"geo_mean\", num_iterations = 2",
+        ),
+        (
+            "adaptive",
+            "grpo",
+            "use_adaptive_entropy = true, entropy_target = 9.0, entropy_coef_delta = 0.01",
+        ),
     ];
     let mut parts = vec![
         TINY[..arms].replace("seeds = [1, 2]", "seeds = [1]"),
         "[arm.sft]\nalgorithm.sft = { batch_size = 8 }\ntraining = { steps = 2 }\n".to_owned(),
+        BETWEEN.to_owned(),
     ];
     parts.extend(algorithms.map(|(name, algorithm, settings)| {
         format!(
@@ -87,6 +140,12 @@ fn every_metric_that_a_training_writes_is_documented() {
         "policy_loss",
         "cispo_clip_ratio",
         "clip_ratio/high_max",
+        "rewarded_entropy",
+        "dppo_mask_ratio",
+        "off_policy_mask_ratio",
+        "chord/sft_loss",
+        "luffy/demonstration_reward",
+        "mix/reinforced",
     ] {
         assert!(seen.contains_key(name), "{name}: {seen:?}");
     }

@@ -429,7 +429,9 @@ fn weigh(samples: &mut [Sample], groups: &[Group], credit: Credit, lab: &mut dyn
             let mut rest = advantages.as_slice();
             for group in groups {
                 let (own, others) = rest.split_at(group.rollouts.len().min(rest.len()));
-                lab.advantages(&group.prompt, own);
+                // Those of demonstrations that joined the group are nobody's samples.
+                let sampled = group.rollouts.iter().filter(|r| !r.demonstrated).count();
+                lab.advantages(&group.prompt, own.get(..sampled).unwrap_or(own));
                 rest = others;
             }
             for sample in samples {

@@ -384,6 +384,7 @@ fn every_definition_that_is_carried_reads() {
         "countdown",
         "gemma3",
         "gsm8k-form",
+        "poles",
         "quickstart",
         "smollm2",
         "teachers",

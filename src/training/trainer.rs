@@ -129,6 +129,10 @@ pub fn train(job: &Job<'_>, source: &mut dyn Source) -> Result<Ending> {
         reward_entropy(*algorithm, &at, &mut batch);
         let outcome = job.learner.update(&batch, &mut optimizer, at.step)?;
         follow_entropy(*algorithm, &mut at, &outcome.metrics);
+        if outcome.metrics.contains_key("rewarded_entropy") {
+            let coef = ("entropy_coef".to_owned(), batch.entropy_coef);
+            at.collection.extend([coef]);
+        }
         at.step += 1;
         let mut metrics = at.collection.clone();
         metrics.extend(outcome.metrics);

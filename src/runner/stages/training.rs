@@ -9,6 +9,7 @@ use super::address::identity;
 use super::{COMPLETIONS, Facts, Got, MADE, Part};
 use crate::config::{AlgorithmSettings, Stage, StageSettings, Start};
 use crate::demonstrations::Prepared;
+use crate::error::as_user_error;
 use crate::files;
 use crate::model::{Adapter, Decoder, Model, Stored, folder};
 use crate::runner::Run;
@@ -152,13 +153,13 @@ impl Recipe<'_> {
         let algorithm = self.algorithm.algorithm();
         if algorithm.meets_demonstrated() {
             let (seed, problems) = shown_problems(run, stage, settings)?;
-            lab.meet_demonstrated(seed, problems)
-                .with_context(|| stage.place())?;
+            let met = lab.meet_demonstrated(seed, problems);
+            as_user_error(met.with_context(|| stage.place()))?;
             if let AlgorithmSettings::Sdft(sdft) = self.algorithm {
-                lab.check_shown(&sdft.teacher_prompt_template)
-                    .with_context(|| {
-                        format!("{}.algorithm.sdft.teacher_prompt_template", stage.place())
-                    })?;
+                let fits = lab.check_shown(&sdft.teacher_prompt_template);
+                as_user_error(fits.with_context(|| {
+                    format!("{}.algorithm.sdft.teacher_prompt_template", stage.place())
+                }))?;
             }
         }
         lab.reference = algorithm.needs_reference().then(|| reference(&policy));
