@@ -206,7 +206,7 @@ impl Head {
             .map(|(first, count)| {
                 let logits_NV = self.logits_of(&normed_ND.narrow(0, first, count));
                 if let Some((other, normed_ND)) = &other {
-                    let others_NV = other.head.logits_of(&normed_ND.narrow(0, first, count));
+                    let others_NV = other.logits(&normed_ND.narrow(0, first, count), &logits_NV);
                     divergences.push(other.divergence.of_logits(&logits_NV, &others_NV));
                 }
                 scores::score(&logits_NV, &targets_N.narrow(0, first, count), temperature)
@@ -281,7 +281,7 @@ impl Head {
                     &logit_gradient_NV,
                 );
                 if let Some((other, normed_ND, to_N)) = &judged {
-                    let others_NV = other.head.logits_of(&part(normed_ND));
+                    let others_NV = other.logits(&part(normed_ND), &logits_NV);
                     let of_NV = other.gradient(&logits_NV, &others_NV, &part(to_N));
                     let _ = logit_gradient_NV
                         .shallow_clone()
@@ -311,6 +311,13 @@ impl Head {
 }
 
 impl Other<'_> {
+    /// Its logits of the tokens that a policy with those logits has: beyond them is padding,
+    /// of which models of one family have more or less.
+    fn logits(&self, normed_ND: &Tensor, logits_NV: &Tensor) -> Tensor {
+        let others_NV = self.head.logits_of(normed_ND);
+        others_NV.narrow(1, 0, logits_NV.size()[1])
+    }
+
     /// Gradient of the logits that comes from that of the divergences.
     fn gradient(&self, logits_NV: &Tensor, others_NV: &Tensor, to_N: &Tensor) -> Tensor {
         tch::with_grad(|| {

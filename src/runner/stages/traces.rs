@@ -1,5 +1,6 @@
 //! The traces of a teacher: what its students imitate.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
@@ -204,15 +205,57 @@ pub(in crate::runner) fn check_vocabulary(
         .teacher
         .as_ref()
         .and_then(|teacher| teacher.base.as_ref());
+    let tokens = |text: &Text| text.tokenizer.get_vocab(true);
+    let (own, others) = (tokens(&student), tokens(&teacher));
+    let differing = differing_tokens(&own, &others);
     // More logits than tokens are padding, of which the teacher may have more.
     ensure!(
-        student.tokenizer.get_vocab(true) == teacher.tokenizer.get_vocab(true) && known >= wanted,
+        differing.is_empty() && known >= wanted,
         "the teacher has another vocabulary than the base, so it cannot judge the tokens of the students: \
-         base.model has {}, teacher.base.model {}; take models of one family",
+         base.model has {}, teacher.base.model {}{}; take models of one family",
         told(&student, wanted, Some(&definition.base)),
-        told(&teacher, known, base)
+        told(&teacher, known, base),
+        shown_differing(&differing)
     );
     Ok(())
+}
+
+/// A token, and its id in either vocabulary.
+type Differing<'a> = (&'a str, Option<u32>, Option<u32>);
+
+/// The tokens that have not one id in both vocabularies, in the order of the first's ids.
+fn differing_tokens<'a>(
+    own: &'a HashMap<String, u32>,
+    other: &'a HashMap<String, u32>,
+) -> Vec<Differing<'a>> {
+    let lacking = other.iter().filter(|(token, _)| !own.contains_key(*token));
+    let lacking = lacking.map(|(token, &id)| (token.as_str(), None, Some(id)));
+    let apart = own.iter().filter_map(|(token, &id)| {
+        let there = other.get(token).copied();
+        (there != Some(id)).then_some((token.as_str(), Some(id), there))
+    });
+    let mut differing: Vec<Differing<'_>> = apart.chain(lacking).collect();
+    differing.sort_by_key(|&(token, own, other)| (own.unwrap_or(u32::MAX), other, token));
+    differing
+}
+
+/// The first of them, for an error.
+fn shown_differing(differing: &[Differing<'_>]) -> String {
+    /// Enough to see what kind of tokens they are.
+    const SHOWN: usize = 3;
+    if differing.is_empty() {
+        return String::new();
+    }
+    let id = |id: Option<u32>| id.map_or_else(|| "absent".to_owned(), |id| format!("id {id}"));
+    let shown = differing.iter().take(SHOWN);
+    let shown: Vec<String> = shown
+        .map(|&(token, own, other)| format!("{token:?} is {} and {}", id(own), id(other)))
+        .collect();
+    format!(
+        "; {} tokens differ, such as {}",
+        differing.len(),
+        shown.join(", ")
+    )
 }
 
 /// How a base writes, and how many logits it has.
