@@ -471,3 +471,12 @@ fn the_reference_trainings_are_met_and_a_difference_is_exit_code_1() {
         refused.stderr
     );
 }
+
+#[test]
+fn the_reference_distillations_are_met_from_the_model_among_them() {
+    let bench = Bench::new(TINY);
+    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/lockstep");
+    let all = bench.qinglan(&["conformance", "lockstep", cases.to_str().unwrap()]);
+    assert_eq!(all.code, Some(0), "{}{}", all.stdout, all.stderr);
+    assert_eq!(all.stdout.matches(" holds").count(), 4, "{}", all.stdout);
+}

@@ -63,7 +63,7 @@ struct Lockstep {
     #[arg(value_name = "DIR")]
     folder: PathBuf,
     /// The model that the cases start from, or the folder that holds it as
-    /// qwen2; otherwise models/qwen2 beside the folder of cases.
+    /// qwen2; otherwise qwen2 among the cases, or models/qwen2 beside their folder.
     #[arg(long, value_name = "DIR")]
     models: Option<PathBuf>,
 }

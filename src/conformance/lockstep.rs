@@ -3,7 +3,8 @@
 //! rate of every update, and the weights after the last.
 //!
 //! A case is a folder with `case.json` and `final.safetensors`, in the form
-//! that `make_lockstep.py` writes; `case.rs` reads it. The training is the lab's
+//! that `make_lockstep.py` and `scripts/lockstep-gkd.py` write, and with a model
+//! `teacher` where one is distilled; `case.rs` reads it. The training is the lab's
 //! own: the algorithm collects over a lab that hands out the given samples,
 //! and [`Learner`] updates. What is not compared: how samples are drawn, since
 //! they are given, and the metrics beside those three.
@@ -49,6 +50,7 @@ pub const AT_REST: f64 = f32::EPSILON as f64;
 
 const CASE: &str = "case.json";
 const FINAL: &str = "final.safetensors";
+const TEACHER: &str = "teacher";
 
 /// The largest deviation of one kind over a case.
 ///
@@ -133,13 +135,24 @@ pub fn cases(at: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// The model that the cases start from: the one given, `qwen2` in the folder
-/// given, or `models/qwen2` beside the folder of the cases.
+/// given, `qwen2` among the cases, or `models/qwen2` beside their folder.
 pub fn model(at: &Path, given: Option<&Path>) -> Result<PathBuf> {
     let model = match given {
         Some(given) if given.join("config.json").is_file() => given.to_owned(),
         Some(given) => given.join("qwen2"),
-        None if at.join(CASE).is_file() => at.join("../../models/qwen2"),
-        None => at.join("../models/qwen2"),
+        None => {
+            let cases = if at.join(CASE).is_file() {
+                at.join("..")
+            } else {
+                at.to_owned()
+            };
+            let among = cases.join("qwen2");
+            if among.is_dir() {
+                among
+            } else {
+                cases.join("../models/qwen2")
+            }
+        }
     };
     ensure!(
         model.join("config.json").is_file(),
@@ -157,21 +170,44 @@ pub fn hold(at: &Path, model: &Path) -> Result<Held> {
         experiments::text::string(&path).with_context(|| format!("reading {}", path.display()))?;
     let case = Case::read(&text, model.decoder.config())
         .with_context(|| format!("{} cannot be followed", path.display()))?;
+    let teacher = case
+        .algorithm
+        .needs_teacher()
+        .then(|| teacher(&at.join(TEACHER), &model.decoder))
+        .transpose()?;
     let mut held = Held::default();
-    let optimizer = train(&case, &model.decoder, &mut held)
+    let optimizer = train(&case, &model.decoder, teacher.as_ref(), &mut held)
         .with_context(|| format!("{} cannot be followed", path.display()))?;
     compare_weights(&at.join(FINAL), &model.decoder, &optimizer, &mut held)?;
     Ok(held)
 }
 
+/// The teacher of a case, which has the student's vocabulary.
+fn teacher(at: &Path, student: &Decoder) -> Result<Decoder> {
+    let teacher = Stored::open(at)?.load(Device::Cpu)?.decoder;
+    let (taught, known) = (student.config().vocab_size, teacher.config().vocab_size);
+    ensure!(
+        taught == known,
+        "{}: the teacher has a vocabulary of {known} tokens, the student one of {taught}; give the model of the case with --models",
+        at.display()
+    );
+    Ok(teacher)
+}
+
 /// Makes every update of a case, in place, and compares each.
-fn train(case: &Case, decoder: &Decoder, held: &mut Held) -> Result<State> {
+fn train(
+    case: &Case,
+    decoder: &Decoder,
+    teacher: Option<&Decoder>,
+    held: &mut Held,
+) -> Result<State> {
     let learner = Learner::new(
         decoder,
         case.algorithm.as_ref(),
         &case.training,
         case.temperature,
-    );
+    )
+    .judged_by(teacher);
     let mut lab = Given {
         case,
         decoder,

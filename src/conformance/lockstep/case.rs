@@ -1,15 +1,20 @@
 //! A `case.json`: TRL's settings as the lab's, and the samples of each step.
 //!
 //! ```text
-//! {"algorithm": "grpo" or "sft", "settings": {…TRL's names…},
+//! {"algorithm": "grpo", "sft" or "gkd", "settings": {…TRL's names…},
 //!  "generation_batches": [{"prompt_ids": [[…]], "completion_ids": [[…]], "rewards": […]}],
 //!  "micro_batches": [{"input_ids": [[…]], "labels": [[…]], "attention_mask": [[…]]}],
+//!  "batches": [{"prompt_ids": [[…]], "completion_ids": [[…]]}],
 //!  "steps": [{"loss": …, "grad_norm": …, "learning_rate": …}]}
 //! ```
+//!
+//! The batches are those of `gkd`, one an update.
 //!
 //! A setting that is not followed is refused by its name. So is one that the
 //! lab follows in another way on purpose, with what the difference is; see the
 //! departures at the top of `grpo` in the `algorithms` crate.
+
+mod gkd;
 
 use algorithms::{
     Algorithm, Demonstration, Grpo, LossType, OldLogprobs, RewardPart, Rollout, Sft, SftLoss,
@@ -35,6 +40,8 @@ struct File {
     generation_batches: Vec<GenerationBatch>,
     #[serde(default)]
     micro_batches: Vec<MicroBatch>,
+    #[serde(default)]
+    batches: Vec<GenerationBatch>,
     steps: Vec<Step>,
 }
 
@@ -43,6 +50,8 @@ struct File {
 struct GenerationBatch {
     prompt_ids: Vec<Vec<i64>>,
     completion_ids: Vec<Vec<i64>>,
+    /// Absent where a teacher judges.
+    #[serde(default)]
     rewards: Vec<Option<f64>>,
 }
 
@@ -101,7 +110,8 @@ impl Case {
         match file.algorithm.as_str() {
             "grpo" => Self::grpo(file, config),
             "sft" => Self::sft(file, config),
-            other => bail!("algorithm = {other:?}: the cases followed are of grpo and sft"),
+            "gkd" => Self::gkd(file, config),
+            other => bail!("algorithm = {other:?}: the cases followed are of grpo, sft and gkd"),
         }
     }
 
@@ -254,6 +264,10 @@ fn follow(mut settings: Map<String, Value>, rollouts: usize, accumulated: usize)
     grpo.old_logprobs = OldLogprobs::Recomputed;
     grpo.check()
         .map_err(|error| anyhow::anyhow!("settings.{error}"))?;
+    ensure!(
+        !grpo.use_adaptive_entropy,
+        "settings.use_adaptive_entropy = true: the weight of the entropy is the step loop's, which a case goes without"
+    );
     let counted = [
         (grpo.loss_type == LossType::Bnpo, "loss_type = \"bnpo\""),
         (grpo.top_entropy_quantile < 1.0, "top_entropy_quantile"),

@@ -1,6 +1,6 @@
 //! The trainings held to TRL, and what a wrong case gives.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -28,6 +28,94 @@ fn every_training_conforms_to_trl() {
         // Few weights are at rest, or the comparison would say nothing.
         assert!(held.at_rest.compared < 40);
     }
+}
+
+/// Trainings of TRL's `GKDTrainer`, which the project carries.
+fn distillations() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/lockstep")
+}
+
+#[test]
+fn every_distillation_conforms_to_trl() {
+    let at = distillations();
+    let model = model(&at, None).unwrap();
+    let cases = cases(&at).unwrap();
+    assert_eq!(cases.len(), 4);
+    for case in cases {
+        let held = hold(&case, &model).unwrap();
+        println!("{} {held:?}", case.display());
+        assert!(held.holds(), "{}: {held:?}", case.display());
+        assert!(held.loss.compared == 5 && held.weights.compared > 9_000);
+        assert!(held.at_rest.compared < 40);
+    }
+}
+
+/// What comes of a case of distillation whose file has another value at `pointer`.
+fn distil(case: &str, pointer: &str, value: Value) -> Result<Held> {
+    let (folder, at) = (tempfile::tempdir().unwrap(), distillations());
+    let from = at.join(case);
+    let text = std::fs::read_to_string(from.join(CASE)).unwrap();
+    let mut file: Value = serde_json::from_str(&text).unwrap();
+    let (parent, key) = pointer.rsplit_once('/').unwrap();
+    match file.pointer_mut(parent).unwrap() {
+        Value::Object(object) => _ = object.insert(key.to_owned(), value),
+        other => other[key.parse::<usize>().unwrap()] = value,
+    }
+    std::fs::write(folder.path().join(CASE), file.to_string()).unwrap();
+    let teacher = folder.path().join(TEACHER);
+    std::fs::create_dir(&teacher).unwrap();
+    for file in ["config.json", "model.safetensors", "tokenizer.json"] {
+        let copied = Path::new(TEACHER).join(file);
+        std::fs::copy(from.join(&copied), folder.path().join(copied)).unwrap();
+    }
+    std::fs::copy(from.join(FINAL), folder.path().join(FINAL)).unwrap();
+    hold(folder.path(), &model(&at, None)?)
+}
+
+#[test]
+fn another_divergence_and_other_tokens_are_found() {
+    let same = distil("gkd-on-policy", "/settings/beta", json!(0.2)).unwrap();
+    assert!(same.holds(), "{same:?}");
+    for (case, beta) in [
+        // Mixed the other way round.
+        ("gkd-on-policy", 0.8),
+        ("gkd-on-policy-reverse", 0.0),
+        ("gkd-demonstrations", 0.3),
+        ("gkd-demonstrations-forward", 1.0),
+    ] {
+        let held = distil(case, "/settings/beta", json!(beta)).unwrap();
+        assert!(held.loss.first.is_some(), "{case}: {held:?}");
+        assert!(held.weights.first.is_some(), "{case}: {held:?}");
+    }
+    let first = "/batches/0/completion_ids/0";
+    let held = distil("gkd-demonstrations", first, json!([9, 8, 7])).unwrap();
+    assert!(held.grad_norm.first.is_some(), "{held:?}");
+}
+
+#[test]
+fn a_distillation_that_cannot_be_followed_is_refused_by_name() {
+    for (pointer, value, expected) in [
+        ("/settings/lmbda", json!(0.5), "settings.lmbda = 0.5"),
+        ("/settings/beta", json!(1.5), "settings.beta = 1.5"),
+        ("/settings/seq_kd", json!(true), "settings.seq_kd"),
+        (
+            "/settings/per_device_train_batch_size",
+            json!(3),
+            "batches[0]",
+        ),
+        ("/batches/1/prompt_ids/0", json!([]), "batches[1]"),
+        ("/batches/1/completion_ids/0", json!([400]), "token 400"),
+        ("/batches", json!([]), "0 batches"),
+    ] {
+        for case in ["gkd-demonstrations", "gkd-on-policy"] {
+            let refused = distil(case, pointer, value.clone()).unwrap_err();
+            let refused = format!("{refused:#}");
+            assert!(refused.contains(expected), "{expected}: {refused}");
+        }
+    }
+    let other = distillations().join("gkd-on-policy");
+    let refused = teacher(&other.join(TEACHER), &decoder()).unwrap_err();
+    assert!(refused.to_string().contains("vocabulary of 344 tokens"));
 }
 
 fn decoder() -> Decoder {
@@ -107,7 +195,7 @@ fn follow(case: &Value, change: f32) -> Result<Held> {
     write_final(&file, &decoder, change);
     let case = Case::read(&case.to_string(), decoder.config())?;
     let mut held = Held::default();
-    let optimizer = train(&case, &decoder, &mut held)?;
+    let optimizer = train(&case, &decoder, None, &mut held)?;
     compare_weights(&file, &decoder, &optimizer, &mut held)?;
     Ok(held)
 }
@@ -187,10 +275,10 @@ fn what_cannot_be_followed_is_refused_by_name() {
             "token 99",
         ),
         (
-            set(&grpo, "off_policy_mask_threshold", json!(0.5)),
-            "off_policy_mask_threshold",
+            set(&grpo, "use_adaptive_entropy", json!(true)),
+            "use_adaptive_entropy",
         ),
-        (set(&grpo, "loss_type", json!("vespo")), "vespo"),
+        (set(&grpo, "loss_type", json!("ppo")), "ppo"),
         (set(&grpo, "num_generations", json!(3)), "num_generations"),
         (
             set(&grpo, "steps_per_generation", json!(2)),
