@@ -32,6 +32,12 @@ pub struct Deviation {
 }
 
 impl Deviation {
+    /// For advantages that are divided by nothing.
+    pub(crate) const UNUSED: Self = Self {
+        ddof: 1,
+        epsilon: 0.0,
+    };
+
     /// What values are divided by.
     fn divisor(self, values: &[f64]) -> f64 {
         standard_deviation(values, self.ddof) + self.epsilon
@@ -182,6 +188,44 @@ pub(crate) fn normalised(values: &[Option<f64>], deviation: Deviation) -> Vec<f6
             _ => 0.0,
         })
         .collect()
+}
+
+/// What is still to come at each token: the outcome less the penalties from
+/// there on.
+///
+/// Worked example: outcome 1, penalties `[0.1, 0.2]`: `[0.7, 0.8]`.
+pub(crate) fn returns(outcome: f64, penalties: &[f64]) -> Vec<f64> {
+    let mut returns: Vec<f64> = penalties
+        .iter()
+        .rev()
+        .scan(outcome, |to_come, penalty| {
+            *to_come -= penalty;
+            Some(*to_come)
+        })
+        .collect();
+    returns.reverse();
+    returns
+}
+
+/// The smallest deviation that returns are divided by (`OpenRLHF`'s).
+const SMALLEST_DEVIATION: f64 = 1e-4;
+
+/// Brings all tokens' returns to mean 0 and deviation 1; returns that do not
+/// differ become 0.
+pub(crate) fn whiten(returns: &mut [Vec<f64>]) {
+    let all: Vec<f64> = returns.iter().flatten().copied().collect();
+    let count = all.len().max(1) as f64;
+    let mean = all.iter().sum::<f64>() / count;
+    let variance = all.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count;
+    let divisor = variance.sqrt().max(SMALLEST_DEVIATION);
+    let differ = some_differ(&all);
+    for value in returns.iter_mut().flatten() {
+        *value = if differ {
+            (*value - mean) / divisor
+        } else {
+            0.0
+        };
+    }
 }
 
 #[cfg(test)]

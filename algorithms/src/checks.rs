@@ -39,3 +39,13 @@ pub(crate) fn check_advantage_epsilon(epsilon: f64) -> Result<(), String> {
         "advantage_epsilon = {epsilon}: it is added to a standard deviation and cannot be negative"
     ))
 }
+
+/// The bounds that rewards are brought between.
+pub(crate) fn check_reward_range([low, high]: [f64; 2]) -> Result<(), String> {
+    if low < high {
+        return Ok(());
+    }
+    Err(format!(
+        "reward_clip_range = [{low}, {high}]: the lower bound comes first"
+    ))
+}

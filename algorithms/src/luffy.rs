@@ -19,7 +19,7 @@ use crate::phase::{Group, OldLogprobs, Phase, counted};
 use crate::policy_loss::{Average, LossError};
 use crate::reinforcement::{Counts, Credit, Reinforcement, Sample};
 use crate::settings::settings;
-use crate::{Batch, Grpo, Lab, LabError, Metrics, Prompt, ReferenceSync, Rollout, TokenBatch};
+use crate::{Batch, Grpo, Lab, LabError, Metrics, Prompt, Rollout, TokenBatch};
 
 settings! {
     /// Settings of `luffy`.
@@ -77,10 +77,6 @@ impl Reinforcement for Luffy {
 
     fn entropy_bonus(&self) -> Option<EntropyBonus> {
         self.grpo.entropy_bonus()
-    }
-
-    fn sync(&self) -> Option<ReferenceSync> {
-        None
     }
 
     fn joins_demonstrations(&self) -> bool {

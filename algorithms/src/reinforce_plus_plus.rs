@@ -15,16 +15,13 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use crate::advantages::{AdvantageScale, Deviation, group_advantages, some_differ};
+use crate::advantages::{AdvantageScale, Deviation, group_advantages, returns, whiten};
 use crate::checks::{check_beta, check_epsilon, check_epsilon_high};
 use crate::phase::{Group, OldLogprobs, Phase, rewards_of};
 use crate::policy_loss::{KlEstimator, KlPenalty, LossError, Objective};
 use crate::reinforcement::{Counts, Credit, Reinforcement, Sample};
 use crate::settings::settings;
 use crate::{Batch, LabError, Metrics, Rollout, Scorer, TokenBatch};
-
-/// The smallest deviation advantages are divided by.
-const SMALLEST_DEVIATION: f64 = 1e-4;
 
 /// What a reward is taken against before all are normalised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,41 +48,6 @@ settings! {
         epsilon_high: Option<f64> = None,
         /// Weight of the divergence from the reference; 0 needs none.
         beta: f64 = 0.01,
-    }
-}
-
-/// What is still to come at each token: the outcome less the penalties from
-/// there on.
-///
-/// Worked example: outcome 1, penalties `[0.1, 0.2]`: `[0.7, 0.8]`.
-fn returns(outcome: f64, penalties: &[f64]) -> Vec<f64> {
-    let mut returns: Vec<f64> = penalties
-        .iter()
-        .rev()
-        .scan(outcome, |to_come, penalty| {
-            *to_come -= penalty;
-            Some(*to_come)
-        })
-        .collect();
-    returns.reverse();
-    returns
-}
-
-/// Brings all tokens' returns to mean 0 and deviation 1; returns that are all
-/// alike become 0.
-fn whiten(returns: &mut [Vec<f64>]) {
-    let all: Vec<f64> = returns.iter().flatten().copied().collect();
-    let count = all.len().max(1) as f64;
-    let mean = all.iter().sum::<f64>() / count;
-    let variance = all.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count;
-    let divisor = variance.sqrt().max(SMALLEST_DEVIATION);
-    let differ = some_differ(&all);
-    for value in returns.iter_mut().flatten() {
-        *value = if differ {
-            (*value - mean) / divisor
-        } else {
-            0.0
-        };
     }
 }
 
@@ -147,12 +109,8 @@ impl Reinforcement for ReinforcePlusPlus {
         let outcomes = match self.baseline {
             Baseline::None => rewards.iter().map(|reward| reward.unwrap_or(0.0)).collect(),
             Baseline::Group => {
-                let unscaled = Deviation {
-                    ddof: 1,
-                    epsilon: 0.0,
-                };
-                let group = self.num_generations;
-                group_advantages(&rewards, group, AdvantageScale::None, unscaled)
+                let (group, unused) = (self.num_generations, Deviation::UNUSED);
+                group_advantages(&rewards, group, AdvantageScale::None, unused)
             }
         };
         let of_sample = |sample: &Sample| {

@@ -6,15 +6,14 @@
 //! others of its group; the divergence from the reference, summed over the
 //! completion, is taken from the reward and is in no loss.
 //!
-//! Departures from TRL: the advantages are normalised over the rollout phase;
-//! clip shares are of tokens; there is no synchronised reference.
-
-use std::cmp::Ordering;
+//! Departures from TRL: advantages are normalised over the phase; no synchronised reference.
 
 use tch::Tensor;
 
 use crate::advantages::{Deviation, leave_one_out_advantages, normalised};
-use crate::checks::{check_advantage_epsilon, check_beta, check_epsilon, check_epsilon_high};
+use crate::checks::{
+    check_advantage_epsilon, check_beta, check_epsilon, check_epsilon_high, check_reward_range,
+};
 use crate::phase::{Group, OldLogprobs, Phase, rewards_of};
 use crate::policy_loss::{Average, LossError, Objective, Ratio};
 use crate::reinforcement::{Counts, Credit, Reinforcement, Sample};
@@ -52,9 +51,7 @@ impl Rloo {
         let net: Vec<Option<f64>> = rewards
             .iter()
             .zip(divergences)
-            .map(|(reward, divergence)| {
-                reward.map(|reward| reward.max(low).min(high) - self.beta * divergence)
-            })
+            .map(|(reward, apart)| Some(reward.as_ref()?.max(low).min(high) - self.beta * apart))
             .collect();
         let advantages = leave_one_out_advantages(&net, self.num_generations);
         if !self.normalize_advantages {
@@ -93,13 +90,7 @@ impl Reinforcement for Rloo {
         check_epsilon(self.epsilon)?;
         self.epsilon_high.map_or(Ok(()), check_epsilon_high)?;
         check_beta(self.beta)?;
-        if let Some([low, high]) = self.reward_clip_range
-            && low.partial_cmp(&high) != Some(Ordering::Less)
-        {
-            return Err(format!(
-                "reward_clip_range = [{low}, {high}]: the lower bound comes first"
-            ));
-        }
+        self.reward_clip_range.map_or(Ok(()), check_reward_range)?;
         check_advantage_epsilon(self.advantage_epsilon)
     }
 
