@@ -103,9 +103,8 @@ impl Algorithm for Mix {
             }
         }
         let reinforced = f64::from(u8::from(turn.is_sampled));
-        collected
-            .metrics
-            .insert("mix/reinforced".to_owned(), reinforced);
+        let told = ("mix/reinforced".to_owned(), reinforced);
+        collected.metrics.extend([told]);
         Ok(collected)
     }
 
