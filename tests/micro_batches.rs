@@ -16,10 +16,13 @@ use tch::{Device, Tensor};
 /// optimizer saw it, clipped to norm 1.
 pub(crate) const SAME: f64 = 1e-6;
 
-/// AdamW's first step is as long as this wherever there is a gradient, and
-/// where that is nothing but rounding it is a part of it: at rates of 1e-3 the
-/// parts of a few weights would come to more than [`SAME`].
+/// AdamW's first step is as long as this wherever there is a gradient well above [`EPSILON`].
 const RATE: f64 = 1e-4;
+
+/// With PyTorch's 1e-8 a gradient that is nothing but rounding would be a whole step, or a
+/// part of one that is rounding too: how large differs from processor to processor. So much
+/// beside it, a weight differs by at most what its gradient does.
+const EPSILON: f64 = 1e-4;
 
 const PROMPTS: usize = 4;
 const GROUP: usize = 4;
@@ -182,6 +185,7 @@ pub(crate) fn training(micro_batch_tokens: usize) -> Training {
     TrainingSettings {
         steps: Some(10),
         learning_rate: Some(RATE),
+        adam_epsilon: Some(EPSILON),
         weight_decay: Some(0.01),
         micro_batch_tokens: Some(micro_batch_tokens),
         dtype: Some(PrecisionChoice::Float32),
@@ -346,7 +350,7 @@ fn an_update_is_the_same_in_one_two_four_or_eight_micro_batches() {
             let outcome = learner.update(&batch, &mut optimizer, 0).unwrap();
             assert!(!outcome.skipped, "{name}");
             let moved = largest_difference(policy.weights().flat(), before.weights().flat());
-            assert!(moved > 0.9 * RATE, "{name}");
+            assert!(moved > 0.5 * RATE, "{name}: {moved:.1e}");
             match &whole {
                 None => whole = Some((policy, optimizer)),
                 Some((other, memory)) => {

@@ -1,9 +1,9 @@
 //! AdamW and Muon over the flat parameter vector.
 //!
-//! AdamW: Loshchilov & Hutter 2019 (arXiv 1711.05101), betas .9 and .999,
-//! epsilon 1e-8, PyTorch's own; matrices decay, norms and biases do not. Muon: Jordan et al. 2024, momentum .95 with
-//! Nesterov, five Newton-Schulz iterations with the published coefficients;
-//! matrices of one shape are orthogonalised together.
+//! AdamW: Loshchilov & Hutter 2019 (arXiv 1711.05101); matrices decay, norms and
+//! biases do not. Muon: Jordan et al. 2024, momentum .95 with Nesterov, five
+//! Newton-Schulz iterations with the published coefficients; matrices of one shape
+//! are orthogonalised together.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -15,8 +15,6 @@ use super::settings::{Optimizer, Training};
 use crate::model::Weights;
 use crate::model::weights::Entry;
 
-const BETAS: (f64, f64) = (0.9, 0.999);
-const EPSILON: f64 = 1e-8;
 const MUON_MOMENTUM: f64 = 0.95;
 /// Coefficients of the quintic iteration, from the source.
 const NEWTON_SCHULZ: (f64, f64, f64) = (3.4445, -4.7750, 2.0315);
@@ -99,9 +97,9 @@ impl State {
             let adamw = AdamW {
                 step: self.updates,
                 learning_rate,
-                betas: BETAS,
+                betas: (training.adam_beta1, training.adam_beta2),
                 weight_decay: if decays { training.weight_decay } else { 0.0 },
-                epsilon: EPSILON,
+                epsilon: training.adam_epsilon,
                 divisor: 1.0 / scale,
             };
             let end = self.first + self.first_P.numel() as i64;
@@ -238,6 +236,30 @@ mod tests {
         let second = 0.01 * (m / (1.0 - 0.81)) / ((v / (1.0 - 0.998_001)).sqrt() + 1e-8);
         let moved = before - weights.flat().double_value(&[0]);
         assert!((moved - (0.01 + second)).abs() < 1e-6, "{moved}");
+    }
+
+    #[test]
+    fn adamw_takes_its_betas_and_epsilon_from_the_settings() {
+        // By hand as above, with betas .5 and .75, an epsilon that shows, and one gradient.
+        let weights = weights();
+        let before = weights.flat().double_value(&[0]);
+        let training = Training {
+            adam_beta1: 0.5,
+            adam_beta2: 0.75,
+            adam_epsilon: 0.5,
+            ..training(Optimizer::Adamw)
+        };
+        let mut state = State::new(&weights);
+        for _ in 0..2 {
+            let gradient = weights.flat().full_like(0.5);
+            state.update(&weights, &gradient, 1.0, &training, 1.0);
+        }
+        // Both moments corrected, 0.5 / (0.5 + 0.5) at each step.
+        let moved = before - weights.flat().double_value(&[0]);
+        assert!((moved - 0.01).abs() < 1e-6, "{moved}");
+        let moments = [&state.first_P, &state.second_P].map(|moment| moment.double_value(&[0]));
+        assert!((moments[0] - 0.375).abs() < 1e-6, "{moments:?}");
+        assert!((moments[1] - 0.25 * 0.4375).abs() < 1e-6, "{moments:?}");
     }
 
     #[test]

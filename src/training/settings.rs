@@ -51,6 +51,12 @@ pub struct TrainingSettings {
     pub warmup_steps: Option<u64>,
     /// Decoupled weight decay on matrices; never on norms.
     pub weight_decay: Option<f64>,
+    /// Share of AdamW's old first moment that stays at an update.
+    pub adam_beta1: Option<f64>,
+    /// Share of AdamW's old second moment that stays.
+    pub adam_beta2: Option<f64>,
+    /// Added to the root of AdamW's second moment.
+    pub adam_epsilon: Option<f64>,
     /// Gradients of a larger norm are scaled down to it.
     pub max_grad_norm: Option<f64>,
     /// Tokens of one forward and backward pass; a shared prompt counts once.
@@ -88,6 +94,9 @@ pub struct Training {
     pub final_ratio: f64,
     pub warmup_steps: u64,
     pub weight_decay: f64,
+    pub adam_beta1: f64,
+    pub adam_beta2: f64,
+    pub adam_epsilon: f64,
     pub max_grad_norm: f64,
     pub micro_batch_tokens: usize,
     pub dtype: PrecisionChoice,
@@ -120,6 +129,9 @@ impl TrainingSettings {
             final_ratio: a.final_ratio.or(b.final_ratio).unwrap_or(0.0),
             warmup_steps: a.warmup_steps.or(b.warmup_steps).unwrap_or(0),
             weight_decay: a.weight_decay.or(b.weight_decay).unwrap_or(0.0),
+            adam_beta1: a.adam_beta1.or(b.adam_beta1).unwrap_or(0.9),
+            adam_beta2: a.adam_beta2.or(b.adam_beta2).unwrap_or(0.999),
+            adam_epsilon: a.adam_epsilon.or(b.adam_epsilon).unwrap_or(1e-8),
             max_grad_norm: a.max_grad_norm.or(b.max_grad_norm).unwrap_or(1.0),
             micro_batch_tokens: a
                 .micro_batch_tokens
@@ -150,6 +162,7 @@ impl Training {
             ("steps", self.steps as f64),
             ("learning_rate", self.learning_rate),
             ("muon_learning_rate", self.muon_learning_rate),
+            ("adam_epsilon", self.adam_epsilon),
             ("max_grad_norm", self.max_grad_norm),
             ("micro_batch_tokens", self.micro_batch_tokens as f64),
             ("save_steps", self.save_steps as f64),
@@ -172,6 +185,16 @@ impl Training {
                 "{place}.final_ratio = {}: it is a share between 0 and 1",
                 self.final_ratio
             ));
+        }
+        for (name, value) in [
+            ("adam_beta1", self.adam_beta1),
+            ("adam_beta2", self.adam_beta2),
+        ] {
+            if !(0.0..1.0).contains(&value) {
+                return Err(format!(
+                    "{place}.{name} = {value}: it is a share of the old moment, at least 0 and below 1"
+                ));
+            }
         }
         if !(self.weight_decay.is_finite() && self.weight_decay >= 0.0) {
             return Err(format!(
@@ -255,6 +278,12 @@ mod tests {
         };
         let refused = infinite.resolve(&nothing, "training").unwrap_err();
         assert!(refused.contains("learning_rate"));
+        let forgetless = TrainingSettings {
+            adam_beta2: Some(1.0),
+            ..settings()
+        };
+        let refused = forgetless.resolve(&nothing, "training").unwrap_err();
+        assert!(refused.starts_with("training.adam_beta2 = 1:"), "{refused}");
         let shared = TrainingSettings {
             warmup_steps: Some(11),
             ..TrainingSettings::default()
