@@ -5,9 +5,7 @@
 //! Own completions are learned from as in GRPO. A token of a demonstration, of probability `p`
 //! under the policy, gains `A p / (p + gamma)`: its ratio, taken against 1 since nobody knows
 //! how likely it was where it comes from, is shaped so that what is unlikely still pulls, and
-//! never clipped.
-//!
-//! In the paper nothing is divided by lengths or deviations, which is
+//! never clipped. In the paper nothing is divided by lengths or deviations, which is
 //! `grpo.loss_type = "dr_grpo"` and `grpo.scale_rewards = "none"`; the defaults are those of
 //! `grpo`.
 
@@ -45,8 +43,11 @@ impl Reinforcement for Luffy {
     }
 
     fn check_settings(&self) -> Result<(), String> {
-        if self.off_policy == 0 {
-            return Err("off_policy = 0: without a demonstration it is grpo; use that".to_owned());
+        if !(1..=100).contains(&self.off_policy) {
+            return Err(format!(
+                "off_policy = {}: a group holds 1 to 100 demonstrations; without one it is grpo",
+                self.off_policy
+            ));
         }
         if !(self.shaping_gamma.is_finite() && self.shaping_gamma > 0.0) {
             return Err(format!(
