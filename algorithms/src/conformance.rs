@@ -75,7 +75,7 @@ pub enum ConformanceError {
         source: std::io::Error,
     },
     /// The file is not a reference.
-    #[error("{path}: {detail}; give a file of the form that make_losses.py writes")]
+    #[error("{path}: {detail}; give a file of the form that scripts/losses-expected.py writes")]
     Reference {
         /// The file.
         path: PathBuf,
