@@ -2,6 +2,7 @@
 //! each other. Each refusal names the key and the way out.
 
 mod stages;
+mod warnings;
 
 use std::sync::Arc;
 

@@ -103,7 +103,8 @@ impl Definition {
 
     /// Reads and checks the text of a definition that lies in `folder`.
     pub fn parse(text: &str, registry: &Registry, folder: &Path) -> Result<Self> {
-        let definition: Self = toml::from_str(text)?;
+        let mut definition: Self = toml::from_str(text)?;
+        definition.settle_learning_rates();
         let opened = definition.tasks.open(folder)?;
         definition.check(opened, &|table| {
             WeightedRewards::from_table(registry, table, folder)?;
@@ -112,12 +113,35 @@ impl Definition {
         Ok(definition)
     }
 
+    /// States TRL's learning rate of SFT in the stages that imitate without a reward,
+    /// where the definition says none; the step loop's own default is RL's.
+    fn settle_learning_rates(&mut self) {
+        if self.training.learning_rate.is_some() {
+            return;
+        }
+        for stage in self.arm.values_mut().chain(&mut self.teacher) {
+            let algorithm = stage.algorithm.as_ref();
+            if algorithm.is_some_and(|settings| is_supervised(settings.algorithm())) {
+                let own = &mut stage.training.learning_rate;
+                *own = own.or(Some(SUPERVISED_LEARNING_RATE));
+            }
+        }
+    }
+
     /// The settings of an arm's step loop.
     pub fn training_of(&self, training: &TrainingSettings, place: &str) -> Result<Training> {
         training
             .resolve(&self.training, place)
             .map_err(anyhow::Error::msg)
     }
+}
+
+/// What TRL's `SFTConfig` has as its default, and `GKDConfig` too.
+const SUPERVISED_LEARNING_RATE: f64 = 2e-5;
+
+/// Whether demonstrations, or a teacher's whole distribution, are all that is learned from.
+fn is_supervised(algorithm: &dyn algorithms::Algorithm) -> bool {
+    (algorithm.imitates() || algorithm.divergence().is_some()) && !algorithm.learns_from_reward()
 }
 
 /// The folder that holds a definition, where the relative paths in it start.

@@ -557,3 +557,52 @@ fn a_data_set_is_a_path_or_a_table_under_a_name_of_its_own() {
         assert!(error.contains(told), "{data}: {error}");
     }
 }
+
+#[test]
+fn what_imitates_has_the_learning_rate_of_trls_sft() {
+    let rate = |text: &str, arm: &str| {
+        let definition = parse(text).unwrap();
+        let training = &definition.arm[arm].training;
+        definition.training_of(training, arm).unwrap().learning_rate
+    };
+    let silent = SMALL.replace("[training]\nlearning_rate = 1e-3\n", "");
+    assert_eq!(rate(&silent, "sft").to_bits(), 2e-5_f64.to_bits());
+    assert_eq!(rate(&silent, "rl").to_bits(), 1e-6_f64.to_bits());
+    assert_eq!(rate(SMALL, "sft").to_bits(), 1e-3_f64.to_bits());
+    let own = silent.replace(
+        "training.steps = 3",
+        "training = { steps = 3, learning_rate = 1 }",
+    );
+    assert_eq!(rate(&own, "sft").to_bits(), 1.0_f64.to_bits());
+}
+
+#[test]
+fn trls_names_of_settings_are_accepted_and_both_names_at_once_refused() {
+    let trl = SMALL
+        .replace("training.steps", "training.max_steps")
+        .replace("max_new_tokens", "max_completion_length")
+        .replace("samples = 2", "num_generations_eval = 2")
+        .replace(
+            "learning_rate = 1e-3\n",
+            "learning_rate = 1e-3\nlr_scheduler_type = \"cosine\"\nsave_total_limit = 3\neval_steps = 7\n",
+        );
+    let own = SMALL.replace(
+        "learning_rate = 1e-3\n",
+        "learning_rate = 1e-3\nschedule = \"cosine\"\nkeep_last = 3\nvalidation_steps = 7\n",
+    );
+    assert_eq!(parse(&trl).unwrap(), parse(&own).unwrap());
+    for (name, both) in [
+        (
+            "max_new_tokens",
+            "max_new_tokens = 64\nmax_completion_length = 64",
+        ),
+        ("samples", "samples = 2\nnum_generations_eval = 2"),
+    ] {
+        let line = both.lines().next().unwrap();
+        let refused = refusal(|text| text.replacen(line, both, 1));
+        assert!(
+            refused.contains(&format!("duplicate field `{name}`")),
+            "{refused}"
+        );
+    }
+}

@@ -11,11 +11,13 @@ use crate::generation::{PrecisionChoice, Sampling};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EvaluationSettings {
-    /// Samples an item.
+    /// Samples an item; `num_generations_eval` in TRL.
+    #[serde(alias = "num_generations_eval")]
     pub samples: u32,
     /// Sampling temperature; 0 is greedy.
     pub temperature: f64,
-    /// Token cap.
+    /// Token cap; `max_completion_length` in TRL.
+    #[serde(alias = "max_completion_length")]
     pub max_new_tokens: usize,
     /// Number format of generation.
     #[serde(default)]

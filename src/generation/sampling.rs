@@ -19,7 +19,8 @@ use crate::network::PrecisionChoice;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Sampling {
-    /// Token cap of a completion, the end token included.
+    /// Token cap of a completion, the end token included; `max_completion_length` in TRL.
+    #[serde(alias = "max_completion_length")]
     pub max_new_tokens: usize,
     /// No end token is drawn before that many tokens.
     pub min_new_tokens: usize,

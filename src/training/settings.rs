@@ -28,21 +28,25 @@ pub enum Optimizer {
     Muon,
 }
 
-/// Settings as a definition states them; what is absent is inherited.
+/// Settings as a definition states them; what is absent is inherited. Where TRL has
+/// another name for a setting, either may stand, but not both.
 ///
 /// Worked example: `[arm.sft.training] steps = 120, learning_rate = 1e-3`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingSettings {
-    /// Optimizer updates.
+    /// Optimizer updates; `max_steps` in TRL.
+    #[serde(alias = "max_steps")]
     pub steps: Option<u64>,
     /// Update rule.
     pub optimizer: Option<Optimizer>,
-    /// Peak learning rate of AdamW.
+    /// Peak learning rate of AdamW. By default 1e-6, and 2e-5 for an arm or teacher
+    /// that imitates and is rewarded for nothing, as TRL's trainers have it.
     pub learning_rate: Option<f64>,
     /// Peak learning rate of Muon's matrices; used with `optimizer = "muon"`.
     pub muon_learning_rate: Option<f64>,
-    /// Shape of the learning rate's fall.
+    /// Shape of the learning rate's fall; `lr_scheduler_type` in TRL.
+    #[serde(alias = "lr_scheduler_type")]
     pub schedule: Option<Schedule>,
     /// Share of the peak that is left at the end.
     pub final_ratio: Option<f64>,
@@ -68,6 +72,8 @@ pub struct TrainingSettings {
     /// Updates between checkpoints.
     pub save_steps: Option<u64>,
     /// Checkpoints that are kept, newest first; 2 leave one to fall back on.
+    /// `save_total_limit` in TRL.
+    #[serde(alias = "save_total_limit")]
     pub keep_last: Option<u64>,
     /// Whether the policy of the best validation is kept as a model in `best/`:
     /// the one with the lowest held-out loss where that is measured, else with
@@ -77,7 +83,8 @@ pub struct TrainingSettings {
     /// Updates in a row that may be skipped because a loss or gradient was not
     /// finite; one more stops the run. 0: the first one stops it.
     pub max_skipped_updates: Option<u64>,
-    /// Updates between validations.
+    /// Updates between validations; `eval_steps` in TRL.
+    #[serde(alias = "eval_steps")]
     pub validation_steps: Option<u64>,
 }
 

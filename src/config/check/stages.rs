@@ -4,6 +4,7 @@ use anyhow::{Context, Result, bail, ensure};
 use rewards::{human_cost, length_cost, overlong};
 
 use super::CheckRewards;
+use super::warnings::warn_as_trl_does;
 use crate::config::graph::{BASE, TEACHER};
 use crate::config::{AlgorithmSettings, BaseSource, Definition, StageSettings};
 use crate::tasks::{Mix, is_a_folder_name};
@@ -256,6 +257,7 @@ impl Definition {
             "rollout.temperature = {temperature}: {place} imitates by {} as well, which is at temperature 1; set it to 1.0",
             algorithm.name()
         );
+        warn_as_trl_does(place, stage);
         self.training_of(&stage.training, &format!("{place}.training"))?;
         self.check_rewards_here(place, reward)?;
         // A teacher's samples are rewarded whatever it learned from.
