@@ -25,7 +25,7 @@ use super::forward;
 use super::metrics::{self, MetricsLog};
 use super::on_the_way::OnTheWay;
 use super::optimizer::State;
-use super::update::Learner;
+use super::update::{Learner, Outcome};
 use super::{best, guards, on_the_way};
 use crate::files;
 use crate::memory;
@@ -125,14 +125,7 @@ pub fn train(job: &Job<'_>, source: &mut dyn Source) -> Result<Ending> {
                 at.step
             );
         }
-        let mut batch = at.pending.remove(0);
-        reward_entropy(*algorithm, &at, &mut batch);
-        let outcome = job.learner.update(&batch, &mut optimizer, at.step)?;
-        follow_entropy(*algorithm, &mut at, &outcome.metrics);
-        if outcome.metrics.contains_key("rewarded_entropy") {
-            let coef = ("entropy_coef".to_owned(), batch.entropy_coef);
-            at.collection.extend([coef]);
-        }
+        let (batch, outcome) = next_update(job, &mut at, &mut optimizer)?;
         at.step += 1;
         let mut metrics = at.collection.clone();
         metrics.extend(outcome.metrics);
@@ -187,25 +180,29 @@ pub fn train(job: &Job<'_>, source: &mut dyn Source) -> Result<Ending> {
     Ok(Ending::Finished(at.budget))
 }
 
-/// Gives an update the weight of its entropy, where that adapts.
-fn reward_entropy(algorithm: &dyn Algorithm, at: &Progress, batch: &mut Batch) {
-    if let Some(bonus) = algorithm.entropy()
-        && let Some(adaptive) = bonus.adaptive
-    {
-        let state = at.entropy.unwrap_or_else(|| EntropyState::new(bonus));
+/// Makes the next update of what was collected. Where the weight of the entropy adapts, it is
+/// that which the update before left, and follows what this one measures.
+fn next_update(
+    job: &Job<'_>,
+    at: &mut Progress,
+    optimizer: &mut State,
+) -> Result<(Batch, Outcome)> {
+    let mut batch = at.pending.remove(0);
+    let bonus = job.learner.algorithm.entropy();
+    let adaptive = bonus.and_then(|bonus| Some((bonus, bonus.adaptive?)));
+    if let Some((bonus, adaptive)) = adaptive {
+        let state = at.entropy.get_or_insert_with(|| EntropyState::new(bonus));
         batch.entropy_coef = state.coef(adaptive);
     }
-}
-
-/// Lets the weight of the entropy follow what an update measured of it.
-fn follow_entropy(algorithm: &dyn Algorithm, at: &mut Progress, metrics: &Metrics) {
-    if let Some(bonus) = algorithm.entropy()
-        && let Some(adaptive) = bonus.adaptive
-        && let Some(&entropy) = metrics.get("rewarded_entropy")
-    {
-        let state = at.entropy.get_or_insert_with(|| EntropyState::new(bonus));
-        state.follow(adaptive, entropy);
+    let outcome = job.learner.update(&batch, optimizer, at.step)?;
+    if let Some(&entropy) = outcome.metrics.get("rewarded_entropy") {
+        let told = ("entropy_coef".to_owned(), batch.entropy_coef);
+        at.collection.extend([told]);
+        if let (Some((_, adaptive)), Some(state)) = (adaptive, &mut at.entropy) {
+            state.follow(adaptive, entropy);
+        }
     }
+    Ok((batch, outcome))
 }
 
 /// Takes an update's time and memory into the budget, and says what was spent so far.
