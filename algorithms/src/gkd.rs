@@ -18,7 +18,7 @@ use crate::alternation::{Ramp, Turn, turn};
 use crate::divergence::{self, Divergence};
 use crate::phase::{Group, OldLogprobs, Phase};
 use crate::policy_loss::LossError;
-use crate::reinforcement::{Counts, Credit, Reinforcement, Sample};
+use crate::reinforcement::{Credit, Reinforcement, Sample};
 use crate::settings::settings;
 use crate::{Algorithm, Batch, Collected, Lab, LabError, Metrics, Scorer, TokenBatch, sft};
 
@@ -120,10 +120,6 @@ impl Reinforcement for OwnSamples {
 
     fn credit(&self, _: &[Group], samples: &[Sample], _: &mut Metrics) -> Result<Credit, LabError> {
         Ok(Credit::alike(samples))
-    }
-
-    fn normaliser(&self, counts: Counts) -> Result<f64, LabError> {
-        Ok(counts.tokens as f64)
     }
 
     fn policy_loss(

@@ -27,7 +27,7 @@ use tch::Tensor;
 use crate::batch::total;
 use crate::phase::{Group, OldLogprobs, Phase};
 use crate::policy_loss::LossError;
-use crate::reinforcement::{Counts, Credit, Reinforcement, Sample};
+use crate::reinforcement::{Credit, Reinforcement, Sample};
 use crate::settings::settings;
 use crate::{Batch, LabError, Metrics, Scorer, TokenBatch};
 
@@ -67,10 +67,6 @@ impl Reinforcement for Opd {
     fn credit(&self, _: &[Group], samples: &[Sample], _: &mut Metrics) -> Result<Credit, LabError> {
         let advantages = |sample: &Sample| sample.divergences.iter().map(|d| -d).collect();
         Ok(Credit::Tokens(samples.iter().map(advantages).collect()))
-    }
-
-    fn normaliser(&self, counts: Counts) -> Result<f64, LabError> {
-        Ok(counts.tokens as f64)
     }
 
     fn policy_loss(

@@ -19,7 +19,7 @@ use crate::advantages::{AdvantageScale, Deviation, group_advantages, returns, wh
 use crate::checks::{check_beta, check_epsilon, check_epsilon_high};
 use crate::phase::{Group, OldLogprobs, Phase, rewards_of};
 use crate::policy_loss::{KlEstimator, KlPenalty, LossError, Objective};
-use crate::reinforcement::{Counts, Credit, Reinforcement, Sample};
+use crate::reinforcement::{Credit, Reinforcement, Sample};
 use crate::settings::settings;
 use crate::{Batch, LabError, Metrics, Rollout, Scorer, TokenBatch};
 
@@ -123,10 +123,6 @@ impl Reinforcement for ReinforcePlusPlus {
         let mut returns: Vec<Vec<f64>> = samples.iter().map(of_sample).collect();
         whiten(&mut returns);
         Ok(Credit::Tokens(returns))
-    }
-
-    fn normaliser(&self, counts: Counts) -> Result<f64, LabError> {
-        Ok(counts.tokens as f64)
     }
 
     fn policy_loss(

@@ -146,8 +146,10 @@ pub(crate) trait Reinforcement: Send {
         metrics: &mut Metrics,
     ) -> Result<Credit, LabError>;
 
-    /// What the terms of an update are divided by.
-    fn normaliser(&self, counts: Counts) -> Result<f64, LabError>;
+    /// What the terms of an update are divided by: its tokens, where it says nothing else.
+    fn normaliser(&self, counts: Counts) -> Result<f64, LabError> {
+        Ok(counts.tokens as f64)
+    }
 
     /// The loss of a micro-batch, as [`Algorithm::loss`].
     fn policy_loss(

@@ -16,7 +16,7 @@ use tch::Tensor;
 use crate::divergence::{self, Divergence};
 use crate::phase::{Group, OldLogprobs, Phase};
 use crate::policy_loss::LossError;
-use crate::reinforcement::{Counts, Credit, Reinforcement, Sample};
+use crate::reinforcement::{Credit, Reinforcement, Sample};
 use crate::settings::settings;
 use crate::{Batch, LabError, Metrics, ReferenceSync, Scorer, TokenBatch};
 
@@ -97,10 +97,6 @@ impl Reinforcement for Sdft {
 
     fn credit(&self, _: &[Group], samples: &[Sample], _: &mut Metrics) -> Result<Credit, LabError> {
         Ok(Credit::alike(samples))
-    }
-
-    fn normaliser(&self, counts: Counts) -> Result<f64, LabError> {
-        Ok(counts.tokens as f64)
     }
 
     fn policy_loss(

@@ -134,3 +134,16 @@ fn rewards_normalised_one_by_one_count_alike() {
     without[0] = None;
     assert!(decoupled_advantages(&without, 4, TRL)[0].abs() == 0.0);
 }
+
+#[test]
+fn a_group_can_be_divided_by_its_mean() {
+    let of = |rewards: &[f64]| {
+        let rewards: Vec<Option<f64>> = rewards.iter().copied().map(Some).collect();
+        group_advantages(&rewards, 4, AdvantageScale::Mean, Deviation::UNUSED)
+    };
+    // Solved once in four: (1 - 1/4) / (1/4), and -1 where not.
+    assert_eq!(of(&[1.0, 0.0, 0.0, 0.0]), [3.0, -1.0, -1.0, -1.0]);
+    assert_eq!(of(&[1.0, 1.0, 1.0, 1.0]), [0.0; 4]);
+    // Nothing is divided by a mean of 0.
+    assert_eq!(of(&[1.0, -1.0, 0.0, 0.0]), [0.0; 4]);
+}
