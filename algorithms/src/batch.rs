@@ -102,7 +102,7 @@ pub struct TokenBatch {
     /// The examples' reference log-probabilities, `[N]`, where they have them.
     pub reference_logprobs_N: Option<Tensor>,
     /// Entropy at each token in nats, `[N]`, with gradient; given where
-    /// [`crate::Algorithm::needs_entropies`] asks for it.
+    /// [`crate::Algorithm::entropy`] asks for it.
     pub entropies_N: Option<Tensor>,
     /// The examples' entropy weights, `[N]`, where they have them.
     pub entropy_weights_N: Option<Tensor>,
