@@ -4,6 +4,7 @@
 //! Nothing here asserts; a helper that cannot do its part panics.
 
 use std::fs::File;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -402,12 +403,17 @@ pub(crate) fn final_weights(run: &Path) -> Vec<(String, u64, String)> {
         .collect()
 }
 
-/// Every file below a folder, by its path from there.
+/// Every file below a folder, by its path from there. A folder that goes while they are
+/// listed, as a process renames what it has written, has none.
 pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut open = vec![folder.to_owned()];
     while let Some(at) = open.pop() {
-        for entry in std::fs::read_dir(&at).unwrap() {
+        let entries = match std::fs::read_dir(&at) {
+            Err(error) if error.kind() == ErrorKind::NotFound && at != folder => continue,
+            entries => entries.unwrap(),
+        };
+        for entry in entries {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 open.push(path);
