@@ -35,3 +35,4 @@ mod store;
 mod sweep;
 pub mod tasks;
 pub mod training;
+mod trl;

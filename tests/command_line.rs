@@ -187,3 +187,49 @@ fn runs_with_the_same_evaluation_are_compared_side_by_side() {
     assert!(arms.iter().any(|arm| arm["name"] == "first/sft"));
     assert!(arms.iter().any(|arm| arm["name"] == "second/grpo"));
 }
+
+#[test]
+fn settings_of_trl_become_a_definition_that_is_not_written_over() {
+    let bench = Bench::new("");
+    bench.write(
+        "trl.yaml",
+        "num_generations: 4\nper_device_train_batch_size: 8\nmax_steps: 3\nlearning_rate: 2.0e-6\nuse_vllm: true\n",
+    );
+    let arguments = [
+        "config",
+        "from-trl",
+        "trl.yaml",
+        "--algorithm",
+        "grpo",
+        "--out",
+        "mine.toml",
+    ];
+    let ended = bench.qinglan(&arguments).done();
+    for said in [
+        "max_steps",
+        "training.steps",
+        "use_vllm = true: not supported",
+    ] {
+        assert!(ended.stderr.contains(said), "{said}: {}", ended.stderr);
+    }
+    let definition = text(&bench.path("mine.toml"));
+    for part in [
+        "prompts_per_generation = 2",
+        "steps = 3",
+        "old_logprobs = \"recomputed\"",
+    ] {
+        assert!(definition.contains(part), "{part}: {definition}");
+    }
+    let again = bench.qinglan(&arguments);
+    assert_eq!(again.code, Some(2), "{}", again.stderr);
+    assert_eq!(text(&bench.path("mine.toml")), definition);
+    // It reads as it is, up to the model that TRL's file does not name.
+    let dry = bench.qinglan(&["run", "mine.toml", "--dry-run", "--out", "run"]);
+    assert!(dry.stderr.contains("base.model"), "{}", dry.stderr);
+    bench.write("odd.yaml", "num_generatons: 4\n");
+    let odd = bench.qinglan(&["config", "from-trl", "odd.yaml"]);
+    assert_eq!(odd.code, Some(2));
+    for said in ["odd.yaml", "num_generatons", "num_generations"] {
+        assert!(odd.stderr.contains(said), "{said}: {}", odd.stderr);
+    }
+}

@@ -8,6 +8,7 @@
 
 mod bench;
 mod compare;
+mod config;
 mod conformance;
 mod doctor;
 mod evaluate;
@@ -52,6 +53,8 @@ enum Verb {
     Evaluate(evaluate::Evaluate),
     /// Tell from a pilot how many seeds, items and samples a definition's questions need.
     Plan(plan::Plan),
+    /// Write a definition from another trainer's settings.
+    Config(config::Config),
     /// Print the comparison of finished runs.
     Compare(compare::Compare),
     /// Write tables, figures and report of a finished run again.
@@ -128,6 +131,7 @@ pub fn main_with(registry: Registry) -> ExitCode {
         Verb::Sweep(sweep) => sweep.execute(&registry),
         Verb::Evaluate(evaluate) => evaluate.execute(),
         Verb::Plan(plan) => plan.execute(&registry).map(|()| Ending::Done),
+        Verb::Config(config) => config.execute().map(|()| Ending::Done),
         Verb::Compare(compare) => compare.execute().map(|()| Ending::Done),
         Verb::Report(report) => report.execute().map(|()| Ending::Done),
         Verb::Rewards(rewards) => rewards.execute(&registry).map(|()| Ending::Done),
