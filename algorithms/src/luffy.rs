@@ -11,10 +11,9 @@
 
 use tch::Tensor;
 
-use crate::batch::total;
 use crate::entropy::EntropyBonus;
 use crate::phase::{Group, OldLogprobs, Phase, counted};
-use crate::policy_loss::{Average, LossError};
+use crate::policy_loss::LossError;
 use crate::reinforcement::{Counts, Credit, Reinforcement, Sample};
 use crate::settings::settings;
 use crate::{Batch, Grpo, Lab, LabError, Metrics, Prompt, Rollout, TokenBatch};
@@ -138,10 +137,7 @@ impl Reinforcement for Luffy {
         let shown = tokens.part(true);
         let p_N = shown.logprobs_N.exp();
         let gain_N = &p_N / (&p_N + self.shaping_gamma) * &shown.weights_N;
-        let gain = match self.grpo.loss_type.average() {
-            Average::Completions => total(&shown.rows().means_B(&gain_N)),
-            Average::Sums | Average::Tokens | Average::Cap => total(&gain_N),
-        };
+        let gain = self.grpo.loss_type.average().sum(&shown.rows(), &gain_N);
         Ok((own - gain / batch.normaliser, metrics))
     }
 }

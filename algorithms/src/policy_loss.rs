@@ -125,6 +125,14 @@ impl Average {
         }
         .max(1.0)
     }
+
+    /// The terms of a micro-batch added up, to be divided by the normaliser.
+    pub(crate) fn sum(self, rows: &Rows, terms_N: &Tensor) -> Tensor {
+        match self {
+            Self::Completions => total(&rows.means_B(terms_N)),
+            Self::Sums | Self::Tokens | Self::Cap => total(terms_N),
+        }
+    }
 }
 
 /// How the divergence from the reference is estimated from one sample, with
@@ -237,10 +245,7 @@ impl Objective {
             metrics.insert("kl".to_owned(), share(&kl_N));
             loss_N += kl_N * penalty.beta;
         }
-        let mut loss = match self.average {
-            Average::Completions => total(&rows.means_B(&loss_N)),
-            Average::Sums | Average::Tokens | Average::Cap => total(&loss_N),
-        } / batch.normaliser;
+        let mut loss = self.average.sum(&rows, &loss_N) / batch.normaliser;
         if let Some(entropy_weights_N) = &tokens.entropy_weights_N {
             let entropies_N = tokens.entropies_N.as_ref();
             let mean = total(&(entropies_N.ok_or(LossError::NoEntropies)? * entropy_weights_N));

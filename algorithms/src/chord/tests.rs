@@ -1,3 +1,5 @@
+//! Both parts of an update, their weights, and gradients by hand.
+
 use tch::Kind;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Whose turn an update is, and what it holds.
+
 use super::*;
 use crate::Demonstration;
 use crate::testing::{Scripted, rollout};

@@ -1,3 +1,5 @@
+//! Demonstrations in groups, and what their tokens gain by hand.
+
 use tch::Kind;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! The share of either algorithm, and whose loss an update has.
+
 use super::*;
 use crate::testing::{Scripted, rollout};
 use crate::{Demonstration, Gkd, Grpo, Opd};

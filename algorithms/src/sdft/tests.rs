@@ -1,3 +1,5 @@
+//! The prompts before which samples are judged, and what the teacher is.
+
 use super::*;
 use crate::Algorithm;
 use crate::testing::{Scripted, rollout};

@@ -292,8 +292,8 @@ fn sharing(decoder: &Decoder) -> Decoder {
 }
 
 /// The seed of the problems that a stage's demonstrations are of, and how many of its first
-/// to look through: those that the lab wrote traces of, or of a recording, which may be of
-/// any, so many times its rows.
+/// to look through: those that the lab has traces or worked solutions of; of a recording,
+/// which may be of any, [`SEARCHED_PROBLEMS`] of the stage's own seed.
 fn shown_problems(run: &Run, stage: &Stage, settings: &StageSettings) -> Result<(u64, u64)> {
     let shown = run
         .definition()
